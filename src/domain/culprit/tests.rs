@@ -1,0 +1,169 @@
+//! One row a rule, and what must not be concluded.
+
+use super::*;
+
+fn death() -> Evidence {
+    Evidence {
+        kind: Kind::Idle,
+        ending: Ending::Fin,
+        age: 5.0,
+        exact: true,
+        error_code: None,
+        wait_timeout: Some(28800.0),
+        row: Row::Gone,
+        restarted: false,
+        proxy_seen: false,
+        same_age: 0,
+        twins: Twins::default(),
+    }
+}
+
+fn culprit(evidence: Evidence) -> Culprit {
+    conclude(&evidence).culprit
+}
+
+#[test]
+fn each_rule_names_its_culprit() {
+    let rows: Vec<(&str, Evidence, Culprit)> = vec![
+        (
+            "goodbye 4031",
+            Evidence { ending: Ending::Goodbye, error_code: Some(4031), ..death() },
+            Culprit::ServerIdleTimeout,
+        ),
+        (
+            "goodbye 1927",
+            Evidence { ending: Ending::Goodbye, error_code: Some(1927), ..death() },
+            Culprit::ServerKill,
+        ),
+        (
+            "goodbye 1053",
+            Evidence { ending: Ending::Goodbye, error_code: Some(1053), ..death() },
+            Culprit::ServerRestart,
+        ),
+        (
+            "goodbye under TLS at wait_timeout",
+            Evidence { ending: Ending::Goodbye, wait_timeout: Some(5.0), ..death() },
+            Culprit::ServerIdleTimeout,
+        ),
+        ("goodbye that says nothing", Evidence { ending: Ending::Goodbye, ..death() }, Culprit::Unknown),
+        ("fin at wait_timeout", Evidence { wait_timeout: Some(5.0), ..death() }, Culprit::ServerIdleTimeout),
+        (
+            "fin a little after",
+            Evidence { wait_timeout: Some(5.0), age: 5.4, ..death() },
+            Culprit::ServerIdleTimeout,
+        ),
+        (
+            "reset at wait_timeout",
+            Evidence { ending: Ending::Reset, wait_timeout: Some(5.0), ..death() },
+            Culprit::ServerIdleTimeout,
+        ),
+        (
+            "reset at wait_timeout, row there",
+            Evidence { ending: Ending::Reset, wait_timeout: Some(5.0), row: Row::Present, ..death() },
+            Culprit::PathIdleTimeout,
+        ),
+        (
+            "busy dies at wait_timeout",
+            Evidence { kind: Kind::Busy, wait_timeout: Some(5.0), same_age: 1, ..death() },
+            Culprit::ProxyIdleTimeout,
+        ),
+        ("fin alone", death(), Culprit::ServerKill),
+        ("fin alone, processlist silent", Evidence { row: Row::Unknown, ..death() }, Culprit::Unknown),
+        ("fin, two at one age", Evidence { same_age: 1, ..death() }, Culprit::Unknown),
+        (
+            "fin, several, twins dead",
+            Evidence {
+                same_age: 1,
+                twins: Twins { keepalive: Some(false), busy: Some(false), active: Some(true) },
+                ..death()
+            },
+            Culprit::ProxyIdleTimeout,
+        ),
+        (
+            "fin, several, busy lives",
+            Evidence {
+                same_age: 1,
+                twins: Twins { keepalive: Some(false), busy: Some(true), active: Some(true) },
+                ..death()
+            },
+            Culprit::ServerKill,
+        ),
+        (
+            "fin behind a MySQL proxy",
+            Evidence { proxy_seen: true, wait_timeout: Some(5.0), row: Row::Unknown, ..death() },
+            Culprit::ProxyIdleTimeout,
+        ),
+        (
+            "restart beats all",
+            Evidence { restarted: true, wait_timeout: Some(5.0), ..death() },
+            Culprit::ServerRestart,
+        ),
+        (
+            "silence",
+            Evidence { ending: Ending::Silence, exact: false, row: Row::Present, ..death() },
+            Culprit::PathIdleTimeout,
+        ),
+        (
+            "silence past wait_timeout",
+            Evidence { ending: Ending::Silence, exact: false, wait_timeout: Some(5.0), ..death() },
+            Culprit::PathIdleTimeout,
+        ),
+        (
+            "reset on use",
+            Evidence { ending: Ending::ResetOnUse, exact: false, row: Row::Present, ..death() },
+            Culprit::PathIdleTimeout,
+        ),
+        (
+            "reset, row there",
+            Evidence { ending: Ending::Reset, row: Row::Present, ..death() },
+            Culprit::PathIdleTimeout,
+        ),
+        ("reset, row gone", Evidence { ending: Ending::Reset, ..death() }, Culprit::Unknown),
+        (
+            "reset to both sides, keepalive lives",
+            Evidence {
+                ending: Ending::Reset,
+                twins: Twins { keepalive: Some(true), ..Twins::default() },
+                ..death()
+            },
+            Culprit::PathIdleTimeout,
+        ),
+        (
+            "reset by a proxy",
+            Evidence {
+                ending: Ending::Reset,
+                twins: Twins { keepalive: Some(false), busy: Some(false), active: None },
+                ..death()
+            },
+            Culprit::ProxyIdleTimeout,
+        ),
+        ("fin in answer to the probe", Evidence { exact: false, ..death() }, Culprit::Unknown),
+        (
+            "active dies where idle dies",
+            Evidence { kind: Kind::Active, same_age: 1, ..death() },
+            Culprit::LifetimeLimit,
+        ),
+        ("active dies alone", Evidence { kind: Kind::Active, ..death() }, Culprit::Unknown),
+    ];
+    for (name, evidence, expected) in rows {
+        assert_eq!(culprit(evidence), expected, "{name}: {}", conclude(&evidence).rule);
+    }
+}
+
+#[test]
+fn the_window_of_wait_timeout_is_early_by_little_and_late_by_more() {
+    assert!(!is_near_wait_timeout(4.7, 5.0));
+    assert!(is_near_wait_timeout(4.8, 5.0));
+    assert!(is_near_wait_timeout(6.5, 5.0));
+    assert!(!is_near_wait_timeout(6.6, 5.0));
+    assert!(is_near_wait_timeout(28_800.0 + 280.0, 28_800.0));
+    assert!(!is_near_wait_timeout(29_200.0, 28_800.0));
+}
+
+#[test]
+fn labels_are_distinct_and_complete() {
+    let labels: std::collections::BTreeSet<_> = Culprit::ALL.iter().map(|c| c.label()).collect();
+    assert_eq!(labels.len(), Culprit::ALL.len());
+    let layers: std::collections::BTreeSet<_> = Layer::ALL.iter().map(|l| l.label()).collect();
+    assert_eq!(layers.len(), Layer::ALL.len());
+}
