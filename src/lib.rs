@@ -1,2 +1,13 @@
 //! map later
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod demo;
 pub mod domain;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+pub mod prober;
+pub mod server;
+pub mod session;
+pub mod stop;

@@ -313,5 +313,22 @@ fn both_silent_twins_died(twins: Twins, kind: Kind) -> bool {
     keepalive && busy
 }
 
+/// The culprits that [`conclude`] can name for a kind and an ending: the label combinations that exist.
+pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit] {
+    use Culprit::{
+        LifetimeLimit, PathIdleTimeout, ProxyIdleTimeout, ServerIdleTimeout, ServerKill, ServerRestart,
+        Unknown,
+    };
+    match (kind, ending) {
+        (Kind::Active, _) => &[ServerIdleTimeout, ServerKill, ServerRestart, LifetimeLimit, Unknown],
+        (_, Ending::Goodbye | Ending::Fin | Ending::Reset) => {
+            &[ServerIdleTimeout, ServerKill, ServerRestart, ProxyIdleTimeout, PathIdleTimeout, Unknown]
+        }
+        (_, Ending::ResetOnUse | Ending::Silence) => {
+            &[ServerIdleTimeout, ServerKill, ServerRestart, PathIdleTimeout]
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,19 @@
 //! The pure core: plain data in, plain data out. No I/O, no clock, no async, no logging; time is an
 //! argument, in seconds. `tests/architecture.rs` keeps it so.
 
+pub mod catalogue;
+pub mod companions;
 pub mod culprit;
 pub mod duration;
 pub mod ending;
 pub mod kind;
 pub mod ladder;
+pub mod layers;
 pub mod limit;
+pub mod mismatch;
 pub mod observation;
+pub mod pool;
+pub mod remedy;
+pub mod schedule;
+pub mod suspension;
+pub mod void;

@@ -167,3 +167,38 @@ fn labels_are_distinct_and_complete() {
     let layers: std::collections::BTreeSet<_> = Layer::ALL.iter().map(|l| l.label()).collect();
     assert_eq!(layers.len(), Layer::ALL.len());
 }
+
+proptest::proptest! {
+    #[test]
+    fn only_possible_culprits_are_concluded(
+        kind in 0..4_usize,
+        ending in 0..5_usize,
+        exact: bool,
+        code in proptest::option::of(proptest::sample::select(vec![1053_u16, 1927, 4031, 1045])),
+        wait_timeout in proptest::option::of(1.0..10.0),
+        row in 0..3_usize,
+        restarted: bool,
+        proxy_seen: bool,
+        same_age in 0..3_usize,
+        twins in proptest::array::uniform3(proptest::option::of(proptest::bool::ANY)),
+    ) {
+        let evidence = Evidence {
+            kind: Kind::ALL[kind],
+            ending: Ending::ALL[ending],
+            exact,
+            error_code: code,
+            wait_timeout,
+            row: [Row::Gone, Row::Present, Row::Unknown][row],
+            restarted,
+            proxy_seen,
+            same_age,
+            twins: Twins { keepalive: twins[0], busy: twins[1], active: twins[2] },
+            ..death()
+        };
+        let concluded = conclude(&evidence);
+        proptest::prop_assert!(
+            possible_culprits(evidence.kind, evidence.ending).contains(&concluded.culprit),
+            "{evidence:?} {concluded:?}"
+        );
+    }
+}

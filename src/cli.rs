@@ -1,0 +1,253 @@
+//! The command line: raw flags first, then settings that are known to be good.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::address::Address;
+use crate::config::credentials::{self, CredentialsError};
+use crate::domain::duration::{self, DurationError};
+use crate::domain::ladder::Ladder;
+use crate::logging::{LogFormat, LogLevel};
+use crate::session::{Account, TlsMode};
+
+/// The fewest connections a path can be probed with: one canary, its witness, the server view.
+pub const FEWEST_CONNECTIONS: usize = 3;
+
+/// The raw command line.
+#[derive(Debug, Parser)]
+#[command(name = "mysql-canary-exporter", version = long_version(), about, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub struct LowArgs {
+    /// What to do instead of exporting.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The exporter's flags.
+    #[command(flatten)]
+    pub export: ExportArgs,
+}
+
+/// What else the program does.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Command {
+    /// Start a private MariaDB with a short wait_timeout, watch canaries live and die on it, clean up on Ctrl-C
+    Demo,
+}
+
+/// The flags of the exporter.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The MySQL or MariaDB server, as the applications reach it
+    #[arg(long = "mysql.address", value_name = "HOST:PORT", default_value = "127.0.0.1:3306")]
+    address: Address,
+
+    /// The user to log in as; or `user` in --mysql.defaults-file
+    #[arg(long = "mysql.username", value_name = "USER")]
+    username: Option<String>,
+
+    /// A file whose first line is the password. Without it: the variable MYSQL_CANARY_PASSWORD, then --mysql.defaults-file
+    #[arg(long = "mysql.password-file", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// A MySQL option file (my.cnf) with user and password
+    #[arg(long = "mysql.defaults-file", value_name = "FILE")]
+    defaults_file: Option<PathBuf>,
+
+    /// The group of the option file to read
+    #[arg(
+        long = "mysql.defaults-group",
+        value_name = "GROUP",
+        default_value = "client",
+        requires = "defaults_file"
+    )]
+    defaults_group: String,
+
+    /// Whether and how sessions are encrypted
+    #[arg(long = "mysql.tls-mode", value_enum, value_name = "MODE", default_value = "preferred")]
+    tls_mode: TlsMode,
+
+    /// A PEM file of the authorities to trust with verify-ca and verify-identity [default: the well-known ones]
+    #[arg(long = "mysql.tls-ca", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+
+    /// Idle ages to probe at, in rising order, such as 30s,5m,1h [default: 25s to 30000s in 18 rungs]
+    #[arg(long = "canary.ages", value_name = "AGES", value_parser = Ladder::parse)]
+    ages: Option<Ladder>,
+
+    /// The most connections to open, the server view's and the witness's included
+    #[arg(long = "canary.max-connections", value_name = "COUNT", default_value = "12", value_parser = parse_budget)]
+    max_connections: usize,
+
+    /// How long connects and answers may take
+    #[arg(long = "canary.probe-timeout", value_name = "DURATION", default_value = "10s", value_parser = parse_positive)]
+    probe_timeout: Duration,
+
+    /// How sharp the idle limit is wanted
+    #[arg(long = "canary.precision", value_name = "PERCENT", default_value = "1%", value_parser = parse_precision)]
+    precision: f64,
+
+    /// How often the server view is read
+    #[arg(long = "server.interval", value_name = "DURATION", default_value = "15s", value_parser = parse_positive)]
+    server_interval: Duration,
+
+    /// Where to listen for scrapes; may be given several times
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10052", value_parser = parse_listen_address)]
+    listen_addresses: Vec<SocketAddr>,
+
+    /// The path of the metrics page
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = parse_telemetry_path)]
+    telemetry_path: String,
+
+    /// The least severe log lines to write
+    #[arg(long = "log.level", value_enum, value_name = "LEVEL", default_value = "info")]
+    log_level: LogLevel,
+
+    /// How log lines are written
+    #[arg(long = "log.format", value_enum, value_name = "FORMAT", default_value = "logfmt")]
+    log_format: LogFormat,
+}
+
+/// Settings that are known to be good.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The target's name: the label `target`.
+    pub target: String,
+    /// The path's name: the label `path`.
+    pub path: String,
+    /// Where the server is.
+    pub address: Address,
+    /// Who logs in.
+    pub account: Account,
+    /// The idle ages.
+    pub ladder: Ladder,
+    /// The most connections.
+    pub max_connections: usize,
+    /// How long connects and answers may take.
+    pub probe_timeout: Duration,
+    /// How sharp the limit is wanted, as a share.
+    pub precision: f64,
+    /// How often the server view is read.
+    pub server_interval: Duration,
+    /// Where to listen.
+    pub listen_addresses: Vec<SocketAddr>,
+    /// The path of the metrics page.
+    pub telemetry_path: String,
+    /// The least severe log lines.
+    pub log_level: LogLevel,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+/// Flags that are good each by itself and wrong together, or files that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// No user anywhere.
+    #[error("no user to log in as: give --mysql.username, or --mysql.defaults-file with a line `user=…`")]
+    NoUser,
+    /// A file with credentials is bad.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The authorities' file is bad.
+    #[error("--mysql.tls-ca: cannot read {}: {source}", file.display())]
+    TlsCa {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The authorities' file holds none.
+    #[error("--mysql.tls-ca: {} holds no PEM certificate (-----BEGIN CERTIFICATE-----)", .0.display())]
+    NoCertificate(PathBuf),
+}
+
+impl ExportArgs {
+    /// Reads the files that flags name, and checks what must fit together.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with what to do.
+    pub fn into_settings(self) -> Result<Settings, SettingsError> {
+        let options = match &self.defaults_file {
+            Some(file) => credentials::read_option_file(file, &self.defaults_group)?,
+            None => credentials::FileOptions::default(),
+        };
+        let username = self.username.or(options.user).ok_or(SettingsError::NoUser)?;
+        let password = match &self.password_file {
+            Some(file) => Some(credentials::read_password_file(file)?),
+            None => credentials::password_from_environment()?.or(options.password),
+        };
+        if let Some(file) = &self.tls_ca {
+            let pem =
+                std::fs::read(file).map_err(|source| SettingsError::TlsCa { file: file.clone(), source })?;
+            if !pem.windows(BEGIN_CERTIFICATE.len()).any(|window| window == BEGIN_CERTIFICATE) {
+                return Err(SettingsError::NoCertificate(file.clone()));
+            }
+        }
+        Ok(Settings {
+            target: "default".to_owned(),
+            path: "default".to_owned(),
+            address: self.address,
+            account: Account { username, password, tls_mode: self.tls_mode, tls_ca: self.tls_ca },
+            ladder: self.ages.unwrap_or_default(),
+            max_connections: self.max_connections,
+            probe_timeout: self.probe_timeout,
+            precision: self.precision,
+            server_interval: self.server_interval,
+            listen_addresses: self.listen_addresses,
+            telemetry_path: self.telemetry_path,
+            log_level: self.log_level,
+            log_format: self.log_format,
+        })
+    }
+}
+
+const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+fn long_version() -> &'static str {
+    concat!(env!("CARGO_PKG_VERSION"))
+}
+
+fn parse_budget(text: &str) -> Result<usize, String> {
+    let count: usize = text.parse().map_err(|_| "write a whole number, such as 12".to_owned())?;
+    if count < FEWEST_CONNECTIONS {
+        return Err(format!(
+            "one rung needs {FEWEST_CONNECTIONS} connections (the canary, its witness, the server view): give {FEWEST_CONNECTIONS} or more"
+        ));
+    }
+    Ok(count)
+}
+
+fn parse_positive(text: &str) -> Result<Duration, String> {
+    let seconds = duration::parse_seconds(text).map_err(|error: DurationError| error.to_string())?;
+    if seconds <= 0.0 {
+        return Err("must be longer than nothing, write for example 10s".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn parse_precision(text: &str) -> Result<f64, String> {
+    let wrong = || "write a share from 0.1% to 50%, such as 1%".to_owned();
+    let percent: f64 =
+        text.strip_suffix('%').and_then(|number| number.trim().parse().ok()).ok_or_else(wrong)?;
+    if (0.1..=50.0).contains(&percent) { Ok(percent / 100.0) } else { Err(wrong()) }
+}
+
+fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
+    let whole = match text.strip_prefix(':') {
+        Some(port) => format!("[::]:{port}"),
+        None => text.to_owned(),
+    };
+    whole
+        .parse()
+        .map_err(|_| "write :PORT, IP:PORT or [IPv6]:PORT, such as :10052 or 127.0.0.1:10052".to_owned())
+}
+
+fn parse_telemetry_path(text: &str) -> Result<String, String> {
+    match text {
+        "/" | "/-/healthy" | "/-/ready" => {
+            Err("that page is another one: write for example /metrics".to_owned())
+        }
+        _ if text.starts_with('/') && !text.contains(['?', '#', ' ']) => Ok(text.to_owned()),
+        _ => Err("a path begins with a slash: write for example /metrics".to_owned()),
+    }
+}

@@ -1,0 +1,121 @@
+//! Where a server is reached: a host name or IP address, and a port.
+
+use std::fmt;
+
+/// MySQL's registered port.
+const DEFAULT_PORT: u16 = 3306;
+
+/// A host and a port, such as `db.example.org:3306` or `[::1]:3306`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// A host name, an IPv4 address, or an IPv6 address without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// A text that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nothing stands before the port.
+    #[error("{0:?} has no host: write host:port, such as db.example.org:3306")]
+    NoHost(String),
+    /// The port is no number from 1 to 65535.
+    #[error("{0:?} has a bad port: write a number from 1 to 65535 after the last colon")]
+    BadPort(String),
+    /// An IPv6 address without brackets, or brackets that do not match.
+    #[error("{0:?} has several colons: write an IPv6 address in brackets, such as [::1]:3306")]
+    Brackets(String),
+    /// A URL, a socket path, or something else that is no host.
+    #[error("{0:?} is no host: write host:port, without a scheme, a user, a password or a path")]
+    NotAHost(String),
+}
+
+impl std::str::FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let whole = || text.to_owned();
+        if text.contains(['/', '@', ' ', '?']) {
+            // A URL may carry a password, so what was written is not repeated.
+            let shown = if text.contains('@') { "the address".to_owned() } else { whole() };
+            return Err(AddressError::NotAHost(shown));
+        }
+        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+            let (host, tail) = rest.split_once(']').ok_or_else(|| AddressError::Brackets(whole()))?;
+            let port = match tail {
+                "" => None,
+                _ => Some(tail.strip_prefix(':').ok_or_else(|| AddressError::Brackets(whole()))?),
+            };
+            (host, port)
+        } else if text.matches(':').count() > 1 {
+            return Err(AddressError::Brackets(whole()));
+        } else {
+            match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            }
+        };
+        if host.is_empty() {
+            return Err(AddressError::NoHost(whole()));
+        }
+        let port = match port {
+            None => DEFAULT_PORT,
+            Some(digits) => match digits.parse() {
+                Ok(0) | Err(_) => return Err(AddressError::BadPort(whole())),
+                Ok(port) => port,
+            },
+        };
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_addresses() {
+        for (text, host, port) in [
+            ("db:3307", "db", 3307),
+            ("db", "db", 3306),
+            ("10.0.0.1:3306", "10.0.0.1", 3306),
+            ("[::1]:3306", "::1", 3306),
+            ("[fe80::1]", "fe80::1", 3306),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!((address.host.as_str(), address.port), (host, port));
+        }
+        assert_eq!("[::1]:3306".parse::<Address>().expect("good").to_string(), "[::1]:3306");
+    }
+
+    #[test]
+    fn bad_addresses_say_why() {
+        for (text, message) in [
+            (":3306", "\":3306\" has no host: write host:port, such as db.example.org:3306"),
+            ("db:0", "\"db:0\" has a bad port: write a number from 1 to 65535 after the last colon"),
+            ("db:x", "\"db:x\" has a bad port: write a number from 1 to 65535 after the last colon"),
+            ("::1", "\"::1\" has several colons: write an IPv6 address in brackets, such as [::1]:3306"),
+            (
+                "mysql://db",
+                "\"mysql://db\" is no host: write host:port, without a scheme, a user, a password or a path",
+            ),
+            (
+                "u:secret@db",
+                "\"the address\" is no host: write host:port, without a scheme, a user, a password or a path",
+            ),
+        ] {
+            assert_eq!(text.parse::<Address>().expect_err(text).to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Credentials from files and the environment; never from the command line, never in a URL.
+
+use std::path::{Path, PathBuf};
+
+use super::secret::Secret;
+
+/// The environment variable a password may stand in.
+pub const PASSWORD_VARIABLE: &str = "MYSQL_CANARY_PASSWORD";
+
+/// Why credentials could not be read. No message repeats what a file holds.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The password file cannot be read.
+    #[error("--mysql.password-file: cannot read {}: {source}: make it readable for the exporter's user", file.display())]
+    PasswordFile {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The option file cannot be read.
+    #[error("--mysql.defaults-file: cannot read {}: {source}", file.display())]
+    OptionFile {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The option file lacks the group.
+    #[error("--mysql.defaults-group: {} has no group [{group}]", file.display())]
+    NoGroup {
+        /// The file.
+        file: PathBuf,
+        /// The group asked for.
+        group: String,
+    },
+    /// A line of the option file makes no sense.
+    #[error("--mysql.defaults-file: line {line} of {} is neither a group, an option nor a comment", file.display())]
+    BadLine {
+        /// The file.
+        file: PathBuf,
+        /// The line, from one.
+        line: usize,
+    },
+    /// The variable holds bytes that are no text.
+    #[error("the variable {PASSWORD_VARIABLE} is no UTF-8 text")]
+    Environment,
+}
+
+/// What an option file says of the login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileOptions {
+    /// `user`.
+    pub user: Option<String>,
+    /// `password`.
+    pub password: Option<Secret>,
+}
+
+/// Reads the first line of a password file, whole: only the line's end is cut off.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_password_file(file: &Path) -> Result<Secret, CredentialsError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|source| CredentialsError::PasswordFile { file: file.to_owned(), source })?;
+    let line = text.split('\n').next().unwrap_or_default();
+    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
+}
+
+/// Reads the password from the environment, where it is set and not empty.
+///
+/// # Errors
+/// When it is no text.
+pub fn password_from_environment() -> Result<Option<Secret>, CredentialsError> {
+    match std::env::var(PASSWORD_VARIABLE) {
+        Ok(password) if password.is_empty() => Ok(None),
+        Ok(password) => Ok(Some(Secret::new(password))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(CredentialsError::Environment),
+    }
+}
+
+/// Reads `user` and `password` of one group of a MySQL option file.
+///
+/// # Errors
+/// When the file cannot be read, a line makes no sense, or the group is not there.
+pub fn read_option_file(file: &Path, group: &str) -> Result<FileOptions, CredentialsError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|source| CredentialsError::OptionFile { file: file.to_owned(), source })?;
+    match parse_option_file(&text, group) {
+        Ok(Some(options)) => Ok(options),
+        Ok(None) => Err(CredentialsError::NoGroup { file: file.to_owned(), group: group.to_owned() }),
+        Err(line) => Err(CredentialsError::BadLine { file: file.to_owned(), line }),
+    }
+}
+
+/// `None` where the group is not there; the error is the number of a line that makes no sense.
+fn parse_option_file(text: &str, group: &str) -> Result<Option<FileOptions>, usize> {
+    let mut found = None;
+    let mut inside = false;
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', ';', '!']) {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[') {
+            inside = name.strip_suffix(']').ok_or(index + 1)?.trim() == group;
+            if inside {
+                found.get_or_insert_with(FileOptions::default);
+            }
+            continue;
+        }
+        let (name, value) = match line.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value.trim())),
+            None => (line, None),
+        };
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            return Err(index + 1);
+        }
+        if let (true, Some(options)) = (inside, found.as_mut()) {
+            match (name, value) {
+                ("user", Some(value)) => options.user = Some(unquote(value)),
+                ("password", Some(value)) => options.password = Some(Secret::new(unquote(value))),
+                _ => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// MySQL's rules for option values: quotes of either kind keep everything between them, a `#` after
+/// white space begins a comment outside quotes, and a few escapes are read.
+fn unquote(value: &str) -> String {
+    let inner = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => match closing_quote(&value[1..], quote) {
+            Some(end) => &value[1..=end],
+            None => value,
+        },
+        _ => cut_comment(value),
+    };
+    let mut text = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            text.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('b') => text.push('\u{8}'),
+            Some('t') => text.push('\t'),
+            Some('n') => text.push('\n'),
+            Some('r') => text.push('\r'),
+            Some('s') => text.push(' '),
+            Some(c @ ('\\' | '"' | '\'')) => text.push(c),
+            Some(c) => text.extend(['\\', c]),
+            None => text.push('\\'),
+        }
+    }
+    text
+}
+
+/// Where the value in quotes ends; a quote after a backslash does not end it.
+fn closing_quote(rest: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (index, c) in rest.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return Some(index),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn cut_comment(value: &str) -> &str {
+    let mut before = ' ';
+    for (index, c) in value.char_indices() {
+        if c == '#' && before.is_whitespace() && index > 0 {
+            return value[..index].trim_end();
+        }
+        before = c;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> String {
+        let options = parse_option_file(text, "client").expect("readable").expect("has the group");
+        options.password.expect("has a password").reveal().to_owned()
+    }
+
+    #[test]
+    fn every_character_that_ever_broke_a_password() {
+        let hard = r#"a?b&c%d@e#f;g$h'i" j"#;
+        assert_eq!(password(&format!("[client]\npassword=\"{}\"\n", hard.replace('"', "\\\""))), hard);
+        assert_eq!(password("[client]\npassword=a#b;c$d%e\n"), "a#b;c$d%e");
+        assert_eq!(password("[client]\npassword = secret # not this\n"), "secret");
+        assert_eq!(password("[client]\npassword='it''s'\n"), "it");
+        assert_eq!(password("[client]\npassword=back\\\\slash\n"), "back\\slash");
+    }
+
+    #[test]
+    fn groups_are_kept_apart() {
+        let text =
+            "# comment\n[mysqld]\nskip-networking\nuser=mysql\n[client.db1]\nuser=one\n[client]\nuser=two\n";
+        assert_eq!(
+            parse_option_file(text, "client").expect("good").expect("group").user.as_deref(),
+            Some("two")
+        );
+        assert_eq!(
+            parse_option_file(text, "client.db1").expect("good").expect("group").user.as_deref(),
+            Some("one")
+        );
+        assert_eq!(parse_option_file(text, "nobody"), Ok(None));
+        assert_eq!(parse_option_file("[client\n", "client"), Err(1));
+        assert_eq!(parse_option_file("[client]\nwhat is this\n", "client"), Err(2));
+    }
+}

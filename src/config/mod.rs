@@ -1,0 +1,5 @@
+//! Configuration values: parsed once at the door, good from then on.
+
+pub mod address;
+pub mod credentials;
+pub mod secret;

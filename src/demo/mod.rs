@@ -1,0 +1,5 @@
+//! stub
+/// stub
+pub fn run() -> Result<(), std::io::Error> {
+    Ok(())
+}

@@ -1,0 +1,86 @@
+use super::*;
+use crate::domain::culprit::Culprit;
+use crate::domain::ending::Ending;
+use crate::domain::observation::Observation;
+
+const LIVED: Fate = Fate::Lived;
+const SILENT: Fate = Fate::Died { ending: Ending::Silence, exact: false, culprit: Culprit::PathIdleTimeout };
+const AUDIBLE: Fate = Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerIdleTimeout };
+const KILLED: Fate = Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerKill };
+
+fn limit_of(lives: &[(f64, Fate)]) -> IdleLimit {
+    let mut history = History::default();
+    for (number, &(age, fate)) in lives.iter().enumerate() {
+        history.push(Observation { at: number as f64, kind: Kind::Idle, age, fate });
+    }
+    idle_limit(&history, Kind::Idle)
+}
+
+fn bracket(lives: &[(f64, Fate)]) -> (f64, Option<f64>) {
+    let limit = limit_of(lives);
+    (limit.lower, limit.upper)
+}
+
+#[test]
+fn nothing_seen_is_nothing_known() {
+    assert_eq!(limit_of(&[]), IdleLimit::default());
+}
+
+#[test]
+fn a_silent_death_bounds_from_above_only() {
+    assert_eq!(bracket(&[(8.0, SILENT)]), (0.0, Some(8.0)));
+    assert_eq!(bracket(&[(4.0, LIVED), (8.0, SILENT), (6.0, SILENT)]), (4.0, Some(6.0)));
+}
+
+#[test]
+fn one_audible_death_gives_the_limit() {
+    let limit = limit_of(&[(2.0, LIVED), (4.0, LIVED), (5.0, AUDIBLE)]);
+    assert_eq!((limit.lower, limit.upper, limit.exact), (4.5, Some(5.0), true));
+    assert!(limit.is_sharp(0.01) && !limit.confirmed);
+    assert!(limit_of(&[(5.0, AUDIBLE), (5.01, AUDIBLE)]).confirmed);
+}
+
+#[test]
+fn kills_bound_nothing() {
+    assert_eq!(limit_of(&[(4.0, KILLED)]), IdleLimit::default());
+}
+
+#[test]
+fn a_stray_death_is_forgotten_at_the_first_survival() {
+    let before = [(95.0, LIVED), (95.0, LIVED), (97.0, SILENT), (97.0, SILENT)];
+    let settled = limit_of(&before);
+    assert!(settled.confirmed);
+    let mut lives = before.to_vec();
+    lives.push((30.0, SILENT));
+    let doubted = limit_of(&lives);
+    assert_eq!((doubted.lower, doubted.upper, doubted.confirmed), (0.0, Some(30.0), false));
+    lives.push((40.0, LIVED));
+    let again = limit_of(&lives);
+    assert_eq!((again.lower, again.upper, again.confirmed), (95.0, Some(97.0), true));
+}
+
+#[test]
+fn a_stray_survival_is_forgotten_at_the_first_death() {
+    let mut lives = vec![(95.0, LIVED), (95.0, LIVED), (97.0, SILENT), (97.0, SILENT), (97.5, LIVED)];
+    assert_eq!(bracket(&lives), (97.5, None));
+    lives.push((97.2, SILENT));
+    assert_eq!(bracket(&lives), (95.0, Some(97.0)));
+}
+
+#[test]
+fn a_moved_limit_drops_what_was_known_of_the_old_one() {
+    let settled = [(80.0, LIVED), (95.0, LIVED), (95.0, LIVED), (97.0, SILENT), (97.0, SILENT)];
+    let mut down = settled.to_vec();
+    down.push((95.0, SILENT));
+    assert_eq!(bracket(&down), (0.0, Some(95.0)), "80 was survived before the move, so it is no bound");
+    let mut up = settled.to_vec();
+    up.push((120.0, LIVED));
+    assert_eq!(bracket(&up), (120.0, None));
+}
+
+#[test]
+fn audible_deaths_follow_a_limit_up_and_down() {
+    assert_eq!(bracket(&[(5.0, AUDIBLE), (5.0, AUDIBLE), (7.0, AUDIBLE)]), (6.5, Some(7.0)));
+    assert_eq!(bracket(&[(5.0, AUDIBLE), (5.0, AUDIBLE), (3.0, AUDIBLE)]), (2.5, Some(3.0)));
+    assert_eq!(bracket(&[(5.02, AUDIBLE), (5.0, AUDIBLE), (5.01, AUDIBLE)]).1, Some(5.0));
+}

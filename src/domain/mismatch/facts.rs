@@ -1,0 +1,115 @@
+//! What the rules are told: one path at one moment. Missing knowledge is `None`, never zero.
+
+use crate::domain::culprit::Culprit;
+use crate::domain::ending::Ending;
+use crate::domain::layers::{Device, Kernel};
+use crate::domain::limit::IdleLimit;
+use crate::domain::pool::Pool;
+use crate::domain::remedy::Remedies;
+
+/// All that the rules and the verdict may know of one path. All times in seconds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Facts {
+    /// The path's configured name.
+    pub path: String,
+    /// The limit of idle canaries.
+    pub idle: IdleLimit,
+    /// The limit of active canaries, which ping: an age since connect.
+    pub lifetime: IdleLimit,
+    /// Who ends idle canaries at the limit, and how. `None` while nothing died.
+    pub killer: Option<Killer>,
+    /// Every sort of death of idle canaries still remembered, with its number.
+    pub deaths: Vec<Deaths>,
+    /// What the twins showed.
+    pub remedies: Remedies,
+    /// `@@session.wait_timeout` as canaries find it at login, before they change their own.
+    pub session_wait_timeout: Option<f64>,
+    /// `@@global.wait_timeout`.
+    pub global_wait_timeout: Option<f64>,
+    /// The TCP settings of the kernel that the exporter runs on.
+    pub kernel: Option<Kernel>,
+    /// Declared pools.
+    pub pools: Vec<Pool>,
+    /// Declared devices on this path.
+    pub devices: Vec<Device>,
+    /// Sleeping application sessions by user, our own left out. `None` while the server cannot be asked.
+    pub sessions: Option<Vec<UserSessions>>,
+    /// How many sessions the server lists whose client is known dead. `None` while it cannot be asked.
+    pub ghosts: Option<usize>,
+    /// The other paths to the same server.
+    pub other_paths: Vec<OtherPath>,
+}
+
+/// Who ends idle canaries at the limit, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Killer {
+    /// Who.
+    pub culprit: Culprit,
+    /// What the wire showed.
+    pub ending: Ending,
+}
+
+/// Deaths of one sort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deaths {
+    /// Who did it.
+    pub culprit: Culprit,
+    /// What the wire showed.
+    pub ending: Ending,
+    /// How many there were.
+    pub count: usize,
+}
+
+/// The sleeping sessions of one application user.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UserSessions {
+    /// The MySQL user.
+    pub user: String,
+    /// How long each session has been idle, in seconds, in any order.
+    pub idle: Vec<f64>,
+}
+
+/// Another path to the same server.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OtherPath {
+    /// Its configured name.
+    pub name: String,
+    /// The limit of its idle canaries.
+    pub idle: IdleLimit,
+}
+
+impl UserSessions {
+    /// The longest idle time in seconds; zero where no session sleeps.
+    pub fn longest(&self) -> f64 {
+        self.idle.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// How many sessions are idle for longer than this, in seconds.
+    pub fn past(&self, seconds: f64) -> usize {
+        self.idle.iter().filter(|idle| **idle > seconds).count()
+    }
+}
+
+impl Facts {
+    /// How many idle canaries died silently.
+    pub fn silent_deaths(&self) -> usize {
+        let silent = |deaths: &&Deaths| deaths.ending == Ending::Silence && deaths.culprit.bounds_idle_age();
+        self.deaths.iter().filter(silent).map(|deaths| deaths.count).fold(0, usize::saturating_add)
+    }
+
+    /// How many deaths bound idle ages: no KILL of one session, no restart.
+    pub fn bounding_deaths(&self) -> usize {
+        self.deaths
+            .iter()
+            .filter(|deaths| deaths.culprit.bounds_idle_age())
+            .map(|deaths| deaths.count)
+            .fold(0, usize::saturating_add)
+    }
+
+    /// The sleeping sessions of one user, none where the server lists none; `None` while it cannot be asked.
+    pub fn sessions_of(&self, user: &str) -> Option<UserSessions> {
+        let sessions = self.sessions.as_ref()?;
+        let idle = sessions.iter().filter(|of| of.user == user).flat_map(|of| of.idle.clone()).collect();
+        Some(UserSessions { user: user.to_owned(), idle })
+    }
+}

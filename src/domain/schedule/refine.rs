@@ -1,0 +1,175 @@
+//! Refinement: a death stands, so the limit lies in a bracket, and the canaries in flight are aimed
+//! into it.
+//!
+//! Each step weighs, for every canary and every age worth a probe, how long the probe takes to come and
+//! how long the canaries that remain will need after either outcome.
+
+use super::limit::{AGREEMENT_SHARE, IdleLimit};
+use super::sweep::PAST_LANDMARK;
+use super::{Draft, Purpose, Scene};
+
+/// A probe this share below a landmark finds its limit not yet reached.
+const BEFORE_LANDMARK: f64 = 0.995;
+
+/// How much of the belief lies on the landmarks in a bracket; the rest is spread evenly.
+const BELIEF_IN_LANDMARKS: f64 = 0.5;
+
+/// Where nothing was survived, the bracket is taken to begin at this share of its upper end.
+const LOWEST_SHARE: f64 = 1.0 / 32.0;
+
+/// Deaths that make it sure that there is a limit at all; canaries older than it are dead then.
+const SURE_DEATHS: usize = 2;
+
+/// Aims the canaries in flight into the bracket, and launches as many as the work ahead needs.
+pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
+    settle_older(limit, upper, draft);
+    let bracket = Bracket::new(scene, limit, upper);
+    for canary in draft.free().filter(|canary| canary.idle < upper) {
+        canary.target = upper;
+    }
+    let needed = if limit.is_sharp(scene.precision) {
+        confirm(limit, upper, draft)
+    } else {
+        divide(&bracket, draft);
+        bracket.steps() + SURE_DEATHS
+    };
+    let coming = draft.free().filter(|canary| canary.idle < upper).count() + draft.launches.len();
+    for _ in coming..needed {
+        draft.launch(upper, Purpose::Refine);
+    }
+}
+
+/// Canaries older than the shortest death: the youngest of them tells at once whether that death was a
+/// stray, and the others are recalled once it is sure that it was none.
+fn settle_older(limit: &IdleLimit, upper: f64, draft: &mut Draft) {
+    let is_sure = limit.standing_deaths >= SURE_DEATHS;
+    let bears_out = upper * (1.0 + AGREEMENT_SHARE);
+    let mut wanted = usize::from(limit.deaths < SURE_DEATHS);
+    let due = draft.canaries.iter().filter(|c| !c.recalled && c.is_due() && c.idle >= upper).count();
+    wanted = wanted.saturating_sub(due);
+    let mut older: Vec<_> = draft.free().filter(|canary| canary.idle >= upper).collect();
+    for canary in older.iter_mut().rev() {
+        if wanted > 0 && (!is_sure || canary.idle <= bears_out) {
+            canary.target = canary.idle;
+            wanted -= 1;
+        } else if is_sure {
+            canary.recalled = true;
+        }
+    }
+}
+
+/// Aims one canary at each bound that is not borne out yet; gives how many canaries that takes.
+fn confirm(limit: &IdleLimit, upper: f64, draft: &mut Draft) -> usize {
+    let deaths = SURE_DEATHS.saturating_sub(limit.deaths);
+    let survivals = SURE_DEATHS.saturating_sub(limit.survivals);
+    let mut below = survivals;
+    for canary in draft.free().filter(|canary| canary.idle <= limit.lower) {
+        if below > 0 {
+            canary.target = limit.lower;
+            below -= 1;
+        }
+    }
+    for _ in 0..below {
+        draft.launch(limit.lower, Purpose::Confirm);
+    }
+    let aimed = draft.count_aimed_at(upper);
+    for _ in aimed..deaths {
+        draft.launch(upper, Purpose::Confirm);
+    }
+    deaths + survivals
+}
+
+/// Picks the one probe that serves the bracket best.
+fn divide(bracket: &Bracket, draft: &mut Draft) {
+    let idle: Vec<f64> =
+        draft.free().map(|canary| canary.idle).filter(|&idle| idle < bracket.upper).collect();
+    let mut best: Option<(f64, f64, f64)> = None;
+    for (place, &own) in idle.iter().enumerate() {
+        let mut others = idle.clone();
+        others.remove(place);
+        for age in bracket.splits().chain([own]).filter(|&age| age >= own && bracket.divides(age)) {
+            let cost = bracket.cost(age, age - own, &others);
+            if best.is_none_or(|(least, _, _)| cost < least) {
+                best = Some((cost, own, age));
+            }
+        }
+    }
+    if let Some((_, own, age)) = best
+        && let Some(canary) = draft.free().find(|canary| canary.idle == own)
+    {
+        canary.target = age;
+    }
+}
+
+/// The ages between which the limit lies, in seconds, and what is worth a probe there.
+#[derive(Debug, Clone)]
+struct Bracket {
+    lower: f64,
+    upper: f64,
+    /// The logarithm of the ratio that is sharp enough.
+    sharp: f64,
+    landmarks: Vec<f64>,
+}
+
+impl Bracket {
+    fn new(scene: &Scene<'_>, limit: &IdleLimit, upper: f64) -> Self {
+        let lower = limit.lower.max(upper * LOWEST_SHARE);
+        let inside = |landmark: &f64| landmark * PAST_LANDMARK > lower && *landmark < upper;
+        let landmarks = scene.landmarks.iter().copied().filter(inside).collect();
+        Self { lower, upper, sharp: (2.0 * scene.precision).clamp(1e-4, 0.5).ln_1p(), landmarks }
+    }
+
+    /// Whether a probe at this age would leave two smaller brackets.
+    fn divides(&self, age: f64) -> bool {
+        age > self.lower * 1.0005 && age < self.upper / 1.0005
+    }
+
+    /// The ages worth a probe.
+    fn splits(&self) -> impl Iterator<Item = f64> {
+        const PARTS: i32 = 12;
+        let ratio = (self.upper / self.lower).powf(1.0 / f64::from(PARTS));
+        let even = (1..PARTS).map(move |part| self.lower * ratio.powi(part));
+        let beside = self.landmarks.iter().flat_map(|l| [l * BEFORE_LANDMARK, l * PAST_LANDMARK]);
+        even.chain(beside).chain([self.lower * self.sharp.exp(), self.upper / self.sharp.exp()])
+    }
+
+    /// The belief that the limit lies in the bracket below an age.
+    fn belief_below(&self, age: f64) -> f64 {
+        let even = (age / self.lower).ln() / (self.upper / self.lower).ln();
+        if self.landmarks.is_empty() {
+            return even;
+        }
+        let below = self.landmarks.iter().filter(|&landmark| *landmark < age).count() as f64;
+        let share = below / self.landmarks.len() as f64;
+        even * (1.0 - BELIEF_IN_LANDMARKS) + share * BELIEF_IN_LANDMARKS
+    }
+
+    /// How many halvings are left.
+    fn steps(&self) -> usize {
+        ((self.upper / self.lower).ln() / self.sharp).log2().ceil().clamp(0.0, 32.0) as usize
+    }
+
+    /// How long the work takes from now, in seconds, if the next probe is at `age` after `wait` seconds.
+    fn cost(&self, age: f64, wait: f64, others: &[f64]) -> f64 {
+        let below = self.belief_below(age).clamp(0.0, 1.0);
+        let died = Self { upper: age, ..self.without_landmarks() };
+        let lived = Self { lower: age, ..self.without_landmarks() };
+        wait + below * died.rest(wait, others) + (1.0 - below) * lived.rest(wait, others)
+    }
+
+    fn without_landmarks(&self) -> Self {
+        Self { landmarks: Vec::new(), ..*self }
+    }
+
+    /// About how long the canaries in flight need for the rest, in seconds: until the last one needed
+    /// comes to the middle of the bracket, or a whole life of a new one.
+    fn rest(&self, wait: f64, others: &[f64]) -> f64 {
+        let steps = self.steps();
+        let middle = (self.lower * self.upper).sqrt();
+        let coming = others.iter().map(|idle| idle + wait).filter(|&idle| idle < self.upper);
+        match steps.checked_sub(1) {
+            None => 0.0,
+            Some(last) => coming.into_iter().nth(last).map_or(middle, |idle| (middle - idle).max(0.0)),
+        }
+    }
+}

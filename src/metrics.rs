@@ -1,0 +1,213 @@
+//! Every metric: its name, help, labels and buckets, once. Values that events make live in
+//! [`Metrics`]; values that describe the present are drawn afresh at each scrape from what the loops
+//! last published (`state.rs`), so that what is gone vanishes.
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry,
+};
+
+use crate::domain::culprit::{Culprit, possible_culprits};
+use crate::domain::ending::Ending;
+use crate::domain::kind::Kind;
+use crate::domain::suspension::Suspension;
+use crate::domain::void::VoidReason;
+use crate::session::Stage;
+
+mod state;
+
+pub use state::{PathReport, StateCollector, TargetState};
+
+/// Bucket bounds of idle ages, in seconds: a second's steps for short ladders, then the default ladder.
+const AGE_BUCKETS: [f64; 27] = [
+    1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 25.0, 40.0, 55.0, 150.0, 255.0, 285.0, 320.0, 420.0,
+    750.0, 1050.0, 1500.0, 2700.0, 5400.0, 7700.0, 9000.0, 16000.0, 25000.0, 30000.0,
+];
+/// Bucket bounds of connects, in seconds.
+const CONNECT_BUCKETS: [f64; 9] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
+/// Bucket bounds of stalls, in seconds: a round trip, the probe's deadline, `tcp_retries2`.
+const STALL_BUCKETS: [f64; 9] = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 1000.0];
+
+/// The metrics that events make.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    connections: IntGaugeVec,
+    connect_duration: HistogramVec,
+    connect_failures: IntCounterVec,
+    lives: IntCounterVec,
+    deaths: IntCounterVec,
+    death_age: HistogramVec,
+    survival_age: HistogramVec,
+    stall: HistogramVec,
+    voided: IntCounterVec,
+    suspended: IntGaugeVec,
+    self_aborted_clients: IntCounterVec,
+    /// Whether the configuration was read, and when (seconds since the Unix epoch).
+    pub config_last_reload: ConfigReload,
+}
+
+/// What became of the newest attempt to read the configuration.
+#[derive(Debug, Clone)]
+pub struct ConfigReload {
+    /// 1 where it was read.
+    pub successful: Gauge,
+    /// When it was last read, in seconds since the Unix epoch.
+    pub success_timestamp: Gauge,
+}
+
+impl Metrics {
+    /// Registers every metric into the registry it is given.
+    ///
+    /// # Errors
+    /// When one of the names is in the registry already.
+    #[rustfmt::skip]
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntGaugeVec> {
+            let vec = IntGaugeVec::new(named(name, help), labels)?;
+            registry.register(Box::new(vec.clone())).map(|()| vec)
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
+            let vec = IntCounterVec::new(named(name, help), labels)?;
+            registry.register(Box::new(vec.clone())).map(|()| vec)
+        };
+        let histograms = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> prometheus::Result<HistogramVec> {
+            let vec = HistogramVec::new(HistogramOpts::from(named(name, help)).buckets(buckets.to_vec()), labels)?;
+            registry.register(Box::new(vec.clone())).map(|()| vec)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<Gauge> {
+            let gauge = Gauge::with_opts(named(name, help))?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let build = GaugeVec::new(
+            named("exporter_build_info", "Always 1; the labels say which build this is."),
+            &["version", "revision"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), option_env!("MYSQL_CANARY_REVISION").unwrap_or("unknown")]).set(1.0);
+        registry.register(Box::new(build))?;
+        Ok(Self {
+            connections: gauges("connections", "Canary sessions held open now.", &["target", "path", "kind"])?,
+            connect_duration: histograms("connect_duration_seconds", "Time from the start of a TCP connect to the end of the login.", &["target", "path"], &CONNECT_BUCKETS)?,
+            connect_failures: counters("connect_failures_total", "Connects that failed, by the stage they failed at.", &["target", "path", "stage"])?,
+            lives: counters("lives_total", "Canaries whose life had an outcome: they survived to their probe, or died.", &["target", "path", "kind"])?,
+            deaths: counters("deaths_total", "Canaries that died, by what the wire showed and who did it.", &["target", "path", "kind", "ending", "culprit"])?,
+            death_age: histograms("death_age_seconds", "Idle age at death. A silent death counts at the age it was found.", &["target", "path", "kind", "culprit"], &AGE_BUCKETS)?,
+            survival_age: histograms("survival_age_seconds", "Idle age at which a probe was answered.", &["target", "path", "kind"], &AGE_BUCKETS)?,
+            stall: histograms("stall_seconds", "Time from sending on a dead connection to knowing, at most the probe timeout.", &["target", "path"], &STALL_BUCKETS)?,
+            voided: counters("voided_total", "Canaries whose outcome says nothing and was not counted.", &["target", "path", "reason"])?,
+            suspended: gauges("suspended", "1 while no canary is launched, for this reason.", &["target", "path", "reason"])?,
+            self_aborted_clients: counters("self_aborted_clients_total", "Sessions of this exporter that the server counted in Aborted_clients.", &["target"])?,
+            config_last_reload: ConfigReload {
+                successful: gauge("exporter_config_last_reload_successful", "1 if the newest attempt to read the configuration succeeded.")?,
+                success_timestamp: gauge("exporter_config_last_reload_success_timestamp_seconds", "When the configuration was last read, in seconds since the Unix epoch.")?,
+            },
+        })
+    }
+
+    /// The metrics of one path, every legal combination of their closed labels born at zero.
+    /// `kinds` are those that run there.
+    pub fn path(&self, target: &str, path: &str, kinds: &[Kind]) -> PathMetrics {
+        let bound = PathMetrics { metrics: self.clone(), target: target.to_owned(), path: path.to_owned() };
+        for &kind in kinds {
+            bound.set_connections(kind, 0);
+            bound.lives(kind).inc_by(0);
+            self.survival_age.with_label_values(&[target, path, kind.label()]);
+            for ending in Ending::ALL {
+                for &culprit in possible_culprits(kind, ending) {
+                    bound.deaths(kind, ending, culprit).inc_by(0);
+                    bound.death_age(kind, culprit);
+                }
+            }
+        }
+        for reason in VoidReason::ALL {
+            self.voided.with_label_values(&[target, path, reason.label()]);
+        }
+        for reason in Suspension::ALL {
+            bound.set_suspended(reason, false);
+        }
+        for stage in Stage::ALL {
+            self.connect_failures.with_label_values(&[target, path, stage.label()]);
+        }
+        self.connect_duration.with_label_values(&[target, path]);
+        self.stall.with_label_values(&[target, path]);
+        self.self_aborted_clients.with_label_values(&[target]);
+        bound
+    }
+}
+
+/// Options of a metric with the project's prefix.
+fn named(name: &str, help: &str) -> Opts {
+    Opts::new(format!("mysql_canary_{name}"), help)
+}
+
+/// The metrics of one path.
+#[derive(Debug, Clone)]
+pub struct PathMetrics {
+    metrics: Metrics,
+    target: String,
+    path: String,
+}
+
+impl PathMetrics {
+    /// Canaries of a kind held open now.
+    pub fn set_connections(&self, kind: Kind, count: usize) {
+        let gauge = self.metrics.connections.with_label_values(&[&self.target, &self.path, kind.label()]);
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A connect succeeded after this many seconds.
+    pub fn connected(&self, seconds: f64) {
+        self.metrics.connect_duration.with_label_values(&[&self.target, &self.path]).observe(seconds);
+    }
+
+    /// A connect failed.
+    pub fn connect_failed(&self, stage: Stage) {
+        self.metrics.connect_failures.with_label_values(&[&self.target, &self.path, stage.label()]).inc();
+    }
+
+    /// A canary survived to this idle age, in seconds.
+    pub fn survived(&self, kind: Kind, age: f64) {
+        self.lives(kind).inc();
+        self.metrics.survival_age.with_label_values(&[&self.target, &self.path, kind.label()]).observe(age);
+    }
+
+    /// A canary died at this idle age, in seconds.
+    pub fn died(&self, kind: Kind, ending: Ending, culprit: Culprit, age: f64) {
+        self.lives(kind).inc();
+        self.deaths(kind, ending, culprit).inc();
+        self.death_age(kind, culprit).observe(age);
+    }
+
+    /// Sending on a dead connection took this many seconds to be known.
+    pub fn stalled(&self, seconds: f64) {
+        self.metrics.stall.with_label_values(&[&self.target, &self.path]).observe(seconds);
+    }
+
+    /// An outcome was void.
+    pub fn voided(&self, reason: VoidReason) {
+        self.metrics.voided.with_label_values(&[&self.target, &self.path, reason.label()]).inc();
+    }
+
+    /// Launches are, or are not, suspended for this reason.
+    pub fn set_suspended(&self, reason: Suspension, suspended: bool) {
+        let gauge = self.metrics.suspended.with_label_values(&[&self.target, &self.path, reason.label()]);
+        gauge.set(i64::from(suspended));
+    }
+
+    /// Counts the sessions of ours that the server counted in `Aborted_clients`.
+    pub fn self_aborted_clients(&self) -> IntCounter {
+        self.metrics.self_aborted_clients.with_label_values(&[&self.target])
+    }
+
+    fn lives(&self, kind: Kind) -> IntCounter {
+        self.metrics.lives.with_label_values(&[&self.target, &self.path, kind.label()])
+    }
+
+    fn deaths(&self, kind: Kind, ending: Ending, culprit: Culprit) -> IntCounter {
+        let labels = [self.target.as_str(), &self.path, kind.label(), ending.label(), culprit.label()];
+        self.metrics.deaths.with_label_values(&labels)
+    }
+
+    fn death_age(&self, kind: Kind, culprit: Culprit) -> Histogram {
+        self.metrics.death_age.with_label_values(&[&self.target, &self.path, kind.label(), culprit.label()])
+    }
+}

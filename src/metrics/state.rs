@@ -1,0 +1,279 @@
+//! The metrics that describe the present: drawn at each scrape from what the loops last published.
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{CounterVec, GaugeVec};
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant};
+
+use super::named;
+use crate::domain::culprit::Culprit;
+use crate::domain::kind::Kind;
+use crate::domain::limit::IdleLimit;
+use crate::domain::observation::{Fate, History};
+use crate::server::{self, Reading, ServerView, bare_version};
+
+/// The most users that get series of their own; the rest are summed under [`OTHER_USERS`].
+const MOST_USERS: usize = 50;
+/// The user label of the rest.
+const OTHER_USERS: &str = "_other";
+
+/// What a path's loop publishes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PathReport {
+    /// What is known of each kind's limit.
+    pub limits: Vec<(Kind, IdleLimit)>,
+    /// Who set the limit of the idle ones, where one stands.
+    pub culprit: Option<Culprit>,
+}
+
+impl PathReport {
+    /// What a history says now.
+    pub fn new(history: &History, limits: impl IntoIterator<Item = (Kind, IdleLimit)>) -> Self {
+        let limits: Vec<_> = limits.into_iter().filter(|(_, limit)| limit.evidence_at.is_some()).collect();
+        let stands = limits.iter().any(|(kind, limit)| *kind == Kind::Idle && limit.upper.is_some());
+        let culprit = history.iter().rev().find_map(|seen| match seen.fate {
+            Fate::Died { culprit, .. } if seen.kind == Kind::Idle && seen.is_bounding_death() => {
+                Some(culprit)
+            }
+            Fate::Died { .. } | Fate::Lived => None,
+        });
+        Self { limits, culprit: culprit.filter(|_| stands) }
+    }
+}
+
+/// One target's published state.
+#[derive(Debug)]
+pub struct TargetState {
+    /// The target's configured name.
+    pub target: String,
+    /// The server view.
+    pub server: watch::Receiver<Reading>,
+    /// After how long a server view is stale.
+    pub stale_after: Duration,
+    /// The start of the runtime's clock on the calendar: an instant, and seconds since the Unix epoch.
+    pub epoch: (Instant, f64),
+    /// Thresholds of `_idle_sessions`, in seconds.
+    pub thresholds: Vec<f64>,
+    /// Each path's name and report.
+    pub paths: Vec<(String, watch::Receiver<PathReport>)>,
+}
+
+/// Draws the present at each scrape.
+#[derive(Debug)]
+pub struct StateCollector {
+    targets: Vec<TargetState>,
+    families: Families,
+}
+
+impl StateCollector {
+    /// A collector of these targets' states.
+    ///
+    /// # Errors
+    /// Never for the names of this file; the crate checks them all the same.
+    pub fn new(targets: Vec<TargetState>) -> prometheus::Result<Self> {
+        Ok(Self { targets, families: Families::new()? })
+    }
+}
+
+/// Every family of this file, empty. A scrape fills a fresh set.
+#[derive(Debug, Clone)]
+struct Families {
+    up: GaugeVec,
+    server_info: GaugeVec,
+    server_start_time: GaugeVec,
+    aborted_clients: CounterVec,
+    aborted_connects: CounterVec,
+    connection_errors: CounterVec,
+    threads_connected: GaugeVec,
+    max_connections: GaugeVec,
+    sessions: GaugeVec,
+    session_longest_idle: GaugeVec,
+    idle_sessions: GaugeVec,
+    ghost_sessions: GaugeVec,
+    collector_success: GaugeVec,
+    collector_duration: GaugeVec,
+    limit_lower: GaugeVec,
+    limit_upper: GaugeVec,
+    limit_info: GaugeVec,
+    limit_evidence: GaugeVec,
+}
+
+impl Families {
+    #[rustfmt::skip]
+    fn new() -> prometheus::Result<Self> {
+        let gauges = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(named(name, help), labels);
+        let counters = |name: &str, help: &str, labels: &[&str]| CounterVec::new(named(name, help), labels);
+        Ok(Self {
+            up: gauges("up", "1 if the newest round of the server view reached the server.", &["target"])?,
+            server_info: gauges("server_info", "Always 1; the labels say which server answers.", &["target", "flavor", "version"])?,
+            server_start_time: gauges("server_start_time_seconds", "When the server started, in seconds since the Unix epoch, from its Uptime.", &["target"])?,
+            aborted_clients: counters("server_aborted_clients_total", "Aborted_clients, as the server reports it.", &["target"])?,
+            aborted_connects: counters("server_aborted_connects_total", "Aborted_connects, as the server reports it.", &["target"])?,
+            connection_errors: counters("server_connection_errors_total", "Connection_errors_*, as the server reports them.", &["target", "error"])?,
+            threads_connected: gauges("server_threads_connected", "Threads_connected: sessions open on the server, ours among them.", &["target"])?,
+            max_connections: gauges("server_max_connections", "max_connections.", &["target"])?,
+            sessions: gauges("sessions", "Application sessions, by user and COMMAND; ours are left out.", &["target", "user", "command"])?,
+            session_longest_idle: gauges("session_longest_idle_seconds", "How long the longest sleeper of a user's sessions has slept.", &["target", "user"])?,
+            idle_sessions: gauges("idle_sessions", "Application sessions that have slept at least this many seconds.", &["target", "user", "idle_at_least"])?,
+            ghost_sessions: gauges("ghost_sessions", "Sessions of ours that the server lists although their client is dead.", &["target", "path"])?,
+            collector_success: gauges("collector_success", "1 if this source of the server view was read in the newest round.", &["target", "collector"])?,
+            collector_duration: gauges("collector_duration_seconds", "How long this source took in the newest round.", &["target", "collector"])?,
+            limit_lower: gauges("idle_limit_lower_seconds", "The longest idle age survived that no later death contradicts.", &["target", "path", "kind"])?,
+            limit_upper: gauges("idle_limit_upper_seconds", "The shortest idle age died at that no later survival contradicts. Absent while nothing died.", &["target", "path", "kind"])?,
+            limit_info: gauges("idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.", &["target", "path", "culprit", "layer", "suspect"])?,
+            limit_evidence: gauges("idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.", &["target", "path", "kind"])?,
+        })
+    }
+
+    fn each(&self) -> [&dyn Collector; 18] {
+        [
+            &self.up,
+            &self.server_info,
+            &self.server_start_time,
+            &self.aborted_clients,
+            &self.aborted_connects,
+            &self.connection_errors,
+            &self.threads_connected,
+            &self.max_connections,
+            &self.sessions,
+            &self.session_longest_idle,
+            &self.idle_sessions,
+            &self.ghost_sessions,
+            &self.collector_success,
+            &self.collector_duration,
+            &self.limit_lower,
+            &self.limit_upper,
+            &self.limit_info,
+            &self.limit_evidence,
+        ]
+    }
+
+    fn draw(&self, state: &TargetState) {
+        let target = state.target.as_str();
+        let reading = state.server.borrow().clone();
+        let view = reading.view.filter(|view| view.taken_at.elapsed() <= state.stale_after);
+        self.up.with_label_values(&[target]).set(f64::from(u8::from(reading.up && view.is_some())));
+        if let Some(view) = view {
+            self.draw_server(target, &view, state);
+        }
+        for (path, report) in &state.paths {
+            self.draw_path(target, path, &report.borrow());
+        }
+    }
+
+    fn draw_server(&self, target: &str, view: &ServerView, state: &TargetState) {
+        let version = bare_version(&view.version);
+        self.server_info.with_label_values(&[target, view.flavor.label(), version]).set(1.0);
+        for (collector, run) in &view.collectors {
+            let labels = [target, collector.label()];
+            self.collector_success.with_label_values(&labels).set(f64::from(u8::from(run.succeeded)));
+            self.collector_duration.with_label_values(&labels).set(run.seconds);
+        }
+        if let Some(status) = &view.status {
+            self.draw_status(target, status, view, state);
+        }
+        if let Some(limit) = view.variables.as_ref().and_then(|variables| variables.max_connections) {
+            self.max_connections.with_label_values(&[target]).set(limit);
+        }
+        if let Some(list) = &view.processlist {
+            self.draw_sessions(target, list, &state.thresholds);
+        }
+        if let Some(ghosts) = view.ghosts {
+            for (path, _) in &state.paths {
+                self.ghost_sessions.with_label_values(&[target, path]).set(ghosts as f64);
+            }
+        }
+    }
+
+    fn draw_status(
+        &self,
+        target: &str,
+        status: &server::GlobalStatus,
+        view: &ServerView,
+        state: &TargetState,
+    ) {
+        if let Some(uptime) = status.uptime {
+            let taken = state.epoch.1 + view.taken_at.saturating_duration_since(state.epoch.0).as_secs_f64();
+            self.server_start_time.with_label_values(&[target]).set((taken - uptime).round());
+        }
+        let count = |family: &CounterVec, labels: &[&str], value: Option<f64>| {
+            // A counter below zero is a server's bug, and nothing to count.
+            if let Some(value) = value.filter(|value| *value >= 0.0) {
+                family.with_label_values(labels).inc_by(value);
+            }
+        };
+        count(&self.aborted_clients, &[target], status.aborted_clients);
+        count(&self.aborted_connects, &[target], status.aborted_connects);
+        for (error, &value) in &status.connection_errors {
+            count(&self.connection_errors, &[target, error], Some(value));
+        }
+        if let Some(threads) = status.threads_connected {
+            self.threads_connected.with_label_values(&[target]).set(threads);
+        }
+    }
+
+    fn draw_sessions(&self, target: &str, list: &server::ProcessList, thresholds: &[f64]) {
+        let counts = list.by_user_and_command();
+        let mut totals: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+        for (&(user, _), &count) in &counts {
+            *totals.entry(user).or_default() += count;
+        }
+        // The users with the most sessions get series of their own; ties fall by name.
+        let mut ranked: Vec<(&str, usize)> = totals.into_iter().collect();
+        ranked.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        let named_users: std::collections::BTreeSet<&str> =
+            ranked.iter().take(MOST_USERS).map(|&(user, _)| user).collect();
+        let label = |user| if named_users.contains(user) { user } else { OTHER_USERS };
+        for (&(user, command), &count) in &counts {
+            self.sessions.with_label_values(&[target, label(user), command]).add(count as f64);
+        }
+        for (user, ages) in list.idle_by_user() {
+            let user = label(user);
+            let longest = self.session_longest_idle.with_label_values(&[target, user]);
+            longest.set(ages.iter().copied().fold(longest.get(), f64::max));
+            for &threshold in thresholds {
+                let count = ages.iter().filter(|&&age| age >= threshold).count();
+                self.idle_sessions
+                    .with_label_values(&[target, user, &threshold.to_string()])
+                    .add(count as f64);
+            }
+        }
+    }
+
+    fn draw_path(&self, target: &str, path: &str, report: &PathReport) {
+        for (kind, limit) in &report.limits {
+            let labels = [target, path, kind.label()];
+            self.limit_lower.with_label_values(&labels).set(limit.lower);
+            if let Some(upper) = limit.upper {
+                self.limit_upper.with_label_values(&labels).set(upper);
+            }
+            if let Some(at) = limit.evidence_at {
+                self.limit_evidence.with_label_values(&labels).set(at);
+            }
+        }
+        if let Some(culprit) = report.culprit {
+            let labels = [target, path, culprit.label(), culprit.layer().label(), "none"];
+            self.limit_info.with_label_values(&labels).set(1.0);
+        }
+    }
+}
+
+impl Collector for StateCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.families.each().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(families) = Families::new() else { return Vec::new() };
+        for state in &self.targets {
+            families.draw(state);
+        }
+        families
+            .each()
+            .into_iter()
+            .flat_map(Collector::collect)
+            .filter(|family| !family.get_metric().is_empty())
+            .collect()
+    }
+}

@@ -1,0 +1,121 @@
+//! What the loop and one life say to each other. A canary is one async function: an assignment goes
+//! in, exactly one outcome comes out.
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::domain::culprit::Row;
+use crate::domain::ending::Ending;
+use crate::domain::kind::Kind;
+use crate::domain::void::VoidReason;
+use crate::session::Stage;
+
+/// What one canary is asked to do.
+#[derive(Debug)]
+pub struct Assignment {
+    /// Its number, unique in this process.
+    pub id: u64,
+    /// What it does while it is held.
+    pub kind: Kind,
+    /// How long to wait before connecting, in seconds: launches are spread.
+    pub delay: f64,
+    /// The longest idle age it may be retargeted to, in seconds.
+    pub longest: f64,
+    /// What the loop wants of it now.
+    pub orders: watch::Receiver<Orders>,
+    /// Where it says that it is born.
+    pub born: mpsc::UnboundedSender<Born>,
+}
+
+/// What the loop wants of a living canary now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Orders {
+    /// The idle age to be probed at, in seconds.
+    pub age: f64,
+    /// Whether to go on.
+    pub leash: Leash,
+}
+
+/// Whether a canary is to be held on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leash {
+    /// Hold on.
+    Hold,
+    /// Its outcome can teach nothing any more: COM_QUIT.
+    Recall,
+    /// The exporter stops: COM_QUIT.
+    Stop,
+}
+
+/// A canary began to be idle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Born {
+    /// Its number.
+    pub id: u64,
+    /// The moment from which its idle age counts.
+    pub at: Instant,
+}
+
+/// What became of one canary.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It never came to be idle.
+    Unborn(Unborn),
+    /// Its probe was answered at this idle age, in seconds.
+    Survived {
+        /// Idle age at the probe, in seconds.
+        age: f64,
+    },
+    /// It died, and the witness was heard.
+    Died(Death),
+    /// Its end says nothing.
+    Void(VoidReason),
+    /// We ended it early.
+    Recalled,
+}
+
+/// Why a canary never came to be idle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Unborn {
+    /// Not tried: an earlier connect failed. Ask again after this many seconds.
+    HeldBack(f64),
+    /// The connect failed at this stage.
+    Failed(Stage),
+    /// The session broke before it was idle.
+    Broken,
+    /// It was told to stop before.
+    Stopped,
+}
+
+/// One death, with its witness's words, before the loop adds what it knows of the others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Death {
+    /// What the wire showed.
+    pub ending: Ending,
+    /// Idle age at the ending, in seconds.
+    pub age: f64,
+    /// Whether the ending came while nothing was being sent.
+    pub exact: bool,
+    /// The server's error code, where it could be read.
+    pub error_code: Option<u16>,
+    /// From sending to knowing, in seconds, where something was sent.
+    pub stall: Option<f64>,
+    /// The session's own `wait_timeout`, in seconds.
+    pub wait_timeout: Option<f64>,
+    /// What the processlist said.
+    pub row: Row,
+    /// Whether the server was restarted or replaced during this life.
+    pub restarted: bool,
+    /// Whether a proxy that speaks MySQL was seen at birth.
+    pub proxy_seen: bool,
+    /// The server's thread id.
+    pub thread_id: u64,
+    /// The server's uptime at the witness, in seconds.
+    pub uptime: Option<f64>,
+}
+
+/// Where canaries live: the real network, or a script in a test.
+pub trait World: Send + Sync + 'static {
+    /// One life, from the launch to its one outcome.
+    fn live(&self, assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static;
+}

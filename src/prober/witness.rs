@@ -1,0 +1,121 @@
+//! The witness: just after deaths, one fresh connection on the same path asks the server what it saw.
+//! Deaths of one moment share one witness.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::server::witness::{Statement, state};
+use crate::session::{Connector, NoSession};
+
+/// How long deaths of one moment are gathered, and the server given time to clear its list.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How long the witness of an audible ending waits for a server that comes back: a restart refuses
+/// connects for a while.
+const GRACE: Duration = Duration::from_secs(120);
+/// How long one attempt's questions may take.
+const QUESTIONS: Duration = Duration::from_secs(5);
+/// How long the server may take to clear the row of a session it ended itself.
+const CLEARING: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_millis(700), Duration::from_secs(1)];
+/// How long the farewell may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What the witness said of one death.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Testimony {
+    /// When it was asked.
+    pub at: Instant,
+    /// What the server said.
+    pub statement: Statement,
+}
+
+/// The desk where canaries ask for testimony.
+#[derive(Debug, Clone)]
+pub struct WitnessDesk(mpsc::UnboundedSender<Request>);
+
+#[derive(Debug)]
+struct Request {
+    thread_id: u64,
+    /// The ending was audible: the server may be restarting, and clears its own rows.
+    audible: bool,
+    since: Instant,
+    answer: oneshot::Sender<Option<Testimony>>,
+}
+
+impl WitnessDesk {
+    /// Opens the desk of one path. It closes when its last clone is dropped.
+    pub fn open(connector: Arc<Connector>) -> Self {
+        let (sender, requests) = mpsc::unbounded_channel();
+        tokio::spawn(attend(connector, requests));
+        Self(sender)
+    }
+
+    /// Asks about a dead session. `None` when no fresh connection could be made: an outage.
+    pub async fn testify(&self, thread_id: u64, audible: bool) -> Option<Testimony> {
+        let (answer, testimony) = oneshot::channel();
+        self.0.send(Request { thread_id, audible, since: Instant::now(), answer }).ok()?;
+        testimony.await.ok().flatten()
+    }
+}
+
+async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver<Request>) {
+    let mut waiting = Vec::new();
+    while let Some(first) = requests.recv().await {
+        waiting.push(first);
+        sleep(SETTLE).await;
+        while !waiting.is_empty() {
+            while let Ok(request) = requests.try_recv() {
+                waiting.push(request);
+            }
+            match ask(&connector, &waiting).await {
+                Ok(testimony) => {
+                    for request in waiting.drain(..) {
+                        // A canary that was stopped meanwhile no longer listens.
+                        let _ = request.answer.send(Some(testimony.clone()));
+                    }
+                }
+                Err(rest) => {
+                    let (patient, impatient): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|request| {
+                        request.audible && request.since.elapsed() < GRACE && !request.answer.is_closed()
+                    });
+                    for request in impatient {
+                        let _ = request.answer.send(None);
+                    }
+                    waiting = patient;
+                    if !waiting.is_empty() {
+                        sleep(rest).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One attempt. The error says how long to rest before the next.
+async fn ask(connector: &Connector, waiting: &[Request]) -> Result<Testimony, Duration> {
+    /// The gate asks for longer rests where they are due.
+    const REST: Duration = Duration::from_millis(250);
+    let mut session = connector.connect(None).await.map_err(|error| match error {
+        NoSession::HeldBack(rest) => rest,
+        NoSession::Failed(_) => REST,
+    })?;
+    let dead: BTreeSet<u64> = waiting.iter().map(|request| request.thread_id).collect();
+    let audible: BTreeSet<u64> =
+        waiting.iter().filter(|request| request.audible).map(|request| request.thread_id).collect();
+    let mut statement =
+        timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| REST)?.map_err(|_| REST)?;
+    for pause in CLEARING {
+        if statement.listed.as_ref().is_none_or(|listed| listed.is_disjoint(&audible)) {
+            break;
+        }
+        sleep(pause).await;
+        statement =
+            timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| REST)?.map_err(|_| REST)?;
+    }
+    session.quit(FAREWELL).await;
+    Ok(Testimony { at: Instant::now(), statement })
+}

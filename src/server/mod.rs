@@ -1,0 +1,118 @@
+//! The server view: what the server itself says, read by a loop over one connection, never by a
+//! scrape. One file per source, named as MySQL names it, query and pure parse together. The only SQL
+//! in the tree is here.
+
+pub mod birth;
+pub mod global_status;
+pub mod global_variables;
+pub mod privileges;
+pub mod processlist;
+mod value;
+pub mod watch;
+pub mod witness;
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+pub use global_status::GlobalStatus;
+pub use global_variables::GlobalVariables;
+pub use processlist::ProcessList;
+pub use watch::{Reading, watch};
+
+/// Whose code the server runs: the label `flavor`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavor {
+    /// MySQL and what descends from it.
+    Mysql,
+    /// MariaDB.
+    Mariadb,
+}
+
+impl Flavor {
+    /// Reads the flavor from a greeting's version text.
+    pub fn of_version(version: &str) -> Self {
+        if version.to_ascii_lowercase().contains("mariadb") { Self::Mariadb } else { Self::Mysql }
+    }
+
+    /// The value of the label `flavor`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Mysql => "mysql",
+            Self::Mariadb => "mariadb",
+        }
+    }
+}
+
+/// The numbers of a version text, without its suffixes: `10.11.19` of `10.11.19-MariaDB-log`.
+pub fn bare_version(version: &str) -> &str {
+    version.split_once(|c: char| !c.is_ascii_digit() && c != '.').map_or(version, |(bare, _)| bare)
+}
+
+/// What one round over the sources found. A source that failed is absent; the others stay.
+#[derive(Debug, Clone)]
+pub struct ServerView {
+    /// When the round was made.
+    pub taken_at: Instant,
+    /// MySQL or MariaDB.
+    pub flavor: Flavor,
+    /// The version as the greeting spells it.
+    pub version: String,
+    /// Status counters.
+    pub status: Option<GlobalStatus>,
+    /// Settings.
+    pub variables: Option<GlobalVariables>,
+    /// Sessions, our own left out.
+    pub processlist: Option<ProcessList>,
+    /// Sessions of ours that the server lists although their client is dead.
+    pub ghosts: Option<usize>,
+    /// How each source fared.
+    pub collectors: BTreeMap<Collector, CollectorRun>,
+}
+
+/// A source of the server view: the label `collector`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Collector {
+    /// `SHOW GLOBAL STATUS`.
+    GlobalStatus,
+    /// `SHOW GLOBAL VARIABLES`.
+    GlobalVariables,
+    /// The processlist.
+    Processlist,
+}
+
+impl Collector {
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::GlobalStatus, Self::GlobalVariables, Self::Processlist];
+
+    /// The value of the label `collector`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::GlobalStatus => "global_status",
+            Self::GlobalVariables => "global_variables",
+            Self::Processlist => "processlist",
+        }
+    }
+}
+
+/// How one source fared in one round.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CollectorRun {
+    /// Whether it was read.
+    pub succeeded: bool,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(Flavor::of_version("10.11.19-MariaDB-0+deb12u1"), Flavor::Mariadb);
+        assert_eq!(Flavor::of_version("9.7.4"), Flavor::Mysql);
+        assert_eq!(bare_version("10.11.19-MariaDB"), "10.11.19");
+        assert_eq!(bare_version("8.0.36"), "8.0.36");
+    }
+}

@@ -1,0 +1,186 @@
+//! The loop that keeps the server view: one connection, one round an interval, a deadline for each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::processlist::Source;
+use super::{
+    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, privileges,
+};
+use crate::session::{Connector, NoSession, Session};
+use crate::stop::Stop;
+
+/// How long one source may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// How soon a lost server is tried again, at most; the connector's gate spaces the attempts.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long the farewell may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What is known of the server now.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// Whether the newest round reached the server.
+    pub up: bool,
+    /// The newest view; none before the first round, or after the server was lost.
+    pub view: Option<Arc<ServerView>>,
+}
+
+struct Control {
+    session: Session,
+    source: Source,
+}
+
+/// What outlives a lost connection.
+#[derive(Debug, Default)]
+struct Memory {
+    told_about_process: bool,
+    /// The newest `Uptime`, in seconds: it falls when the server was restarted.
+    last_uptime: Option<f64>,
+}
+
+/// Keeps reading until told to stop, then ends its session with COM_QUIT.
+pub async fn watch(
+    connector: Arc<Connector>,
+    every: Duration,
+    publish: watch::Sender<Reading>,
+    mut stop: Stop,
+) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut control: Option<Control> = None;
+    let mut memory = Memory::default();
+    loop {
+        tokio::select! {
+            () = stop.told() => break,
+            _ = ticks.tick() => {}
+        }
+        let round = make_round(control.take(), &connector, &mut memory);
+        tokio::pin!(round);
+        let outcome = tokio::select! {
+            outcome = &mut round => outcome,
+            // Told to stop in the middle of a round: let it end, so that its session can say COM_QUIT.
+            () = stop.told() => timeout(FAREWELL, round).await.unwrap_or(None),
+        };
+        match outcome {
+            Some((live, view)) => {
+                publish.send_replace(Reading { up: true, view: Some(Arc::new(view)) });
+                control = Some(live);
+            }
+            None => {
+                publish.send_replace(Reading::default());
+                ticks.reset_after(every.min(RETRY));
+            }
+        }
+    }
+    if let Some(Control { session, .. }) = control {
+        session.quit(FAREWELL).await;
+    }
+}
+
+/// One round over the sources. `None` when the server cannot be reached or its session is dead or
+/// stuck; the next round then opens a fresh one.
+async fn make_round(
+    control: Option<Control>,
+    connector: &Connector,
+    memory: &mut Memory,
+) -> Option<(Control, ServerView)> {
+    let mut control = match control {
+        Some(control) => control,
+        None => open(connector, memory).await?,
+    };
+    let view = read_all(&mut control, connector, memory).await?;
+    Some((control, view))
+}
+
+async fn open(connector: &Connector, memory: &mut Memory) -> Option<Control> {
+    // The connector tells and counts what goes wrong.
+    let mut session = match connector.connect(None).await {
+        Ok(session) => session,
+        Err(NoSession::Failed(_) | NoSession::HeldBack(_)) => return None,
+    };
+    let flavor = Flavor::of_version(&session.greeting.version);
+    let find = async {
+        let source = Source::find(&mut session.conn, flavor).await?;
+        let sees_all = privileges::holds_process(&mut session.conn).await.unwrap_or(true);
+        Ok::<_, mysql_async::Error>((source, sees_all))
+    };
+    let (source, sees_all) = timeout(DEADLINE, find).await.ok()?.ok()?;
+    if !sees_all && !memory.told_about_process {
+        memory.told_about_process = true;
+        tracing::warn!(
+            event = "privilege_missing",
+            user = connector.username(),
+            "without the privilege PROCESS the processlist shows only this account's own sessions: the session \
+             metrics leave out the applications' (GRANT PROCESS ON *.* TO the account)"
+        );
+    }
+    Some(Control { session, source })
+}
+
+/// Reads every source. `None` when the connection is dead or stuck.
+async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Memory) -> Option<ServerView> {
+    let version = control.session.greeting.version.clone();
+    let conn = &mut control.session.conn;
+    let mut collectors = BTreeMap::new();
+    let status = run(Collector::GlobalStatus, GlobalStatus::read(conn), &mut collectors).await?;
+    let variables = run(Collector::GlobalVariables, GlobalVariables::read(conn), &mut collectors).await?;
+    let uptime = status.as_ref().and_then(|status| status.uptime);
+    if memory.last_uptime.zip(uptime).is_some_and(|(last, now)| now < last) {
+        connector.roster().forget_ghosts();
+    }
+    memory.last_uptime = uptime.or(memory.last_uptime);
+    let ghosts = connector.roster().ghosts();
+    let rows = run(Collector::Processlist, control.source.read(conn), &mut collectors).await?;
+    let processlist = rows.map(|rows| ProcessList::parse(rows, |id| connector.roster().is_ours(id)));
+    let ghosts = processlist.as_ref().map(|list| connector.roster().settle(&ghosts, &list.listed));
+    Some(ServerView {
+        taken_at: Instant::now(),
+        flavor: Flavor::of_version(&version),
+        version,
+        status,
+        variables,
+        processlist,
+        ghosts,
+        collectors,
+    })
+}
+
+/// Reads one source. The outer `None` means that the connection is no good any more.
+async fn run<T>(
+    collector: Collector,
+    read: impl Future<Output = mysql_async::Result<T>>,
+    collectors: &mut BTreeMap<Collector, CollectorRun>,
+) -> Option<Option<T>> {
+    let begun = Instant::now();
+    let outcome = timeout(DEADLINE, read).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    match outcome {
+        Ok(Ok(answer)) => {
+            collectors.insert(collector, CollectorRun { succeeded: true, seconds });
+            Some(Some(answer))
+        }
+        Ok(Err(error)) if !error.is_fatal() => {
+            tracing::warn!(event = "collector_failed", collector = collector.label(), error = %error, "a query of the server view failed");
+            collectors.insert(collector, CollectorRun { succeeded: false, seconds });
+            Some(None)
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(event = "server_view_lost", collector = collector.label(), error = %error, "the server view's connection broke");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(
+                event = "server_view_lost",
+                collector = collector.label(),
+                "the server did not answer within {} s",
+                DEADLINE.as_secs()
+            );
+            None
+        }
+    }
+}

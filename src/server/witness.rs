@@ -1,0 +1,47 @@
+//! What a fresh session says just after deaths: uptime, identity, and which of the dead the server
+//! still lists.
+
+use std::collections::BTreeSet;
+
+use mysql_async::prelude::Queryable;
+
+use super::processlist::Source;
+use super::{Flavor, GlobalVariables, value};
+use crate::session::Session;
+
+/// What a fresh session said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// `Uptime`, in seconds.
+    pub uptime: Option<f64>,
+    /// `server_uuid` or `server_uid`.
+    pub identity: Option<String>,
+    /// The dead that the server still lists. `None` where it would not say.
+    pub listed: Option<BTreeSet<u64>>,
+}
+
+/// Asks on a fresh session.
+///
+/// # Errors
+/// When the connection breaks; a refused query only leaves its answer out.
+pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::Result<Statement> {
+    let flavor = Flavor::of_version(&session.greeting.version);
+    let conn = &mut session.conn;
+    let uptime: Option<mysql_async::Row> = conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
+    let variables = unless_fatal(GlobalVariables::read(conn).await)?;
+    let source = Source::find(conn, flavor).await?;
+    let listed = unless_fatal(source.listed(conn, dead).await)?;
+    Ok(Statement {
+        uptime: uptime.as_ref().and_then(|row| value::number(value::at(row, 1))),
+        identity: variables.and_then(|variables| variables.identity),
+        listed,
+    })
+}
+
+fn unless_fatal<T>(result: mysql_async::Result<T>) -> mysql_async::Result<Option<T>> {
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_fatal() => Err(error),
+        Err(_) => Ok(None),
+    }
+}

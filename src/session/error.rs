@@ -1,0 +1,84 @@
+//! Why a session could not be opened, by the stage it failed at.
+
+use std::time::Duration;
+
+use crate::config::address::Address;
+
+/// The stage a connect attempt failed at: the label `stage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The host name has no address.
+    Dns,
+    /// The TCP connection was not made.
+    Tcp,
+    /// The TLS handshake failed, or TLS was demanded and not offered.
+    Tls,
+    /// The server's first packet did not come or is none.
+    Greeting,
+    /// The login was refused, or broke off.
+    Auth,
+    /// The server has no room for us: 1040, 1129, 1203, 1226.
+    Limit,
+}
+
+impl Stage {
+    /// Every stage, in the order a connect passes them.
+    pub const ALL: [Self; 6] = [Self::Dns, Self::Tcp, Self::Tls, Self::Greeting, Self::Auth, Self::Limit];
+
+    /// The value of the label `stage`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Greeting => "greeting",
+            Self::Auth => "auth",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+/// A connect attempt that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to {address}: {reason}")]
+pub struct ConnectError {
+    /// Where to.
+    pub address: Address,
+    /// At which stage.
+    pub stage: Stage,
+    /// What happened, and what to do.
+    pub reason: String,
+    /// The server's error code, where it gave one.
+    pub code: Option<u16>,
+}
+
+/// Why `connect` gave no session.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSession {
+    /// The attempt was made and failed.
+    #[error(transparent)]
+    Failed(#[from] ConnectError),
+    /// No attempt was made: an earlier one failed a moment ago, or another is under way.
+    #[error("not tried: the last attempt failed, the next may be made in {:.1} s", .0.as_secs_f64())]
+    HeldBack(Duration),
+}
+
+/// Server error codes that mean "no room": `ER_CON_COUNT_ERROR`, `ER_HOST_IS_BLOCKED`,
+/// `ER_TOO_MANY_USER_CONNECTIONS`, `ER_USER_LIMIT_REACHED`.
+pub(crate) const LIMIT_CODES: [u16; 4] = [1040, 1129, 1203, 1226];
+
+/// What a person should do about a refusal by the server.
+pub(crate) fn advice(code: u16) -> &'static str {
+    match code {
+        1040 => ": the server is full, raise max_connections or lower the applications' pools",
+        1129 => {
+            ": too many broken logins from this host, run FLUSH HOSTS on the server (MySQL 8.0.23 and later: TRUNCATE TABLE performance_schema.host_cache)"
+        }
+        1203 | 1226 => {
+            ": raise the account's MAX_USER_CONNECTIONS to --canary.max-connections or more, or lower that flag"
+        }
+        1045 | 1698 => ": check --mysql.username and the password",
+        3159 => ": the account or the server demands TLS, set --mysql.tls-mode=required",
+        _ => "",
+    }
+}

@@ -1,0 +1,142 @@
+//! The gate: no hammering. While connecting fails, one attempt at a time, and a rest between two.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::Stage;
+
+/// The rest after a refused login: a wrong password does not get right by trying again at once.
+const REST_AFTER_REFUSAL: Duration = Duration::from_secs(15);
+/// The first rest after a server that cannot be reached; it doubles up to [`REST_AFTER_REFUSAL`].
+const FIRST_REST: Duration = Duration::from_secs(1);
+
+/// Lets connect attempts through, or says how long to wait.
+#[derive(Debug, Default)]
+pub(crate) struct Gate(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last attempt succeeded.
+    open: bool,
+    /// An attempt is under way while the gate is not open.
+    trying: bool,
+    /// Failures since the last success.
+    failures: u32,
+    /// No attempt before this.
+    not_before: Option<Instant>,
+}
+
+impl Gate {
+    /// Asks to make an attempt now.
+    ///
+    /// # Errors
+    /// How long to wait before asking again.
+    pub(crate) fn admit(&self) -> Result<Ticket<'_>, Duration> {
+        let mut state = self.lock();
+        if let Some(not_before) = state.not_before {
+            let left = not_before.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                return Err(left);
+            }
+        }
+        if !state.open {
+            if state.trying {
+                return Err(Duration::from_millis(100));
+            }
+            state.trying = true;
+        }
+        Ok(Ticket { gate: self, told: false })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// One attempt under way. Dropped untold (the attempt was given up), it only frees its place.
+pub(crate) struct Ticket<'a> {
+    gate: &'a Gate,
+    told: bool,
+}
+
+impl Ticket<'_> {
+    /// The attempt succeeded.
+    pub(crate) fn succeeded(mut self) {
+        self.told = true;
+        *self.gate.lock() = State { open: true, ..State::default() };
+    }
+
+    /// The attempt failed at this stage.
+    pub(crate) fn failed(mut self, stage: Stage) {
+        self.told = true;
+        let mut state = self.gate.lock();
+        let rest = match stage {
+            Stage::Auth | Stage::Limit | Stage::Tls => REST_AFTER_REFUSAL,
+            Stage::Dns | Stage::Tcp | Stage::Greeting => {
+                (FIRST_REST * 2_u32.pow(state.failures.min(4))).min(REST_AFTER_REFUSAL)
+            }
+        };
+        *state = State {
+            open: false,
+            trying: false,
+            failures: state.failures.saturating_add(1),
+            not_before: Some(Instant::now() + rest),
+        };
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if !self.told {
+            self.gate.lock().trying = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_login_rests_fifteen_seconds() {
+        let gate = Gate::default();
+        gate.admit().ok().expect("the first may").failed(Stage::Auth);
+        let mut attempts = 0;
+        for _ in 0..600 {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            if let Ok(ticket) = gate.admit() {
+                attempts += 1;
+                ticket.failed(Stage::Auth);
+            }
+        }
+        assert_eq!(attempts, 4, "one per fifteen seconds in a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_at_a_time_until_one_succeeds() {
+        let gate = Gate::default();
+        let first = gate.admit().ok().expect("the first may");
+        assert!(gate.admit().is_err(), "the second waits");
+        first.succeeded();
+        let (second, third) = (gate.admit(), gate.admit());
+        assert!(second.is_ok() && third.is_ok(), "an open gate lets all through");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unreachable_server_is_tried_ever_more_rarely() {
+        let gate = Gate::default();
+        let mut rests = Vec::new();
+        for _ in 0..6 {
+            let ticket = gate.admit().ok().expect("rest is over");
+            ticket.failed(Stage::Tcp);
+            let rest = gate.admit().err().expect("rests");
+            rests.push(rest.as_secs());
+            tokio::time::advance(rest).await;
+        }
+        assert_eq!(rests, [1, 2, 4, 8, 15, 15]);
+        drop(gate.admit().ok().expect("may"));
+        assert!(gate.admit().is_ok(), "a given-up attempt frees its place");
+    }
+}

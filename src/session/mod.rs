@@ -1,0 +1,16 @@
+//! Sessions: how every connection of the exporter is made, and what stands under it.
+//!
+//! `connector` logs in by stages, `tap` owns the real socket, `gate` keeps us from hammering, `roster`
+//! knows which of the server's sessions are ours, `packet` reads the few bytes the tap must read itself.
+
+pub mod connector;
+pub mod error;
+mod gate;
+pub mod packet;
+pub mod roster;
+pub mod tap;
+
+pub use connector::{Account, Connector, Session, TlsMode};
+pub use error::{ConnectError, NoSession, Stage};
+pub use roster::Roster;
+pub use tap::{Closed, Sight, Tap};

@@ -1,0 +1,210 @@
+//! The little of the MySQL protocol that the tap must read by itself: the greeting, an ERR packet
+//! nobody asked for, and what kind of TLS record came.
+//!
+//! Source: MySQL's "Protocol::HandshakeV10" and "ERR_Packet"; RFC 8446 for TLS records.
+
+/// A MySQL packet's header: three bytes of length, one of sequence id.
+pub(crate) const HEADER: usize = 4;
+
+/// The longest greeting that is believed. Real ones are about 100 bytes; a longer one is no server's.
+pub(crate) const LONGEST_GREETING: usize = 4096;
+
+/// Capability bit of a server that offers TLS.
+const CLIENT_SSL: u32 = 0x0800;
+
+/// What a server says first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// Version text, without the `5.5.5-` that MariaDB 10 puts before its own.
+    pub version: String,
+    /// The thread id, 32 bits of it.
+    pub thread_id: u32,
+    /// Whether TLS is offered.
+    pub offers_tls: bool,
+}
+
+/// An ERR packet: its code and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrPacket {
+    /// The error code, such as 4031.
+    pub code: u16,
+    /// The text after the SQL state, at most 512 bytes of it.
+    pub message: String,
+}
+
+/// Why the first packet is no greeting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GreetingError {
+    /// The server refused us at once with an ERR packet.
+    #[error("the server refused the connection: error {} ({})", .0.code, .0.message)]
+    Refused(ErrPacket),
+    /// The bytes are those of another protocol.
+    #[error("the first bytes are no MySQL greeting{hint}: is this port a MySQL server's?", hint = .0.map(|p| format!(" but look like {p}")).unwrap_or_default())]
+    NotMySql(Option<&'static str>),
+}
+
+/// The length of the payload that a packet's header announces.
+pub(crate) fn payload_length(header: [u8; HEADER]) -> usize {
+    usize::from(header[0]) | usize::from(header[1]) << 8 | usize::from(header[2]) << 16
+}
+
+/// Says why a header cannot begin a greeting, before its payload is waited for.
+pub(crate) fn check_greeting_header(header: [u8; HEADER]) -> Result<usize, GreetingError> {
+    let length = payload_length(header);
+    if length == 0 || length > LONGEST_GREETING || header[3] != 0 {
+        return Err(GreetingError::NotMySql(name_protocol(header)));
+    }
+    Ok(length)
+}
+
+/// Names the protocol some well-known first bytes belong to.
+fn name_protocol(first: [u8; HEADER]) -> Option<&'static str> {
+    match &first {
+        b"HTTP" | b"<htm" | b"<HTM" | b"<!DO" => Some("HTTP"),
+        b"SSH-" => Some("SSH"),
+        b"220 " | b"220-" => Some("SMTP or FTP"),
+        [0x15 | 0x16, 3, ..] => Some("TLS"),
+        _ => None,
+    }
+}
+
+/// Parses the payload of the first packet.
+pub(crate) fn parse_greeting(payload: &[u8]) -> Result<Greeting, GreetingError> {
+    match payload.first() {
+        Some(0xff) => Err(parse_err(payload).map_or(GreetingError::NotMySql(None), GreetingError::Refused)),
+        Some(10) => parse_greeting_v10(&payload[1..]).ok_or(GreetingError::NotMySql(None)),
+        _ => Err(GreetingError::NotMySql(None)),
+    }
+}
+
+fn parse_greeting_v10(rest: &[u8]) -> Option<Greeting> {
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    let version = std::str::from_utf8(&rest[..end]).ok()?;
+    let rest = &rest[end + 1..];
+    let thread_id = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?);
+    // Eight bytes of nonce and a zero stand between the thread id and the capability bits.
+    let capabilities = u16::from_le_bytes(rest.get(13..15)?.try_into().ok()?);
+    Some(Greeting {
+        version: version.strip_prefix("5.5.5-").unwrap_or(version).to_owned(),
+        thread_id,
+        offers_tls: u32::from(capabilities) & CLIENT_SSL != 0,
+    })
+}
+
+/// Parses the payload of an ERR packet. Before the login there is no SQL state in it.
+pub(crate) fn parse_err(payload: &[u8]) -> Option<ErrPacket> {
+    if payload.first() != Some(&0xff) {
+        return None;
+    }
+    let code = u16::from_le_bytes(payload.get(1..3)?.try_into().ok()?);
+    let mut text = &payload[3..];
+    if text.first() == Some(&b'#') {
+        text = text.get(6..).unwrap_or_default();
+    }
+    let text = &text[..text.len().min(512)];
+    Some(ErrPacket { code, message: String::from_utf8_lossy(text).into_owned() })
+}
+
+/// What the bytes are that a server sent on an idle session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsolicited {
+    /// An ERR packet, readable on a plain session.
+    Err(ErrPacket),
+    /// A TLS record that is no alert: the server spoke, its words are encrypted.
+    TlsRecord,
+    /// A TLS alert: the way a TLS connection is closed, not speech.
+    TlsAlert,
+    /// Bytes that are none of these, or half a packet.
+    Unintelligible,
+}
+
+/// A TLS 1.3 alert on the wire: two bytes of alert, one of content type, sixteen of tag.
+const TLS13_ALERT_LENGTH: u16 = 19;
+
+/// Reads the first bytes a server sent on an idle session.
+pub(crate) fn read_unsolicited(bytes: &[u8], tls: bool) -> Unsolicited {
+    if tls {
+        let Some(&[kind, 3, _, high, low]) = bytes.first_chunk::<5>() else {
+            return Unsolicited::Unintelligible;
+        };
+        return match (kind, u16::from_be_bytes([high, low])) {
+            (0x15, _) | (0x17, TLS13_ALERT_LENGTH) => Unsolicited::TlsAlert,
+            (0x17, _) => Unsolicited::TlsRecord,
+            _ => Unsolicited::Unintelligible,
+        };
+    }
+    let Some(header) = bytes.first_chunk::<HEADER>() else {
+        return Unsolicited::Unintelligible;
+    };
+    let payload = &bytes[HEADER..];
+    if payload.len() < payload_length(*header) {
+        return Unsolicited::Unintelligible;
+    }
+    parse_err(&payload[..payload_length(*header)]).map_or(Unsolicited::Unintelligible, Unsolicited::Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn greeting(version: &str, capabilities: u16) -> Vec<u8> {
+        let mut payload = vec![10];
+        payload.extend_from_slice(version.as_bytes());
+        payload.push(0);
+        payload.extend_from_slice(&77_u32.to_le_bytes());
+        payload.extend_from_slice(b"12345678\0");
+        payload.extend_from_slice(&capabilities.to_le_bytes());
+        payload
+    }
+
+    #[test]
+    fn greetings_of_both_servers() {
+        let mariadb = parse_greeting(&greeting("5.5.5-10.11.19-MariaDB", 0xf7fe)).expect("good");
+        assert_eq!(
+            mariadb,
+            Greeting { version: "10.11.19-MariaDB".into(), thread_id: 77, offers_tls: false }
+        );
+        assert!(parse_greeting(&greeting("9.7.4", 0xffff)).expect("good").offers_tls);
+    }
+
+    #[test]
+    fn refusals_and_strangers_are_told_apart() {
+        let refusal = [&[0xff, 0x10, 0x04][..], b"Too many connections"].concat();
+        let message = parse_greeting(&refusal).expect_err("refused").to_string();
+        assert_eq!(message, "the server refused the connection: error 1040 (Too many connections)");
+        let message = check_greeting_header(*b"HTTP").expect_err("HTTP").to_string();
+        assert_eq!(
+            message,
+            "the first bytes are no MySQL greeting but look like HTTP: is this port a MySQL server's?"
+        );
+        assert_eq!(parse_greeting(b"\x09old"), Err(GreetingError::NotMySql(None)));
+    }
+
+    #[test]
+    fn the_goodbye_of_mysql_is_read() {
+        let mut bytes = vec![0x91, 0, 0, 0, 0xff, 0xbf, 0x0f];
+        bytes.extend_from_slice(b"#HY000The client was disconnected by the server because of inactivity.");
+        bytes.resize(4 + 0x91, b'x');
+        let Unsolicited::Err(err) = read_unsolicited(&bytes, false) else { panic!("no ERR packet") };
+        assert_eq!(err.code, 4031);
+        assert!(err.message.starts_with("The client was disconnected"));
+        assert_eq!(read_unsolicited(&bytes[..50], false), Unsolicited::Unintelligible);
+    }
+
+    #[test]
+    fn tls_records_and_alerts() {
+        assert_eq!(read_unsolicited(&[0x17, 3, 3, 0, 19, 1, 2], true), Unsolicited::TlsAlert);
+        assert_eq!(read_unsolicited(&[0x15, 3, 3, 0, 2, 1, 0], true), Unsolicited::TlsAlert);
+        assert_eq!(read_unsolicited(&[0x17, 3, 3, 0, 166], true), Unsolicited::TlsRecord);
+        assert_eq!(read_unsolicited(&[0x91, 0, 0], true), Unsolicited::Unintelligible);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), tls: bool) {
+            let _ = read_unsolicited(&bytes, tls);
+            let _ = parse_greeting(&bytes);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The roster: which of the server's sessions are ours, and which of those the server still lists
+//! although their client is dead (ghosts). Shared by all that open sessions and by the server view.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::IntCounter;
+
+/// One path's own sessions, by the server's thread ids.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    state: Arc<Mutex<State>>,
+    /// Sessions that ended without COM_QUIT and that the server has given up.
+    aborted: IntCounter,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    living: BTreeSet<u64>,
+    ghosts: BTreeSet<u64>,
+}
+
+impl Roster {
+    /// An empty roster that counts the server's aborted sessions of ours.
+    pub fn counting(aborted: IntCounter) -> Self {
+        Self { state: Arc::default(), aborted }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session of ours is born.
+    pub fn join(&self, thread_id: u64) -> Membership {
+        let mut state = self.lock();
+        state.living.insert(thread_id);
+        // Thread ids start over when the server does.
+        state.ghosts.remove(&thread_id);
+        Membership { roster: self.clone(), thread_id, end: End::Unknown }
+    }
+
+    /// Whether a session is ours, alive or not.
+    pub fn is_ours(&self, thread_id: u64) -> bool {
+        let state = self.lock();
+        state.living.contains(&thread_id) || state.ghosts.contains(&thread_id)
+    }
+
+    /// Compares ghosts, as they were before the server was asked, with the sessions it then listed.
+    /// Those it lists no more it has aborted. Gives how many ghosts are left.
+    pub fn settle(&self, ghosts: &BTreeSet<u64>, listed: &BTreeSet<u64>) -> usize {
+        let mut state = self.lock();
+        for id in ghosts.difference(listed) {
+            if state.ghosts.remove(id) {
+                self.aborted.inc();
+            }
+        }
+        state.ghosts.len()
+    }
+
+    /// The server started over: it lists nobody, and its counters are new.
+    pub fn forget_ghosts(&self) {
+        self.lock().ghosts.clear();
+    }
+
+    /// The ghosts' thread ids.
+    pub fn ghosts(&self) -> BTreeSet<u64> {
+        self.lock().ghosts.clone()
+    }
+}
+
+/// One session's place on the roster. Dropped without a word, the session is a ghost: it ended without
+/// COM_QUIT, and the server may not know yet.
+#[derive(Debug)]
+pub struct Membership {
+    roster: Roster,
+    thread_id: u64,
+    end: End,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Unknown,
+    Quit,
+    Aborted,
+}
+
+impl Membership {
+    /// The server's thread id.
+    pub fn thread_id(&self) -> u64 {
+        self.thread_id
+    }
+
+    /// The server calls the session by another id than its greeting did.
+    pub fn rename(&mut self, thread_id: u64) {
+        if thread_id != self.thread_id {
+            let mut state = self.roster.lock();
+            state.living.remove(&self.thread_id);
+            state.living.insert(thread_id);
+            self.thread_id = thread_id;
+        }
+    }
+
+    /// The session ended with COM_QUIT, or together with its server.
+    pub fn leave(mut self) {
+        self.end = End::Quit;
+    }
+
+    /// The session is dead and the server knows: it counted it in `Aborted_clients`.
+    pub fn abort(mut self) {
+        self.end = End::Aborted;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut state = self.roster.lock();
+        state.living.remove(&self.thread_id);
+        match self.end {
+            End::Quit => {}
+            End::Aborted => self.roster.aborted.inc(),
+            End::Unknown => {
+                state.ghosts.insert(self.thread_id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ghost_is_aborted_once_when_the_server_lists_it_no_more() {
+        let aborted = IntCounter::new("aborted", "for the test").expect("a good name");
+        let roster = Roster::counting(aborted.clone());
+        let (first, second) = (roster.join(7), roster.join(8));
+        drop(first);
+        assert!(roster.is_ours(7) && roster.is_ours(8));
+        assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 8])), 1);
+        assert_eq!(aborted.get(), 0);
+        assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([8])), 0);
+        assert_eq!(aborted.get(), 1);
+        second.abort();
+        assert_eq!(aborted.get(), 2);
+        roster.join(9).leave();
+        assert!(!roster.is_ours(9) && roster.ghosts().is_empty());
+    }
+}

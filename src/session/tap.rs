@@ -1,0 +1,251 @@
+//! The tap: an in-process relay on loopback that owns the real socket under a driver's session.
+//!
+//! The driver neither lends its socket nor keeps the server's goodbye. So it connects to the tap, and
+//! the tap to the server: it always reads, stamps FIN, RST and unsolicited bytes as they come, and is
+//! the one place that sets or withholds TCP keepalive.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::packet::{self, Unsolicited};
+
+/// How much of what a server says unasked is kept to be read; the rest is counted out and dropped.
+const KEPT_BYTES: usize = 1024;
+
+/// How long the tap waits for the server's FIN after the driver closed its side.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How the real connection closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// FIN.
+    Fin,
+    /// RST.
+    Reset,
+    /// The kernel gave up: keepalive or retransmission went unanswered.
+    TimedOut,
+}
+
+/// What the tap saw of the far side. All `None` while the connection is well.
+#[derive(Debug, Clone, Default)]
+pub struct Sight {
+    /// The first byte that came while the session was idle.
+    pub spoke_at: Option<Instant>,
+    /// What those bytes were, as far as they have come.
+    pub words: Option<Unsolicited>,
+    /// How and when the connection closed.
+    pub closed: Option<(Closed, Instant)>,
+    /// Whether it closed (or spoke) while the session was idle, before anything of ours was sent.
+    pub while_idle: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    /// No command is under way: what comes now was not asked for.
+    idle: bool,
+    tls: bool,
+    last_byte: Instant,
+    heard: Vec<u8>,
+    sight: Sight,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The tap under one session. Dropping it closes both sockets at once.
+#[derive(Debug)]
+pub struct Tap {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    relay: JoinHandle<()>,
+}
+
+impl Tap {
+    /// Puts a tap on a connected socket. `first` is what was already read from it (the greeting), and
+    /// is handed to the driver before all else.
+    ///
+    /// # Errors
+    /// When no loopback socket can be had.
+    pub(crate) async fn open(server: TcpStream, first: Vec<u8>, tls: bool) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let state =
+            State { idle: false, tls, last_byte: Instant::now(), heard: Vec::new(), sight: Sight::default() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        let relay = tokio::spawn(relay(listener, server, first, Arc::clone(&shared)));
+        Ok(Self { shared, address, relay })
+    }
+
+    /// Where the driver finds the tap.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The session is idle from now on: whatever the server sends was not asked for. Gives the moment
+    /// of the last byte, from which its idle age counts.
+    ///
+    /// Under TLS, bytes that are still on their way (session tickets) are let through first.
+    pub async fn rest(&self) -> Instant {
+        /// Tickets come within a round trip of the login.
+        const DRAIN: Duration = Duration::from_millis(150);
+        if self.shared.lock().tls {
+            tokio::time::sleep(DRAIN).await;
+        }
+        let mut state = self.shared.lock();
+        state.idle = true;
+        state.last_byte
+    }
+
+    /// A command is about to be sent: what the server says from now on is its answer.
+    pub fn wake(&self) {
+        self.shared.lock().idle = false;
+    }
+
+    /// What was seen so far.
+    pub fn sight(&self) -> Sight {
+        let state = self.shared.lock();
+        let mut sight = state.sight.clone();
+        if sight.spoke_at.is_some() {
+            sight.words = Some(packet::read_unsolicited(&state.heard, state.tls));
+        }
+        sight
+    }
+
+    /// Waits until the far side closes, or speaks unasked.
+    pub async fn stir(&self) -> Sight {
+        self.wait_for(|sight| sight.closed.is_some() || sight.spoke_at.is_some()).await
+    }
+
+    /// Waits until the far side closes.
+    pub async fn close(&self) -> Sight {
+        self.wait_for(|sight| sight.closed.is_some()).await
+    }
+
+    async fn wait_for(&self, wanted: impl Fn(&Sight) -> bool) -> Sight {
+        loop {
+            let changed = self.shared.changed.notified();
+            let sight = self.sight();
+            if wanted(&sight) {
+                return sight;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the relay has handed on the driver's last words and closed both sockets.
+    pub(crate) async fn finish(mut self) {
+        // The relay ends by itself after LINGER; a join error means it is gone, which is all we want.
+        let _ = (&mut self.relay).await;
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.relay.abort();
+    }
+}
+
+/// Carries bytes both ways until both sides are closed.
+async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, shared: Arc<Shared>) {
+    let Ok((mut driver, _)) = listener.accept().await else { return };
+    drop(listener);
+    // Small packets in strict turns: waiting to fill a segment would only delay them.
+    let _ = driver.set_nodelay(true);
+    if driver.write_all(&first).await.is_err() {
+        return;
+    }
+    let (mut from_server, mut from_driver) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    loop {
+        tokio::select! {
+            biased;
+            read = server.read(&mut from_server) => match read {
+                Ok(length) if length > 0 => {
+                    if shared.hear(&from_server[..length]) && driver.write_all(&from_server[..length]).await.is_err() {
+                        return;
+                    }
+                }
+                closed => {
+                    shared.see_close(closed.err());
+                    return;
+                }
+            },
+            read = driver.read(&mut from_driver) => match read {
+                Ok(length) if length > 0 => {
+                    shared.lock().last_byte = Instant::now();
+                    if let Err(error) = server.write_all(&from_driver[..length]).await {
+                        shared.see_close(Some(error));
+                        return;
+                    }
+                }
+                // The driver has said COM_QUIT and closed: hand it on and wait for the server's FIN.
+                _ => {
+                    let _ = server.shutdown().await;
+                    let drain = async { while matches!(server.read(&mut from_server).await, Ok(1..)) {} };
+                    let _ = tokio::time::timeout(LINGER, drain).await;
+                    return;
+                }
+            },
+        }
+    }
+}
+
+impl Shared {
+    /// Takes note of bytes from the server, and tells whether they belong to the driver.
+    fn hear(&self, bytes: &[u8]) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if !state.idle {
+            state.last_byte = now;
+            return true;
+        }
+        let room = KEPT_BYTES.saturating_sub(state.heard.len());
+        state.heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if state.sight.spoke_at.is_none() && is_speech(&state) {
+            state.sight.spoke_at = Some(now);
+            state.sight.while_idle = true;
+            drop(state);
+            self.changed.notify_waiters();
+        }
+        false
+    }
+
+    fn see_close(&self, error: Option<io::Error>) {
+        let now = Instant::now();
+        let closed = match error {
+            None => Closed::Fin,
+            Some(error) => match error.kind() {
+                io::ErrorKind::TimedOut
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable => Closed::TimedOut,
+                _ => Closed::Reset,
+            },
+        };
+        let mut state = self.lock();
+        state.sight.while_idle |= state.idle;
+        state.sight.closed.get_or_insert((closed, now));
+        drop(state);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A TLS alert announces the FIN that follows it; only other bytes are the server speaking.
+fn is_speech(state: &State) -> bool {
+    !(state.tls && packet::read_unsolicited(&state.heard, true) == Unsolicited::TlsAlert)
+}
