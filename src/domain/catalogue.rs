@@ -95,6 +95,10 @@ pub fn suspects(question: &Question) -> Vec<Suspect> {
             .cmp(&(b.late, b.doubtful_ending, b.confidence))
             .then(a.distance.total_cmp(&b.distance))
     });
+    // A product that fits only by being late is no suspect beside one that fits at once.
+    if fits.first().is_some_and(|(best, _)| !best.late) {
+        fits.retain(|(rank, _)| !rank.late);
+    }
     fits.into_iter().take(MOST_SUSPECTS).map(|(_, entry)| Suspect { entry }).collect()
 }
 

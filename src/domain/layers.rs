@@ -232,11 +232,13 @@ pub fn inventory(
     settings
 }
 
-/// Seconds for people: `350 s`, `4.05 s`, and from an hour on also in larger units, `28800 s (8h)`.
+/// Seconds for people: `350 s`, `4.05 s`, and whole minutes from an hour on also in larger units,
+/// `28800 s (8h)`.
 pub fn in_words(seconds: f64) -> String {
     let places = if seconds < 10.0 { 100.0 } else { 10.0 };
     let rounded = if seconds < 1000.0 { (seconds * places).round() / places } else { seconds.round() };
-    if (3600.0..1e9).contains(&rounded) {
+    // Larger units only where they are shorter to read: 8h, not 8h17s.
+    if (3600.0..1e9).contains(&rounded) && rounded % 60.0 == 0.0 {
         format!("{rounded} s ({})", duration::format_seconds(rounded))
     } else {
         format!("{rounded} s")
@@ -307,6 +309,7 @@ mod tests {
             (350.26, "350.3 s"),
             (1800.4, "1800 s"),
             (28800.05, "28800 s (8h)"),
+            (3640.0, "3640 s"),
             (86400.0, "86400 s (1d)"),
         ] {
             assert_eq!(in_words(seconds), words);

@@ -165,6 +165,9 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
 }
 
 #[cfg(test)]
+pub(super) use properties::facts as any_facts;
+
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

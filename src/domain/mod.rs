@@ -16,4 +16,5 @@ pub mod pool;
 pub mod remedy;
 pub mod schedule;
 pub mod suspension;
+pub mod verdict;
 pub mod void;

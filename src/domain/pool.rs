@@ -141,7 +141,7 @@ pub enum PoolError {
 
 impl Pool {
     /// Parses `name=api,user=api,framework=sqlalchemy,recycle=1800s,idle_timeout=600s,keepalive=60s,pre_ping=true,read_timeout=30s`.
-    /// Only the name is needed. Times are Prometheus durations, or `never`.
+    /// Only the name is needed. Times are durations such as `90s`, or `never`.
     ///
     /// # Errors
     /// The first thing that is wrong with the text.

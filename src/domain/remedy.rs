@@ -60,15 +60,14 @@ impl Remedies {
 /// twin ran, or a twin was found dead at an age so great that another limit may have ended it.
 fn outlived(idle: &IdleLimit, twin: &IdleLimit) -> Option<bool> {
     let limit = idle.upper?;
+    if let Some(died_at) = twin.upper.filter(|_| twin.exact) {
+        // Its lower bound is drawn from the death itself and proves nothing beside it.
+        return Some(died_at > limit * (1.0 + OUTLIVED_SHARE) + OUTLIVED_SECONDS);
+    }
     if twin.survivals > 0 && twin.lower >= limit {
         return Some(true);
     }
-    let died_at = twin.upper?;
-    let well_past = died_at > limit * (1.0 + OUTLIVED_SHARE) + OUTLIVED_SECONDS;
-    if twin.exact {
-        return Some(well_past);
-    }
-    (died_at <= limit * FOUND_DEAD_REACH + OUTLIVED_SECONDS).then_some(false)
+    (twin.upper? <= limit * FOUND_DEAD_REACH + OUTLIVED_SECONDS).then_some(false)
 }
 
 #[cfg(test)]
@@ -93,6 +92,7 @@ mod tests {
             ("it lived, but only below", died(320.0, 350.1, true), lived(300.0), None),
             ("it was found dead", died(320.0, 420.0, false), died(0.0, 430.0, false), Some(false)),
             ("it died at the limit", died(3.0, 4.05, true), died(0.0, 4.06, true), Some(false)),
+            ("it died a little later", died(3.0, 4.05, true), died(4.3, 4.8, true), Some(false)),
             ("it died of something later", died(3.0, 4.05, true), died(0.0, 8.0, true), Some(true)),
             ("it lived past and died much later", died(3.0, 4.05, true), died(5.0, 9.0, false), Some(true)),
             ("it was found dead far beyond", died(3.0, 4.05, true), died(0.0, 90.0, false), None),

@@ -115,6 +115,11 @@ fn is_same_age(a: f64, b: f64) -> bool {
     (a - b).abs() <= SAME_SHARE * a.abs().max(b.abs())
 }
 
+/// Whether one age is longer than another by more than rounding and a timer's lateness.
+fn is_longer(age: f64, than: f64) -> bool {
+    age > than && !is_same_age(age, than)
+}
+
 /// A canary in flight, as the plan is made.
 #[derive(Debug, Clone, Copy)]
 struct Canary {
@@ -131,7 +136,7 @@ struct Canary {
 impl Canary {
     /// Whether its probe is due or under way: it can be neither re-aimed nor spared.
     fn is_due(&self) -> bool {
-        self.idle >= self.aimed
+        self.idle >= self.aimed * (1.0 - 1e-9) - 1e-6
     }
 }
 

@@ -97,7 +97,7 @@ pub enum Expiry {
     Documented,
     /// It may be: the row says so without a source, or does not say.
     Doubtful,
-    /// It ends sessions in another way, by a source.
+    /// It ends sessions in another way, as far as is known.
     Contradicted,
 }
 
@@ -124,8 +124,8 @@ impl Entry {
         match self.endings.iter().find(|(known, _)| *known == ending) {
             Some((_, true)) => Expiry::Documented,
             Some((_, false)) => Expiry::Doubtful,
-            None if self.endings.iter().any(|(_, verified)| *verified) => Expiry::Contradicted,
-            None => Expiry::Doubtful,
+            None if self.endings.is_empty() => Expiry::Doubtful,
+            None => Expiry::Contradicted,
         }
     }
 }

@@ -24,13 +24,19 @@ fn a_reset_on_use_at_350_is_an_nlb_or_a_nat_gateway() {
     nlb.keepalive_lived = Some(true);
     assert_eq!(names(&nlb), ["AWS NLB (TCP listener)", "AWS NLB (TLS listener)", "AWS NAT Gateway"]);
     assert_eq!(suspect_label(&nlb), "AWS NLB (TCP listener)");
+    // Its documentation says that TCP keepalive resets the timer.
+    nlb.keepalive_lived = Some(false);
+    assert_eq!(suspect_label(&nlb), NO_SUSPECT);
 }
 
 #[test]
 fn the_ending_separates_products_of_one_default() {
     let silent = names(&question(320.0, 360.0, false, Ending::Silence));
     assert_eq!(silent[0], "AWS EC2 security-group conntrack (Nitro v6)");
-    assert_eq!(names(&question(55.0, 60.1, true, Ending::Fin))[0], "UCloud CLB request-proxy (TCP/HTTP)");
+    assert_eq!(
+        names(&question(55.0, 60.1, true, Ending::Fin))[0],
+        "HAProxy sample configurations (60 s), tcp mode"
+    );
     assert_eq!(names(&question(285.0, 300.4, true, Ending::Reset))[0], "F5 BIG-IP FastL4");
 }
 

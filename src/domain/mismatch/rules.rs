@@ -21,11 +21,14 @@ const EARLY: (f64, f64) = (0.03, 0.25);
 ///
 /// True when every limit the bracket allows lies below `wait_timeout`. False when the server itself is
 /// the killer, when canaries outlived `wait_timeout`, or when an exact death is at or past it. A silent
-/// bracket around `wait_timeout` decides nothing. An unconfirmed death proves nothing.
+/// bracket around `wait_timeout` decides nothing, nor does an unconfirmed death, nor a lifetime limit,
+/// which may be the server's own.
 pub(super) fn path_shorter_than_server(facts: &Facts) -> Option<bool> {
     let wait_timeout = facts.session_wait_timeout?;
-    if facts.killer.is_some_and(|killer| killer.culprit == Culprit::ServerIdleTimeout) {
-        return Some(false);
+    match facts.killer.map(|killer| killer.culprit) {
+        Some(Culprit::ServerIdleTimeout) => return Some(false),
+        Some(Culprit::LifetimeLimit) => return None,
+        Some(_) | None => {}
     }
     let idle = &facts.idle;
     match idle.upper.filter(|_| idle.confirmed) {

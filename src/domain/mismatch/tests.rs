@@ -87,6 +87,8 @@ macro_rules! facts {
 #[test]
 fn path_shorter_than_server() {
     let with = |idle, wait_timeout| facts! { idle: idle, session_wait_timeout: Some(wait_timeout) };
+    let mut aged = with(exact(80000.0, 86400.2), 31_536_000.0);
+    aged.killer = killer(Culprit::LifetimeLimit, Ending::Fin);
     let mut server = with(exact(4.0, 4.6), 5.0);
     server.killer = killer(Culprit::ServerIdleTimeout, Ending::Goodbye);
     check(
@@ -97,6 +99,7 @@ fn path_shorter_than_server() {
             ("exact death at wait_timeout", with(exact(4.0, 5.05), 5.0), FALSE),
             ("outlived wait_timeout", with(silent(40.0, 80.0), 30.0), FALSE),
             ("the server is the killer", server, FALSE),
+            ("they die of age", aged, None),
             ("inside the bracket", with(silent(320.0, 420.0), 400.0), None),
             ("one death", with(once(320.0, 420.0), 28800.0), None),
             ("nothing died yet", with(lived(320.0), 28800.0), None),
@@ -284,6 +287,8 @@ fn declared_not_measured() {
             ("agreement, and a longer one", with(exact(3500.0, 3600.3), &[fw, proxy]), FALSE),
             ("the shorter one explains it", with(exact(340.0, 350.3), &[fw, lb]), FALSE),
             ("wait_timeout explains it", short_server, None),
+            ("earlier is possible", with(silent(3300.0, 3610.0), &[fw]), None),
+            ("later is possible", with(silent(3580.0, 5400.0), &[fw]), None),
             ("a wide bracket", with(silent(2700.0, 5400.0), &[fw]), None),
             ("one death", with(once(320.0, 420.0), &[fw]), None),
             ("nothing died yet", with(lived(320.0), &[fw]), None),
@@ -353,6 +358,7 @@ fn paths_disagree() {
             ("one of two", with(exact(4.0, 5.0), &[exact(4.0, 5.05), silent(8.0, 12.0)]), TRUE),
             ("the same", with(exact(4.0, 5.0), &[exact(4.0, 5.05)]), FALSE),
             ("the same, sharp brackets", with(silent(345.0, 352.0), &[silent(346.0, 353.0)]), FALSE),
+            ("apart by no more than timers are late", with(exact(4.0, 5.0), &[exact(5.0, 6.0)]), None),
             ("wide brackets", with(silent(320.0, 420.0), &[silent(320.0, 420.0)]), None),
             ("one unknown", with(exact(4.0, 5.0), &[exact(4.0, 5.05), lived(3.0)]), None),
             ("one death", with(once(320.0, 420.0), &[lived(3600.0)]), None),
@@ -453,7 +459,7 @@ fn incident_sessions_leak() {
     assert_eq!(
         evaluate(&facts).into_iter().find(|finding| finding.holds).map(|finding| finding.words),
         Some(
-            "3 sessions of user api are idle, the longest for 4000 s (1h6m40s), past the recycle age of pool api, 600 s: \
+            "3 sessions of user api are idle, the longest for 4000 s, past the recycle age of pool api, 600 s: \
              checked out and held, or leaked"
                 .to_owned()
         )

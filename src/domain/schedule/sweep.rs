@@ -4,7 +4,7 @@
 //! ratio r and n canaries the front therefore moves at `1 - r^-n` of real time: long steps let it keep
 //! pace, short steps leave a narrow bracket.
 
-use super::{Draft, Purpose, Scene};
+use super::{Draft, Purpose, Scene, is_longer};
 
 /// From this budget on one canary, the oldest, is aimed at the ladder's end from the start: it hears an
 /// audible limit in the very moment it strikes.
@@ -19,14 +19,14 @@ pub(super) const PAST_LANDMARK: f64 = 1.01;
 /// Aims the canaries in flight at the ages above `lower`, the longest age survived, and launches more.
 pub(super) fn plan(scene: &Scene<'_>, lower: f64, draft: &mut Draft) {
     let ages = climb(scene);
-    let mut ahead = ages.iter().copied().filter(|&age| age > lower).peekable();
+    let mut ahead = ages.iter().copied().filter(|&age| is_longer(age, lower)).peekable();
     if ahead.peek().is_none() {
         return;
     }
     let mut has_listener = scene.budget < BUDGET_WITH_LISTENER;
     let longest = scene.ladder.longest();
     for canary in draft.free() {
-        if canary.aimed <= lower {
+        if !is_longer(canary.aimed, lower) {
             // It revisits a lower rung.
             continue;
         }

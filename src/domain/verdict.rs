@@ -1,0 +1,115 @@
+//! The verdict: what a path's facts come to, in plain sentences and concrete settings.
+
+mod sentences;
+mod settings;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::catalogue::{self, Question};
+use super::culprit::Culprit;
+use super::layers::Clock;
+use super::limit::IdleLimit;
+use super::mismatch::{self, Facts, Finding};
+
+pub use settings::Setting;
+
+/// What there is to say of one path.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The path's configured name.
+    pub path: String,
+    /// Whether nothing is wrong as far as was measured: no limit, no KILL, no rule that holds.
+    pub sound: bool,
+    /// What was seen, who does it, and what helps; one sentence or two each.
+    pub sentences: Vec<String>,
+    /// Products whose default fits, worded by the confidence of the catalogue.
+    pub suspects: Vec<String>,
+    /// The rules that hold, in words.
+    pub mismatches: Vec<String>,
+    /// Settings that keep clear of the limit.
+    pub settings: Vec<Setting>,
+}
+
+/// Judges one path.
+pub fn judge(facts: &Facts) -> Verdict {
+    let holding: Vec<Finding> =
+        mismatch::evaluate(facts).into_iter().filter(|finding| finding.holds).collect();
+    let killed = facts.deaths.iter().any(|deaths| deaths.culprit == Culprit::ServerKill && deaths.count > 0);
+    let limited = facts.idle.upper.is_some() || facts.lifetime.upper.is_some();
+    let suspects = suspect_question(facts)
+        .map(|question| catalogue::suspects(&question))
+        .unwrap_or_default()
+        .iter()
+        .map(catalogue::Suspect::words)
+        .collect();
+    Verdict {
+        path: facts.path.clone(),
+        sound: !limited && !killed && holding.is_empty(),
+        sentences: sentences::of(facts),
+        suspects,
+        mismatches: holding.into_iter().map(|finding| finding.words).collect(),
+        settings: settings::of(facts),
+    }
+}
+
+/// What to ask the catalogue about this path, once something died. A lifetime limit that explains the
+/// idle deaths is asked for as a lifetime.
+pub fn suspect_question(facts: &Facts) -> Option<Question> {
+    let ask = |limit: &IdleLimit, upper, clock, culprit| Question {
+        lower: limit.lower,
+        upper,
+        exact: limit.exact,
+        clock,
+        ending: None,
+        keepalive_lived: None,
+        culprit,
+    };
+    if is_lifetime(facts) {
+        let upper = facts.lifetime.upper?;
+        return Some(ask(&facts.lifetime, upper, Clock::Age, Culprit::LifetimeLimit));
+    }
+    let upper = facts.idle.upper?;
+    let culprit = facts.killer.map_or(Culprit::Unknown, |killer| killer.culprit);
+    Some(Question {
+        ending: facts.killer.map(|killer| killer.ending),
+        keepalive_lived: facts.remedies.tcp_keepalive,
+        ..ask(&facts.idle, upper, Clock::Idle, culprit)
+    })
+}
+
+/// Whether the limit to speak of is a lifetime: canaries that ping die, and idle ones no sooner.
+fn is_lifetime(facts: &Facts) -> bool {
+    match (facts.lifetime.upper, facts.idle.upper) {
+        (Some(lifetime), Some(idle)) => idle >= lifetime * 0.9,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for sentence in &self.sentences {
+            writeln!(f, "{sentence}")?;
+        }
+        for (title, lines) in [("What fits:", &self.suspects), ("Mismatches:", &self.mismatches)] {
+            if !lines.is_empty() {
+                writeln!(f, "{title}")?;
+            }
+            for line in lines {
+                writeln!(f, "  - {line}")?;
+            }
+        }
+        if !self.settings.is_empty() {
+            writeln!(f, "Settings that keep clear of it:")?;
+        }
+        for setting in &self.settings {
+            writeln!(f, "  {}: {}  # {}", setting.place, setting.line, setting.why)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

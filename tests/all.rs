@@ -1,0 +1,28 @@
+//! Every test that needs a real part: servers, proxies, firewalls, applications. One binary, so that
+//! all of them run in parallel and link once. `script/install-test-parts` installs the parts.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | `parts` | the parts themselves, against ground truth that is not ours |
+//! | `wait_timeout` | the server's idle timer, on every server and thread mode |
+//! | `kill_and_restart` | KILL, restart, a frozen server |
+//! | `shutdown` | SIGTERM: every session says COM_QUIT |
+//! | `scrape` | `/metrics` and its neighbours |
+//! | `logins` | every way to log in, and wrong passwords |
+//! | `unreachable` | hosts, ports and servers that do not answer |
+//! | `bad_input` | every bad flag with its exact message |
+//! | `malice` | servers that send what no server sends |
+//! | `incidents` | the applications of four real incidents |
+
+mod bad_input;
+mod exporter;
+mod incidents;
+mod kill_and_restart;
+mod lab;
+mod logins;
+mod malice;
+mod parts;
+mod scrape;
+mod shutdown;
+mod unreachable;
+mod wait_timeout;

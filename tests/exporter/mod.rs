@@ -1,0 +1,210 @@
+//! The exporter under test: started as its users start it, scraped as Prometheus scrapes it, its event
+//! log read line by line.
+
+mod page;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::lab::account::DEFAULT_PASSWORD;
+use crate::lab::place::PrivateDir;
+use crate::lab::process::{Daemon, bound_command};
+use crate::lab::{Firewall, Server, http, wait_for};
+
+pub(crate) use page::Page;
+
+/// How an exporter is to be started.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch<'a> {
+    address: String,
+    args: Vec<String>,
+    password: String,
+    inside: Option<&'a Firewall>,
+}
+
+/// A running exporter. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Exporter<'a> {
+    daemon: Option<Daemon>,
+    web: SocketAddr,
+    inside: Option<&'a Firewall>,
+    dir: PrivateDir,
+}
+
+impl<'a> Launch<'a> {
+    /// On a server, as the user `canary`.
+    pub(crate) fn on(server: &Server) -> Self {
+        Self::at(&server.addr().to_string())
+    }
+
+    /// On an address, as the user `canary`.
+    pub(crate) fn at(address: &str) -> Self {
+        Self { address: address.to_owned(), args: Vec::new(), password: DEFAULT_PASSWORD.to_owned(), inside: None }
+            .args(&["--mysql.username=canary", "--server.interval=1s", "--log.level=debug"])
+    }
+
+    /// In the client's namespace of a firewall, on the server behind it.
+    pub(crate) fn behind(firewall: &'a Firewall) -> Self {
+        Self { inside: Some(firewall), ..Self::at(&firewall.addr().to_string()) }
+    }
+
+    /// With these idle ages.
+    pub(crate) fn ages(self, ages: &str) -> Self {
+        self.args(&[&format!("--canary.ages={ages}")])
+    }
+
+    /// With more arguments.
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|&arg| arg.to_owned()));
+        self
+    }
+
+    /// As another user.
+    pub(crate) fn user(mut self, name: &str, password: &str) -> Self {
+        self.args.retain(|arg| !arg.starts_with("--mysql.username"));
+        self.password = password.to_owned();
+        self.args(&[&format!("--mysql.username={name}")])
+    }
+
+    /// Starts it; it listens when this returns.
+    pub(crate) fn start(self) -> Exporter<'a> {
+        let dir = PrivateDir::new();
+        let around = self.inside.map(Firewall::client_around);
+        let around = around.as_ref().map_or(&[][..], |words| &words[..]);
+        let mut command = bound_command(around, env!("CARGO_BIN_EXE_mysql-canary-exporter"));
+        command
+            .arg(format!("--mysql.address={}", self.address))
+            .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
+            .args(&self.args)
+            .env("MYSQL_CANARY_PASSWORD", &self.password);
+        let mut daemon = Daemon::start(command, &dir.path().join("log"));
+        if let Err(output) = daemon.wait_for_output("\"event\":\"listening\"") {
+            panic!("the exporter did not start: {output}");
+        }
+        let log = daemon.output();
+        let web = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find_map(|line| line["address"].as_str().filter(|_| line["event"] == "listening")?.parse().ok())
+            .expect("the exporter says where it listens");
+        Exporter { daemon: Some(daemon), web, inside: self.inside, dir }
+    }
+}
+
+impl Exporter<'_> {
+    fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().expect("it runs until it is stopped")
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon().pid()
+    }
+
+    /// Where it listens.
+    pub(crate) fn web(&self) -> SocketAddr {
+        self.web
+    }
+
+    /// `GET path`, from where Prometheus would ask.
+    pub(crate) fn get(&self, path: &str) -> http::Response {
+        let ask = || http::get(self.web, path);
+        let answer = match self.inside {
+            Some(firewall) => firewall.in_client(ask),
+            None => ask(),
+        };
+        answer.expect("the exporter answers")
+    }
+
+    /// The metrics now.
+    pub(crate) fn metrics(&self) -> Page {
+        let response = self.get("/metrics");
+        assert_eq!(response.status, 200);
+        Page::parse(&response.body)
+    }
+
+    /// Waits until the metrics satisfy `wanted`.
+    #[track_caller]
+    pub(crate) fn wait_for_metrics(&self, what: &str, limit: Duration, wanted: impl Fn(&Page) -> bool) -> Page {
+        let begun = Instant::now();
+        loop {
+            let page = self.metrics();
+            if wanted(&page) {
+                return page;
+            }
+            assert!(
+                begun.elapsed() < limit,
+                "waited {limit:?} in vain for {what}; the exporter logged\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// All it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).expect("the log is readable")
+    }
+
+    /// The events of one kind that it has logged.
+    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+        let log = self.log();
+        log.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["event"] == event)
+            .collect()
+    }
+
+    /// Waits for so many events of one kind.
+    #[track_caller]
+    pub(crate) fn wait_for_events(&self, event: &str, count: usize, limit: Duration) -> Vec<Value> {
+        let begun = Instant::now();
+        loop {
+            let events = self.events(event);
+            if events.len() >= count {
+                return events;
+            }
+            assert!(
+                begun.elapsed() < limit,
+                "waited {limit:?} in vain for {count} events {event}; the exporter logged\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.daemon().signal(signal);
+    }
+
+    /// Ends it with SIGTERM. Gives how it ended, and how long that took.
+    pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let begun = Instant::now();
+        let status = self.daemon.take().expect("it runs until it is stopped").terminate();
+        (status, begun.elapsed())
+    }
+
+    /// How many file descriptors it holds.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the process runs").count()
+    }
+}
+
+/// The ages in events, in seconds.
+pub(crate) fn ages(events: &[Value]) -> Vec<f64> {
+    events.iter().filter_map(|event| event["age_seconds"].as_f64()).collect()
+}
+
+/// Waits until the server lists no session of the user `canary`.
+#[track_caller]
+pub(crate) fn wait_until_gone(server: &Server) {
+    wait_for("the end of every canary session on the server", Duration::from_secs(10), || {
+        server.processlist().iter().all(|session| session.user != "canary").then_some(())
+    });
+}

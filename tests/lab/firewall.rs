@@ -1,0 +1,205 @@
+//! A real stateful firewall: client, router and server are network namespaces, the router forgets flows that
+//! were idle too long.
+//!
+//! ```text
+//! client 10.99.1.2 ── 10.99.1.1 router 10.99.2.1 ── 10.99.2.2:3306 server (MariaDB)
+//! ```
+//!
+//! The addresses exist in the namespaces alone, so every firewall has the same ones. The kernel gives a flow
+//! its time on each packet: a new timeout reaches a flow with its next packet.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
+
+use super::mariadb::{MariaDb, MariaDbOptions};
+use super::namespace::Namespace;
+use super::process::{bound_command, spawn};
+use super::python::Python;
+use super::server::Server;
+
+const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 2, 2));
+const MYSQL: u16 = 3306;
+
+/// What the router does with a packet of a flow it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OnInvalid {
+    /// Nothing: the sender waits for ever.
+    #[default]
+    Drop,
+    /// Answers with RST in the receiver's name.
+    RejectWithReset,
+}
+
+/// A line between client and router that is long or bad.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct LongWire {
+    /// What a packet takes longer, in each direction.
+    pub(crate) delay_ms: u32,
+    /// How many packets of a hundred are lost, in each direction.
+    pub(crate) loss_percent: u32,
+}
+
+/// How to start a firewall.
+#[derive(Debug, Clone)]
+pub(crate) struct FirewallOptions {
+    /// `nf_conntrack_tcp_timeout_established`, in seconds.
+    pub(crate) established_timeout_s: u32,
+    /// What becomes of packets of forgotten flows.
+    pub(crate) on_invalid: OnInvalid,
+    /// Whether the server sees the router's address instead of the client's.
+    pub(crate) nat: bool,
+    /// A long wire between client and router; a direct one if `None`.
+    pub(crate) long_wire: Option<LongWire>,
+    /// The server behind it; its namespace and port are the firewall's choice.
+    pub(crate) mariadb: MariaDbOptions,
+}
+
+impl Default for FirewallOptions {
+    fn default() -> Self {
+        Self {
+            established_timeout_s: 8,
+            on_invalid: OnInvalid::default(),
+            nat: false,
+            long_wire: None,
+            mariadb: MariaDbOptions::default(),
+        }
+    }
+}
+
+/// A running firewall with a MariaDB behind it. Dropping it removes all of it.
+#[derive(Debug)]
+pub(crate) struct Firewall {
+    // Before the namespaces: fields are dropped in this order, and nothing may run in a namespace that is
+    // removed.
+    server: Server,
+    wire: Option<Python>,
+    client: Namespace,
+    router: Namespace,
+    _server_side: Namespace,
+}
+
+impl Firewall {
+    /// Starts the namespaces, the rules and the server; ready when this returns.
+    pub(crate) fn start(options: FirewallOptions) -> Self {
+        let (client, router, server_side) =
+            (Namespace::new("client"), Namespace::new("router"), Namespace::new("server"));
+        let wire = options.long_wire.map(|wire| lay_long_wire(&client, &router, wire));
+        if wire.is_none() {
+            router.ip(&format!("link add toclient type veth peer name eth0 netns {}", client.name()));
+        }
+        router.ip(&format!("link add toserver type veth peer name eth0 netns {}", server_side.name()));
+        connect(&router, "toclient", "10.99.1.1", &client, "10.99.1.2");
+        connect(&router, "toserver", "10.99.2.1", &server_side, "10.99.2.2");
+        load_rules(&router, options.on_invalid, options.nat);
+        router.set("ipv4/ip_forward", 1);
+        router.set("netfilter/nf_conntrack_tcp_loose", 0);
+        router.set("netfilter/nf_conntrack_tcp_timeout_established", options.established_timeout_s);
+        let server = MariaDb::start(MariaDbOptions {
+            netns: Some((server_side.name().to_owned(), SERVER)),
+            port: Some(MYSQL),
+            ..options.mariadb
+        });
+        Self { server, wire, client, router, _server_side: server_side }
+    }
+
+    /// Where the client namespace reaches the server.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        SocketAddr::new(SERVER, MYSQL)
+    }
+
+    /// The server behind the firewall.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The server behind the firewall, to be stopped or restarted.
+    pub(crate) fn server_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// The words that run a program in the client namespace.
+    pub(crate) fn client_around(&self) -> [&str; 4] {
+        self.client.around()
+    }
+
+    /// A command that will run in the client namespace and die with the test; start it with [`spawn`].
+    pub(crate) fn client_command(&self, program: &str) -> Command {
+        bound_command(&self.client.around(), program)
+    }
+
+    /// Runs `work` in a thread inside the client namespace.
+    pub(crate) fn in_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.client.enter(work)
+    }
+
+    /// Sets a kernel parameter of the client, below `/proc/sys/net`.
+    pub(crate) fn set_client(&self, parameter: &str, value: u32) {
+        self.client.set(parameter, value);
+    }
+
+    /// Another timeout, for every flow from its next packet on.
+    pub(crate) fn set_established_timeout(&self, seconds: u32) {
+        self.router.set("netfilter/nf_conntrack_tcp_timeout_established", seconds);
+    }
+
+    /// Another delay and loss; only where the firewall was started with a long wire.
+    pub(crate) fn set_long_wire(&mut self, wire: LongWire) {
+        let python = self.wire.as_mut().expect("the firewall was started with a long wire");
+        python.tell(&format!("{} {}", wire.delay_ms, wire.loss_percent));
+        python.event("tuned");
+    }
+}
+
+fn connect(router: &Namespace, port: &str, router_address: &str, host: &Namespace, host_address: &str) {
+    router.ip(&format!("address add {router_address}/24 dev {port}"));
+    router.ip(&format!("link set {port} up"));
+    host.ip(&format!("address add {host_address}/24 dev eth0"));
+    host.ip("link set eth0 up");
+    host.ip(&format!("route add default via {router_address} dev eth0"));
+}
+
+/// A process copies the packets between the client's device and the router's. Many kernels lack netem; TUN
+/// devices are everywhere.
+fn lay_long_wire(client: &Namespace, router: &Namespace, wire: LongWire) -> Python {
+    let settings = [wire.delay_ms.to_string(), wire.loss_percent.to_string()];
+    let mut python =
+        Python::start(&router.around(), "tests/lab/long_wire.py", &settings.each_ref().map(String::as_str));
+    python.event("ready");
+    router.ip(&format!("link set eth0 netns {}", client.name()));
+    python
+}
+
+fn load_rules(router: &Namespace, on_invalid: OnInvalid, nat: bool) {
+    let invalid = match on_invalid {
+        OnInvalid::Drop => "drop",
+        OnInvalid::RejectWithReset => "meta l4proto tcp reject with tcp reset",
+    };
+    let source_nat = if nat {
+        "chain source_nat { type nat hook postrouting priority srcnat; oifname \"toserver\" masquerade; }"
+    } else {
+        ""
+    };
+    let rules = format!(
+        "table ip lab {{
+            chain filter_forward {{
+                type filter hook forward priority filter; policy drop;
+                ct state established,related accept
+                ct state invalid {invalid}
+                ct state new tcp dport {MYSQL} tcp flags syn / fin,syn,rst,ack accept
+            }}
+            {source_nat}
+        }}\n"
+    );
+    let mut command = bound_command(&router.around(), "nft");
+    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut nft = spawn(command).expect("nft starts");
+    nft.stdin.take().expect("its input is piped").write_all(rules.as_bytes()).expect("nft reads its rules");
+    let output = nft.wait_with_output().expect("nft ends");
+    assert!(
+        output.status.success(),
+        "THE KERNEL REFUSES THE FIREWALL'S RULES: {}\
+         The firewall tests need nftables with connection tracking: load the modules nf_tables and nf_conntrack.",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -1,0 +1,43 @@
+//! Real servers, proxies and firewalls for the tests, each started by the test that needs it and gone when
+//! the test ends.
+//!
+//! `script/install-test-parts` installs them. A part that cannot start panics and says what to do: no test is
+//! ever skipped.
+//!
+//! | module | what it starts |
+//! |---|---|
+//! | [`mariadb`], [`mysql97`] | a real server, as a [`Server`] |
+//! | [`haproxy`], [`mysql_router`] | a real proxy in front of one |
+//! | [`firewall`] | client, stateful router and server, each in a network namespace of its own |
+//! | [`peer`] | a scripted server that misbehaves on cue; [`wire`] speaks the protocol for it |
+//! | [`python`] | programs written with PyMySQL and SQLAlchemy: ground truth that is not ours |
+//!
+//! [`process`] and [`place`] are what they share: daemons that die with the test process, private
+//! directories, free ports. [`http`] and [`wait`] are what the tests ask with.
+
+pub(crate) mod account;
+pub(crate) mod firewall;
+pub(crate) mod haproxy;
+pub(crate) mod http;
+pub(crate) mod mariadb;
+pub(crate) mod mysql97;
+pub(crate) mod mysql_router;
+pub(crate) mod namespace;
+pub(crate) mod peer;
+pub(crate) mod place;
+pub(crate) mod process;
+pub(crate) mod python;
+pub(crate) mod server;
+pub(crate) mod wait;
+pub(crate) mod wire;
+
+pub(crate) use account::{Account, Plugin};
+pub(crate) use firewall::{Firewall, FirewallOptions, LongWire, OnInvalid};
+pub(crate) use haproxy::HaProxy;
+pub(crate) use mariadb::{MariaDb, MariaDbOptions, ThreadHandling};
+pub(crate) use mysql_router::MySqlRouter;
+pub(crate) use mysql97::{MySql97, MySql97Options};
+pub(crate) use peer::{Answers, Peer, Scene, Served};
+pub(crate) use python::Python;
+pub(crate) use server::Server;
+pub(crate) use wait::wait_for;

@@ -1,0 +1,58 @@
+//! SIGTERM and SIGINT: every session ends with COM_QUIT, and the process ends soon.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::exporter::{Launch, wait_until_gone};
+use crate::lab::{MariaDb, MariaDbOptions, MySql97, MySql97Options, Server};
+
+#[track_caller]
+fn check(server: &Server, mode: &str, signal: Signal, wait: Duration) {
+    let before = server.status("Aborted_clients");
+    let mut exporter = Launch::on(server).ages("2s,60s,120s").args(&[&format!("--mysql.tls-mode={mode}")]).start();
+    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| page.sum("connections", &[]) >= 2.0);
+    std::thread::sleep(wait);
+    exporter.signal(signal);
+    let (status, took) = exporter.terminate();
+    assert_eq!(status.code(), Some(0), "{}", exporter.log());
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
+    wait_until_gone(server);
+    assert_eq!(server.status("Aborted_clients"), before, "{}", exporter.log());
+}
+
+#[test]
+fn every_session_says_com_quit() {
+    let mariadb = MariaDb::start(MariaDbOptions::default());
+    check(&mariadb, "disabled", Signal::TERM, Duration::from_secs(1));
+    check(&mariadb, "disabled", Signal::INT, Duration::from_millis(130));
+    let mysql = MySql97::start(MySql97Options::default());
+    check(&mysql, "disabled", Signal::TERM, Duration::from_secs(1));
+    check(&mysql, "required", Signal::TERM, Duration::from_millis(370));
+}
+
+#[test]
+fn a_stop_in_the_middle_of_the_first_logins_aborts_nobody() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let before = server.status("Aborted_clients");
+    for _ in 0..5 {
+        let mut exporter = Launch::on(&server).ages("2s,60s").start();
+        let (status, took) = exporter.terminate();
+        assert_eq!(status.code(), Some(0));
+        assert!(took < Duration::from_secs(2), "it took {took:?}");
+    }
+    wait_until_gone(&server);
+    assert_eq!(server.status("Aborted_clients"), before);
+}
+
+#[test]
+fn a_frozen_server_does_not_hold_the_end_up() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let mut exporter = Launch::on(&server).ages("2s,60s").start();
+    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| page.sum("connections", &[]) >= 2.0);
+    server.sigstop();
+    let (status, took) = exporter.terminate();
+    server.sigcont();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(4), "it took {took:?}");
+}

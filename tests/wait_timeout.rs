@@ -1,0 +1,123 @@
+//! The server's own idle timer: found on every server and thread mode, at its age, with its ending.
+
+use std::time::Duration;
+
+use crate::exporter::{Exporter, Launch, ages, wait_until_gone};
+use crate::lab::{Account, MariaDb, MariaDbOptions, MySql97, MySql97Options, Server, ThreadHandling};
+
+/// The server's `wait_timeout` in these tests, in seconds.
+const LIMIT: f64 = 5.0;
+
+fn mariadb(thread_handling: ThreadHandling) -> Server {
+    MariaDb::start(MariaDbOptions { thread_handling, ..MariaDbOptions::with_args(&["--wait-timeout=5"]) })
+}
+
+fn mysql() -> Server {
+    MySql97::start(MySql97Options::with_args(&["--wait-timeout=5"]))
+}
+
+#[test]
+fn mariadb_with_a_thread_for_each_connection() {
+    let server = mariadb(ThreadHandling::OneThreadPerConnection);
+    check(&server, Launch::on(&server).args(&["--mysql.tls-mode=disabled"]), "reset", None);
+}
+
+#[test]
+fn mariadb_with_a_pool_of_threads() {
+    let server = mariadb(ThreadHandling::PoolOfThreads);
+    check(&server, Launch::on(&server).args(&["--mysql.tls-mode=disabled"]), "fin", None);
+}
+
+#[test]
+fn mariadb_with_tls() {
+    let server = MariaDb::start(MariaDbOptions { tls: true, ..MariaDbOptions::with_args(&["--wait-timeout=5"]) });
+    check(&server, Launch::on(&server).args(&["--mysql.tls-mode=required"]), "reset", None);
+}
+
+#[test]
+fn mysql_without_tls() {
+    let server = mysql();
+    check(&server, Launch::on(&server).args(&["--mysql.tls-mode=disabled"]), "goodbye", Some(4031));
+}
+
+#[test]
+fn mysql_with_tls_speaks_first_in_words_nobody_can_read() {
+    let server = mysql();
+    check(&server, Launch::on(&server).args(&["--mysql.tls-mode=required"]), "goodbye", None);
+}
+
+#[test]
+fn the_session_timeout_counts_and_not_the_global_one() {
+    let server = MariaDb::start(MariaDbOptions {
+        accounts: vec![Account::canary(), Account::app()],
+        ..MariaDbOptions::with_args(&["--wait-timeout=28800", "--init-connect=SET SESSION wait_timeout=5"])
+    });
+    check(&server, Launch::on(&server).args(&["--mysql.tls-mode=disabled"]), "reset", None);
+}
+
+/// Ages 2, 4 and 8 s on a `wait_timeout` of 5 s.
+#[track_caller]
+fn check(server: &Server, launch: Launch<'_>, ending: &str, code: Option<u64>) {
+    let aborted_before = server.status("Aborted_clients");
+    let mut exporter = launch.ages("2s,4s,8s").start();
+    exporter.wait_for_events("death", 3, Duration::from_secs(40));
+    exporter.wait_for_metrics("survivors of two ages", Duration::from_secs(20), |page| {
+        page.sum("survival_age_seconds_bucket", &[("le", "3")]) >= 1.0
+            && page.sum("survival_age_seconds_count", &[]) > page.sum("survival_age_seconds_bucket", &[("le", "4")])
+    });
+    check_limit(&exporter);
+    let (status, _) = exporter.terminate();
+    assert!(status.success());
+    check_deaths(&exporter, ending, code);
+    wait_until_gone(server);
+    let deaths = exporter.events("death").len();
+    let risen = server.status("Aborted_clients") - aborted_before;
+    assert_eq!(risen, i64::try_from(deaths).expect("few"), "the server aborted the dead, and nobody else");
+}
+
+#[track_caller]
+fn check_limit(exporter: &Exporter<'_>) {
+    let page = exporter.metrics();
+    let idle = [("kind", "idle"), ("path", "default"), ("target", "default")];
+    let lower = page.one("idle_limit_lower_seconds", &idle);
+    let upper = page.one("idle_limit_upper_seconds", &idle);
+    assert!((4.0..4.3).contains(&lower), "the longest age survived is 4 s, not {lower}");
+    assert!((LIMIT - 0.1..LIMIT + 0.3).contains(&upper), "the limit is 5 s, not {upper}");
+    assert_eq!(page.one("idle_limit_info", &[("culprit", "server_idle_timeout"), ("layer", "server")]), 1.0);
+
+    // What the page holds is what the event log tells: neither more nor less.
+    let (lived, died) = (exporter.events("survival"), exporter.events("death"));
+    let page = exporter.metrics();
+    let told = exporter.events("death").len();
+    if told == died.len() && exporter.events("survival").len() == lived.len() {
+        assert_eq!(page.sum("deaths_total", &[]) as usize, died.len());
+        assert_eq!(page.sum("death_age_seconds_count", &[]) as usize, died.len());
+        assert_eq!(page.sum("survival_age_seconds_count", &[]) as usize, lived.len());
+        assert_eq!(page.sum("lives_total", &[]) as usize, died.len() + lived.len());
+        for bound in ["2", "3", "5", "6"] {
+            let seconds: f64 = bound.parse().expect("a bound is a number");
+            // The log rounds to milliseconds: ages within one of a bound may fall on either side.
+            let near = |events| ages(events).iter().filter(|age| (*age - seconds).abs() < 0.002).count();
+            let below = |events| ages(events).iter().filter(|age| **age <= seconds).count();
+            for (name, events) in [("survival_age_seconds_bucket", &lived), ("death_age_seconds_bucket", &died)] {
+                let counted = page.sum(name, &[("le", bound)]) as usize;
+                assert!(counted.abs_diff(below(events)) <= near(events), "{name} le {bound}: {counted}");
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn check_deaths(exporter: &Exporter<'_>, ending: &str, code: Option<u64>) {
+    let deaths = exporter.events("death");
+    for death in &deaths {
+        let age = death["age_seconds"].as_f64().expect("a death has an age");
+        assert!((LIMIT - 0.05..=LIMIT + 0.3).contains(&age), "died at 5 s, not at {age}: {death}");
+        assert_eq!(death["culprit"], "server_idle_timeout", "{death}");
+        assert_eq!(death["ending"], ending, "{death}");
+        assert_eq!(death["error_code"].as_u64(), code, "{death}");
+    }
+    for survivor in ages(&exporter.events("survival")) {
+        assert!(survivor < LIMIT, "nobody survives {survivor} s");
+    }
+}
