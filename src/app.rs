@@ -11,21 +11,21 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cli::Settings;
+use crate::diagnosis::{self, Diagnosis};
+use crate::domain::catalogue::landmarks;
 use crate::domain::kind::Kind;
 use crate::domain::observation::History;
 use crate::domain::suspension::is_headroom_low;
 use crate::http::{self, Site};
-use crate::metrics::{Metrics, PathReport, StateCollector, TargetState};
+use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
-use crate::prober::{self, Prober, Wires};
+use crate::prober::{self, PathReport, Prober, Wires};
 use crate::server::{self, Reading};
 use crate::session::{Connector, Roster};
 use crate::stop::{Stop, StopSender};
 
 /// Connections of a path that are no canaries: the server view and the witness.
 const OTHER_CONNECTIONS: usize = 2;
-/// The kinds of canary that run.
-const KINDS: [Kind; 1] = [Kind::Idle];
 
 /// Why the exporter could not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ pub async fn run(
     let metrics = Metrics::register(&registry)?;
     // Without a process filesystem there are no process metrics, and that is all.
     let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
-    let path_metrics = metrics.path(&settings.target, &settings.path, &KINDS);
+    let path_metrics = metrics.path(&settings.target, &settings.path, &Kind::ALL);
     let now = unix_now();
     metrics.config_last_reload.successful.set(1.0);
     metrics.config_last_reload.success_timestamp.set(now.round());
@@ -88,6 +88,7 @@ pub async fn run(
     ));
     let (publish_reading, reading) = watch::channel(Reading::default());
     let (publish_report, report) = watch::channel(PathReport::default());
+    let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
     let (publish_headroom, low_headroom) = watch::channel(false);
     registry.register(Box::new(StateCollector::new(vec![TargetState {
         target: settings.target.clone(),
@@ -95,7 +96,7 @@ pub async fn run(
         stale_after: settings.server_interval * 2 + Duration::from_secs(5),
         epoch: (Instant::now(), now),
         thresholds: settings.ladder.ages().to_vec(),
-        paths: vec![(settings.path.clone(), report)],
+        paths: vec![PathState { path: settings.path.clone(), report: report.clone(), diagnosis }],
     }])?))?;
 
     let site = Arc::new(Site { registry, telemetry_path: settings.telemetry_path.clone() });
@@ -110,6 +111,15 @@ pub async fn run(
             }
         });
     }
+    let sources = diagnosis::Sources {
+        target: settings.target.clone(),
+        path: settings.path.clone(),
+        report,
+        reading: reading.clone(),
+        connector: Arc::clone(&connector),
+        pools: settings.pools.clone(),
+    };
+    tokio::spawn(diagnosis::keep(sources, publish_diagnosis, stop.clone()));
     tokio::spawn(watch_headroom(reading, publish_headroom));
     let server_view = tokio::spawn(server::watch(
         Arc::clone(&connector),
@@ -125,7 +135,7 @@ pub async fn run(
             ladder: settings.ladder,
             precision: settings.precision,
             canaries: settings.max_connections.saturating_sub(OTHER_CONNECTIONS),
-            landmarks: Vec::new(),
+            landmarks: landmarks(),
         },
         path_metrics,
         publish_report,

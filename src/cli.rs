@@ -10,6 +10,7 @@ use crate::config::address::Address;
 use crate::config::credentials::{self, CredentialsError};
 use crate::domain::duration::{self, DurationError};
 use crate::domain::ladder::Ladder;
+use crate::domain::pool::{Pool, PoolError, check_distinct};
 use crate::logging::{LogFormat, LogLevel};
 use crate::session::{Account, TlsMode};
 
@@ -87,6 +88,10 @@ pub struct ExportArgs {
     #[arg(long = "canary.precision", value_name = "PERCENT", default_value = "1%", value_parser = parse_precision)]
     precision: f64,
 
+    /// A declared connection pool, such as name=api,user=api,framework=sqlalchemy,recycle=1800s,read_timeout=30s; may be given several times
+    #[arg(long = "pool", value_name = "KEY=VALUE,…", value_parser = Pool::parse)]
+    pools: Vec<Pool>,
+
     /// How often the server view is read
     #[arg(long = "server.interval", value_name = "DURATION", default_value = "15s", value_parser = parse_positive)]
     server_interval: Duration,
@@ -127,6 +132,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     /// How sharp the limit is wanted, as a share.
     pub precision: f64,
+    /// The declared pools, no two of one name.
+    pub pools: Vec<Pool>,
     /// How often the server view is read.
     pub server_interval: Duration,
     /// Where to listen.
@@ -148,6 +155,9 @@ pub enum SettingsError {
     /// A file with credentials is bad.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// Two pools have one name.
+    #[error("--pool: {0}")]
+    Pools(#[from] PoolError),
     /// The authorities' file is bad.
     #[error("--mysql.tls-ca: cannot read {}: {source}", file.display())]
     TlsCa {
@@ -176,6 +186,7 @@ impl ExportArgs {
             Some(file) => Some(credentials::read_password_file(file)?),
             None => credentials::password_from_environment()?.or(options.password),
         };
+        check_distinct(&self.pools)?;
         if let Some(file) = &self.tls_ca {
             let pem =
                 std::fs::read(file).map_err(|source| SettingsError::TlsCa { file: file.clone(), source })?;
@@ -192,6 +203,7 @@ impl ExportArgs {
             max_connections: self.max_connections,
             probe_timeout: self.probe_timeout,
             precision: self.precision,
+            pools: self.pools,
             server_interval: self.server_interval,
             listen_addresses: self.listen_addresses,
             telemetry_path: self.telemetry_path,

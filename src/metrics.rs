@@ -16,7 +16,7 @@ use crate::session::Stage;
 
 mod state;
 
-pub use state::{PathReport, StateCollector, TargetState};
+pub use state::{PathState, StateCollector, TargetState};
 
 /// Bucket bounds of idle ages, in seconds: a second's steps for short ladders, then the default ladder.
 const AGE_BUCKETS: [f64; 27] = [

@@ -39,11 +39,33 @@ fn refuse(below: &str, words: &[&str], why: &str) {
 #[test]
 fn the_core_is_pure() {
     let words = [
-        "tokio", "std::net", "std::fs", "std::io", "std::env", "std::thread", "Instant", "SystemTime", "async ",
-        ".await", "mysql_async", "prometheus::", "hyper", "tracing", "fastrand", "println!",
+        "tokio",
+        "std::net",
+        "std::fs",
+        "std::io",
+        "std::env",
+        "std::thread",
+        "Instant",
+        "SystemTime",
+        "async ",
+        ".await",
+        "mysql_async",
+        "prometheus::",
+        "hyper",
+        "tracing",
+        "fastrand",
+        "println!",
     ];
     refuse("src/domain", &words, "the core has no I/O, no clock, no async, no logging");
-    let outside = ["crate::prober", "crate::server", "crate::session", "crate::metrics", "crate::http", "crate::app", "crate::cli"];
+    let outside = [
+        "crate::prober",
+        "crate::server",
+        "crate::session",
+        "crate::metrics",
+        "crate::http",
+        "crate::app",
+        "crate::cli",
+    ];
     refuse("src/domain", &outside, "arrows point from the shell to the core, never back");
 }
 

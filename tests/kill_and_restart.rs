@@ -15,7 +15,11 @@ fn servers() -> [Server; 2] {
 
 fn canaries(server: &Server) -> Vec<u64> {
     let sessions = server.processlist();
-    sessions.iter().filter(|session| session.user == "canary" && session.command == "Sleep").map(|s| s.id).collect()
+    sessions
+        .iter()
+        .filter(|session| session.user == "canary" && session.command == "Sleep")
+        .map(|s| s.id)
+        .collect()
 }
 
 /// Waits until canaries are held.
@@ -33,7 +37,8 @@ fn a_killed_session_is_told_with_its_age() {
         hold(&exporter, 2.0);
         sleep(Duration::from_secs(3));
         // The newest session may be a witness's; the oldest but one is a canary: the oldest may be the view.
-        let held: Vec<_> = server.processlist().into_iter().filter(|session| session.user == "canary").collect();
+        let held: Vec<_> =
+            server.processlist().into_iter().filter(|session| session.user == "canary").collect();
         let victim = held.iter().max_by_key(|session| session.time).expect("canaries are held");
         server.kill(victim.id);
         let death = exporter.wait_for_events("death", 1, Duration::from_secs(10)).remove(0);
@@ -42,7 +47,10 @@ fn a_killed_session_is_told_with_its_age() {
         assert_eq!(death["thread_id"], victim.id, "{death}");
         let age = death["age_seconds"].as_f64().expect("a death has an age");
         let age_by_server = victim.time as f64;
-        assert!(age >= age_by_server - 0.5 && age <= age_by_server + 3.0, "{age} s; the server said {age_by_server} s");
+        assert!(
+            age >= age_by_server - 0.5 && age <= age_by_server + 3.0,
+            "{age} s; the server said {age_by_server} s"
+        );
         let page = exporter.metrics();
         assert_eq!(page.sum("deaths_total", &[("culprit", "server_kill"), ("ending", "fin")]), 1.0);
         assert_eq!(page.sum("deaths_total", &[]), 1.0);
@@ -66,7 +74,11 @@ fn a_restart_kills_every_canary_once_and_new_ones_follow() {
         let page = exporter.metrics();
         assert_eq!(page.sum("deaths_total", &[("culprit", "server_restart")]), held, "once each");
         assert_eq!(page.sum("deaths_total", &[]), held);
-        assert_eq!(page.sum("self_aborted_clients_total", &[]), 0.0, "the new server's counter knows nothing of them");
+        assert_eq!(
+            page.sum("self_aborted_clients_total", &[]),
+            0.0,
+            "the new server's counter knows nothing of them"
+        );
         assert!(!canaries(&server).is_empty());
         assert_eq!(page.one("up", &[]), 1.0);
     }
@@ -76,7 +88,8 @@ fn a_restart_kills_every_canary_once_and_new_ones_follow() {
 fn a_frozen_server_is_an_outage_and_no_death() {
     let server = MariaDb::start(MariaDbOptions::default());
     let exporter = Launch::on(&server).ages("2s,3s,4s").args(&["--canary.probe-timeout=1500ms"]).start();
-    exporter.wait_for_metrics("survivors", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 3.0);
+    exporter
+        .wait_for_metrics("survivors", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 3.0);
     server.sigstop();
     sleep(Duration::from_secs(8));
     let frozen = exporter.metrics();

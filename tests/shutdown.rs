@@ -10,8 +10,11 @@ use crate::lab::{MariaDb, MariaDbOptions, MySql97, MySql97Options, Server};
 #[track_caller]
 fn check(server: &Server, mode: &str, signal: Signal, wait: Duration) {
     let before = server.status("Aborted_clients");
-    let mut exporter = Launch::on(server).ages("2s,60s,120s").args(&[&format!("--mysql.tls-mode={mode}")]).start();
-    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| page.sum("connections", &[]) >= 2.0);
+    let mut exporter =
+        Launch::on(server).ages("2s,60s,120s").args(&[&format!("--mysql.tls-mode={mode}")]).start();
+    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| {
+        page.sum("connections", &[]) >= 2.0
+    });
     std::thread::sleep(wait);
     exporter.signal(signal);
     let (status, took) = exporter.terminate();
@@ -49,7 +52,9 @@ fn a_stop_in_the_middle_of_the_first_logins_aborts_nobody() {
 fn a_frozen_server_does_not_hold_the_end_up() {
     let server = MariaDb::start(MariaDbOptions::default());
     let mut exporter = Launch::on(&server).ages("2s,60s").start();
-    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| page.sum("connections", &[]) >= 2.0);
+    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| {
+        page.sum("connections", &[]) >= 2.0
+    });
     server.sigstop();
     let (status, took) = exporter.terminate();
     server.sigcont();

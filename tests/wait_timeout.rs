@@ -30,7 +30,8 @@ fn mariadb_with_a_pool_of_threads() {
 
 #[test]
 fn mariadb_with_tls() {
-    let server = MariaDb::start(MariaDbOptions { tls: true, ..MariaDbOptions::with_args(&["--wait-timeout=5"]) });
+    let server =
+        MariaDb::start(MariaDbOptions { tls: true, ..MariaDbOptions::with_args(&["--wait-timeout=5"]) });
     check(&server, Launch::on(&server).args(&["--mysql.tls-mode=required"]), "reset", None);
 }
 
@@ -63,7 +64,8 @@ fn check(server: &Server, launch: Launch<'_>, ending: &str, code: Option<u64>) {
     exporter.wait_for_events("death", 3, Duration::from_secs(40));
     exporter.wait_for_metrics("survivors of two ages", Duration::from_secs(20), |page| {
         page.sum("survival_age_seconds_bucket", &[("le", "3")]) >= 1.0
-            && page.sum("survival_age_seconds_count", &[]) > page.sum("survival_age_seconds_bucket", &[("le", "4")])
+            && page.sum("survival_age_seconds_count", &[])
+                > page.sum("survival_age_seconds_bucket", &[("le", "4")])
     });
     check_limit(&exporter);
     let (status, _) = exporter.terminate();
@@ -99,7 +101,9 @@ fn check_limit(exporter: &Exporter<'_>) {
             // The log rounds to milliseconds: ages within one of a bound may fall on either side.
             let near = |events| ages(events).iter().filter(|age| (*age - seconds).abs() < 0.002).count();
             let below = |events| ages(events).iter().filter(|age| **age <= seconds).count();
-            for (name, events) in [("survival_age_seconds_bucket", &lived), ("death_age_seconds_bucket", &died)] {
+            for (name, events) in
+                [("survival_age_seconds_bucket", &lived), ("death_age_seconds_bucket", &died)]
+            {
                 let counted = page.sum(name, &[("le", bound)]) as usize;
                 assert!(counted.abs_diff(below(events)) <= near(events), "{name} le {bound}: {counted}");
             }

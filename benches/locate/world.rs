@@ -18,8 +18,6 @@ pub const START: f64 = 1.7e9;
 pub struct Truth {
     /// The idle age at which sessions die; infinite for none.
     pub limit: f64,
-    /// A later time at which the limit becomes another one.
-    pub move_to: Option<(f64, f64)>,
     /// Whether a death is heard at once, or only found by the probe.
     pub audible: bool,
     /// The share of lives with a random outcome.
@@ -91,11 +89,11 @@ impl<'a> World<'a> {
         idle_limit(&self.history, Kind::Idle)
     }
 
-    /// The limit in force at a time, in seconds.
-    pub fn limit_at(&self, time: f64) -> f64 {
-        match self.truth.move_to {
-            Some((when, limit)) if time >= when => limit,
-            Some(_) | None => self.truth.limit,
+    /// Makes the limit another one, for sessions that are idle already too.
+    pub fn move_limit(&mut self, limit: f64) {
+        self.truth.limit = limit;
+        for flight in self.flights.iter_mut().filter(|flight| flight.dies_at > self.now) {
+            flight.dies_at = self.now.max(flight.seen.born + limit);
         }
     }
 
@@ -184,11 +182,6 @@ impl<'a> World<'a> {
         let born = self.now;
         let is_odd = self.random.share() < self.truth.noise;
         let mut dies_at = born + self.truth.limit;
-        if let Some((when, limit)) = self.truth.move_to
-            && dies_at > when
-        {
-            dies_at = when.max(born + limit);
-        }
         if is_odd && self.truth.audible {
             let is_killed = self.random.share() < 0.5;
             dies_at = if is_killed { born + age.min(self.truth.limit) * self.random.share() } else { f64::INFINITY };
@@ -196,6 +189,46 @@ impl<'a> World<'a> {
         self.flights.push(Flight { seen: InFlight { id: self.next_id, age, born }, dies_at, is_odd });
         self.next_id += 1;
         self.logins += 1;
+    }
+}
+
+/// How a moved limit was followed. Times in units of the longer of both limits, from the move on.
+#[derive(Debug, Clone, Copy)]
+pub struct Move {
+    /// When the old bracket was reported last.
+    pub noticed: f64,
+    /// From when on every bracket reported held the new limit.
+    pub bracketed: f64,
+    /// When the new limit was located: sharp and confirmed.
+    pub located: f64,
+}
+
+/// Moves the limit to another one, and watches how it is followed for `patience` times the longer one.
+pub fn follow(world: &mut World<'_>, limit: f64, patience: f64) -> Move {
+    let old = world.truth.limit;
+    let unit = old.max(limit);
+    let start = world.now;
+    world.move_limit(limit);
+    let mut seen = Move { noticed: 0.0, bracketed: 0.0, located: f64::INFINITY };
+    loop {
+        let reported = world.limit();
+        let holds = |limit: f64| reported.lower < limit && reported.upper.is_none_or(|upper| limit <= upper * (1.0 + 1e-6));
+        let time = (world.now - start) / unit;
+        let went_on = world.step(start + patience * unit);
+        // What is reported holds until the next thing happens.
+        let until = (world.now - start) / unit;
+        if holds(old) && !holds(limit) {
+            seen.noticed = until;
+        }
+        if !holds(limit) {
+            seen.bracketed = until;
+        }
+        if holds(limit) && schedule::is_located(&reported, world.precision) {
+            seen.located = seen.located.min(time);
+        }
+        if !went_on {
+            return seen;
+        }
     }
 }
 
@@ -229,7 +262,9 @@ pub fn search(world: &mut World<'_>, patience: f64) -> Search {
         }
         if schedule::is_located(&limit, world.precision) {
             let (sharp, held) = sharp.unwrap_or((time, world.held / truth));
-            let is_right = limit.lower < truth && limit.upper.is_some_and(|upper| truth <= upper);
+            // Time stamps of today's size are rounded to a quarter of a microsecond.
+            let near = 1.0 + 1e-6;
+            let is_right = limit.lower < truth * near && limit.upper.is_some_and(|upper| truth <= upper * near);
             let held_located = world.held / truth;
             return Search { sharp, located: time, held, held_located, logins: world.logins, is_right };
         }

@@ -5,8 +5,9 @@ use super::culprit::Culprit;
 use super::kind::Kind;
 use super::observation::{Fate, History};
 
-/// Two ages that differ by less than this, in seconds, are one age ...
-const SAME_SECONDS: f64 = 0.5;
+/// Two ages that differ by less than this, in seconds, are one age: a tool that kills idle sessions
+/// looks once a second ...
+const SAME_SECONDS: f64 = 1.1;
 /// ... or by less than this share: timers of long ages fire late by more.
 const SAME_SHARE: f64 = 0.02;
 /// Deaths closer in time than this, in seconds, are one event.
@@ -14,9 +15,15 @@ const SAME_INSTANT_SECONDS: f64 = 0.3;
 /// How many of the newest deaths are looked at: what happened long ago is another story.
 const NEWEST: usize = 50;
 
-/// How many earlier idle canaries died at this age (seconds) while nothing was being sent, at another
-/// instant than `now` (seconds since the Unix epoch).
-pub fn same_age(history: &History, age: f64, now: f64) -> usize {
+/// How far two deaths' ages may lie apart and still be one age, in seconds.
+pub fn scatter(age: f64) -> f64 {
+    SAME_SECONDS.max(SAME_SHARE * age)
+}
+
+/// How many idle canaries died at this age (seconds) while nothing was being sent, at another instant
+/// than `at` (seconds since the Unix epoch): those of the history, and `others` not yet in it, each an
+/// age and a time.
+pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> usize {
     history
         .iter()
         .rev()
@@ -29,9 +36,9 @@ pub fn same_age(history: &History, age: f64, now: f64) -> usize {
             Fate::Died { .. } | Fate::Lived => None,
         })
         .take(NEWEST)
-        .filter(|(other, at)| {
-            (other - age).abs() <= SAME_SECONDS.max(SAME_SHARE * age)
-                && (now - at).abs() > SAME_INSTANT_SECONDS
+        .chain(others.iter().copied())
+        .filter(|(other, when)| {
+            (other - age).abs() <= scatter(age) && (at - when).abs() > SAME_INSTANT_SECONDS
         })
         .count()
 }
@@ -50,11 +57,15 @@ mod tests {
     #[test]
     fn one_age_at_several_instants_is_company() {
         let mut history = History::default();
-        for observation in [death(10.0, 4.0), death(14.1, 4.02), death(20.0, 4.0), death(20.0, 2.0)] {
+        for observation in [death(10.0, 4.0), death(14.1, 4.02), death(20.0, 4.0), death(20.0, 2.5)] {
             history.push(observation);
         }
-        assert_eq!(same_age(&history, 4.0, 30.0), 3);
-        assert_eq!(same_age(&history, 4.0, 20.1), 2, "the one of this instant is the same event");
-        assert_eq!(same_age(&history, 8.0, 30.0), 0);
+        assert_eq!(same_age(&history, &[], 4.0, 30.0), 3);
+        assert_eq!(
+            same_age(&history, &[(4.1, 15.0)], 4.0, 20.1),
+            3,
+            "the one of this instant is the same event"
+        );
+        assert_eq!(same_age(&history, &[], 8.0, 30.0), 0);
     }
 }

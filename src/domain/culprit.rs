@@ -161,6 +161,8 @@ pub struct Evidence {
     pub proxy_seen: bool,
     /// Other idle canaries that died at this age, at other times.
     pub same_age: usize,
+    /// Another idle canary was seen alive past this age: no timer strikes at it.
+    pub outlived: bool,
     /// How the twins fared at this age.
     pub twins: Twins,
 }
@@ -172,6 +174,9 @@ pub struct Conclusion {
     pub culprit: Culprit,
     /// Why this one, in a few words for the event log.
     pub rule: &'static str,
+    /// Whether it stands. Where it does not, twins or companions may yet speak, and the death had
+    /// better wait for them before it is counted.
+    pub decided: bool,
 }
 
 /// ER_SERVER_SHUTDOWN: "Server shutdown in progress".
@@ -197,113 +202,144 @@ pub fn is_near_wait_timeout(age: f64, wait_timeout: f64) -> bool {
 /// Names the culprit of one death. The rules stand in the order of their strength; the first that
 /// fits wins.
 pub fn conclude(evidence: &Evidence) -> Conclusion {
-    let Evidence { kind, ending, age, exact, row, twins, .. } = *evidence;
-    let conclusion = |culprit, rule| Conclusion { culprit, rule };
-
     if evidence.restarted {
-        return conclusion(
+        return decided(
             Culprit::ServerRestart,
             "the server's uptime or identity changed since the canary was born",
         );
     }
     match evidence.error_code {
         Some(SERVER_SHUTDOWN) => {
-            return conclusion(Culprit::ServerRestart, "the server said it shuts down (1053)");
+            return decided(Culprit::ServerRestart, "the server said it shuts down (1053)");
         }
         Some(CONNECTION_KILLED) => {
-            return conclusion(Culprit::ServerKill, "the server said the connection was killed (1927)");
+            return decided(Culprit::ServerKill, "the server said the connection was killed (1927)");
         }
         Some(CLIENT_INTERACTION_TIMEOUT) => {
-            return conclusion(
+            return decided(
                 Culprit::ServerIdleTimeout,
                 "the server said the session was idle too long (4031)",
             );
         }
         Some(_) | None => {}
     }
-    if kind == Kind::Active {
-        return if evidence.same_age > 0 {
-            conclusion(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
-        } else {
-            conclusion(Culprit::Unknown, "a canary that pings died, and no other at its age")
-        };
+    if evidence.kind == Kind::Active {
+        return conclude_active(evidence);
     }
-    match ending {
+    if evidence.ending.is_found_by_probe() || !evidence.exact {
+        return conclude_found(evidence);
+    }
+    if is_at_wait_timeout(evidence) && evidence.row != Row::Present {
+        return decided(
+            Culprit::ServerIdleTimeout,
+            "closed while idle at the session's own wait_timeout, and its row is gone",
+        );
+    }
+    if evidence.twins.active == Some(false) && evidence.same_age > 0 {
+        return decided(
+            Culprit::LifetimeLimit,
+            "closed at one age again and again, and the pinging twin dies too",
+        );
+    }
+    if evidence.proxy_seen && evidence.ending != Ending::Reset {
+        return decided(Culprit::ProxyIdleTimeout, "closed while idle behind a proxy seen by its thread ids");
+    }
+    match evidence.ending {
+        Ending::Reset => conclude_reset(evidence),
+        Ending::Fin => conclude_fin(evidence),
+        Ending::Goodbye | Ending::ResetOnUse | Ending::Silence => {
+            decided(Culprit::Unknown, "the server spoke first, in words that name no cause")
+        }
+    }
+}
+
+const fn decided(culprit: Culprit, rule: &'static str) -> Conclusion {
+    Conclusion { culprit, rule, decided: true }
+}
+
+const fn open(culprit: Culprit, rule: &'static str) -> Conclusion {
+    Conclusion { culprit, rule, decided: false }
+}
+
+/// Whether the session's own idle timer was due. It does not run while a statement sleeps, and a
+/// proxy's answer about it is worth nothing.
+fn is_at_wait_timeout(evidence: &Evidence) -> bool {
+    evidence.kind != Kind::Busy
+        && !evidence.proxy_seen
+        && evidence.wait_timeout.is_some_and(|timeout| is_near_wait_timeout(evidence.age, timeout))
+}
+
+/// A canary that pings: no idle timer reaches it.
+fn conclude_active(evidence: &Evidence) -> Conclusion {
+    if evidence.same_age > 0 {
+        decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
+    } else {
+        open(Culprit::Unknown, "a canary that pings died, and no other at its age")
+    }
+}
+
+/// A death that only the probe found.
+fn conclude_found(evidence: &Evidence) -> Conclusion {
+    if is_at_wait_timeout(evidence) && evidence.row == Row::Gone && evidence.ending != Ending::Silence {
+        return decided(
+            Culprit::ServerIdleTimeout,
+            "closed in the very moment of the probe at the session's own wait_timeout, and its row is gone",
+        );
+    }
+    match evidence.ending {
         Ending::Silence => {
-            conclusion(Culprit::PathIdleTimeout, "no answer to the probe, and a fresh connect works")
+            decided(Culprit::PathIdleTimeout, "no answer to the probe, and a fresh connect works")
         }
         Ending::ResetOnUse => {
-            conclusion(Culprit::PathIdleTimeout, "reset in answer to the probe, and a fresh connect works")
+            decided(Culprit::PathIdleTimeout, "reset in answer to the probe, and a fresh connect works")
         }
-        Ending::Goodbye | Ending::Fin | Ending::Reset if !exact => conclusion(
-            Culprit::Unknown,
-            "closed in answer to the probe, so the age of the death is not known",
-        ),
         Ending::Goodbye | Ending::Fin | Ending::Reset => {
-            let at_wait_timeout = kind != Kind::Busy
-                && row != Row::Present
-                && !evidence.proxy_seen
-                && evidence.wait_timeout.is_some_and(|timeout| is_near_wait_timeout(age, timeout));
-            if at_wait_timeout {
-                return conclusion(
-                    Culprit::ServerIdleTimeout,
-                    "closed while idle at the session's own wait_timeout, and its row is gone",
-                );
-            }
-            if evidence.proxy_seen && ending != Ending::Reset {
-                return conclusion(
-                    Culprit::ProxyIdleTimeout,
-                    "closed while idle behind a proxy seen by its thread ids",
-                );
-            }
-            match ending {
-                Ending::Reset => conclude_reset(row, twins, kind),
-                Ending::Fin => conclude_fin(evidence),
-                Ending::Goodbye | Ending::ResetOnUse | Ending::Silence => {
-                    conclusion(Culprit::Unknown, "the server spoke first, in words that name no cause")
-                }
-            }
+            decided(Culprit::Unknown, "closed in answer to the probe, so the age of the death is not known")
         }
     }
 }
 
 /// A RST while idle, away from `wait_timeout`.
-fn conclude_reset(row: Row, twins: Twins, kind: Kind) -> Conclusion {
-    let (culprit, rule) = if row == Row::Present {
-        (Culprit::PathIdleTimeout, "reset while idle, and the server still lists the session")
+fn conclude_reset(evidence: &Evidence) -> Conclusion {
+    let Evidence { row, twins, kind, .. } = *evidence;
+    if row == Row::Present {
+        decided(Culprit::PathIdleTimeout, "reset while idle, and the server still lists the session")
     } else if twins.keepalive == Some(true) {
-        (Culprit::PathIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
+        decided(Culprit::PathIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
     } else if both_silent_twins_died(twins, kind) {
-        (Culprit::ProxyIdleTimeout, "reset while idle, and the keepalive and busy twins die too")
+        decided(Culprit::ProxyIdleTimeout, "reset while idle, and the keepalive and busy twins die too")
     } else {
-        (Culprit::Unknown, "reset while idle away from wait_timeout, and no twin measured that decides")
-    };
-    Conclusion { culprit, rule }
+        open(Culprit::Unknown, "reset while idle away from wait_timeout, and no twin measured that decides")
+    }
 }
 
 /// A FIN while idle, away from `wait_timeout`.
 fn conclude_fin(evidence: &Evidence) -> Conclusion {
-    let Evidence { kind, row, twins, same_age, .. } = *evidence;
-    let (culprit, rule) = if same_age == 0 && row == Row::Gone {
-        (Culprit::ServerKill, "closed away from wait_timeout, row gone, uptime steady, alone at its age")
-    } else if same_age == 0 {
-        (
+    let Evidence { kind, row, twins, same_age, outlived, .. } = *evidence;
+    if same_age == 0 && row == Row::Gone {
+        let rule = "closed away from wait_timeout, row gone, uptime steady, alone at its age";
+        return Conclusion { culprit: Culprit::ServerKill, rule, decided: outlived };
+    }
+    if same_age == 0 {
+        return open(
             Culprit::Unknown,
             "closed away from wait_timeout, alone at its age, and the server was not seen to end it",
-        )
-    } else if kind == Kind::Busy || both_silent_twins_died(twins, kind) {
-        (Culprit::ProxyIdleTimeout, "several closed at one age, the keepalive and busy twins too")
-    } else if twins.busy == Some(true) && row == Row::Gone {
-        (
+        );
+    }
+    if kind == Kind::Busy || both_silent_twins_died(twins, kind) {
+        let rule = "several closed at one age, the keepalive and busy twins too";
+        return Conclusion { culprit: Culprit::ProxyIdleTimeout, rule, decided: twins.active.is_some() };
+    }
+    if twins.busy == Some(true) && row == Row::Gone {
+        decided(
             Culprit::ServerKill,
             "several closed at one age while the busy twin lives: a killer of idle sessions",
         )
     } else if twins.keepalive == Some(true) {
-        (Culprit::PathIdleTimeout, "several closed at one age while the twin with TCP keepalive lives")
+        decided(Culprit::PathIdleTimeout, "several closed at one age while the twin with TCP keepalive lives")
     } else {
-        (Culprit::Unknown, "several closed at one age, and no twin measured that decides")
-    };
-    Conclusion { culprit, rule }
+        open(Culprit::Unknown, "several closed at one age, and no twin measured that decides")
+    }
 }
 
 /// Whether the keepalive and the busy twin both died, counting the dead canary itself as one of them.
@@ -315,15 +351,10 @@ fn both_silent_twins_died(twins: Twins, kind: Kind) -> bool {
 
 /// The culprits that [`conclude`] can name for a kind and an ending: the label combinations that exist.
 pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit] {
-    use Culprit::{
-        LifetimeLimit, PathIdleTimeout, ProxyIdleTimeout, ServerIdleTimeout, ServerKill, ServerRestart,
-        Unknown,
-    };
+    use Culprit::{LifetimeLimit, PathIdleTimeout, ServerIdleTimeout, ServerKill, ServerRestart, Unknown};
     match (kind, ending) {
         (Kind::Active, _) => &[ServerIdleTimeout, ServerKill, ServerRestart, LifetimeLimit, Unknown],
-        (_, Ending::Goodbye | Ending::Fin | Ending::Reset) => {
-            &[ServerIdleTimeout, ServerKill, ServerRestart, ProxyIdleTimeout, PathIdleTimeout, Unknown]
-        }
+        (_, Ending::Goodbye | Ending::Fin | Ending::Reset) => &Culprit::ALL,
         (_, Ending::ResetOnUse | Ending::Silence) => {
             &[ServerIdleTimeout, ServerKill, ServerRestart, PathIdleTimeout]
         }

@@ -4,14 +4,18 @@
 //! it was not below. An audible death says both, but for the little that timers stray.
 
 use super::kind::Kind;
-use super::observation::{Fate, History};
+use super::observation::{Fate, History, Observation};
 
-/// How far two ages may lie apart and still bear the same bound out, as a share of the age.
-pub const AGREEMENT_SHARE: f64 = 0.02;
+/// How far two ages found by probes may lie apart and still bear the same bound out, as a share of the
+/// age. A death further up says nothing of the ages between.
+pub const AGREEMENT_SHARE: f64 = 0.0025;
 
-/// How far audible deaths by one timer scatter at least, in seconds: pool-of-threads and its like look
-/// at their clocks a few times a second.
-const TIMER_SCATTER_SECONDS: f64 = 0.5;
+/// How far audible deaths by one timer scatter, as a share of the age.
+pub const SCATTER_SHARE: f64 = 0.02;
+
+/// How far they scatter at least, in seconds: pool-of-threads and its like look at their clocks a few
+/// times a second.
+const SCATTER_SECONDS: f64 = 0.5;
 
 /// How many agreeing observations make a bound worth an alert.
 const ENOUGH: usize = 2;
@@ -30,13 +34,18 @@ pub struct IdleLimit {
     /// When the newest evidence that bears either bound out was seen, in seconds since the Unix epoch.
     /// Absent while there is none.
     pub evidence_at: Option<f64>,
-    /// Deaths that bear the upper bound out: at its age or within [`AGREEMENT_SHARE`] above.
+    /// Deaths that bear the upper bound out: at its age, or above it within
+    /// [`AGREEMENT_SHARE`], or within the scatter of timers where both were heard.
     pub deaths: usize,
     /// Survivals that bear the lower bound out: at its age or within [`AGREEMENT_SHARE`] below.
     pub survivals: usize,
     /// Whether two deaths and two survivals bear the bracket out, so that an alert may trust it. One
     /// death may be a KILL or a blip.
     pub confirmed: bool,
+    /// Whether `upper` rests on one death that contradicts what was survived before: a stray, or a move.
+    pub upper_in_doubt: bool,
+    /// Whether `lower` rests on one survival that contradicts a death before: a stray, or a move.
+    pub lower_in_doubt: bool,
     /// Deaths at any age that nothing newer contradicts: with two, that there is a limit at all is sure.
     pub standing_deaths: usize,
 }
@@ -59,41 +68,43 @@ impl IdleLimit {
 pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
     let mut survivals = Side::default();
     let mut deaths = Side::default();
-    for seen in
-        history.iter().rev().filter(|seen| seen.kind == kind && seen.age.is_finite() && seen.age > 0.0)
-    {
+    let is_usable = |seen: &&Observation| seen.kind == kind && seen.age.is_finite() && seen.age > 0.0;
+    for (rank, seen) in history.iter().rev().filter(is_usable).enumerate() {
         let (age, at) = (seen.age, seen.at);
         match seen.fate {
             Fate::Lived => {
-                add_survival(&mut survivals, &mut deaths, Standing { age, at, exact: false });
+                add_survival(&mut survivals, &mut deaths, Standing { rank, age, at, exact: false });
             }
             Fate::Died { exact, .. } if seen.is_bounding_death() => {
                 let outweighed = survivals.standing.iter().any(|s| s.age >= age);
                 if outweighed {
-                    deaths.drop_outweighed(age, oldest(&survivals.standing, |s| s.age >= age));
+                    deaths.drop_outweighed(rank, age, oldest(&survivals.standing, |s| s.age >= age));
                 } else if !deaths.dropped {
                     survivals.streak_ends(|lost| lost >= age);
-                    deaths.standing.push(Standing { age, at, exact });
+                    deaths.standing.push(Standing { rank, age, at, exact });
                     if exact {
                         let age = age - scatter(age);
-                        add_survival(&mut survivals, &mut deaths, Standing { age, at, exact });
+                        add_survival(&mut survivals, &mut deaths, Standing { rank, age, at, exact });
                     }
                 }
             }
             Fate::Died { .. } => {}
         }
     }
-    summarize(&survivals.standing, &deaths.standing)
+    summarize(&survivals, &deaths)
 }
 
-/// How far before an audible death the session counts as alive, in seconds.
+/// How far before an audible death the session counts as alive, and how far two such deaths may lie
+/// apart and still agree, in seconds.
 fn scatter(age: f64) -> f64 {
-    (age * AGREEMENT_SHARE).max(TIMER_SCATTER_SECONDS).min(age / 2.0)
+    (age * SCATTER_SHARE).max(SCATTER_SECONDS).min(age / 2.0)
 }
 
 /// One observation that nothing newer contradicts.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
+    /// Its place in the history, from the newest.
+    rank: usize,
     age: f64,
     at: f64,
     exact: bool,
@@ -103,20 +114,29 @@ struct Standing {
 #[derive(Debug, Default)]
 struct Side {
     standing: Vec<Standing>,
-    /// The ages of the outweighed ones since the last that was not, newest first; two make a move.
+    /// The age of the last outweighed one, if no observation since contradicts it too: two in a row
+    /// make a move.
     streak: Option<f64>,
+    /// The ranks and ages of all outweighed ones, newest first.
+    outweighed: Vec<(usize, f64)>,
     /// Whether everything older is dropped.
     dropped: bool,
 }
 
 impl Side {
-    /// Drops one outweighed observation; `outweighed_at` is when the first that contradicts it was seen.
-    fn drop_outweighed(&mut self, age: f64, outweighed_at: f64) {
+    /// Drops one outweighed observation; `by` is the rank of the first that contradicts it.
+    fn drop_outweighed(&mut self, rank: usize, age: f64, by: usize) {
         if self.streak.is_some() {
-            self.standing.retain(|s| s.at > outweighed_at);
+            self.standing.retain(|s| s.rank < by);
             self.dropped = true;
         }
         self.streak = Some(age);
+        self.outweighed.push((rank, age));
+    }
+
+    /// The rank of the newest outweighed one that fits.
+    fn newest_outweighed(&self, fits: impl Fn(f64) -> bool) -> usize {
+        self.outweighed.iter().find(|&&(_, age)| fits(age)).map_or(usize::MAX, |&(rank, _)| rank)
     }
 
     /// Ends a streak that an observation in its midst already contradicts.
@@ -131,35 +151,48 @@ fn add_survival(survivals: &mut Side, deaths: &mut Side, survival: Standing) {
     let age = survival.age;
     // An audible death does not contradict the survival that it implies itself.
     if deaths.standing.iter().any(|d| d.age <= age) {
-        survivals.drop_outweighed(age, oldest(&deaths.standing, |d| d.age <= age));
+        survivals.drop_outweighed(survival.rank, age, oldest(&deaths.standing, |d| d.age <= age));
     } else if !survivals.dropped {
         deaths.streak_ends(|lost| lost <= age);
         survivals.standing.push(survival);
     }
 }
 
-/// When the oldest of those that fit was seen.
-fn oldest(standing: &[Standing], fits: impl Fn(&Standing) -> bool) -> f64 {
-    standing.iter().filter(|s| fits(s)).map(|s| s.at).fold(f64::INFINITY, f64::min)
+/// The rank of the oldest of those that fit.
+fn oldest(standing: &[Standing], fits: impl Fn(&Standing) -> bool) -> usize {
+    standing.iter().filter(|s| fits(s)).map(|s| s.rank).max().unwrap_or(0)
 }
 
-fn summarize(survivals: &[Standing], deaths: &[Standing]) -> IdleLimit {
-    let lower = survivals.iter().map(|s| s.age).fold(0.0, f64::max);
-    let shortest = deaths.iter().min_by(|a, b| a.age.total_cmp(&b.age));
-    let upper = shortest.map(|death| death.age);
-    let near_lower = || survivals.iter().filter(|s| s.age >= lower * (1.0 - AGREEMENT_SHARE));
-    let near_upper = || deaths.iter().filter(|d| upper.is_some_and(|u| d.age <= u * (1.0 + AGREEMENT_SHARE)));
-    let newest = near_lower().chain(near_upper()).map(|s| s.at).fold(f64::NEG_INFINITY, f64::max);
-    let (deaths_near, survivals_near) = (near_upper().count(), near_lower().count());
+fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
+    let lower = survivals.standing.iter().map(|s| s.age).fold(0.0, f64::max);
+    let shortest = deaths.standing.iter().min_by(|a, b| a.age.total_cmp(&b.age)).copied();
+    // What was seen before an observation that contradicts the bound bears nothing out.
+    let lower_doubt = deaths.newest_outweighed(|age| age <= lower);
+    let upper_doubt = survivals.newest_outweighed(|age| shortest.is_some_and(|death| age >= death.age));
+    let bears_lower_out = |s: &Standing| {
+        let share = if s.exact { SCATTER_SHARE } else { AGREEMENT_SHARE };
+        s.rank < lower_doubt && s.age >= lower * (1.0 - share)
+    };
+    let bears_upper_out = |d: &Standing, shortest: Standing| {
+        let apart =
+            if d.exact && shortest.exact { scatter(shortest.age) } else { shortest.age * AGREEMENT_SHARE };
+        d.rank < upper_doubt && d.age <= shortest.age + apart
+    };
+    let near_lower: Vec<Standing> = survivals.standing.iter().copied().filter(bears_lower_out).collect();
+    let near_upper: Vec<Standing> =
+        deaths.standing.iter().copied().filter(|d| shortest.is_some_and(|s| bears_upper_out(d, s))).collect();
+    let newest = near_lower.iter().chain(&near_upper).map(|s| s.at).fold(f64::NEG_INFINITY, f64::max);
     IdleLimit {
         lower,
-        upper,
+        upper: shortest.map(|death| death.age),
         exact: shortest.is_some_and(|death| death.exact),
         evidence_at: newest.is_finite().then_some(newest),
-        deaths: deaths_near,
-        survivals: survivals_near,
-        confirmed: deaths_near >= ENOUGH && survivals_near >= ENOUGH,
-        standing_deaths: deaths.len(),
+        deaths: near_upper.len(),
+        survivals: near_lower.len(),
+        confirmed: near_upper.len() >= ENOUGH && near_lower.len() >= ENOUGH,
+        upper_in_doubt: near_upper.len() < ENOUGH && upper_doubt < usize::MAX,
+        lower_in_doubt: near_lower.len() < ENOUGH && lower_doubt < usize::MAX,
+        standing_deaths: deaths.standing.len(),
     }
 }
 

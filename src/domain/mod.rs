@@ -16,5 +16,6 @@ pub mod pool;
 pub mod remedy;
 pub mod schedule;
 pub mod suspension;
+pub mod twins;
 pub mod verdict;
 pub mod void;

@@ -108,6 +108,9 @@ pub fn is_located(limit: &IdleLimit, precision: f64) -> bool {
     limit.confirmed && limit.is_sharp(precision)
 }
 
+/// A plan does not ask for another one sooner than this, in seconds.
+const SHORTEST_REST_SECONDS: f64 = 0.01;
+
 /// Two ages nearer than this share are one.
 const SAME_SHARE: f64 = 1e-3;
 
@@ -147,6 +150,7 @@ struct Draft {
     canaries: Vec<Canary>,
     launches: Vec<Launch>,
     wake: Option<f64>,
+    now: f64,
     budget: usize,
     longest: f64,
 }
@@ -167,6 +171,7 @@ impl Draft {
             canaries,
             launches: Vec::new(),
             wake: None,
+            now: scene.now,
             budget: scene.budget,
             longest: scene.ladder.longest(),
         };
@@ -217,6 +222,7 @@ impl Draft {
 
     /// Asks for another plan at a time, in seconds since the Unix epoch.
     fn wake_at(&mut self, time: f64) {
+        let time = time.max(self.now + SHORTEST_REST_SECONDS);
         self.wake = Some(self.wake.map_or(time, |wake| wake.min(time)));
     }
 

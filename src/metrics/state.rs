@@ -7,40 +7,14 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
 
 use super::named;
-use crate::domain::culprit::Culprit;
-use crate::domain::kind::Kind;
-use crate::domain::limit::IdleLimit;
-use crate::domain::observation::{Fate, History};
+use crate::diagnosis::Diagnosis;
+use crate::prober::PathReport;
 use crate::server::{self, Reading, ServerView, bare_version};
 
 /// The most users that get series of their own; the rest are summed under [`OTHER_USERS`].
 const MOST_USERS: usize = 50;
 /// The user label of the rest.
 const OTHER_USERS: &str = "_other";
-
-/// What a path's loop publishes.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct PathReport {
-    /// What is known of each kind's limit.
-    pub limits: Vec<(Kind, IdleLimit)>,
-    /// Who set the limit of the idle ones, where one stands.
-    pub culprit: Option<Culprit>,
-}
-
-impl PathReport {
-    /// What a history says now.
-    pub fn new(history: &History, limits: impl IntoIterator<Item = (Kind, IdleLimit)>) -> Self {
-        let limits: Vec<_> = limits.into_iter().filter(|(_, limit)| limit.evidence_at.is_some()).collect();
-        let stands = limits.iter().any(|(kind, limit)| *kind == Kind::Idle && limit.upper.is_some());
-        let culprit = history.iter().rev().find_map(|seen| match seen.fate {
-            Fate::Died { culprit, .. } if seen.kind == Kind::Idle && seen.is_bounding_death() => {
-                Some(culprit)
-            }
-            Fate::Died { .. } | Fate::Lived => None,
-        });
-        Self { limits, culprit: culprit.filter(|_| stands) }
-    }
-}
 
 /// One target's published state.
 #[derive(Debug)]
@@ -55,8 +29,19 @@ pub struct TargetState {
     pub epoch: (Instant, f64),
     /// Thresholds of `_idle_sessions`, in seconds.
     pub thresholds: Vec<f64>,
-    /// Each path's name and report.
-    pub paths: Vec<(String, watch::Receiver<PathReport>)>,
+    /// Each path's state.
+    pub paths: Vec<PathState>,
+}
+
+/// One path's published state.
+#[derive(Debug)]
+pub struct PathState {
+    /// The path's configured name.
+    pub path: String,
+    /// What its loop says.
+    pub report: watch::Receiver<PathReport>,
+    /// What is concluded from it.
+    pub diagnosis: watch::Receiver<Diagnosis>,
 }
 
 /// Draws the present at each scrape.
@@ -97,6 +82,10 @@ struct Families {
     limit_upper: GaugeVec,
     limit_info: GaugeVec,
     limit_evidence: GaugeVec,
+    remedy: GaugeVec,
+    sessions_at_risk: GaugeVec,
+    layer_timeout: GaugeVec,
+    layer_mismatch: GaugeVec,
 }
 
 impl Families {
@@ -123,10 +112,14 @@ impl Families {
             limit_upper: gauges("idle_limit_upper_seconds", "The shortest idle age died at that no later survival contradicts. Absent while nothing died.", &["target", "path", "kind"])?,
             limit_info: gauges("idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.", &["target", "path", "culprit", "layer", "suspect"])?,
             limit_evidence: gauges("idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.", &["target", "path", "kind"])?,
+            remedy: gauges("remedy", "1 if this keeps connections alive past the idle limit, 0 if not. Absent until measured.", &["target", "path", "remedy"])?,
+            sessions_at_risk: gauges("sessions_at_risk", "Application sessions idle past the measured limit: their next query fails.", &["target", "path", "user"])?,
+            layer_timeout: gauges("layer_timeout_seconds", "A timeout of one layer: what its clock counts, and how it is known.", &["target", "path", "layer", "setting", "clock", "source"])?,
+            layer_mismatch: gauges("layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.", &["target", "path", "rule", "pool"])?,
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 18] {
+    fn each(&self) -> [&dyn Collector; 22] {
         [
             &self.up,
             &self.server_info,
@@ -146,6 +139,10 @@ impl Families {
             &self.limit_upper,
             &self.limit_info,
             &self.limit_evidence,
+            &self.remedy,
+            &self.sessions_at_risk,
+            &self.layer_timeout,
+            &self.layer_mismatch,
         ]
     }
 
@@ -157,8 +154,8 @@ impl Families {
         if let Some(view) = view {
             self.draw_server(target, &view, state);
         }
-        for (path, report) in &state.paths {
-            self.draw_path(target, path, &report.borrow());
+        for path in &state.paths {
+            self.draw_path(target, &path.path, &path.report.borrow(), &path.diagnosis.borrow());
         }
     }
 
@@ -180,8 +177,8 @@ impl Families {
             self.draw_sessions(target, list, &state.thresholds);
         }
         if let Some(ghosts) = view.ghosts {
-            for (path, _) in &state.paths {
-                self.ghost_sessions.with_label_values(&[target, path]).set(ghosts as f64);
+            for path in &state.paths {
+                self.ghost_sessions.with_label_values(&[target, &path.path]).set(ghosts as f64);
             }
         }
     }
@@ -241,7 +238,7 @@ impl Families {
         }
     }
 
-    fn draw_path(&self, target: &str, path: &str, report: &PathReport) {
+    fn draw_path(&self, target: &str, path: &str, report: &PathReport, diagnosis: &Diagnosis) {
         for (kind, limit) in &report.limits {
             let labels = [target, path, kind.label()];
             self.limit_lower.with_label_values(&labels).set(limit.lower);
@@ -252,9 +249,36 @@ impl Families {
                 self.limit_evidence.with_label_values(&labels).set(at);
             }
         }
-        if let Some(culprit) = report.culprit {
-            let labels = [target, path, culprit.label(), culprit.layer().label(), "none"];
+        if let Some(culprit) = report.killer.map(|killer| killer.culprit) {
+            let labels = [target, path, culprit.label(), culprit.layer().label(), &diagnosis.suspect];
             self.limit_info.with_label_values(&labels).set(1.0);
+        }
+        for (remedy, helps) in
+            [("tcp_keepalive", diagnosis.remedies.tcp_keepalive), ("app_ping", diagnosis.remedies.app_ping)]
+        {
+            if let Some(helps) = helps {
+                self.remedy.with_label_values(&[target, path, remedy]).set(f64::from(u8::from(helps)));
+            }
+        }
+        for finding in &diagnosis.findings {
+            let labels = [target, path, finding.rule.label(), &finding.pool];
+            self.layer_mismatch.with_label_values(&labels).set(f64::from(u8::from(finding.holds)));
+        }
+        for setting in &diagnosis.layers {
+            let (layer, clock, source) =
+                (setting.layer.label(), setting.clock.label(), setting.source.label());
+            let labels = [target, path, layer, &setting.setting, clock, source];
+            self.layer_timeout.with_label_values(&labels).set(setting.seconds);
+        }
+        self.draw_at_risk(target, path, diagnosis.at_risk.as_deref().unwrap_or_default());
+    }
+
+    fn draw_at_risk(&self, target: &str, path: &str, at_risk: &[(String, usize)]) {
+        let mut ranked: Vec<&(String, usize)> = at_risk.iter().collect();
+        ranked.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        for (place, (user, count)) in ranked.into_iter().enumerate() {
+            let user = if place < MOST_USERS { user } else { OTHER_USERS };
+            self.sessions_at_risk.with_label_values(&[target, path, user]).add(*count as f64);
         }
     }
 }

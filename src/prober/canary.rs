@@ -4,29 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::clock::ClockGap;
-use super::life::{Assignment, Born, Death, Leash, Orders, Outcome, Unborn, World};
+use super::hold::{self, End, Hold};
+use super::life::{Assignment, Death, Leash, Notice, Outcome, Unborn, World};
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::culprit::Row;
-use crate::domain::ending::Ending;
+use crate::domain::kind::Kind;
 use crate::domain::void::VoidReason;
 use crate::server::birth::Birth;
+use crate::server::statement;
 use crate::server::witness::Statement;
-use crate::session::packet::Unsolicited;
-use crate::session::tap::{Closed, Sight};
 use crate::session::{Connector, NoSession, Session};
 
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How long a canary waits for the FIN after the server spoke.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a late answer may take once a fresh connection was answered.
 const LATE_ANSWER: Duration = Duration::from_millis(500);
 /// Uptime is in whole seconds, and read over a network: a shift of the server's start beyond this, in
 /// seconds, is a restart.
 const UPTIME_SLACK: f64 = 2.0;
+/// How many TCP keepalive probes a keepalive canary's socket sends in its life, at least.
+const KEEPALIVES: f64 = 5.0;
+/// The shortest and the longest pause between two of them, in seconds: the kernel counts whole seconds.
+const KEEPALIVE_PAUSE: (f64, f64) = (1.0, 60.0);
 
 /// The real network: one path to one server.
 #[derive(Debug, Clone)]
@@ -65,58 +67,66 @@ struct Resting {
     gap: ClockGap,
 }
 
-/// How the hold ended.
-enum Hold {
-    /// The far side closed or spoke.
-    Stirred(Sight),
-    /// The age is reached.
-    Due,
-    /// The loop wants it back.
-    Called(Leash),
-}
-
-/// What the wire showed, as far as the canary itself can tell.
-struct End {
-    ending: Ending,
-    at: Instant,
-    exact: bool,
-    error_code: Option<u16>,
-    stall: Option<f64>,
+/// What came of a probe.
+enum Answer {
+    /// The driver answered before the deadline.
+    InTime(mysql_async::Result<()>),
+    /// The server answered after it.
+    Late,
+    /// No answer, after this long; and what the witness said.
+    Never(Duration, Option<Testimony>),
 }
 
 impl Inner {
     async fn live(&self, mut assignment: Assignment) -> Outcome {
         let delay = Duration::from_secs_f64(assignment.delay.max(0.0));
+        let stopped = async {
+            // The guard inside must not live on.
+            let _ = assignment.orders.wait_for(|orders| orders.leash != Leash::Hold).await.map(|_| ());
+        };
         tokio::select! {
             () = sleep(delay) => {}
-            _ = assignment.orders.wait_for(|orders| orders.leash != Leash::Hold) => return Outcome::Unborn(Unborn::Stopped),
+            () = stopped => return Outcome::Unborn(Unborn::Stopped),
         }
-        let resting = match self.be_born(&assignment).await {
+        let mut resting = match self.be_born(&assignment).await {
             Ok(resting) => resting,
             Err(unborn) => return Outcome::Unborn(unborn),
         };
         // The loop may be gone already; then the leash says so.
-        let _ = assignment.born.send(Born { id: assignment.id, at: resting.since });
-        match hold(&resting, &mut assignment).await {
-            Hold::Called(leash) => {
-                resting.session.quit(FAREWELL).await;
-                match leash {
-                    Leash::Stop => Outcome::Void(VoidReason::Shutdown),
-                    Leash::Hold | Leash::Recall => Outcome::Recalled,
-                }
+        let notices = assignment.notices.clone();
+        let _ = notices.send(Notice::Born { id: assignment.id, at: resting.since });
+        let (session, since) = (&mut resting.session, resting.since);
+        let held = match assignment.kind {
+            Kind::Idle | Kind::Keepalive => hold::in_silence(session, since, &mut assignment).await,
+            Kind::Active => hold::pinging(session, since, &mut assignment, self.probe_timeout).await,
+            Kind::Busy => hold::in_statement(session, since, &mut assignment, self.probe_timeout).await,
+        };
+        let _ = notices.send(Notice::Stirred { id: assignment.id });
+        match held {
+            Hold::Called(leash) => resting.go_home(leash).await,
+            Hold::CalledBusy(leash) => {
+                self.cut_short(&mut resting.session).await;
+                resting.go_home(leash).await
             }
-            Hold::Stirred(sight) => {
-                let end = read_audible(&resting, sight).await;
-                let testimony = self.desk.testify(resting.session.thread_id(), true).await;
+            Hold::Disturbed => resting.go_home(Leash::Recall).await,
+            Hold::Answered => resting.retire(Instant::now()).await,
+            Hold::Due => self.probe(resting).await,
+            Hold::Ended(end) => {
+                let audible = !end.ending.is_found_by_probe();
+                let testimony = self.desk.testify(resting.session.thread_id(), audible).await;
                 resting.die(end, testimony)
             }
-            Hold::Due => self.probe(resting).await,
         }
     }
 
     /// Logs in and asks what must be known before the silence.
     async fn be_born(&self, assignment: &Assignment) -> Result<Resting, Unborn> {
-        let mut session = self.connector.connect(None).await.map_err(|error| match error {
+        let keepalive = (assignment.kind == Kind::Keepalive).then(|| {
+            let pause =
+                (assignment.orders.borrow().age / KEEPALIVES).clamp(KEEPALIVE_PAUSE.0, KEEPALIVE_PAUSE.1);
+            Duration::from_secs_f64(pause.floor())
+        });
+        let mut session = self.connector.connect(keepalive).await.map_err(|error| match error {
             NoSession::HeldBack(rest) => Unborn::HeldBack(rest.as_secs_f64()),
             NoSession::Failed(error) => Unborn::Failed(error.stage),
         })?;
@@ -124,20 +134,21 @@ impl Inner {
             let birth = Birth::read(&mut session.conn).await?;
             let proxy_seen = birth.shows_proxy(session.greeting.thread_id);
             let bound = birth.wait_timeout.and_then(|own| self.ghost_bound(own, assignment.longest));
-            if let (Some(seconds), false) = (bound, proxy_seen) {
+            let bound = bound.filter(|_| !proxy_seen);
+            if let Some(seconds) = bound {
                 Birth::bound_wait_timeout(&mut session.conn, seconds).await?;
             }
             let wait_timeout = bound.map_or(birth.wait_timeout, |seconds| Some(seconds as f64));
-            Ok::<_, mysql_async::Error>((Birth { wait_timeout, ..birth }, proxy_seen))
+            Ok::<_, mysql_async::Error>((birth, wait_timeout, proxy_seen))
         };
-        let Ok(Ok((birth, proxy_seen))) = timeout(self.probe_timeout, questions).await else {
+        let Ok(Ok((birth, wait_timeout, proxy_seen))) = timeout(self.probe_timeout, questions).await else {
             return Err(Unborn::Broken);
         };
-        if let Some(id) = birth.backend_id {
-            session.learn_thread_id(id);
-        }
+        self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
+        session.learn_thread_id(birth.backend_id, proxy_seen);
         let born_at = Instant::now();
         let since = session.tap.rest().await;
+        let birth = Birth { wait_timeout, ..birth };
         Ok(Resting { session, birth, proxy_seen, since, born_at, gap: ClockGap::now() })
     }
 
@@ -150,6 +161,20 @@ impl Inner {
         }
         let bound = (longest + 2.0 * self.probe_timeout.as_secs_f64() + 5.0).ceil();
         (bound < own).then_some(bound as u64)
+    }
+
+    /// Ends the statement that a busy canary is in, so that it can say COM_QUIT. Should that fail, the
+    /// server reads COM_QUIT when the statement is over.
+    async fn cut_short(&self, session: &mut Session) {
+        let thread_id = session.thread_id();
+        let cut = async {
+            let mut other = self.connector.connect(None).await.ok()?;
+            statement::cut_short(&mut other.conn, thread_id).await.ok()?;
+            other.quit(FAREWELL).await;
+            // The interrupted statement's answer, before the farewell.
+            session.conn.ping().await.ok()
+        };
+        let _ = timeout(FAREWELL, cut).await;
     }
 
     /// Sends COM_PING and tells what came of it.
@@ -186,10 +211,7 @@ impl Inner {
         match answer {
             Answer::InTime(Ok(())) => resting.retire(sent).await,
             Answer::InTime(Err(error)) => {
-                // The driver may see the close a moment before the tap's note of it is readable here.
-                let closed = timeout(Duration::from_millis(200), resting.session.tap.close()).await;
-                let sight = closed.unwrap_or_else(|_| resting.session.tap.sight());
-                let end = read_answer(&sight, &error, sent);
+                let end = hold::read_answer(&resting.session, &error, sent).await;
                 let testimony = self.desk.testify(thread_id, !end.ending.is_found_by_probe()).await;
                 resting.die(end, testimony)
             }
@@ -197,116 +219,25 @@ impl Inner {
                 resting.session.quit(FAREWELL).await;
                 Outcome::Void(VoidReason::Outage)
             }
-            Answer::Never(stall, testimony) => {
-                let stall = Some(stall.as_secs_f64());
-                let end = End { ending: Ending::Silence, at: sent, exact: false, error_code: None, stall };
-                resting.die(end, testimony)
-            }
+            Answer::Never(stall, testimony) => resting.die(End::silence(sent, stall), testimony),
         }
-    }
-}
-
-/// What came of a probe.
-enum Answer {
-    /// The driver answered before the deadline.
-    InTime(mysql_async::Result<()>),
-    /// The server answered after it.
-    Late,
-    /// No answer, after this long; and what the witness said.
-    Never(Duration, Option<Testimony>),
-}
-
-/// Holds a canary until something happens to it.
-async fn hold(resting: &Resting, assignment: &mut Assignment) -> Hold {
-    loop {
-        let Orders { age, leash } = *assignment.orders.borrow_and_update();
-        if leash != Leash::Hold {
-            return Hold::Called(leash);
-        }
-        let due = resting.since + Duration::from_secs_f64(age.max(0.0));
-        tokio::select! {
-            biased;
-            sight = resting.session.tap.stir() => return Hold::Stirred(sight),
-            changed = assignment.orders.changed() => if changed.is_err() {
-                return Hold::Called(Leash::Stop);
-            },
-            () = sleep_until(due) => return Hold::Due,
-        }
-    }
-}
-
-/// Reads an ending that came while nothing was being sent.
-async fn read_audible(resting: &Resting, stirred: Sight) -> End {
-    let tap = &resting.session.tap;
-    // After words comes the FIN; a server that never closes has spoken all the same.
-    let sight = match timeout(LAST_WORDS, tap.close()).await {
-        Ok(sight) => sight,
-        Err(_) => tap.sight(),
-    };
-    let closed = sight.closed.map(|(closed, at)| (read_close(closed), at));
-    match (stirred.spoke_at.or(sight.spoke_at), sight.words, closed) {
-        (Some(at), words, _) => {
-            let error_code = match words {
-                Some(Unsolicited::Err(err)) => Some(err.code),
-                Some(Unsolicited::TlsRecord | Unsolicited::TlsAlert | Unsolicited::Unintelligible) | None => {
-                    None
-                }
-            };
-            End { ending: Ending::Goodbye, at, exact: true, error_code, stall: None }
-        }
-        (None, _, Some((ending, at))) => {
-            End { ending, at, exact: ending != Ending::Silence, error_code: None, stall: None }
-        }
-        // Not reached: a stir is one of the two.
-        (None, _, None) => {
-            End { ending: Ending::Silence, at: Instant::now(), exact: false, error_code: None, stall: None }
-        }
-    }
-}
-
-fn read_close(closed: Closed) -> Ending {
-    match closed {
-        Closed::Fin => Ending::Fin,
-        Closed::Reset => Ending::Reset,
-        Closed::TimedOut => Ending::Silence,
-    }
-}
-
-/// Reads the ending of a session whose probe failed.
-fn read_answer(sight: &Sight, error: &mysql_async::Error, sent: Instant) -> End {
-    let stall = |at: Instant| Some(at.saturating_duration_since(sent).as_secs_f64());
-    if let mysql_async::Error::Server(error) = error {
-        let stall = stall(Instant::now());
-        return End { ending: Ending::Goodbye, at: sent, exact: false, error_code: Some(error.code), stall };
-    }
-    match (sight.while_idle, sight.closed) {
-        // It closed in the instant before the probe was sent.
-        (true, Some((closed, at))) => {
-            let ending = read_close(closed);
-            End { ending, at: at.min(sent), exact: ending != Ending::Silence, error_code: None, stall: None }
-        }
-        (_, Some((Closed::Reset, at))) => {
-            End { ending: Ending::ResetOnUse, at: sent, exact: false, error_code: None, stall: stall(at) }
-        }
-        (_, Some((closed, at))) => {
-            End { ending: read_close(closed), at: sent, exact: false, error_code: None, stall: stall(at) }
-        }
-        // The server answered with something that is no answer.
-        (_, None) => End {
-            ending: Ending::Goodbye,
-            at: sent,
-            exact: false,
-            error_code: None,
-            stall: stall(Instant::now()),
-        },
     }
 }
 
 impl Resting {
+    /// The loop wants it back.
+    async fn go_home(self, leash: Leash) -> Outcome {
+        self.session.quit(FAREWELL).await;
+        match leash {
+            Leash::Stop => Outcome::Void(VoidReason::Shutdown),
+            Leash::Hold | Leash::Recall => Outcome::Recalled,
+        }
+    }
+
     /// The probe, sent at this moment, was answered.
     async fn retire(self, sent: Instant) -> Outcome {
         let jumped = self.gap.has_jumped();
-        let age = (sent - self.since).as_secs_f64();
+        let age = sent.saturating_duration_since(self.since).as_secs_f64();
         self.session.quit(FAREWELL).await;
         if jumped { Outcome::Void(VoidReason::ClockJump) } else { Outcome::Survived { age } }
     }
@@ -328,7 +259,7 @@ impl Resting {
             Some(listed) if listed.contains(&thread_id) => Row::Present,
             Some(_) => Row::Gone,
         };
-        let restarted = has_restarted(&self.birth, &statement, at - self.born_at);
+        let restarted = has_restarted(&self.birth, &statement, at.saturating_duration_since(self.born_at));
         match row {
             _ if restarted => membership.leave(),
             Row::Gone => membership.abort(),
@@ -349,7 +280,6 @@ impl Resting {
         })
     }
 }
-
 /// Whether the server was restarted or replaced between a birth and its witness, this long after.
 fn has_restarted(birth: &Birth, statement: &Statement, between: Duration) -> bool {
     let replaced =

@@ -23,8 +23,8 @@ pub struct Assignment {
     pub longest: f64,
     /// What the loop wants of it now.
     pub orders: watch::Receiver<Orders>,
-    /// Where it says that it is born.
-    pub born: mpsc::UnboundedSender<Born>,
+    /// Where it says what happens to it.
+    pub notices: mpsc::UnboundedSender<Notice>,
 }
 
 /// What the loop wants of a living canary now.
@@ -47,13 +47,21 @@ pub enum Leash {
     Stop,
 }
 
-/// A canary began to be idle.
+/// What a canary says while it lives.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Born {
-    /// Its number.
-    pub id: u64,
-    /// The moment from which its idle age counts.
-    pub at: Instant,
+pub enum Notice {
+    /// It began to be idle.
+    Born {
+        /// Its number.
+        id: u64,
+        /// The moment from which its idle age counts.
+        at: Instant,
+    },
+    /// Something happened to it: its idle age counts no further, and its outcome is on its way.
+    Stirred {
+        /// Its number.
+        id: u64,
+    },
 }
 
 /// What became of one canary.
@@ -100,7 +108,7 @@ pub struct Death {
     pub error_code: Option<u16>,
     /// From sending to knowing, in seconds, where something was sent.
     pub stall: Option<f64>,
-    /// The session's own `wait_timeout`, in seconds.
+    /// The session's own `wait_timeout` as it was at the end, in seconds.
     pub wait_timeout: Option<f64>,
     /// What the processlist said.
     pub row: Row,

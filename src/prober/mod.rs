@@ -3,29 +3,37 @@
 
 pub mod canary;
 mod clock;
+mod deaths;
+mod epoch;
+mod flights;
+mod hold;
 pub mod life;
+mod report;
 pub mod witness;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::domain::companions::same_age;
-use crate::domain::culprit::{Conclusion, Evidence, Twins, conclude};
 use crate::domain::kind::Kind;
 use crate::domain::ladder::Ladder;
 use crate::domain::limit::idle_limit;
 use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::schedule::{InFlight, Launch, Scene, plan};
+use crate::domain::schedule::{InFlight, Plan, Scene, plan};
 use crate::domain::suspension::Suspension;
+use crate::domain::twins;
 use crate::domain::void::VoidReason;
-use crate::metrics::{PathMetrics, PathReport};
+use crate::metrics::PathMetrics;
 use crate::session::Stage;
 use crate::stop::Stop;
-use life::{Assignment, Born, Death, Leash, Orders, Outcome, Unborn, World};
+use deaths::{Decided, Undecided};
+use epoch::Epoch;
+use flights::{Flights, News};
+use life::{Leash, Notice, Outcome, Unborn, World};
+
+pub use report::PathReport;
 
 /// How long canaries may take to say COM_QUIT when the exporter stops.
 const FAREWELL: Duration = Duration::from_millis(1200);
@@ -67,54 +75,22 @@ pub struct Prober<W> {
     metrics: PathMetrics,
     publish: watch::Sender<PathReport>,
     history: History,
-    flights: BTreeMap<u64, Flight>,
-    lives: JoinSet<Outcome>,
-    ids: BTreeMap<Id, u64>,
-    next_id: u64,
-    born: (mpsc::UnboundedSender<Born>, mpsc::UnboundedReceiver<Born>),
+    undecided: Undecided,
+    longest_stall: Option<f64>,
+    flights: Flights,
     suspended: BTreeSet<Suspension>,
     retry_at: Option<Instant>,
     wake: Option<Instant>,
     epoch: Epoch,
 }
 
-#[derive(Debug)]
-struct Flight {
-    kind: Kind,
-    age: f64,
-    /// When it began to be idle; `None` while it still connects.
-    born: Option<Instant>,
-    orders: watch::Sender<Orders>,
-}
-
 /// Everything that can happen to the loop.
 #[derive(Debug)]
 enum Event {
-    Born(Born),
-    Ended(Id, Outcome),
-    Lost(JoinError),
+    News(News),
     Headroom,
     Wake,
     Stop,
-}
-
-/// Ties the runtime's clock to the calendar.
-#[derive(Debug, Clone, Copy)]
-struct Epoch {
-    instant: Instant,
-    unix: f64,
-}
-
-impl Epoch {
-    fn unix(&self, at: Instant) -> f64 {
-        self.unix + at.saturating_duration_since(self.instant).as_secs_f64()
-    }
-
-    fn instant(&self, unix: f64) -> Instant {
-        /// Beyond this nothing is planned, in seconds.
-        const FAR: f64 = 1e9;
-        self.instant + Duration::from_secs_f64((unix - self.unix).clamp(0.0, FAR))
-    }
 }
 
 impl<W: World> Prober<W> {
@@ -133,21 +109,20 @@ impl<W: World> Prober<W> {
             metrics,
             publish,
             history,
-            flights: BTreeMap::new(),
-            lives: JoinSet::new(),
-            ids: BTreeMap::new(),
-            next_id: 0,
-            born: mpsc::unbounded_channel(),
+            undecided: Undecided::default(),
+            longest_stall: None,
+            flights: Flights::new(),
             suspended: BTreeSet::new(),
             retry_at: None,
             wake: None,
-            epoch: Epoch { instant: Instant::now(), unix: unix_now },
+            epoch: Epoch::new(unix_now),
         }
     }
 
     /// Runs until told to stop, then lets every canary say COM_QUIT. Gives what was observed.
     pub async fn run(mut self, mut wires: Wires) -> History {
         self.set_headroom(*wires.low_headroom.borrow_and_update());
+        self.report();
         self.replan();
         loop {
             let event = self.select(&mut wires).await;
@@ -155,6 +130,7 @@ impl<W: World> Prober<W> {
                 break;
             }
             self.apply(event, &wires);
+            self.review(false);
             self.replan();
         }
         self.stop().await;
@@ -166,78 +142,50 @@ impl<W: World> Prober<W> {
         tokio::select! {
             biased;
             () = wires.stop.told() => Event::Stop,
-            Some(born) = self.born.1.recv() => Event::Born(born),
-            Some(ended) = self.lives.join_next_with_id() => match ended {
-                Ok((id, outcome)) => Event::Ended(id, outcome),
-                Err(error) => Event::Lost(error),
-            },
             Ok(()) = wires.low_headroom.changed() => Event::Headroom,
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Wake,
-            else => std::future::pending().await,
+            news = self.flights.next() => Event::News(news),
         }
     }
 
     fn apply(&mut self, event: Event, wires: &Wires) {
         match event {
-            Event::Born(Born { id, at }) => {
-                if let Some(flight) = self.flights.get_mut(&id) {
-                    flight.born = Some(at);
-                    self.count_connections();
-                }
-                self.suspend(Suspension::ConnectFailing, false);
-                self.suspend(Suspension::ConnectionLimit, false);
-                self.retry_at = None;
-            }
-            Event::Ended(task, outcome) => {
-                if let Some((_, flight)) = self.land(task) {
-                    self.settle(flight.kind, outcome);
-                }
-            }
-            Event::Lost(error) => {
-                // A life that panicked is a fault of ours: told, and no outcome.
-                tracing::error!(event = "life_lost", error = %error, "a canary's task ended without an outcome");
-                self.land(error.id());
-            }
+            Event::News(news) => self.hear(news),
             Event::Headroom => self.set_headroom(*wires.low_headroom.borrow()),
             Event::Wake | Event::Stop => {}
         }
     }
 
-    fn land(&mut self, task: Id) -> Option<(u64, Flight)> {
-        let id = self.ids.remove(&task)?;
-        let flight = self.flights.remove(&id)?;
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Notice(notice) => {
+                self.flights.note(notice);
+                if let Notice::Born { .. } = notice {
+                    self.suspend(Suspension::ConnectFailing, false);
+                    self.suspend(Suspension::ConnectionLimit, false);
+                    self.retry_at = None;
+                }
+            }
+            News::Outcome(kind, outcome) => self.settle(kind, outcome),
+            News::Lost(error) => {
+                tracing::error!(event = "life_lost", error = %error, "a canary's task ended without an outcome");
+            }
+        }
         self.count_connections();
-        Some((id, flight))
     }
 
-    /// Counts one outcome: the only place where lives are counted.
+    /// Takes one outcome. Lives are counted here and, the dead among them, in [`Self::count_death`].
     fn settle(&mut self, kind: Kind, outcome: Outcome) {
         match outcome {
             Outcome::Survived { age } => {
                 self.metrics.survived(kind, age);
-                self.observe(kind, age, Fate::Lived);
-                tracing::debug!(
-                    event = "survival",
-                    target_name = self.settings.target,
-                    path = self.settings.path,
-                    kind = kind.label(),
-                    age_seconds = rounded(age),
-                    "canary survived its idle age"
-                );
+                self.observe(self.epoch.now(), kind, age, Fate::Lived);
+                report::tell_survival(&self.settings, kind, age);
             }
-            Outcome::Died(death) => self.settle_death(kind, &death),
+            Outcome::Died(death) => self.undecided.open(kind, death, &self.epoch),
             Outcome::Void(reason) => {
                 self.metrics.voided(reason);
-                if reason != VoidReason::Shutdown {
-                    tracing::info!(
-                        event = "void",
-                        target_name = self.settings.target,
-                        path = self.settings.path,
-                        kind = kind.label(),
-                        reason = reason.label(),
-                        "canary's end says nothing and is not counted"
-                    );
-                }
+                report::tell_void(&self.settings, kind, reason);
                 if reason == VoidReason::Outage {
                     self.rest(RETRY_SECONDS);
                 }
@@ -250,12 +198,9 @@ impl<W: World> Prober<W> {
                 self.rest(seconds);
             }
             Outcome::Unborn(Unborn::Failed(stage)) => {
-                let reason = if stage == Stage::Limit {
-                    Suspension::ConnectionLimit
-                } else {
-                    Suspension::ConnectFailing
-                };
-                self.suspend(reason, true);
+                let limit = stage == Stage::Limit;
+                self.suspend(Suspension::ConnectionLimit, limit);
+                self.suspend(Suspension::ConnectFailing, !limit);
                 self.rest(RETRY_SECONDS);
             }
             Outcome::Unborn(Unborn::Broken) => self.rest(RETRY_SECONDS),
@@ -263,56 +208,32 @@ impl<W: World> Prober<W> {
         }
     }
 
-    fn settle_death(&mut self, kind: Kind, death: &Death) {
-        let now = self.epoch.unix(Instant::now());
-        let evidence = Evidence {
-            kind,
-            ending: death.ending,
-            age: death.age,
-            exact: death.exact,
-            error_code: death.error_code,
-            wait_timeout: death.wait_timeout,
-            row: death.row,
-            restarted: death.restarted,
-            proxy_seen: death.proxy_seen,
-            same_age: same_age(&self.history, death.age, now),
-            twins: Twins::default(),
-        };
-        let Conclusion { culprit, rule } = conclude(&evidence);
-        self.metrics.died(kind, death.ending, culprit, death.age);
-        if let Some(seconds) = death.stall {
-            self.metrics.stalled(seconds);
+    /// Counts the deaths whose culprit is decided; at the end (`last_call`), all of them.
+    fn review(&mut self, last_call: bool) {
+        for decided in self.undecided.review(&self.history, &self.flights, &self.epoch, last_call) {
+            self.count_death(&decided);
         }
-        self.observe(kind, death.age, Fate::Died { ending: death.ending, exact: death.exact, culprit });
-        tracing::warn!(
-            event = "death",
-            target_name = self.settings.target,
-            path = self.settings.path,
-            kind = kind.label(),
-            age_seconds = rounded(death.age),
-            ending = death.ending.label(),
-            error_code = death.error_code,
-            culprit = culprit.label(),
-            layer = culprit.layer().label(),
-            rule = rule,
-            thread_id = death.thread_id,
-            stall_seconds = death.stall.map(rounded),
-            wait_timeout_seconds = death.wait_timeout,
-            server_uptime_seconds = death.uptime,
-            "canary died"
-        );
     }
 
-    fn observe(&mut self, kind: Kind, age: f64, fate: Fate) {
-        let at = self.epoch.unix(Instant::now());
+    fn count_death(&mut self, decided: &Decided) {
+        let Decided { kind, death, at, conclusion } = decided;
+        self.metrics.died(*kind, death.ending, conclusion.culprit, death.age);
+        if let Some(seconds) = death.stall {
+            self.metrics.stalled(seconds);
+            self.longest_stall = Some(self.longest_stall.map_or(seconds, |longest| longest.max(seconds)));
+        }
+        let fate = Fate::Died { ending: death.ending, exact: death.exact, culprit: conclusion.culprit };
+        self.observe(*at, *kind, death.age, fate);
+        report::tell_death(&self.settings, decided);
+    }
+
+    fn observe(&mut self, at: f64, kind: Kind, age: f64, fate: Fate) {
         self.history.push(Observation { at, kind, age, fate });
         self.report();
     }
 
-    /// Publishes what is known of the path now.
     fn report(&self) {
-        let limits = Kind::ALL.map(|kind| (kind, idle_limit(&self.history, kind)));
-        self.publish.send_replace(PathReport::new(&self.history, limits));
+        self.publish.send_replace(PathReport::new(&self.history, self.longest_stall));
     }
 
     /// Asks the schedule, and does what it says.
@@ -321,69 +242,67 @@ impl<W: World> Prober<W> {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
         }
-        let (held, leaving): (Vec<_>, Vec<_>) =
-            self.flights.iter().partition(|(_, flight)| flight.orders.borrow().leash == Leash::Hold);
-        let in_flight: Vec<InFlight> = held
-            .iter()
-            .map(|(id, flight)| InFlight {
-                id: **id,
-                age: flight.age,
-                born: self.epoch.unix(flight.born.unwrap_or(now)),
-            })
-            .collect();
-        let scene = Scene {
-            now: self.epoch.unix(now),
-            ladder: &self.settings.ladder,
-            precision: self.settings.precision,
-            budget: self.settings.canaries.saturating_sub(leaving.len()),
-            history: &self.history,
-            in_flight: &in_flight,
-            landmarks: &self.settings.landmarks,
-        };
-        let plan = plan(&scene);
-        self.wake = plan.wake.map(|unix| self.epoch.instant(unix).max(now + Duration::from_millis(10)));
+        let twins = self.plan_twins();
+        let plan = self.plan_idle(now, twins.len());
+        let deadline = self.undecided.next_deadline();
+        let wakes = [plan.wake, deadline].into_iter().flatten().map(|unix| self.epoch.instant(unix));
+        self.wake = wakes.min().map(|wake| wake.max(now + Duration::from_millis(10)));
+        if self.undecided.newest_age().is_some() {
+            // Somebody may pass the age of a waiting death any moment.
+            let soon = now + Duration::from_millis(500);
+            self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
+        }
         for id in plan.recalls {
-            self.order(id, |orders| orders.leash = Leash::Recall);
+            self.flights.call(id, Leash::Recall);
         }
         for (id, age) in plan.retimes {
-            self.order(id, |orders| orders.age = age);
-            if let Some(flight) = self.flights.get_mut(&id) {
-                flight.age = age;
-            }
+            self.flights.aim(id, age);
         }
         if self.retry_at.is_some() || self.suspended.contains(&Suspension::LowHeadroom) {
             return;
         }
+        let launches = twins.into_iter().chain(plan.launches.iter().map(|launch| (Kind::Idle, launch.age)));
         // While connecting fails, one canary feels its way.
-        let most = if self.suspended.is_empty() { plan.launches.len() } else { 1 };
-        for launch in plan.launches.into_iter().take(most) {
-            self.launch(Kind::Idle, launch);
+        let most = if self.suspended.is_empty() { usize::MAX } else { usize::from(self.flights.is_empty()) };
+        for (kind, age) in launches.take(most) {
+            let longest = self.longest_aim(age);
+            self.flights.launch(&self.world, kind, age, longest);
         }
     }
 
-    fn order(&self, id: u64, change: impl FnOnce(&mut Orders)) {
-        if let Some(flight) = self.flights.get(&id) {
-            flight.orders.send_modify(change);
-        }
+    /// The twins to launch now.
+    fn plan_twins(&self) -> Vec<(Kind, f64)> {
+        let limit = idle_limit(&self.history, Kind::Idle);
+        let Some(age) = self.undecided.newest_age().or(limit.upper) else { return Vec::new() };
+        let in_flight: Vec<Kind> = self.flights.iter().map(|(_, flight)| flight.kind).collect();
+        let others = in_flight.iter().filter(|kind| **kind != Kind::Idle).count();
+        let room = self.settings.canaries.saturating_sub(others + 1);
+        let mut twins = twins::plan(&self.history, age, &in_flight, self.epoch.now());
+        twins.truncate(room);
+        twins
     }
 
-    fn launch(&mut self, kind: Kind, Launch { age, .. }: Launch) {
-        /// The most a launch is spread, in seconds, and as a share of its age.
-        const SPREAD: (f64, f64) = (2.0, 0.1);
-        self.next_id += 1;
-        let id = self.next_id;
-        let (orders, receiver) = watch::channel(Orders { age, leash: Leash::Hold });
-        let assignment = Assignment {
-            id,
-            kind,
-            delay: fastrand::f64() * SPREAD.0.min(age * SPREAD.1),
-            longest: self.longest_aim(age),
-            orders: receiver,
-            born: self.born.0.clone(),
-        };
-        let handle = self.lives.spawn(self.world.live(assignment));
-        self.ids.insert(handle.id(), id);
-        self.flights.insert(id, Flight { kind, age, born: None, orders });
+    /// What the schedule says of the idle canaries, when so many twins are to be launched.
+    fn plan_idle(&self, now: Instant, twins: usize) -> Plan {
+        let mut in_flight = Vec::new();
+        let mut others = twins;
+        for (id, flight) in self.flights.iter() {
+            if flight.kind == Kind::Idle && flight.is_held() {
+                let born = self.epoch.unix(flight.born.unwrap_or(now));
+                in_flight.push(InFlight { id, age: flight.age, born });
+            } else {
+                others += 1;
+            }
+        }
+        plan(&Scene {
+            now: self.epoch.unix(now),
+            ladder: &self.settings.ladder,
+            precision: self.settings.precision,
+            budget: self.settings.canaries.saturating_sub(others),
+            history: &self.history,
+            in_flight: &in_flight,
+            landmarks: &self.settings.landmarks,
+        })
     }
 
     /// The longest age a canary launched for `age` may be re-aimed at, in seconds.
@@ -402,15 +321,7 @@ impl<W: World> Prober<W> {
         let changed = if suspended { self.suspended.insert(reason) } else { self.suspended.remove(&reason) };
         if changed {
             self.metrics.set_suspended(reason, suspended);
-            tracing::info!(
-                event = "suspension",
-                target_name = self.settings.target,
-                path = self.settings.path,
-                reason = reason.label(),
-                suspended,
-                "launches are {}",
-                if suspended { "suspended" } else { "resumed" }
-            );
+            report::tell_suspension(&self.settings, reason, suspended);
         }
     }
 
@@ -420,30 +331,26 @@ impl<W: World> Prober<W> {
 
     fn count_connections(&self) {
         for kind in Kind::ALL {
-            let held =
-                self.flights.values().filter(|flight| flight.kind == kind && flight.born.is_some()).count();
+            let held = self
+                .flights
+                .iter()
+                .filter(|(_, flight)| flight.kind == kind && flight.born.is_some())
+                .count();
             self.metrics.set_connections(kind, held);
         }
     }
 
     async fn stop(&mut self) {
-        for flight in self.flights.values() {
-            flight.orders.send_modify(|orders| orders.leash = Leash::Stop);
-        }
+        self.flights.stop_all();
         let deadline = Instant::now() + FAREWELL;
-        while let Ok(Some(ended)) = timeout_at(deadline, self.lives.join_next_with_id()).await {
-            if let Ok((task, outcome)) = ended
-                && let Some((_, flight)) = self.land(task)
-            {
-                self.settle(flight.kind, outcome);
+        while !self.flights.is_empty() {
+            match timeout_at(deadline, self.flights.next()).await {
+                Ok(news) => self.hear(news),
+                Err(_) => break,
             }
         }
+        self.review(true);
     }
-}
-
-/// Milliseconds are as fine as an event line needs.
-fn rounded(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

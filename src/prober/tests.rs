@@ -1,1 +1,227 @@
+//! The loop in virtual time, in a scripted world: hours pass in milliseconds.
 
+use std::sync::{Arc, Mutex};
+
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio::time::sleep_until;
+
+use super::life::{Assignment, Death};
+use super::*;
+use crate::domain::culprit::{Culprit, Row};
+use crate::domain::ending::Ending;
+use crate::metrics::Metrics;
+use crate::stop;
+
+/// A path that kills idle canaries at an age, in seconds.
+#[derive(Debug, Clone)]
+struct Script {
+    limit: Arc<Mutex<f64>>,
+    /// Whether the death is heard at once, or found by the probe.
+    audible: bool,
+    tally: Arc<Mutex<Tally>>,
+}
+
+/// What the script did, for comparison with what was counted.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    lived: u64,
+    died: u64,
+    held: usize,
+    most_held: usize,
+    logins: u64,
+}
+
+impl Script {
+    fn new(limit: f64, audible: bool) -> Self {
+        Self { limit: Arc::new(Mutex::new(limit)), audible, tally: Arc::default() }
+    }
+
+    fn tally(&self) -> Tally {
+        *self.tally.lock().expect("no test panics holding it")
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Tally)) {
+        change(&mut self.tally.lock().expect("no test panics holding it"));
+    }
+}
+
+impl World for Script {
+    fn live(&self, mut assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {
+        let script = self.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs_f64(assignment.delay)).await;
+            script.count(|tally| {
+                tally.logins += 1;
+                tally.held += 1;
+                tally.most_held = tally.most_held.max(tally.held);
+            });
+            let outcome = script.hold(&mut assignment).await;
+            script.count(|tally| {
+                tally.held -= 1;
+                tally.lived += u64::from(matches!(outcome, Outcome::Survived { .. }));
+                tally.died += u64::from(matches!(outcome, Outcome::Died(_)));
+            });
+            outcome
+        }
+    }
+}
+
+impl Script {
+    async fn hold(&self, assignment: &mut Assignment) -> Outcome {
+        let since = Instant::now();
+        let notice = Notice::Born { id: assignment.id, at: since };
+        assignment.notices.send(notice).expect("the loop listens");
+        let limit = *self.limit.lock().expect("no test panics holding it");
+        // Keepalive and pings keep a session alive here, as on a path that counts packets.
+        let mortal = matches!(assignment.kind, Kind::Idle | Kind::Busy);
+        loop {
+            let orders = *assignment.orders.borrow_and_update();
+            match orders.leash {
+                Leash::Hold => {}
+                Leash::Recall => return Outcome::Recalled,
+                Leash::Stop => return Outcome::Void(VoidReason::Shutdown),
+            }
+            let strikes = if mortal && self.audible { limit.min(orders.age) } else { orders.age };
+            tokio::select! {
+                () = sleep_until(since + Duration::from_secs_f64(strikes)) => {
+                    let dead = mortal && orders.age > limit;
+                    return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age } };
+                }
+                changed = assignment.orders.changed() => changed.expect("the loop lives"),
+            }
+        }
+    }
+
+    fn death(&self, limit: f64, age: f64) -> Death {
+        Death {
+            ending: if self.audible { Ending::Reset } else { Ending::Silence },
+            age: if self.audible { limit } else { age },
+            exact: self.audible,
+            error_code: None,
+            stall: (!self.audible).then_some(10.0),
+            wait_timeout: Some(86_400.0),
+            row: Row::Present,
+            restarted: false,
+            proxy_seen: false,
+            thread_id: 1,
+            uptime: None,
+        }
+    }
+}
+
+fn settings(ladder: Ladder) -> Settings {
+    Settings {
+        target: "t".to_owned(),
+        path: "p".to_owned(),
+        ladder,
+        precision: 0.01,
+        canaries: 10,
+        landmarks: Vec::new(),
+    }
+}
+
+/// Runs the loop on a script for so many seconds. Gives the history and the sum of a metric's series.
+async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn(&str) -> f64) {
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry).expect("a fresh registry takes every name");
+    let (publish, _report) = watch::channel(PathReport::default());
+    let (_headroom, low_headroom) = watch::channel(false);
+    let (say_stop, stop) = stop::channel();
+    let prober = Prober::new(
+        script.clone(),
+        settings(ladder),
+        metrics.path("t", "p", &Kind::ALL),
+        publish,
+        History::default(),
+        1.8e9,
+    );
+    let running = tokio::spawn(prober.run(Wires { low_headroom, stop }));
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    say_stop.say();
+    let history = running.await.expect("the loop ends well");
+    let sum = move |name: &str| {
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name() == format!("mysql_canary_{name}"));
+        family.map_or(0.0, |family| {
+            family.get_metric().iter().map(|metric| metric.get_counter().get_value()).sum()
+        })
+    };
+    (history, sum)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eight_hour_ladder_runs_and_every_outcome_is_counted_once() {
+    let began = std::time::SystemTime::now();
+    let script = Script::new(f64::INFINITY, true);
+    let (history, sum) = run(&script, Ladder::default(), 32_000.0).await;
+    let tally = script.tally();
+    assert_eq!(sum("lives_total"), (tally.lived + tally.died) as f64);
+    assert_eq!(sum("deaths_total"), 0.0);
+    assert_eq!(history.iter().filter(|seen| seen.is_survival()).count() as u64, tally.lived);
+    assert!(history.iter().any(|seen| seen.age >= 30_000.0), "the longest rung was reached");
+    assert!(tally.most_held <= 10, "{tally:?}");
+    assert!(tally.logins < 200 * 9, "fewer than 200 logins an hour: {tally:?}");
+    let took = began.elapsed().expect("the clock runs forward");
+    assert!(
+        took < Duration::from_secs(1) || cfg!(debug_assertions) && took < Duration::from_secs(5),
+        "took {took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_audible_limit_is_found_at_its_age_and_counted_once_each() {
+    let script = Script::new(350.0, true);
+    let (history, sum) = run(&script, Ladder::default(), 3600.0).await;
+    let tally = script.tally();
+    assert!(tally.died >= 2, "{tally:?}");
+    assert_eq!(sum("deaths_total"), tally.died as f64);
+    assert_eq!(sum("lives_total"), (tally.lived + tally.died) as f64);
+    let limit = idle_limit(&history, Kind::Idle);
+    assert!(limit.exact && (limit.upper.expect("a limit stands") - 350.0).abs() < 1.0, "{limit:?}");
+    let culprits: Vec<_> = history
+        .iter()
+        .filter_map(|seen| match seen.fate {
+            Fate::Died { culprit, .. } => Some(culprit),
+            Fate::Lived => None,
+        })
+        .collect();
+    assert!(culprits.iter().all(|culprit| *culprit == Culprit::PathIdleTimeout), "{culprits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_limit_is_bracketed_and_its_twins_tell_the_remedy() {
+    let script = Script::new(350.0, false);
+    let (history, sum) = run(&script, Ladder::default(), 7200.0).await;
+    let tally = script.tally();
+    assert_eq!(sum("deaths_total"), tally.died as f64);
+    let limit = idle_limit(&history, Kind::Idle);
+    let upper = limit.upper.expect("a limit stands");
+    assert!(limit.lower <= 350.0 && upper >= 350.0 && upper - limit.lower < 0.02 * 350.0 + 1.0, "{limit:?}");
+    let report = PathReport::new(&history, None);
+    assert_eq!(report.remedies.tcp_keepalive, Some(true));
+    assert_eq!(report.remedies.app_ping, Some(true));
+    assert!(tally.most_held <= 10, "{tally:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_launched_while_the_server_has_no_room() {
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry).expect("a fresh registry takes every name");
+    let (publish, _report) = watch::channel(PathReport::default());
+    let (headroom, low_headroom) = watch::channel(true);
+    let (say_stop, stop) = stop::channel();
+    let script = Script::new(f64::INFINITY, true);
+    let ladder = Ladder::parse("2s,4s").expect("a ladder");
+    let path_metrics = metrics.path("t", "p", &Kind::ALL);
+    let prober =
+        Prober::new(script.clone(), settings(ladder), path_metrics, publish, History::default(), 1.8e9);
+    let running = tokio::spawn(prober.run(Wires { low_headroom, stop }));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(script.tally().logins, 0);
+    headroom.send_replace(false);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(script.tally().logins > 0);
+    say_stop.say();
+    running.await.expect("the loop ends well");
+}

@@ -7,6 +7,7 @@ pub mod global_status;
 pub mod global_variables;
 pub mod privileges;
 pub mod processlist;
+pub mod statement;
 mod value;
 pub mod watch;
 pub mod witness;

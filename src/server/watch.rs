@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::processlist::Source;
+use super::processlist::{RawRow, Source};
 use super::{
     Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, privileges,
+    statement,
 };
+use crate::session::roster::Ghost;
 use crate::session::{Connector, NoSession, Session};
 use crate::stop::Stop;
 
@@ -136,8 +138,21 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
     memory.last_uptime = uptime.or(memory.last_uptime);
     let ghosts = connector.roster().ghosts();
     let rows = run(Collector::Processlist, control.source.read(conn), &mut collectors).await?;
+    let to_end =
+        rows.as_deref().map(|rows| certain_ghosts(rows, &ghosts, connector.username())).unwrap_or_default();
     let processlist = rows.map(|rows| ProcessList::parse(rows, |id| connector.roster().is_ours(id)));
-    let ghosts = processlist.as_ref().map(|list| connector.roster().settle(&ghosts, &list.listed));
+    let left = processlist.as_ref().map(|list| connector.roster().settle(&ghosts, &list.listed));
+    for thread_id in to_end {
+        // Counted first, so that a ghost is seen for one round.
+        if statement::end_session(conn, thread_id).await.is_err_and(|error| error.is_fatal()) {
+            return None;
+        }
+        tracing::info!(
+            event = "ghost_ended",
+            thread_id,
+            "the server still listed a canary that is dead: its session was ended"
+        );
+    }
     Some(ServerView {
         taken_at: Instant::now(),
         flavor: Flavor::of_version(&version),
@@ -145,7 +160,7 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
         status,
         variables,
         processlist,
-        ghosts,
+        ghosts: left,
         collectors,
     })
 }
@@ -183,4 +198,23 @@ async fn run<T>(
             None
         }
     }
+}
+
+/// The ghosts whose identity is certain: the id is listed for our own user, sleeping, and for about as
+/// long as its client has been dead at least.
+fn certain_ghosts(rows: &[RawRow], ghosts: &BTreeMap<u64, Ghost>, user: &str) -> Vec<u64> {
+    /// The server counts whole seconds, and heard from the client before it died.
+    const SLACK_SECONDS: f64 = 2.0;
+    rows.iter()
+        .filter_map(|row| {
+            let ghost = ghosts.get(&row.id?)?;
+            let asleep =
+                row.time.is_some_and(|time| time + SLACK_SECONDS >= ghost.since.elapsed().as_secs_f64());
+            let sure = ghost.certain
+                && asleep
+                && row.user.as_deref() == Some(user)
+                && row.command.as_deref() == Some("Sleep");
+            row.id.filter(|_| sure)
+        })
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! The connector of one path: name, TCP, greeting, TLS and login, each stage with its own error.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
@@ -58,6 +59,16 @@ pub struct Connector {
     gate: Gate,
     roster: Roster,
     metrics: PathMetrics,
+    timeouts: Mutex<WaitTimeouts>,
+}
+
+/// What sessions of a path found at login, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct WaitTimeouts {
+    /// `@@session.wait_timeout`, before we change it.
+    pub session: Option<f64>,
+    /// `@@global.wait_timeout`.
+    pub global: Option<f64>,
 }
 
 /// One logged-in session over its tap.
@@ -83,12 +94,22 @@ impl Connector {
         roster: Roster,
         metrics: PathMetrics,
     ) -> Self {
-        Self { address, account, timeout, gate: Gate::default(), roster, metrics }
+        Self { address, account, timeout, gate: Gate::default(), roster, metrics, timeouts: Mutex::default() }
     }
 
     /// The sessions opened here.
     pub fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// Keeps what a session found at login, in seconds.
+    pub fn learn_timeouts(&self, session: Option<f64>, global: Option<f64>) {
+        *self.timeouts.lock().unwrap_or_else(PoisonError::into_inner) = WaitTimeouts { session, global };
+    }
+
+    /// What the newest session found at login.
+    pub fn timeouts(&self) -> WaitTimeouts {
+        *self.timeouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The user that logs in.
@@ -245,9 +266,11 @@ impl Session {
         self.membership.thread_id()
     }
 
-    /// Takes the full thread id, which the greeting has only 32 bits of.
-    pub fn learn_thread_id(&mut self, thread_id: u64) {
-        self.membership.rename(thread_id);
+    /// Takes the full thread id as the server says it, which the greeting has only 32 bits of. Behind
+    /// a proxy (`proxied`) it is the backend's for now.
+    pub fn learn_thread_id(&mut self, thread_id: Option<u64>, proxied: bool) {
+        let thread_id = thread_id.unwrap_or(self.thread_id());
+        self.membership.rename(thread_id, !proxied);
     }
 
     /// Ends the session with COM_QUIT, so that the server does not count it as aborted. Waits at most

@@ -1,10 +1,11 @@
 //! The roster: which of the server's sessions are ours, and which of those the server still lists
 //! although their client is dead (ghosts). Shared by all that open sessions and by the server view.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntCounter;
+use tokio::time::Instant;
 
 /// One path's own sessions, by the server's thread ids.
 #[derive(Debug, Clone)]
@@ -14,10 +15,19 @@ pub struct Roster {
     aborted: IntCounter,
 }
 
+/// A session whose client is dead and whose server may not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Ghost {
+    /// When its client died, or was found dead.
+    pub since: Instant,
+    /// Whether the thread id is surely its own: no proxy stands between.
+    pub certain: bool,
+}
+
 #[derive(Debug, Default)]
 struct State {
     living: BTreeSet<u64>,
-    ghosts: BTreeSet<u64>,
+    ghosts: BTreeMap<u64, Ghost>,
 }
 
 impl Roster {
@@ -36,21 +46,21 @@ impl Roster {
         state.living.insert(thread_id);
         // Thread ids start over when the server does.
         state.ghosts.remove(&thread_id);
-        Membership { roster: self.clone(), thread_id, end: End::Unknown }
+        Membership { roster: self.clone(), thread_id, certain: true, end: End::Unknown }
     }
 
     /// Whether a session is ours, alive or not.
     pub fn is_ours(&self, thread_id: u64) -> bool {
         let state = self.lock();
-        state.living.contains(&thread_id) || state.ghosts.contains(&thread_id)
+        state.living.contains(&thread_id) || state.ghosts.contains_key(&thread_id)
     }
 
     /// Compares ghosts, as they were before the server was asked, with the sessions it then listed.
     /// Those it lists no more it has aborted. Gives how many ghosts are left.
-    pub fn settle(&self, ghosts: &BTreeSet<u64>, listed: &BTreeSet<u64>) -> usize {
+    pub fn settle(&self, ghosts: &BTreeMap<u64, Ghost>, listed: &BTreeSet<u64>) -> usize {
         let mut state = self.lock();
-        for id in ghosts.difference(listed) {
-            if state.ghosts.remove(id) {
+        for id in ghosts.keys().filter(|id| !listed.contains(id)) {
+            if state.ghosts.remove(id).is_some() {
                 self.aborted.inc();
             }
         }
@@ -62,8 +72,8 @@ impl Roster {
         self.lock().ghosts.clear();
     }
 
-    /// The ghosts' thread ids.
-    pub fn ghosts(&self) -> BTreeSet<u64> {
+    /// The ghosts, by thread id.
+    pub fn ghosts(&self) -> BTreeMap<u64, Ghost> {
         self.lock().ghosts.clone()
     }
 }
@@ -74,6 +84,7 @@ impl Roster {
 pub struct Membership {
     roster: Roster,
     thread_id: u64,
+    certain: bool,
     end: End,
 }
 
@@ -90,12 +101,15 @@ impl Membership {
         self.thread_id
     }
 
-    /// The server calls the session by another id than its greeting did.
-    pub fn rename(&mut self, thread_id: u64) {
+    /// The server calls the session by this id, whatever its greeting did. Behind a proxy that is so
+    /// only for now, and not `certain`.
+    pub fn rename(&mut self, thread_id: u64, certain: bool) {
+        self.certain = certain;
         if thread_id != self.thread_id {
             let mut state = self.roster.lock();
             state.living.remove(&self.thread_id);
             state.living.insert(thread_id);
+            drop(state);
             self.thread_id = thread_id;
         }
     }
@@ -119,7 +133,7 @@ impl Drop for Membership {
             End::Quit => {}
             End::Aborted => self.roster.aborted.inc(),
             End::Unknown => {
-                state.ghosts.insert(self.thread_id);
+                state.ghosts.insert(self.thread_id, Ghost { since: Instant::now(), certain: self.certain });
             }
         }
     }

@@ -44,8 +44,13 @@ impl<'a> Launch<'a> {
 
     /// On an address, as the user `canary`.
     pub(crate) fn at(address: &str) -> Self {
-        Self { address: address.to_owned(), args: Vec::new(), password: DEFAULT_PASSWORD.to_owned(), inside: None }
-            .args(&["--mysql.username=canary", "--server.interval=1s", "--log.level=debug"])
+        Self {
+            address: address.to_owned(),
+            args: Vec::new(),
+            password: DEFAULT_PASSWORD.to_owned(),
+            inside: None,
+        }
+        .args(&["--mysql.username=canary", "--server.interval=1s", "--log.level=debug"])
     }
 
     /// In the client's namespace of a firewall, on the server behind it.
@@ -130,7 +135,12 @@ impl Exporter<'_> {
 
     /// Waits until the metrics satisfy `wanted`.
     #[track_caller]
-    pub(crate) fn wait_for_metrics(&self, what: &str, limit: Duration, wanted: impl Fn(&Page) -> bool) -> Page {
+    pub(crate) fn wait_for_metrics(
+        &self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&Page) -> bool,
+    ) -> Page {
         let begun = Instant::now();
         loop {
             let page = self.metrics();

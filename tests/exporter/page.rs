@@ -42,7 +42,8 @@ impl Page {
         self.series
             .iter()
             .filter(|(known, theirs, _)| {
-                *known == name && labels.iter().all(|(label, value)| theirs.get(*label).is_some_and(|v| v == value))
+                *known == name
+                    && labels.iter().all(|(label, value)| theirs.get(*label).is_some_and(|v| v == value))
             })
             .map(|(_, _, value)| *value)
             .collect()

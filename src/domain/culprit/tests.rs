@@ -14,6 +14,7 @@ fn death() -> Evidence {
         restarted: false,
         proxy_seen: false,
         same_age: 0,
+        outlived: false,
         twins: Twins::default(),
     }
 }
@@ -180,6 +181,7 @@ proptest::proptest! {
         restarted: bool,
         proxy_seen: bool,
         same_age in 0..3_usize,
+        outlived: bool,
         twins in proptest::array::uniform3(proptest::option::of(proptest::bool::ANY)),
     ) {
         let evidence = Evidence {
@@ -192,6 +194,7 @@ proptest::proptest! {
             restarted,
             proxy_seen,
             same_age,
+            outlived,
             twins: Twins { keepalive: twins[0], busy: twins[1], active: twins[2] },
             ..death()
         };
@@ -200,5 +203,31 @@ proptest::proptest! {
             possible_culprits(evidence.kind, evidence.ending).contains(&concluded.culprit),
             "{evidence:?} {concluded:?}"
         );
+    }
+}
+
+#[test]
+fn a_conclusion_waits_for_the_evidence_that_could_change_it() {
+    let twins = |keepalive, busy, active| Twins { keepalive, busy, active };
+    let waits: Vec<(&str, Evidence, bool)> = vec![
+        ("a FIN alone, nobody older", death(), false),
+        ("a FIN alone, somebody lives past its age", Evidence { outlived: true, ..death() }, true),
+        ("two at one age, no twins", Evidence { same_age: 1, ..death() }, false),
+        (
+            "two at one age, a lifetime not yet ruled out",
+            Evidence { same_age: 1, twins: twins(Some(false), Some(false), None), ..death() },
+            false,
+        ),
+        (
+            "two at one age, all twins known",
+            Evidence { same_age: 1, twins: twins(Some(false), Some(false), Some(true)), ..death() },
+            true,
+        ),
+        ("a RST, row gone", Evidence { ending: Ending::Reset, ..death() }, false),
+        ("silence", Evidence { ending: Ending::Silence, exact: false, ..death() }, true),
+        ("wait_timeout", Evidence { wait_timeout: Some(5.0), ..death() }, true),
+    ];
+    for (name, evidence, expected) in waits {
+        assert_eq!(conclude(&evidence).decided, expected, "{name}");
     }
 }

@@ -4,9 +4,9 @@
 //! Each step weighs, for every canary and every age worth a probe, how long the probe takes to come and
 //! how long the canaries that remain will need after either outcome.
 
-use super::limit::{AGREEMENT_SHARE, IdleLimit};
-use super::sweep::PAST_LANDMARK;
-use super::{Draft, Purpose, Scene};
+use super::limit::{IdleLimit, SCATTER_SHARE};
+use super::sweep::{self, PAST_LANDMARK};
+use super::{Canary, Draft, Purpose, Scene};
 
 /// A probe this share below a landmark finds its limit not yet reached.
 const BEFORE_LANDMARK: f64 = 0.995;
@@ -17,6 +17,9 @@ const BELIEF_IN_LANDMARKS: f64 = 0.5;
 /// Where nothing was survived, the bracket is taken to begin at this share of its upper end.
 const LOWEST_SHARE: f64 = 1.0 / 32.0;
 
+/// A bracket whose bounds are further apart than this ratio is climbed, as the ladder is.
+const WIDE: f64 = 2.2;
+
 /// Deaths that make it sure that there is a limit at all; canaries older than it are dead then.
 const SURE_DEATHS: usize = 2;
 
@@ -24,11 +27,17 @@ const SURE_DEATHS: usize = 2;
 pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     settle_older(limit, upper, draft);
     let bracket = Bracket::new(scene, limit, upper);
-    for canary in draft.free().filter(|canary| canary.idle < upper) {
-        canary.target = upper;
-    }
     let needed = if limit.is_sharp(scene.precision) {
         confirm(limit, upper, draft)
+    } else if limit.upper_in_doubt {
+        aim_again(upper, draft);
+        bracket.steps() + SURE_DEATHS
+    } else if limit.lower_in_doubt {
+        aim_again(limit.lower, draft);
+        bracket.steps() + SURE_DEATHS
+    } else if upper / bracket.lower > WIDE {
+        sweep::climb_to(scene, limit.lower, Some(upper), draft);
+        return;
     } else {
         divide(&bracket, draft);
         bracket.steps() + SURE_DEATHS
@@ -43,7 +52,7 @@ pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut
 /// stray, and the others are recalled once it is sure that it was none.
 fn settle_older(limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     let is_sure = limit.standing_deaths >= SURE_DEATHS;
-    let bears_out = upper * (1.0 + AGREEMENT_SHARE);
+    let bears_out = upper * (1.0 + SCATTER_SHARE);
     let mut wanted = usize::from(limit.deaths < SURE_DEATHS);
     let due = draft.canaries.iter().filter(|c| !c.recalled && c.is_due() && c.idle >= upper).count();
     wanted = wanted.saturating_sub(due);
@@ -55,6 +64,16 @@ fn settle_older(limit: &IdleLimit, upper: f64, draft: &mut Draft) {
         } else if is_sure {
             canary.recalled = true;
         }
+    }
+}
+
+/// Aims the canary that comes to an age first at it: what contradicts the past is looked at again
+/// before anything is built on it.
+fn aim_again(age: f64, draft: &mut Draft) {
+    if let Some(canary) = draft.free().find(|canary| canary.idle <= age) {
+        canary.target = age;
+    } else if !draft.is_aimed_at(age) {
+        draft.launch(age, Purpose::Confirm);
     }
 }
 
@@ -72,8 +91,15 @@ fn confirm(limit: &IdleLimit, upper: f64, draft: &mut Draft) -> usize {
     for _ in 0..below {
         draft.launch(limit.lower, Purpose::Confirm);
     }
-    let aimed = draft.count_aimed_at(upper);
-    for _ in aimed..deaths {
+    let mut above = deaths;
+    let is_spare = |canary: &&mut Canary| canary.target != limit.lower && canary.idle <= upper;
+    for canary in draft.free().filter(is_spare) {
+        if above > 0 {
+            canary.target = upper;
+            above -= 1;
+        }
+    }
+    for _ in 0..above {
         draft.launch(upper, Purpose::Confirm);
     }
     deaths + survivals

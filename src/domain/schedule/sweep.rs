@@ -16,20 +16,34 @@ const STEP: f64 = 3.2;
 /// Timers fire late, never early. A probe this share past a landmark finds its limit passed.
 pub(super) const PAST_LANDMARK: f64 = 1.01;
 
+/// How much later each climbing canary starts than the one before, as a share of what it climbs higher.
+/// Canaries of one age all pass the limit at once; when the first is found dead the next must not be.
+const LAG: f64 = 0.08;
+
 /// Aims the canaries in flight at the ages above `lower`, the longest age survived, and launches more.
 pub(super) fn plan(scene: &Scene<'_>, lower: f64, draft: &mut Draft) {
-    let ages = climb(scene);
-    let mut ahead = ages.iter().copied().filter(|&age| is_longer(age, lower)).peekable();
-    if ahead.peek().is_none() {
+    climb_to(scene, lower, None, draft);
+}
+
+/// The same below `upper`, the shortest age died at, if there is one.
+pub(super) fn climb_to(scene: &Scene<'_>, lower: f64, upper: Option<f64>, draft: &mut Draft) {
+    let mut ages = ages_ahead(scene, lower);
+    ages.retain(|&age| upper.is_none_or(|upper| is_longer(upper, age)));
+    let longest = upper.unwrap_or(scene.ladder.longest());
+    if ages.is_empty() {
         return;
     }
     let mut has_listener = scene.budget < BUDGET_WITH_LISTENER;
-    let longest = scene.ladder.longest();
-    for canary in draft.free() {
+    // The first to climb need not wait for the listener.
+    let mut before = if lower > 0.0 { lower } else { ages[0] };
+    let mut ahead = ages.into_iter().peekable();
+    let mut youngest = f64::INFINITY;
+    for canary in draft.free().filter(|canary| upper.is_none_or(|upper| canary.idle < upper)) {
         if !is_longer(canary.aimed, lower) {
             // It revisits a lower rung.
             continue;
         }
+        youngest = canary.idle;
         if !has_listener {
             has_listener = true;
             canary.target = longest;
@@ -40,17 +54,46 @@ pub(super) fn plan(scene: &Scene<'_>, lower: f64, draft: &mut Draft) {
         }
         if let Some(age) = ahead.next() {
             canary.target = age;
+            before = age;
         }
     }
-    if !has_listener {
-        draft.launch(longest, Purpose::Ladder);
+    if !has_listener && draft.launch(longest, Purpose::Ladder) {
+        youngest = 0.0;
     }
     for age in ahead {
+        let lag = LAG * (age - before);
+        if draft.room() > 0 && youngest < lag {
+            draft.wake_at(scene.now + lag - youngest);
+            break;
+        }
         if !draft.launch(age, Purpose::Ladder) {
             break;
         }
+        before = age;
+        youngest = 0.0;
     }
 }
+
+/// The ages above `lower` that the sweep climbs, the steps halved where canaries are left over.
+fn ages_ahead(scene: &Scene<'_>, lower: f64) -> Vec<f64> {
+    let mut ages: Vec<f64> = climb(scene).into_iter().filter(|&age| is_longer(age, lower)).collect();
+    let climbing = scene.budget.saturating_sub(1).min(MOST_STEPS);
+    let sharp = 1.0 + 2.0 * scene.precision;
+    while !ages.is_empty() && ages.len() < climbing {
+        let before = |place: usize| if place > 0 { ages[place - 1] } else { lower };
+        let gaps = (0..ages.len())
+            .filter(|&place| before(place) > 0.0)
+            .map(|place| (ages[place] / before(place), place));
+        match gaps.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((ratio, place)) if ratio > sharp => ages.insert(place, (before(place) * ages[place]).sqrt()),
+            Some(_) | None => break,
+        }
+    }
+    ages
+}
+
+/// The most steps that the climb is divided into where canaries are left over.
+const MOST_STEPS: usize = 64;
 
 /// The ages the sweep climbs, in rising order: the ladder's, and between them such that no step is
 /// too long for the budget, just past a landmark where there is one.

@@ -1,6 +1,6 @@
 //! The watch: what is known is looked at again and again, at a rate the server does not feel.
 
-use super::limit::{AGREEMENT_SHARE, IdleLimit};
+use super::limit::{IdleLimit, SCATTER_SHARE};
 use super::{Draft, Purpose, Scene, is_same_age};
 use crate::domain::observation::Observation;
 
@@ -26,7 +26,7 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
         canary.recalled = true;
     }
     let above = if limit.exact {
-        let past = upper * (1.0 + AGREEMENT_SHARE);
+        let past = upper * (1.0 + SCATTER_SHARE);
         scene.ladder.ages().iter().copied().find(|&rung| rung > past).unwrap_or(upper)
     } else {
         upper
@@ -37,14 +37,14 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
         if draft.is_aimed_at(age) {
             continue;
         }
-        let near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= AGREEMENT_SHARE;
+        let near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= SCATTER_SHARE;
         look_again(scene, draft, age, cycle, near, Purpose::Watch);
     }
 }
 
 /// Visits the rungs below `lower` again, or all of them, the most overdue first.
 pub(super) fn revisit_ladder(scene: &Scene<'_>, lower: Option<f64>, draft: &mut Draft) {
-    let below = lower.map_or(f64::INFINITY, |lower| lower * (1.0 - AGREEMENT_SHARE));
+    let below = lower.map_or(f64::INFINITY, |lower| lower * (1.0 - SCATTER_SHARE));
     let rungs: Vec<f64> = scene.ladder.ages().iter().copied().filter(|&rung| rung < below).collect();
     let slots = scene.budget.saturating_sub(SPARE_SLOTS).max(1);
     let share = (rungs.len() as f64 / slots as f64).max(1.0);

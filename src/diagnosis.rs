@@ -1,0 +1,196 @@
+//! The diagnosis of one path: gathers what the loops published, lets the core judge it, publishes the
+//! findings, and tells people when the verdict changes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::domain::catalogue::{NO_SUSPECT, suspect_label};
+use crate::domain::kind::Kind;
+use crate::domain::layers::{
+    LayerSetting, MeasuredTimeouts, SESSION_WAIT_TIMEOUT, ServerTimeouts, inventory,
+};
+use crate::domain::mismatch::{Facts, Finding, UserSessions, evaluate, sessions_at_risk_by_user};
+use crate::domain::pool::Pool;
+use crate::domain::remedy::Remedies;
+use crate::domain::verdict::{Verdict, judge, suspect_question};
+use crate::kernel;
+use crate::prober::PathReport;
+use crate::server::{Reading, ServerView};
+use crate::session::Connector;
+use crate::stop::Stop;
+
+/// News is gathered for this long before it is judged: deaths come in flocks.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// What is concluded of one path now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Diagnosis {
+    /// Every rule that could be evaluated.
+    pub findings: Vec<Finding>,
+    /// Every known timeout.
+    pub layers: Vec<LayerSetting>,
+    /// What helps, as far as it was measured.
+    pub remedies: Remedies,
+    /// Who sits at the limit: the label `suspect`.
+    pub suspect: String,
+    /// Application sessions idle past the limit, by user. `None` while that cannot be told.
+    pub at_risk: Option<Vec<(String, usize)>>,
+    /// What there is to say.
+    pub verdict: Option<Verdict>,
+}
+
+/// What a diagnosis is made from.
+#[derive(Debug)]
+pub struct Sources {
+    /// The target's configured name.
+    pub target: String,
+    /// The path's configured name.
+    pub path: String,
+    /// What the path's loop publishes.
+    pub report: watch::Receiver<PathReport>,
+    /// The server view.
+    pub reading: watch::Receiver<Reading>,
+    /// Where the sessions' own timeouts are known.
+    pub connector: Arc<Connector>,
+    /// The declared pools.
+    pub pools: Vec<Pool>,
+}
+
+/// Keeps diagnosing until told to stop.
+pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut stop: Stop) {
+    let mut told = BTreeSet::new();
+    let mut last_verdict = String::new();
+    loop {
+        let diagnosis = diagnose(&mut sources);
+        tell(&sources, &diagnosis, &mut told, &mut last_verdict);
+        publish.send_replace(diagnosis);
+        tokio::select! {
+            () = stop.told() => return,
+            changed = sources.report.changed() => if changed.is_err() { return },
+            changed = sources.reading.changed() => if changed.is_err() { return },
+        }
+        sleep(SETTLE).await;
+    }
+}
+
+fn diagnose(sources: &mut Sources) -> Diagnosis {
+    let report = sources.report.borrow_and_update().clone();
+    let view = sources.reading.borrow_and_update().view.clone();
+    let kernel = kernel::read();
+    let timeouts = sources.connector.timeouts();
+    let server = server_timeouts(view.as_deref(), timeouts.session);
+    let facts = Facts {
+        path: sources.path.clone(),
+        idle: report.limit(Kind::Idle),
+        lifetime: report.limit(Kind::Active),
+        killer: report.killer,
+        deaths: report.deaths.clone(),
+        remedies: report.remedies,
+        session_wait_timeout: timeouts.session,
+        global_wait_timeout: timeouts.global.or(server.get("wait_timeout")),
+        kernel,
+        pools: sources.pools.clone(),
+        devices: Vec::new(),
+        sessions: view.as_deref().and_then(user_sessions),
+        ghosts: view.as_deref().and_then(|view| view.ghosts),
+        other_paths: Vec::new(),
+    };
+    let measured = MeasuredTimeouts {
+        idle_limit: report
+            .killer
+            .zip(facts.idle.upper)
+            .map(|(killer, upper)| (killer.culprit.layer(), upper)),
+        lifetime_limit: report
+            .killer
+            .zip(facts.lifetime.upper)
+            .map(|(killer, upper)| (killer.culprit.layer(), upper)),
+        stall: report.longest_stall,
+    };
+    Diagnosis {
+        findings: evaluate(&facts),
+        layers: inventory(&sources.path, &measured, &server, kernel.as_ref(), &sources.pools, &[]),
+        remedies: report.remedies,
+        suspect: suspect_question(&facts)
+            .map_or_else(|| NO_SUSPECT.to_owned(), |question| suspect_label(&question)),
+        at_risk: sessions_at_risk_by_user(&facts),
+        verdict: Some(judge(&facts)),
+    }
+}
+
+fn server_timeouts(view: Option<&ServerView>, session: Option<f64>) -> ServerTimeouts {
+    let mut timeouts = ServerTimeouts::default();
+    for (name, &seconds) in
+        view.and_then(|view| view.variables.as_ref()).iter().flat_map(|variables| &variables.timeouts)
+    {
+        timeouts.put(name, seconds);
+    }
+    if let Some(seconds) = session {
+        timeouts.put(SESSION_WAIT_TIMEOUT, seconds);
+    }
+    timeouts
+}
+
+fn user_sessions(view: &ServerView) -> Option<Vec<UserSessions>> {
+    let list = view.processlist.as_ref()?;
+    let by_user = list.idle_by_user();
+    Some(by_user.into_iter().map(|(user, idle)| UserSessions { user: user.to_owned(), idle }).collect())
+}
+
+/// Tells which rules begin and cease to hold, and the verdict when its words change in kind: numbers
+/// that only grow are not news.
+fn tell(
+    sources: &Sources,
+    diagnosis: &Diagnosis,
+    told: &mut BTreeSet<(&'static str, String)>,
+    last_verdict: &mut String,
+) {
+    let holding: BTreeSet<(&'static str, String)> = diagnosis
+        .findings
+        .iter()
+        .filter(|finding| finding.holds)
+        .map(|finding| (finding.rule.label(), finding.pool.clone()))
+        .collect();
+    for finding in diagnosis.findings.iter().filter(|finding| finding.holds) {
+        if !told.contains(&(finding.rule.label(), finding.pool.clone())) {
+            tracing::warn!(
+                event = "mismatch",
+                target_name = sources.target,
+                path = sources.path,
+                rule = finding.rule.label(),
+                pool = finding.pool,
+                "{}",
+                finding.words
+            );
+        }
+    }
+    for (rule, pool) in told.difference(&holding) {
+        tracing::info!(
+            event = "mismatch_over",
+            target_name = sources.target,
+            path = sources.path,
+            rule,
+            pool,
+            "the rule holds no longer, or can no longer be judged"
+        );
+    }
+    let rules_changed = *told != holding;
+    *told = holding;
+    let Some(verdict) = &diagnosis.verdict else { return };
+    let words = verdict.to_string();
+    let shape: String = words.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
+    if rules_changed || *last_verdict != shape {
+        *last_verdict = shape;
+        tracing::info!(
+            event = "verdict",
+            target_name = sources.target,
+            path = sources.path,
+            sound = verdict.sound,
+            "{}",
+            words.trim_end()
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! The canaries in flight: their numbers, ages, orders and tasks.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::life::{Assignment, Leash, Notice, Orders, Outcome, World};
+use crate::domain::kind::Kind;
+
+/// Everything in flight on one path.
+#[derive(Debug)]
+pub(super) struct Flights {
+    flights: BTreeMap<u64, Flight>,
+    tasks: BTreeMap<Id, u64>,
+    lives: JoinSet<Outcome>,
+    next_id: u64,
+    notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
+}
+
+/// One canary in flight.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// What it does.
+    pub(super) kind: Kind,
+    /// The idle age it is aimed at, in seconds.
+    pub(super) age: f64,
+    /// When it began to be idle; `None` while it still connects.
+    pub(super) born: Option<Instant>,
+    /// Whether something has happened to it, and its outcome is on its way.
+    pub(super) stirred: bool,
+    orders: watch::Sender<Orders>,
+}
+
+/// What is new of a canary.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It says something while it lives.
+    Notice(Notice),
+    /// Its life is over.
+    Outcome(Kind, Outcome),
+    /// Its task ended without an outcome: a fault of ours.
+    Lost(JoinError),
+}
+
+impl Flights {
+    pub(super) fn new() -> Self {
+        Self {
+            flights: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            lives: JoinSet::new(),
+            next_id: 0,
+            notices: mpsc::unbounded_channel(),
+        }
+    }
+
+    /// Launches a canary.
+    pub(super) fn launch(&mut self, world: &impl World, kind: Kind, age: f64, longest: f64) {
+        /// The most a launch is spread, in seconds, and as a share of its age.
+        const SPREAD: (f64, f64) = (2.0, 0.1);
+        self.next_id += 1;
+        let id = self.next_id;
+        let (orders, receiver) = watch::channel(Orders { age, leash: Leash::Hold });
+        let life = world.live(Assignment {
+            id,
+            kind,
+            delay: fastrand::f64() * SPREAD.0.min(age * SPREAD.1),
+            longest,
+            orders: receiver,
+            notices: self.notices.0.clone(),
+        });
+        let task = self.lives.spawn(life);
+        self.tasks.insert(task.id(), id);
+        self.flights.insert(id, Flight { kind, age, born: None, stirred: false, orders });
+    }
+
+    /// The next thing that a canary says, or its end. Never, while none is in flight.
+    pub(super) async fn next(&mut self) -> News {
+        tokio::select! {
+            biased;
+            Some(notice) = self.notices.1.recv() => News::Notice(notice),
+            Some(landed) = self.lives.join_next_with_id() => match landed {
+                Err(error) => {
+                    self.land(error.id());
+                    News::Lost(error)
+                }
+                Ok((task, outcome)) => match self.land(task) {
+                    Some(flight) => News::Outcome(flight.kind, outcome),
+                    // Not reached: each task has its flight.
+                    None => News::Outcome(Kind::Idle, Outcome::Recalled),
+                },
+            },
+            else => std::future::pending().await,
+        }
+    }
+
+    fn land(&mut self, task: Id) -> Option<Flight> {
+        self.flights.remove(&self.tasks.remove(&task)?)
+    }
+
+    /// Takes note of what a canary said.
+    pub(super) fn note(&mut self, notice: Notice) {
+        match notice {
+            Notice::Born { id, at } => {
+                if let Some(flight) = self.flights.get_mut(&id) {
+                    flight.born = Some(at);
+                }
+            }
+            Notice::Stirred { id } => {
+                if let Some(flight) = self.flights.get_mut(&id) {
+                    flight.stirred = true;
+                }
+            }
+        }
+    }
+
+    /// Every canary in flight, by number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Flight)> {
+        self.flights.iter().map(|(&id, flight)| (id, flight))
+    }
+
+    /// Whether none is in flight.
+    pub(super) fn is_empty(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    /// Aims a canary at another idle age, in seconds.
+    pub(super) fn aim(&mut self, id: u64, age: f64) {
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.age = age;
+            flight.orders.send_modify(|orders| orders.age = age);
+        }
+    }
+
+    /// Takes a canary back.
+    pub(super) fn call(&self, id: u64, leash: Leash) {
+        if let Some(flight) = self.flights.get(&id) {
+            flight.orders.send_modify(|orders| orders.leash = leash);
+        }
+    }
+
+    /// Tells every canary to stop.
+    pub(super) fn stop_all(&self) {
+        for flight in self.flights.values() {
+            flight.orders.send_modify(|orders| orders.leash = Leash::Stop);
+        }
+    }
+}
+
+impl Flight {
+    /// Whether it is held, and not on its way home.
+    pub(super) fn is_held(&self) -> bool {
+        self.orders.borrow().leash == Leash::Hold
+    }
+
+    /// Whether it is an idle canary, well at this moment and idle for longer than an age in seconds.
+    pub(super) fn outlives(&self, age: f64, now: Instant) -> bool {
+        let idle = self.born.map(|born| now.saturating_duration_since(born).as_secs_f64());
+        self.kind == Kind::Idle && self.is_held() && !self.stirred && idle.is_some_and(|idle| idle > age)
+    }
+}

@@ -1,0 +1,127 @@
+//! What a path's loop tells the rest of the exporter, and people: its report and its event lines.
+
+use std::collections::BTreeMap;
+
+use super::Settings;
+use super::deaths::Decided;
+use crate::domain::culprit::Culprit;
+use crate::domain::ending::Ending;
+use crate::domain::kind::Kind;
+use crate::domain::limit::{IdleLimit, idle_limit};
+use crate::domain::mismatch::{Deaths, Killer};
+use crate::domain::observation::{Fate, History};
+use crate::domain::remedy::Remedies;
+use crate::domain::suspension::Suspension;
+use crate::domain::void::VoidReason;
+
+/// What is known of a path now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PathReport {
+    /// What is known of each kind's limit; kinds without evidence are left out.
+    pub limits: Vec<(Kind, IdleLimit)>,
+    /// Who ends idle canaries at the limit, and how, where one stands.
+    pub killer: Option<Killer>,
+    /// Every sort of death of idle canaries still remembered, with its number.
+    pub deaths: Vec<Deaths>,
+    /// What the twins showed.
+    pub remedies: Remedies,
+    /// The longest stall seen, in seconds: from sending on a dead connection to knowing.
+    pub longest_stall: Option<f64>,
+}
+
+impl PathReport {
+    /// What a history says; the longest stall is in seconds.
+    pub fn new(history: &History, longest_stall: Option<f64>) -> Self {
+        let of = |kind| idle_limit(history, kind);
+        let idle = of(Kind::Idle);
+        let limits = Kind::ALL.map(|kind| (kind, of(kind)));
+        let mut counts: BTreeMap<(Culprit, Ending), usize> = BTreeMap::new();
+        let mut killer = None;
+        for seen in history.iter().filter(|seen| seen.kind == Kind::Idle) {
+            if let Fate::Died { ending, culprit, .. } = seen.fate {
+                *counts.entry((culprit, ending)).or_default() += 1;
+                if seen.is_bounding_death() {
+                    killer = Some(Killer { culprit, ending });
+                }
+            }
+        }
+        Self {
+            longest_stall,
+            remedies: Remedies::from_limits(&idle, &of(Kind::Keepalive), &of(Kind::Active)),
+            killer: killer.filter(|_| idle.upper.is_some()),
+            deaths: counts
+                .into_iter()
+                .map(|((culprit, ending), count)| Deaths { culprit, ending, count })
+                .collect(),
+            limits: limits.into_iter().filter(|(_, limit)| limit.evidence_at.is_some()).collect(),
+        }
+    }
+
+    /// What is known of one kind's limit.
+    pub fn limit(&self, kind: Kind) -> IdleLimit {
+        self.limits.iter().find(|(known, _)| *known == kind).map(|(_, limit)| *limit).unwrap_or_default()
+    }
+}
+
+/// Milliseconds are as fine as an event line needs.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+pub(super) fn tell_survival(settings: &Settings, kind: Kind, age: f64) {
+    tracing::debug!(
+        event = "survival",
+        target_name = settings.target,
+        path = settings.path,
+        kind = kind.label(),
+        age_seconds = rounded(age),
+        "canary survived its idle age"
+    );
+}
+
+pub(super) fn tell_death(settings: &Settings, decided: &Decided) {
+    let Decided { kind, death, conclusion, .. } = decided;
+    tracing::warn!(
+        event = "death",
+        target_name = settings.target,
+        path = settings.path,
+        kind = kind.label(),
+        age_seconds = rounded(death.age),
+        ending = death.ending.label(),
+        error_code = death.error_code,
+        culprit = conclusion.culprit.label(),
+        layer = conclusion.culprit.layer().label(),
+        rule = conclusion.rule,
+        thread_id = death.thread_id,
+        stall_seconds = death.stall.map(rounded),
+        wait_timeout_seconds = death.wait_timeout,
+        server_uptime_seconds = death.uptime,
+        "canary died"
+    );
+}
+
+pub(super) fn tell_void(settings: &Settings, kind: Kind, reason: VoidReason) {
+    // At the end every canary is voided: that is told once, by who stops.
+    if reason != VoidReason::Shutdown {
+        tracing::info!(
+            event = "void",
+            target_name = settings.target,
+            path = settings.path,
+            kind = kind.label(),
+            reason = reason.label(),
+            "canary's end says nothing and is not counted"
+        );
+    }
+}
+
+pub(super) fn tell_suspension(settings: &Settings, reason: Suspension, suspended: bool) {
+    tracing::info!(
+        event = "suspension",
+        target_name = settings.target,
+        path = settings.path,
+        reason = reason.label(),
+        suspended,
+        "launches are {}",
+        if suspended { "suspended" } else { "resumed" }
+    );
+}
