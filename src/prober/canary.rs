@@ -168,6 +168,7 @@ impl Inner {
     async fn cut_short(&self, session: &mut Session) {
         let thread_id = session.thread_id();
         let cut = async {
+            let _spare = self.connector.spare().await;
             let mut other = self.connector.connect(None).await.ok()?;
             statement::cut_short(&mut other.conn, thread_id).await.ok()?;
             other.quit(FAREWELL).await;

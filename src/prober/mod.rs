@@ -11,7 +11,7 @@ pub mod life;
 mod report;
 pub mod witness;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -40,6 +40,8 @@ const FAREWELL: Duration = Duration::from_millis(1200);
 /// How soon a launch is tried again after one that did not come to be, in seconds, where nothing says
 /// otherwise.
 const RETRY_SECONDS: f64 = 0.5;
+/// The shortest pause between two launches of one kind of twin, in seconds.
+const TWIN_REST_SECONDS: f64 = 5.0;
 
 /// What one path is probed with.
 #[derive(Debug, Clone)]
@@ -77,6 +79,8 @@ pub struct Prober<W> {
     history: History,
     undecided: Undecided,
     longest_stall: Option<f64>,
+    /// When a twin of each kind was last launched, in seconds since the Unix epoch.
+    twins_sent: BTreeMap<Kind, f64>,
     flights: Flights,
     suspended: BTreeSet<Suspension>,
     retry_at: Option<Instant>,
@@ -111,6 +115,7 @@ impl<W: World> Prober<W> {
             history,
             undecided: Undecided::default(),
             longest_stall: None,
+            twins_sent: BTreeMap::new(),
             flights: Flights::new(),
             suspended: BTreeSet::new(),
             retry_at: None,
@@ -265,6 +270,9 @@ impl<W: World> Prober<W> {
         // While connecting fails, one canary feels its way.
         let most = if self.suspended.is_empty() { usize::MAX } else { usize::from(self.flights.is_empty()) };
         for (kind, age) in launches.take(most) {
+            if kind != Kind::Idle {
+                self.twins_sent.insert(kind, self.epoch.now());
+            }
             let longest = self.longest_aim(age);
             self.flights.launch(&self.world, kind, age, longest);
         }
@@ -277,7 +285,11 @@ impl<W: World> Prober<W> {
         let in_flight: Vec<Kind> = self.flights.iter().map(|(_, flight)| flight.kind).collect();
         let others = in_flight.iter().filter(|kind| **kind != Kind::Idle).count();
         let room = self.settings.canaries.saturating_sub(others + 1);
-        let mut twins = twins::plan(&self.history, age, &in_flight, self.epoch.now());
+        let now = self.epoch.now();
+        let mut twins = twins::plan(&self.history, age, &in_flight, now);
+        // One that came home without an outcome is not sent out again at once.
+        let rest = TWIN_REST_SECONDS.max(age);
+        twins.retain(|(kind, _)| self.twins_sent.get(kind).is_none_or(|sent| now - sent >= rest));
         twins.truncate(room);
         twins
     }

@@ -99,6 +99,7 @@ async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver
 async fn ask(connector: &Connector, waiting: &[Request]) -> Result<Testimony, Duration> {
     /// The gate asks for longer rests where they are due.
     const REST: Duration = Duration::from_millis(250);
+    let _spare = connector.spare().await;
     let mut session = connector.connect(None).await.map_err(|error| match error {
         NoSession::HeldBack(rest) => rest,
         NoSession::Failed(_) => REST,

@@ -60,6 +60,7 @@ pub struct Connector {
     roster: Roster,
     metrics: PathMetrics,
     timeouts: Mutex<WaitTimeouts>,
+    spare: tokio::sync::Mutex<()>,
 }
 
 /// What sessions of a path found at login, in seconds.
@@ -94,12 +95,18 @@ impl Connector {
         roster: Roster,
         metrics: PathMetrics,
     ) -> Self {
-        Self { address, account, timeout, gate: Gate::default(), roster, metrics, timeouts: Mutex::default() }
+        Self { address, account, timeout, gate: Gate::default(), roster, metrics, timeouts: Mutex::default(), spare: tokio::sync::Mutex::default() }
     }
 
     /// The sessions opened here.
     pub fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// The right to the one connection that the budget keeps for witnesses and other errands. Whoever
+    /// makes one holds this meanwhile.
+    pub async fn spare(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.spare.lock().await
     }
 
     /// Keeps what a session found at login, in seconds.
