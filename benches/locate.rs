@@ -1,104 +1,200 @@
-//! Locates thousands of hidden limits in virtual time.
+//! Locates thousands of hidden idle limits in virtual time, beside what others do, and draws the result.
+//!
+//! `cargo bench --bench locate` prints the tables of BENCHMARKS.md and writes docs/locate.svg. The same
+//! code gives the same numbers on every machine.
+
+use std::path::Path;
+use std::thread;
 
 use mysql_canary_exporter::domain;
 
+#[path = "locate/picture.rs"]
+mod picture;
+#[path = "locate/rivals.rs"]
+mod rivals;
 #[path = "locate/world.rs"]
 mod world;
 
+use domain::catalogue;
 use domain::ladder::Ladder;
-use world::{Random, Search, Truth, World, search};
+use picture::Curve;
+use world::{Found, Random, START, Search, Truth, World};
 
-const LANDMARKS: [f64; 22] = [
-    30.0, 50.0, 60.0, 240.0, 270.0, 300.0, 340.0, 350.0, 360.0, 600.0, 900.0, 910.0, 1200.0, 1800.0, 3600.0,
-    7200.0, 7440.0, 8000.0, 10800.0, 14400.0, 21600.0, 28800.0,
-];
-
-fn quantile(values: &mut [f64], share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * share).round() as usize]
-}
+/// How many limits are drawn, evenly on the logarithm.
+const ARBITRARY: usize = 2000;
+/// Between which ages, in seconds.
+const SHORTEST_LIMIT: f64 = 26.0;
+const LONGEST_LIMIT: f64 = 28_000.0;
+/// How many times every catalogued limit is searched for where outcomes are random.
+const REPEATS: usize = 50;
+/// How much later than its default a timer may fire, as a share.
+const LATENESS: f64 = 0.02;
+/// How long a probe waits for its answer by default, in seconds.
+const DEADLINE: f64 = 10.0;
+/// How often a limit is moved, in each way that it can be.
+const MOVES: usize = 40;
+/// After how many lengths of the limit a search is given up.
+const PATIENCE: f64 = 60.0;
 
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
     let ladder = Ladder::default();
-    if let Some(t) = args.iter().find_map(|a| a.strip_prefix("t=")) {
-        let get = |k: &str, d: f64| args.iter().find_map(|a| a.strip_prefix(k)).map_or(d, |v| v.parse().expect("number"));
-        let truth = Truth { limit: t.parse().expect("n"), audible: get("aud=", 0.0) > 0.0, noise: get("noise=", 0.0) };
-        let mut world = World::new(truth, get("b=", 12.0) as usize, &ladder, &LANDMARKS, get("seed=", 1.0) as u64);
-        world.verbose = true;
-        println!("{:?}", search(&mut world, 40.0));
-        return;
-    }
-    if args.iter().any(|a| a == "moves") {
-        for audible in [false, true] {
-            for budget in [6, 12, 24] {
-                let mut random = Random::new(3);
-                let mut seen = Vec::new();
-                for i in 0..200 {
-                    let old = 26.0 * (28000.0_f64 / 26.0).powf(random.share());
-                    let new = if i % 2 == 0 { old * (1.1 + 4.0 * random.share()) } else { old / (1.1 + 10.0 * random.share()) };
-                    let new = new.clamp(26.0, 29000.0);
-                    let truth = Truth { limit: old, audible, noise: 0.0 };
-                    let mut world = World::new(truth, budget, &ladder, &LANDMARKS, i);
-                    let start = world.now + old * (6.0 + random.share());
-                    while world.step(start) {}
-                    let m = world::follow(&mut world, new, 6.0);
-                    seen.push((m, old, new));
-                }
-                for (up, name) in [(true, "up"), (false, "down")] {
-                    let mut some: Vec<_> = seen.iter().filter(|s| (s.2 > s.1) == up).collect();
-                    some.sort_by(|a, b| a.0.bracketed.total_cmp(&b.0.bracketed));
-                    let q = |f: fn(&world::Move) -> f64, s: f64| quantile(&mut some.iter().map(|r| f(&r.0)).collect::<Vec<_>>(), s);
-                    println!("{audible} {budget} {name} noticed {:.2} {:.2} bracketed {:.2} {:.2} located {:.2} {:.2} worst {:?}", q(|m| m.noticed, 0.5), q(|m| m.noticed, 1.0),
-                     q(|m| m.bracketed, 0.5), q(|m| m.bracketed, 1.0), q(|m| m.located, 0.5), q(|m| m.located, 1.0), some.last());
-                }
-            }
-        }
-        return;
-    }
-    if args.iter().any(|a| a == "steady") {
-        for budget in [3, 6, 12, 24] {
-            let truth = Truth { limit: f64::INFINITY, audible: false, noise: 0.0 };
-            let mut world = World::new(truth, budget, &ladder, &LANDMARKS, 1);
-            for hour in 0..48 {
-                let (logins, held) = (world.logins, world.held); world.peak = 0;
-                while world.step(world::START + 3600.0 * f64::from(hour + 1)) {}
-                print!("{}/{}/{:.0} ", world.logins - logins, world.peak, (world.held - held) / 3600.0);
-            }
-            println!();
-        }
-        return;
-    }
-    let n: usize = args.iter().find_map(|a| a.strip_prefix("n=")).map_or(2000, |v| v.parse().expect("n"));
+    let landmarks = catalogue::landmarks();
     let mut random = Random::new(7);
-    let arbitrary: Vec<f64> = (0..n).map(|_| 26.0 * (28000.0_f64 / 26.0).powf(random.share())).collect();
-    let catalogued: Vec<f64> = (0..n / 10).flat_map(|_| LANDMARKS).collect();
-    for audible in [false, true] {
+    let ratio = LONGEST_LIMIT / SHORTEST_LIMIT;
+    let arbitrary: Vec<f64> = (0..ARBITRARY).map(|_| SHORTEST_LIMIT * ratio.powf(random.share())).collect();
+    let is_spanned = |limit: &f64| *limit > ladder.ages()[0] && *limit < ladder.longest();
+    let catalogued: Vec<f64> = landmarks.iter().copied().filter(is_spanned).collect();
+    let repeated: Vec<f64> = (0..REPEATS).flat_map(|_| catalogued.clone()).collect();
+    let run = |limits: &[f64], budget, audible, noise| {
+        let truth = |limit| Truth { limit, audible, noise, deadline: 0.0 };
+        search_all(limits, &truth, budget, &ladder, &landmarks)
+    };
+
+    let mut curves = Vec::new();
+    for (is_audible, name) in [(false, "Silent deaths"), (true, "Audible deaths")] {
+        println!("\n{name}\n");
+        println!("| limits | noise | canaries | sharp: median | 95th | confirmed: median | right | settled: median | 95th | right | connection-seconds | logins |");
+        println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
         for noise in [0.0, 0.02] {
             for budget in [6, 12, 24] {
-                let wants = |k: &str, v: String| args.iter().find_map(|a| a.strip_prefix(k)).is_none_or(|w| w == v);
-                if !wants("B=", budget.to_string()) || !wants("A=", audible.to_string()) || !wants("N=", noise.to_string()) { continue; }
-                for (name, limits) in [("arbitrary", &arbitrary), ("catalogued", &catalogued)] {
-                    let runs: Vec<(f64, Search, usize)> = limits.iter().take(if noise == 0.0 && name == "catalogued" { 22 } else { usize::MAX }).enumerate()
-                        .map(|(i, &limit)| {
-                            let truth = Truth { limit, audible, noise };
-                            (limit, search(&mut World::new(truth, budget, &ladder, &LANDMARKS, i as u64), 40.0), i)
-                        })
-                        .collect();
-                    let q = |f: fn(&Search) -> f64, s: f64| quantile(&mut runs.iter().map(|r| f(&r.1)).collect::<Vec<_>>(), s);
-                    let right = runs.iter().filter(|r| r.1.is_right).count() as f64 / runs.len() as f64;
-                    println!(
-                        "{audible:5} noise {noise:.2} budget {budget:2} {name:10} sharp {:.3} {:.3} max {:.2} located {:.3} {:.3} held {:.1} {:.1} logins {:.0} right {:.4}",
-                        q(|s| s.sharp, 0.5), q(|s| s.sharp, 0.95), q(|s| s.sharp, 1.0), q(|s| s.located, 0.5), q(|s| s.located, 0.95),
-                        q(|s| s.held, 0.5), q(|s| s.held_located, 0.5), q(|s| s.logins as f64, 0.5), right
-                    );
-                    if args.iter().any(|a| a == "worst") {
-                        let mut w = runs.clone(); w.sort_by(|a, b| b.1.located.total_cmp(&a.1.located));
-                        for r in w.iter().take(4) { println!("   {r:?}"); }
-                        for r in w.iter().filter(|r| !r.1.is_right).take(3) { println!("   WRONG {r:?}"); }
-                    }
+                let found = run(&arbitrary, budget, is_audible, noise);
+                row("arbitrary", noise, budget, &found);
+                if !is_audible && noise == 0.0 {
+                    let times = found.iter().map(|search| search.sharp.time).collect();
+                    curves.push(Curve { name: format!("{budget} canaries"), times });
                 }
+                let known = if noise > 0.0 { &repeated } else { &catalogued };
+                row("catalogued", noise, budget, &run(known, budget, is_audible, noise));
             }
         }
+        if !is_audible {
+            let late = repeated.iter().map(|limit| limit * (1.0 + LATENESS * random.share())).collect::<Vec<_>>();
+            row("catalogued, up to 2 % late", 0.0, 12, &run(&late, 12, false, 0.0));
+            let waiting = |limit| Truth { limit, audible: false, noise: 0.0, deadline: DEADLINE };
+            let found = search_all(&arbitrary, &waiting, 12, &ladder, &landmarks);
+            row("arbitrary, deadline 10 s", 0.0, 12, &found);
+        }
+        println!();
+        rivals::compare(is_audible, &arbitrary, &ladder);
     }
+    let times = arbitrary.iter().map(|&limit| rivals::bisect(limit, false, 0.0, 0).time / limit).collect();
+    curves.push(Curve { name: "one at a time: double, then bisect".to_owned(), times });
+    moves(&ladder, &landmarks);
+    steady(&ladder, &landmarks);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/locate.svg");
+    match std::fs::write(&file, picture::draw(&curves)) {
+        Ok(()) => println!("\ndrawn: docs/locate.svg"),
+        Err(error) => println!("\nnot drawn: docs/locate.svg: {error}"),
+    }
+}
+
+/// Searches for every limit, on all processors.
+fn search_all(
+    limits: &[f64],
+    truth: &(impl Fn(f64) -> Truth + Sync),
+    budget: usize,
+    ladder: &Ladder,
+    landmarks: &[f64],
+) -> Vec<Search> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let part = limits.len().div_ceil(threads).max(1);
+    let search = |seed: usize, limit: f64| {
+        let mut world = World::new(truth(limit), budget, ladder, landmarks, seed as u64);
+        let search = world::search(&mut world, PATIENCE);
+        assert!(world.peak <= budget, "the budget is hard");
+        search
+    };
+    thread::scope(|scope| {
+        let parts: Vec<_> = limits
+            .chunks(part)
+            .enumerate()
+            .map(|(number, limits)| {
+                scope.spawn(move || {
+                    let one = |(place, &limit): (usize, &f64)| search(number * part + place, limit);
+                    limits.iter().enumerate().map(one).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        parts.into_iter().flat_map(|part| part.join().expect("a search does not panic")).collect()
+    })
+}
+
+fn row(limits: &str, noise: f64, budget: usize, found: &[Search]) {
+    let times = |stage: fn(&Search) -> Found| found.iter().map(|s| stage(s).time).collect::<Vec<_>>();
+    let right = |stage: fn(&Search) -> Found| {
+        100.0 * found.iter().filter(|s| stage(s).is_right).count() as f64 / found.len() as f64
+    };
+    println!(
+        "| {limits} ({}) | {:.0} % | {budget} | {:.2} | {:.2} | {:.2} | {:.1} % | {:.2} | {:.2} | {:.1} % | {:.1} | {:.0} |",
+        found.len(),
+        noise * 100.0,
+        quantile(times(|s| s.sharp), 0.5),
+        quantile(times(|s| s.sharp), 0.95),
+        quantile(times(|s| s.confirmed), 0.5),
+        right(|s| s.confirmed),
+        quantile(times(|s| s.settled), 0.5),
+        quantile(times(|s| s.settled), 0.95),
+        right(|s| s.settled),
+        quantile(found.iter().map(|s| s.sharp.held).collect(), 0.5),
+        quantile(found.iter().map(|s| s.logins as f64).collect(), 0.5),
+    );
+}
+
+/// Limits that move after they were settled, up to five times the age or down to a tenth.
+fn moves(ladder: &Ladder, landmarks: &[f64]) {
+    println!("\nThe limit moves, 12 canaries, in lengths of the longer limit\n");
+    println!("| deaths | move | the old one reported last: median | most | the new one bracketed: most | settled: median |");
+    println!("|---|---|---|---|---|---|");
+    let mut random = Random::new(13);
+    for (audible, name) in [(false, "silent"), (true, "audible")] {
+        for (least, most, way) in [(1.1, 5.0, "up"), (0.1, 0.9, "down")] {
+            let mut seen = Vec::new();
+            for seed in 0..MOVES {
+                let limit = SHORTEST_LIMIT * (LONGEST_LIMIT / SHORTEST_LIMIT).powf(random.share());
+                let moved = (limit * (least + (most - least) * random.share())).clamp(SHORTEST_LIMIT, LONGEST_LIMIT);
+                let truth = Truth { limit, audible, noise: 0.0, deadline: 0.0 };
+                let mut world = World::new(truth, 12, ladder, landmarks, seed as u64);
+                let start = world.now + limit * (4.0 + random.share());
+                while world.step(start) {}
+                seen.push(world::follow(&mut world, moved, 6.0));
+            }
+            let noticed: Vec<f64> = seen.iter().map(|seen| seen.noticed).collect();
+            println!(
+                "| {name} | {way} | {:.2} | {:.2} | {:.2} | {:.2} |",
+                quantile(noticed.clone(), 0.5),
+                quantile(noticed, 1.0),
+                quantile(seen.iter().map(|seen| seen.bracketed).collect(), 1.0),
+                quantile(seen.iter().map(|seen| seen.settled).collect(), 0.5),
+            );
+        }
+    }
+}
+
+/// A day on which nothing dies, from the eleventh hour on.
+fn steady(ladder: &Ladder, landmarks: &[f64]) {
+    println!("\nNothing dies, 24 hours after the ladder's end was reached\n");
+    println!("| canaries | most connections | connections held on average | most logins in an hour |");
+    println!("|---|---|---|---|");
+    for budget in [6, 12, 24] {
+        let truth = Truth { limit: f64::INFINITY, audible: false, noise: 0.0, deadline: 0.0 };
+        let mut world = World::new(truth, budget, ladder, landmarks, 1);
+        let (mut peak, mut most, mut held) = (0, 0, 0.0);
+        for hour in 1..=34 {
+            let (logins, held_before) = (world.logins, world.held);
+            world.peak = 0;
+            while world.step(START + 3600.0 * f64::from(hour)) {}
+            if hour > 10 {
+                peak = peak.max(world.peak);
+                most = most.max(world.logins - logins);
+                held += world.held - held_before;
+            }
+        }
+        println!("| {budget} | {peak} | {:.1} | {most} |", held / 3600.0 / 24.0);
+    }
+}
+
+/// The value below which this share of the values lies.
+fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * share).round() as usize]
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,9 +20,10 @@ use crate::domain::suspension::is_headroom_low;
 use crate::http::{self, Site};
 use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
-use crate::prober::{self, PathReport, Prober, Wires};
+use crate::prober::{self, Memory, PathReport, Prober, Wires};
 use crate::server::{self, Reading};
 use crate::session::{Connector, Roster};
+use crate::state_file::{StateFile, StateFileError};
 use crate::stop::{Stop, StopSender};
 
 /// Connections of a path that are no canaries: the server view and the witness.
@@ -40,6 +42,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The state file cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateFileError),
     /// The metrics could not be registered.
     #[error("cannot register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -70,6 +75,7 @@ pub async fn run(
 ) -> Result<(), StartError> {
     // A second call finds the first one's provider, which is the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let memory = memory(settings.state_file.as_deref(), &settings.target, &settings.path)?;
     let registry = Registry::new();
     let metrics = Metrics::register(&registry)?;
     // Without a process filesystem there are no process metrics, and that is all.
@@ -87,7 +93,7 @@ pub async fn run(
         path_metrics.clone(),
     ));
     let (publish_reading, reading) = watch::channel(Reading::default());
-    let (publish_report, report) = watch::channel(PathReport::default());
+    let (publish_report, report) = watch::channel(PathReport::new(&memory.history, None));
     let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
     let (publish_headroom, low_headroom) = watch::channel(false);
     registry.register(Box::new(StateCollector::new(vec![TargetState {
@@ -139,13 +145,24 @@ pub async fn run(
         },
         path_metrics,
         publish_report,
-        History::default(),
+        memory,
         now,
     );
     prober.run(Wires { low_headroom, stop }).await;
     // A panic there was told by the runtime; the sessions it held are closed either way.
     let _ = server_view.await;
     Ok(())
+}
+
+/// What the path's loop remembers, and where it keeps it.
+fn memory(file: Option<&Path>, target: &str, path: &str) -> Result<Memory, StateFileError> {
+    let Some(file) = file else { return Ok(Memory::default()) };
+    let mut state = StateFile::open(file)?;
+    state.keep_only(&[(target, path)]);
+    let history = state.history(target, path);
+    let (target, path) = (target.to_owned(), path.to_owned());
+    let keep = Box::new(move |history: &History| state.save(&target, &path, history));
+    Ok(Memory { history, keep: Some(keep) })
 }
 
 /// Says `stop` at the first SIGINT or SIGTERM.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::address::Address;
+use crate::config::address::{Address, AddressError};
 use crate::config::credentials::{self, CredentialsError};
 use crate::domain::duration::{self, DurationError};
 use crate::domain::ladder::Ladder;
@@ -41,7 +41,8 @@ pub enum Command {
 pub struct ExportArgs {
     /// The MySQL or MariaDB server, as the applications reach it
     #[arg(long = "mysql.address", value_name = "HOST:PORT", default_value = "127.0.0.1:3306")]
-    address: Address,
+    // Parsed later: clap would repeat a bad value, and a URL may carry a password.
+    address: String,
 
     /// The user to log in as; or `user` in --mysql.defaults-file
     #[arg(long = "mysql.username", value_name = "USER")]
@@ -92,6 +93,10 @@ pub struct ExportArgs {
     #[arg(long = "pool", value_name = "KEY=VALUE,…", value_parser = Pool::parse)]
     pools: Vec<Pool>,
 
+    /// Where to keep what was observed over restarts [default: nowhere]
+    #[arg(long = "state.file", value_name = "FILE")]
+    state_file: Option<PathBuf>,
+
     /// How often the server view is read
     #[arg(long = "server.interval", value_name = "DURATION", default_value = "15s", value_parser = parse_positive)]
     server_interval: Duration,
@@ -132,6 +137,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     /// How sharp the limit is wanted, as a share.
     pub precision: f64,
+    /// Where observations are kept over restarts.
+    pub state_file: Option<PathBuf>,
     /// The declared pools, no two of one name.
     pub pools: Vec<Pool>,
     /// How often the server view is read.
@@ -149,6 +156,9 @@ pub struct Settings {
 /// Flags that are good each by itself and wrong together, or files that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// The server's address is none.
+    #[error("--mysql.address: {0}")]
+    Address(#[from] AddressError),
     /// No user anywhere.
     #[error("no user to log in as: give --mysql.username, or --mysql.defaults-file with a line `user=…`")]
     NoUser,
@@ -159,7 +169,7 @@ pub enum SettingsError {
     #[error("--pool: {0}")]
     Pools(#[from] PoolError),
     /// The authorities' file is bad.
-    #[error("--mysql.tls-ca: cannot read {}: {source}", file.display())]
+    #[error("--mysql.tls-ca: cannot read {}: {source}: name a file that the exporter's user may read", file.display())]
     TlsCa {
         /// The file.
         file: PathBuf,
@@ -167,7 +177,7 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The authorities' file holds none.
-    #[error("--mysql.tls-ca: {} holds no PEM certificate (-----BEGIN CERTIFICATE-----)", .0.display())]
+    #[error("--mysql.tls-ca: {} holds no PEM certificate: name a file with -----BEGIN CERTIFICATE----- lines", .0.display())]
     NoCertificate(PathBuf),
 }
 
@@ -177,6 +187,7 @@ impl ExportArgs {
     /// # Errors
     /// The first thing that is wrong, with what to do.
     pub fn into_settings(self) -> Result<Settings, SettingsError> {
+        let address: Address = self.address.parse()?;
         let options = match &self.defaults_file {
             Some(file) => credentials::read_option_file(file, &self.defaults_group)?,
             None => credentials::FileOptions::default(),
@@ -197,12 +208,13 @@ impl ExportArgs {
         Ok(Settings {
             target: "default".to_owned(),
             path: "default".to_owned(),
-            address: self.address,
+            address,
             account: Account { username, password, tls_mode: self.tls_mode, tls_ca: self.tls_ca },
             ladder: self.ages.unwrap_or_default(),
             max_connections: self.max_connections,
             probe_timeout: self.probe_timeout,
             precision: self.precision,
+            state_file: self.state_file,
             pools: self.pools,
             server_interval: self.server_interval,
             listen_addresses: self.listen_addresses,

@@ -1,4 +1,68 @@
-//! map later
+//! Which layer kills idle MySQL connections, at which age, and what to change: a Prometheus exporter
+//! that keeps idle connections ("canaries") at graded ages and watches how each one ends.
+//!
+//! # What lives where
+//!
+//! ```text
+//! socket | timer -> tap -> ending -> witness -> culprit -> history -> limit, verdict -> metrics
+//! server loop    -> server view -> layers -> mismatches                             -> metrics
+//! GET            -> text, from memory
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`domain`] | the pure core: ladder, endings, culprits, idle limit, schedule, layers, mismatches, verdict |
+//! | [`session`] | how every connection is made: login by stages, the tap under it, the gate, the roster |
+//! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
+//! | [`server`] | the server view, one file per source; the only SQL in the tree |
+//! | [`diagnosis`] | joins both loops' findings into mismatches and the verdict |
+//! | [`kernel`] | the TCP settings of the kernel below |
+//! | [`metrics`] | every metric's name, help, labels and buckets, on one screen |
+//! | [`http`] | the pages |
+//! | [`cli`], [`config`] | flags and files, parsed once; what exists is good |
+//! | [`logging`] | log lines |
+//! | [`app`], [`stop`] | the exporter put together, and the word that ends it |
+//! | [`demo`] | the exporter on a private MariaDB, for the eye |
+//!
+//! A first reading: `domain::ending`, `domain::culprit`, `prober::life`, `prober::canary`, then `app`.
+//!
+//! # Invariants
+//!
+//! - One life, one outcome: a canary is one async function, and its return value is what is counted.
+//! - Facts before blame: an ending is what the wire showed; a culprit is a conclusion that names its rule.
+//! - No death without a witness: where a fresh connection fails too, or the machine slept, it is void.
+//! - The connection budget is hard, for canaries, witness and server view together, and for failures too.
+//! - No scrape touches MySQL: pages are drawn from what the loops last published.
+//! - Every session that can still be spoken to ends with COM_QUIT.
+//! - Labels are closed enums, born at zero; server messages, hosts and addresses are never labels.
+//! - Secrets cannot be printed: a password is a type without `Display`, and no error repeats what a file holds.
+//! - The core has no clock: time is an argument, in seconds. `tests/architecture.rs` keeps these arrows.
+//!
+//! # Absent on purpose
+//!
+//! A connection pool (the canary *is* the connection), retries that hide a failure, a global registry,
+//! free-text labels, statistics on queries, a `Clock` trait (tokio's time can be paused), and any change
+//! to the server beyond our own sessions: a canary's own `wait_timeout`, and the end of our own ghosts.
+//!
+//! # Questions
+//!
+//! **Why a tap between the driver and the server?** The driver neither lends its socket nor keeps what a
+//! server says before it closes. The tap is a relay in this process that owns the real socket and always
+//! reads it, so FIN, RST and a goodbye are stamped in the moment they come, and TCP keepalive is set or
+//! withheld in one place. The price is one loopback connection for each session.
+//!
+//! **Why is the server not asked when Prometheus scrapes, as exporters should?** Canaries live for hours,
+//! so what they found cannot be made by a scrape. Once the state is in memory, reading the rest on the
+//! loop's own clock buys two things: two Prometheus replicas see the same numbers, and a server that
+//! hangs cannot hang a scrape. What is stale vanishes from the page.
+//!
+//! **Why are ending and culprit two labels?** Because the last packet does not tell who sent it. A RST while
+//! idle is MariaDB's `wait_timeout` as well as a firewall's; a FIN is a KILL, a proxy or a thread pool. The
+//! ending stays true when a rule that names culprits is found wrong.
+//!
+//! **Why does a KILL not move the idle limit?** It strikes one session at any age. Only deaths that another
+//! session of that age would share bound the limit.
+
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -12,4 +76,5 @@ pub mod metrics;
 pub mod prober;
 pub mod server;
 pub mod session;
+pub mod state_file;
 pub mod stop;

@@ -1,7 +1,9 @@
-//! Log lines on standard error: logfmt or JSON, in the manner of the Prometheus exporters.
+//! Log lines on standard error: logfmt or JSON, in the manner of the Prometheus exporters. And the
+//! demonstration's story, on standard output.
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -9,6 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -39,7 +42,7 @@ pub enum LogLevel {
     Error,
 }
 
-/// Sends log lines to standard error from now on. A second call changes nothing.
+/// Sends log lines to standard error (a story to standard output) from now on. A second call changes nothing.
 pub fn start(level: LogLevel, format: LogFormat) {
     let level = match level {
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -47,13 +50,24 @@ pub fn start(level: LogLevel, format: LogFormat) {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    let lines =
-        tracing_subscriber::fmt::layer().event_format(Lines(format)).with_writer(io::stderr).with_ansi(false);
+    let writer = match format {
+        LogFormat::Logfmt | LogFormat::Json => BoxMakeWriter::new(io::stderr),
+        // A story is what its command is run for.
+        LogFormat::Story => BoxMakeWriter::new(io::stdout),
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(Lines { format, verdict: Mutex::default() })
+        .with_writer(writer)
+        .with_ansi(false);
     // Only one subscriber can be had: in tests that start several exporters the first one stays.
     let _ = tracing_subscriber::registry().with(level).with(lines).try_init();
 }
 
-struct Lines(LogFormat);
+struct Lines {
+    format: LogFormat,
+    /// The newest verdict: a story gives its gist when it changes, and all of it at the end.
+    verdict: Mutex<String>,
+}
 
 impl<S, N> FormatEvent<S, N> for Lines
 where
@@ -70,7 +84,7 @@ where
         event.record(&mut fields);
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let level = event.metadata().level().as_str();
-        match self.0 {
+        match self.format {
             LogFormat::Logfmt => write_logfmt(&mut writer, &time, level, &fields),
             LogFormat::Json => {
                 let mut object = Map::new();
@@ -80,7 +94,10 @@ where
                 object.extend(fields.rest.into_iter().map(|(name, value)| (name.to_owned(), value)));
                 writeln!(writer, "{}", Value::Object(object))
             }
-            LogFormat::Story => write_story(&mut writer, &time, &fields),
+            LogFormat::Story => {
+                let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+                write_story(&mut writer, &time, &fields, &mut verdict)
+            }
         }
     }
 }
@@ -174,24 +191,36 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// One event as a sentence, for the demonstration.
-fn write_story(writer: &mut Writer<'_>, time: &str, fields: &Fields) -> fmt::Result {
+/// One event as a sentence, for the demonstration. `verdict` is the one told last.
+fn write_story(
+    writer: &mut impl fmt::Write,
+    time: &str,
+    fields: &Fields,
+    verdict: &mut String,
+) -> fmt::Result {
     let clock = time.get(11..19).unwrap_or(time);
-    let age = fields.number("age_seconds");
+    let (kind, age) = (fields.text("kind"), fields.number("age_seconds"));
     match fields.text("event") {
-        "survival" => writeln!(writer, "{clock}  lived  a canary answered after {age:.2} s of silence"),
+        "survival" => writeln!(writer, "{clock}  lived  {kind:<9} {age:.2} s, then its ping was answered"),
         "death" => {
-            write!(
-                writer,
-                "{clock}  DIED   a canary after {age:.2} s of silence: {} ({}), by {}",
-                fields.text("ending"),
-                fields
-                    .get("error_code")
-                    .map_or_else(|| "no error packet".to_owned(), |code| format!("error {code}")),
-                fields.text("culprit"),
-            )?;
-            writeln!(writer, "\n                 because {}", fields.text("rule"))
+            write!(writer, "{clock}  DIED   {kind:<9} {age:.2} s: {}", fields.text("ending"))?;
+            if let Some(code) = fields.get("error_code") {
+                write!(writer, " (error {code})")?;
+            }
+            writeln!(writer, ", {}: {}", fields.text("culprit"), fields.text("rule"))
         }
+        "verdict" => {
+            let gist = |words: &str| words.lines().next().unwrap_or_default().to_owned();
+            let (before, now) = (gist(verdict), gist(&fields.message));
+            verdict.clone_from(&fields.message);
+            if before == now { Ok(()) } else { writeln!(writer, "{clock}  {now}") }
+        }
+        "summary" => {
+            writeln!(writer, "{clock}  {}", fields.message)?;
+            verdict.lines().try_for_each(|line| writeln!(writer, "          {line}"))
+        }
+        // The demonstration names its addresses itself.
+        "listening" => Ok(()),
         _ => writeln!(writer, "{clock}  {}", fields.message),
     }
 }
@@ -208,5 +237,37 @@ mod tests {
         assert_eq!(quoted(""), "\"\"");
         assert_eq!(quoted("a=b"), "\"a=b\"");
         assert_eq!(quoted("\u{1b}[31m"), "\"\\u{1b}[31m\"");
+    }
+
+    #[test]
+    fn a_story_gives_the_gist_and_in_the_end_the_whole_verdict() {
+        let mut told = String::new();
+        let mut verdict = String::new();
+        let mut tell = |event: &str, message: &str, rest: &[(&'static str, Value)]| {
+            let mut fields = Fields { message: message.to_owned(), rest: rest.to_vec() };
+            fields.rest.push(("event", event.into()));
+            write_story(&mut told, "2026-01-01T12:00:00.000Z", &fields, &mut verdict)
+                .expect("a String takes all");
+        };
+        tell("survival", "", &[("kind", "idle".into()), ("age_seconds", 2.0.into())]);
+        let death = [
+            ("kind", "keepalive".into()),
+            ("age_seconds", 5.004.into()),
+            ("ending", "goodbye".into()),
+            ("error_code", 4031.into()),
+            ("culprit", "server_idle_timeout".into()),
+            ("rule", "the server said so".into()),
+        ];
+        tell("death", "canary died", &death);
+        tell("verdict", "They die.\nThe server does it.", &[]);
+        tell("verdict", "They die.\nThe server does it, surely.", &[]);
+        tell("summary", "1 lived", &[]);
+        assert_eq!(
+            told,
+            "12:00:00  lived  idle      2.00 s, then its ping was answered\n\
+             12:00:00  DIED   keepalive 5.00 s: goodbye (error 4031), server_idle_timeout: the server said so\n\
+             12:00:00  They die.\n\
+             12:00:00  1 lived\n          They die.\n          The server does it, surely.\n"
+        );
     }
 }

@@ -5,8 +5,12 @@
 //! |---|---|
 //! | `parts` | the parts themselves, against ground truth that is not ours |
 //! | `wait_timeout` | the server's idle timer, on every server and thread mode |
+//! | `truth` | the truth table: whoever kills is named, and nobody else ever |
 //! | `kill_and_restart` | KILL, restart, a frozen server |
+//! | `firewall` | a stateful firewall that forgets idle flows |
+//! | `proxies` | HAProxy's idle timer, and MySQL Router |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
+//! | `restart` | the exporter restarted, its state file kept or damaged |
 //! | `scrape` | `/metrics` and its neighbours |
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
@@ -16,13 +20,17 @@
 
 mod bad_input;
 mod exporter;
+mod firewall;
 mod incidents;
 mod kill_and_restart;
 mod lab;
 mod logins;
 mod malice;
 mod parts;
+mod proxies;
+mod restart;
 mod scrape;
 mod shutdown;
+mod truth;
 mod unreachable;
 mod wait_timeout;

@@ -1,1 +1,265 @@
+//! Bad input ends the exporter at once: exit code 2, and words that say what is wrong and what to do.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Output, Stdio};
+
+use crate::lab::place::PrivateDir;
+use crate::lab::process::{bound_command, spawn};
+
+/// Stands in every place a password may stand in, and must not come out anywhere.
+const SECRET: &str = "hunter2-in-disguise";
+
+/// What clap adds to its own errors.
+const HELP: &str = "\n\nFor more information, try '--help'.";
+const USAGE: &str = "\n\nUsage: mysql-canary-exporter [OPTIONS]\n       mysql-canary-exporter <COMMAND>";
+
+/// Runs the exporter until it ends by itself; for ever is too long.
+fn run(args: &[String], password: &OsStr) -> Output {
+    let mut command =
+        bound_command(&["timeout", "--signal=KILL", "30"], env!("CARGO_BIN_EXE_mysql-canary-exporter"));
+    command.args(args).env("MYSQL_CANARY_PASSWORD", password);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn(command).and_then(|child| child.wait_with_output()).expect("the exporter can be run")
+}
+
+/// Runs it with words separated by spaces, and compares what it says. `{dir}` stands for a private directory.
+#[track_caller]
+fn refused(dir: &PrivateDir, args: &str, message: &str) {
+    let place = dir.path().to_str().expect("the temporary directory is UTF-8");
+    let args: Vec<String> = args.split(' ').map(|arg| arg.replace("{dir}", place)).collect();
+    let output = run(&args, OsStr::new(SECRET));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains(SECRET), "{args:?} told the password:\n{said}");
+    assert_eq!(said.replace(place, "{dir}").trim_end(), format!("error: {message}"), "{args:?}");
+    assert_eq!(output.status.code(), Some(2), "{args:?}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+}
+
+/// As [`refused`], for a value that its flag does not take.
+#[track_caller]
+fn bad_value(flag: &str, placeholder: &str, value: &str, message: &str) {
+    let said = format!("invalid value '{value}' for '{flag} <{placeholder}>'{message}{HELP}");
+    refused(&PrivateDir::new(), &format!("{flag}={value}"), &said);
+}
+
+#[test]
+fn ages() {
+    for (value, message) in [
+        ("", "no age given: write at least one, such as 60s, or leave the flag out for the default ladder"),
+        ("0s", "age 1 is zero: an idle age must be longer than nothing, write for example 1s"),
+        ("1s,0s", "age 2 is zero: an idle age must be longer than nothing, write for example 1s"),
+        ("5s,2s", "age 2 (2s) is shorter than the one before it (5s): write the ages in rising order"),
+        ("2s,5s,5000ms", "age 3 (5s) is the same as the one before it: write each age once"),
+        (
+            "2s,soon",
+            "age 2 is \"soon\", not a duration: write a number and a unit (ms, s, m, h, d, w, y), such as 90s or 1h30m",
+        ),
+        (
+            "30",
+            "age 1 is \"30\", not a duration: write a number and a unit (ms, s, m, h, d, w, y), such as 90s or 1h30m",
+        ),
+        ("1h,2y", "age 2 is longer than a year (31536000s), the largest wait_timeout a server accepts"),
+    ] {
+        bad_value("--canary.ages", "AGES", value, &format!(": {message}"));
+    }
+}
+
+#[test]
+fn numbers_and_durations() {
+    let too_few = ": one rung needs 3 connections (the canary, its witness, the server view): give 3 or more";
+    bad_value("--canary.max-connections", "COUNT", "2", too_few);
+    bad_value("--canary.max-connections", "COUNT", "0", too_few);
+    bad_value("--canary.max-connections", "COUNT", "many", ": write a whole number, such as 12");
+    bad_value("--canary.max-connections", "COUNT", "-1", ": write a whole number, such as 12");
+
+    let duration = "not a duration: write a number and a unit (ms, s, m, h, d, w, y), such as 90s or 1h30m";
+    bad_value("--canary.probe-timeout", "DURATION", "10", &format!(": \"10\", {duration}"));
+    bad_value("--server.interval", "DURATION", "1.5s", &format!(": \"1.5s\", {duration}"));
+    let nothing = ": must be longer than nothing, write for example 10s";
+    bad_value("--canary.probe-timeout", "DURATION", "0s", nothing);
+    bad_value("--server.interval", "DURATION", "0", nothing);
+
+    for value in ["1", "0%", "51%", "sharp", "nan%", "-1%"] {
+        bad_value("--canary.precision", "PERCENT", value, ": write a share from 0.1% to 50%, such as 1%");
+    }
+}
+
+#[test]
+fn words_from_a_list() {
+    let modes = "\n  [possible values: disabled, preferred, required, verify-ca, verify-identity]";
+    bad_value("--mysql.tls-mode", "MODE", "on", modes);
+    bad_value("--log.level", "LEVEL", "loud", "\n  [possible values: debug, info, warn, error]");
+    bad_value("--log.format", "FORMAT", "xml", "\n  [possible values: logfmt, json]");
+}
+
+#[test]
+fn web_addresses_and_paths() {
+    let address = ": write :PORT, IP:PORT or [IPv6]:PORT, such as :10052 or 127.0.0.1:10052";
+    for value in ["10052", "localhost:10052", ":65536", "::1:10052"] {
+        bad_value("--web.listen-address", "ADDRESS", value, address);
+    }
+    bad_value(
+        "--web.telemetry-path",
+        "PATH",
+        "metrics",
+        ": a path begins with a slash: write for example /metrics",
+    );
+    for value in ["/", "/-/healthy", "/-/ready"] {
+        let taken = ": that page is another one: write for example /metrics";
+        bad_value("--web.telemetry-path", "PATH", value, taken);
+    }
+}
+
+#[test]
+fn the_server_s_address() {
+    let dir = PrivateDir::new();
+    for (address, message) in [
+        (":3306", "\":3306\" has no host: write host:port, such as db.example.org:3306"),
+        ("db:0", "\"db:0\" has a bad port: write a number from 1 to 65535 after the last colon"),
+        ("db:mysql", "\"db:mysql\" has a bad port: write a number from 1 to 65535 after the last colon"),
+        ("fe80::1", "\"fe80::1\" has several colons: write an IPv6 address in brackets, such as [::1]:3306"),
+        (
+            "mysql://db/app",
+            "\"mysql://db/app\" is no host: write host:port, without a scheme, a user, a password or a path",
+        ),
+        (
+            "mysql://canary:hunter2-in-disguise@db:3306/app",
+            "the address holds an @: write host:port, without a scheme, a user or a password",
+        ),
+        (
+            "canary:hunter2-in-disguise@db",
+            "the address holds an @: write host:port, without a scheme, a user or a password",
+        ),
+    ] {
+        let args = format!("--mysql.username=canary --mysql.address={address}");
+        refused(&dir, &args, &format!("--mysql.address: {message}"));
+    }
+}
+
+#[test]
+fn who_logs_in() {
+    let dir = PrivateDir::new();
+    let file =
+        |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("the directory is ours");
+    refused(
+        &dir,
+        "--log.level=info",
+        "no user to log in as: give --mysql.username, or --mysql.defaults-file with a line `user=…`",
+    );
+    file("no-user.cnf", &format!("[client]\npassword={SECRET}\n"));
+    refused(
+        &dir,
+        "--mysql.defaults-file={dir}/no-user.cnf",
+        "no user to log in as: give --mysql.username, or --mysql.defaults-file with a line `user=…`",
+    );
+    refused(
+        &dir,
+        "--mysql.defaults-file={dir}/no-user.cnf --mysql.defaults-group=canary",
+        "--mysql.defaults-group: {dir}/no-user.cnf has no group [canary]: add a line [canary] there, or name another group",
+    );
+    file("bad.cnf", &format!("# ours\n[client]\nuser=canary\n{SECRET} is the password\n"));
+    refused(
+        &dir,
+        "--mysql.defaults-file={dir}/bad.cnf",
+        "--mysql.defaults-file: line 4 of {dir}/bad.cnf is neither a [group], an option=value nor a # comment",
+    );
+    refused(
+        &dir,
+        "--mysql.defaults-file={dir}/missing.cnf",
+        "--mysql.defaults-file: cannot read {dir}/missing.cnf: No such file or directory (os error 2): \
+         name a file that the exporter's user may read",
+    );
+    refused(
+        &dir,
+        "--mysql.username=canary --mysql.password-file={dir}/missing",
+        "--mysql.password-file: cannot read {dir}/missing: No such file or directory (os error 2): \
+         name a file that the exporter's user may read",
+    );
+    refused(
+        &dir,
+        "--mysql.username=canary --mysql.password-file={dir}",
+        "--mysql.password-file: cannot read {dir}: Is a directory (os error 21): \
+         name a file that the exporter's user may read",
+    );
+    refused(
+        &dir,
+        "--mysql.defaults-group=canary",
+        &format!(
+            "the following required arguments were not provided:\n  --mysql.defaults-file <FILE>\n\n\
+             Usage: mysql-canary-exporter --mysql.defaults-file <FILE> --mysql.defaults-group <GROUP>{HELP}"
+        ),
+    );
+}
+
+#[test]
+fn authorities() {
+    let dir = PrivateDir::new();
+    refused(
+        &dir,
+        "--mysql.username=canary --mysql.tls-mode=verify-ca --mysql.tls-ca={dir}/missing.pem",
+        "--mysql.tls-ca: cannot read {dir}/missing.pem: No such file or directory (os error 2): \
+         name a file that the exporter's user may read",
+    );
+    fs::write(dir.path().join("empty.pem"), "no certificate\n").expect("the directory is ours");
+    refused(
+        &dir,
+        "--mysql.username=canary --mysql.tls-mode=verify-ca --mysql.tls-ca={dir}/empty.pem",
+        "--mysql.tls-ca: {dir}/empty.pem holds no PEM certificate: \
+         name a file with -----BEGIN CERTIFICATE----- lines",
+    );
+}
+
+#[test]
+fn a_listen_address_in_use() {
+    let holder = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = holder.local_addr().expect("a listener has an address");
+    refused(
+        &PrivateDir::new(),
+        &format!("--mysql.username=canary --web.listen-address={address}"),
+        &format!(
+            "--web.listen-address: cannot listen on {address}: Address already in use (os error 98): \
+             end the process that holds it, or choose another address"
+        ),
+    );
+}
+
+#[test]
+fn a_password_on_the_command_line_is_refused_and_not_repeated() {
+    let tip = "unexpected argument '--mysql.password' found\n\n  \
+               tip: a similar argument exists: '--mysql.password-file'\n\n\
+               Usage: mysql-canary-exporter --mysql.password-file <FILE>";
+    for args in ["--mysql.password=hunter2-in-disguise", "--mysql.password hunter2-in-disguise"] {
+        refused(&PrivateDir::new(), args, &format!("{tip}{HELP}"));
+    }
+}
+
+#[test]
+fn unknown_and_repeated_flags() {
+    let dir = PrivateDir::new();
+    refused(&dir, "--nonsense", &format!("unexpected argument '--nonsense' found{USAGE}{HELP}"));
+    refused(
+        &dir,
+        "--canary.ages=1s --canary.ages=2s",
+        &format!("the argument '--canary.ages <AGES>' cannot be used multiple times{USAGE}{HELP}"),
+    );
+    refused(
+        &dir,
+        "--mysql.username",
+        &format!("a value is required for '--mysql.username <USER>' but none was supplied{HELP}"),
+    );
+    refused(&dir, "nonsense", &format!("unrecognized subcommand 'nonsense'{USAGE}{HELP}"));
+}
+
+#[test]
+fn a_password_that_is_no_text() {
+    let output = run(&["--mysql.username=canary".to_owned()], OsStr::from_bytes(b"hunter2-\xff"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        said,
+        "error: the variable MYSQL_CANARY_PASSWORD is no UTF-8 text: put the password into --mysql.password-file\n"
+    );
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -1,6 +1,7 @@
 //! A path in virtual time: canaries live and die by a hidden limit, and the schedule sees only outcomes.
 //!
-//! An outcome is known at once: what a silent death costs in waiting for the probe's deadline is left out.
+//! A survival is known at once, and so is a death that is heard; a silent one when the probe's deadline
+//! has passed.
 
 use super::domain::culprit::Culprit;
 use super::domain::ending::Ending;
@@ -11,17 +12,19 @@ use super::domain::observation::{Fate, History, Observation};
 use super::domain::schedule::{self, InFlight, Plan, Scene};
 
 /// When the world begins, in seconds: a time stamp of today's size, so that rounding shows.
-pub const START: f64 = 1.7e9;
+pub(crate) const START: f64 = 1.7e9;
 
 /// The hidden truth. Times and ages in seconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// The idle age at which sessions die; infinite for none.
-    pub limit: f64,
+    pub(crate) limit: f64,
     /// Whether a death is heard at once, or only found by the probe.
-    pub audible: bool,
+    pub(crate) audible: bool,
     /// The share of lives with a random outcome.
-    pub noise: f64,
+    pub(crate) noise: f64,
+    /// How long a probe waits for its answer, in seconds.
+    pub(crate) deadline: f64,
 }
 
 /// One canary in the world.
@@ -34,20 +37,27 @@ struct Flight {
     is_odd: bool,
 }
 
+impl Flight {
+    /// Whether its probe finds it dead.
+    fn is_found_dead(&self) -> bool {
+        (self.seen.born + self.seen.age >= self.dies_at) != self.is_odd
+    }
+}
+
 /// A world and the schedule in it.
-pub struct World<'a> {
+pub(crate) struct World<'a> {
     /// The time now, in seconds.
-    pub now: f64,
+    pub(crate) now: f64,
     /// What was seen so far.
-    pub history: History,
+    pub(crate) history: History,
     /// Logins so far.
-    pub logins: usize,
+    pub(crate) logins: usize,
     /// The most canaries in flight at any moment so far.
-    pub peak: usize,
+    pub(crate) peak: usize,
     /// Seconds that connections were held so far.
-    pub held: f64,
+    pub(crate) held: f64,
     /// How many canaries may be in flight.
-    pub budget: usize,
+    pub(crate) budget: usize,
     truth: Truth,
     ladder: &'a Ladder,
     landmarks: &'a [f64],
@@ -56,13 +66,17 @@ pub struct World<'a> {
     wake: Option<f64>,
     random: Random,
     next_id: u64,
-    /// Whether every change is printed.
-    pub verbose: bool,
 }
 
 impl<'a> World<'a> {
     /// A world in which nothing has happened yet.
-    pub fn new(truth: Truth, budget: usize, ladder: &'a Ladder, landmarks: &'a [f64], seed: u64) -> Self {
+    pub(crate) fn new(
+        truth: Truth,
+        budget: usize,
+        ladder: &'a Ladder,
+        landmarks: &'a [f64],
+        seed: u64,
+    ) -> Self {
         let mut world = Self {
             now: START,
             history: History::default(),
@@ -78,19 +92,18 @@ impl<'a> World<'a> {
             wake: None,
             random: Random::new(seed),
             next_id: 0,
-            verbose: false,
         };
         world.replan();
         world
     }
 
     /// What the path's observations say now.
-    pub fn limit(&self) -> IdleLimit {
+    pub(crate) fn limit(&self) -> IdleLimit {
         idle_limit(&self.history, Kind::Idle)
     }
 
     /// Makes the limit another one, for sessions that are idle already too.
-    pub fn move_limit(&mut self, limit: f64) {
+    pub(crate) fn move_limit(&mut self, limit: f64) {
         self.truth.limit = limit;
         for flight in self.flights.iter_mut().filter(|flight| flight.dies_at > self.now) {
             flight.dies_at = self.now.max(flight.seen.born + limit);
@@ -98,7 +111,7 @@ impl<'a> World<'a> {
     }
 
     /// Lets the next thing happen, and says whether there was one before `until`.
-    pub fn step(&mut self, until: f64) -> bool {
+    pub(crate) fn step(&mut self, until: f64) -> bool {
         let next = (0..self.flights.len())
             .map(|place| (self.ends_at(place), place))
             .min_by(|a, b| a.0.total_cmp(&b.0));
@@ -115,9 +128,6 @@ impl<'a> World<'a> {
         {
             let flight = self.flights.swap_remove(place);
             let observation = self.outcome(flight);
-            if self.verbose {
-                println!("{:10.1} seen {:9.2} {:?}", self.now - START, observation.age, observation.fate);
-            }
             self.history.push(observation);
         }
         self.replan();
@@ -132,15 +142,22 @@ impl<'a> World<'a> {
     fn ends_at(&self, place: usize) -> f64 {
         let flight = &self.flights[place];
         let probe = flight.seen.born + flight.seen.age;
-        if self.truth.audible { probe.min(flight.dies_at) } else { probe }
+        if self.truth.audible {
+            probe.min(flight.dies_at)
+        } else if flight.is_found_dead() {
+            probe + self.truth.deadline
+        } else {
+            probe
+        }
     }
 
     fn outcome(&self, flight: Flight) -> Observation {
-        let age = self.now - flight.seen.born;
-        let is_dead = self.now >= flight.dies_at;
+        let heard = self.now - flight.seen.born;
+        let age = if self.truth.audible { heard } else { heard.min(flight.seen.age) };
+        let is_dead = if self.truth.audible { self.now >= flight.dies_at } else { flight.is_found_dead() };
         let ending = if self.truth.audible { Ending::Fin } else { Ending::Silence };
         let died = Fate::Died { ending, exact: self.truth.audible, culprit: Culprit::Unknown };
-        let fate = if is_dead != (flight.is_odd && !self.truth.audible) { died } else { Fate::Lived };
+        let fate = if is_dead { died } else { Fate::Lived };
         Observation { at: self.now, kind: Kind::Idle, age, fate }
     }
 
@@ -160,10 +177,6 @@ impl<'a> World<'a> {
     }
 
     fn apply(&mut self, plan: Plan) {
-        if self.verbose && plan != Plan::default() {
-            let limit = self.limit();
-            println!("{:10.1} [{:.1} {:.1?}] n={} {:.1?}", self.now - START, limit.lower, limit.upper, self.flights.len(), plan);
-        }
         self.flights.retain(|flight| !plan.recalls.contains(&flight.seen.id));
         for (id, age) in plan.retimes {
             if let Some(flight) = self.flights.iter_mut().find(|flight| flight.seen.id == id) {
@@ -184,7 +197,11 @@ impl<'a> World<'a> {
         let mut dies_at = born + self.truth.limit;
         if is_odd && self.truth.audible {
             let is_killed = self.random.share() < 0.5;
-            dies_at = if is_killed { born + age.min(self.truth.limit) * self.random.share() } else { f64::INFINITY };
+            dies_at = if is_killed {
+                born + age.min(self.truth.limit) * self.random.share()
+            } else {
+                f64::INFINITY
+            };
         }
         self.flights.push(Flight { seen: InFlight { id: self.next_id, age, born }, dies_at, is_odd });
         self.next_id += 1;
@@ -194,25 +211,27 @@ impl<'a> World<'a> {
 
 /// How a moved limit was followed. Times in units of the longer of both limits, from the move on.
 #[derive(Debug, Clone, Copy)]
-pub struct Move {
+pub(crate) struct Move {
     /// When the old bracket was reported last.
-    pub noticed: f64,
+    pub(crate) noticed: f64,
     /// From when on every bracket reported held the new limit.
-    pub bracketed: f64,
-    /// When the new limit was located: sharp and confirmed.
-    pub located: f64,
+    pub(crate) bracketed: f64,
+    /// When the new limit was settled.
+    pub(crate) settled: f64,
 }
 
 /// Moves the limit to another one, and watches how it is followed for `patience` times the longer one.
-pub fn follow(world: &mut World<'_>, limit: f64, patience: f64) -> Move {
+pub(crate) fn follow(world: &mut World<'_>, limit: f64, patience: f64) -> Move {
     let old = world.truth.limit;
     let unit = old.max(limit);
     let start = world.now;
     world.move_limit(limit);
-    let mut seen = Move { noticed: 0.0, bracketed: 0.0, located: f64::INFINITY };
+    let mut seen = Move { noticed: 0.0, bracketed: 0.0, settled: f64::INFINITY };
     loop {
         let reported = world.limit();
-        let holds = |limit: f64| reported.lower < limit && reported.upper.is_none_or(|upper| limit <= upper * (1.0 + 1e-6));
+        let holds = |limit: f64| {
+            reported.lower < limit && reported.upper.is_none_or(|upper| limit <= upper * (1.0 + 1e-6))
+        };
         let time = (world.now - start) / unit;
         let went_on = world.step(start + patience * unit);
         // What is reported holds until the next thing happens.
@@ -223,8 +242,8 @@ pub fn follow(world: &mut World<'_>, limit: f64, patience: f64) -> Move {
         if !holds(limit) {
             seen.bracketed = until;
         }
-        if holds(limit) && schedule::is_located(&reported, world.precision) {
-            seen.located = seen.located.min(time);
+        if holds(limit) && schedule::is_settled(&reported, world.precision) {
+            seen.settled = seen.settled.min(time);
         }
         if !went_on {
             return seen;
@@ -234,58 +253,71 @@ pub fn follow(world: &mut World<'_>, limit: f64, patience: f64) -> Move {
 
 /// How one search went. Times in units of the limit.
 #[derive(Debug, Clone, Copy)]
-pub struct Search {
+pub(crate) struct Search {
     /// When the bracket was sharp first.
-    pub sharp: f64,
-    /// When it was sharp and confirmed.
-    pub located: f64,
-    /// Connections times seconds until `sharp`, over the limit.
-    pub held: f64,
-    /// The same until `located`.
-    pub held_located: f64,
-    /// Logins until `located`.
-    pub logins: usize,
-    /// Whether the bracket that was confirmed holds the true limit.
-    pub is_right: bool,
+    pub(crate) sharp: Found,
+    /// When two deaths and two survivals bore it out.
+    pub(crate) confirmed: Found,
+    /// When the schedule was content with it.
+    pub(crate) settled: Found,
+    /// Logins until then.
+    pub(crate) logins: usize,
 }
 
-/// Runs one search until the limit is located, or for `patience` times the limit.
-pub fn search(world: &mut World<'_>, patience: f64) -> Search {
+/// One stage of a search.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    /// The time it took, in units of the limit.
+    pub(crate) time: f64,
+    /// Connections times seconds, over the limit.
+    pub(crate) held: f64,
+    /// Whether the bracket held the true limit then.
+    pub(crate) is_right: bool,
+}
+
+/// Runs one search until the limit is settled, or for `patience` times the limit.
+pub(crate) fn search(world: &mut World<'_>, patience: f64) -> Search {
     let truth = world.truth.limit;
     let until = START + patience * truth;
-    let mut sharp = None;
-    while world.step(until) {
+    let mut stages: [Option<Found>; 3] = [None; 3];
+    loop {
+        let went_on = world.step(until);
         let limit = world.limit();
-        let time = (world.now - START) / truth;
-        if sharp.is_none() && limit.is_sharp(world.precision) {
-            sharp = Some((time, world.held / truth));
+        let is_sharp = limit.is_sharp(world.precision);
+        let reached = [is_sharp, is_sharp && limit.confirmed, schedule::is_settled(&limit, world.precision)];
+        // Time stamps of today's size are rounded to a quarter of a microsecond.
+        let near = 1.0 + 1e-6;
+        let is_right = limit.lower < truth * near && limit.upper.is_some_and(|upper| truth <= upper * near);
+        let found = Found { time: (world.now - START) / truth, held: world.held / truth, is_right };
+        for (stage, _) in
+            stages.iter_mut().zip(reached).filter(|(stage, is_reached)| *is_reached && stage.is_none())
+        {
+            *stage = Some(found);
         }
-        if schedule::is_located(&limit, world.precision) {
-            let (sharp, held) = sharp.unwrap_or((time, world.held / truth));
-            // Time stamps of today's size are rounded to a quarter of a microsecond.
-            let near = 1.0 + 1e-6;
-            let is_right = limit.lower < truth * near && limit.upper.is_some_and(|upper| truth <= upper * near);
-            let held_located = world.held / truth;
-            return Search { sharp, located: time, held, held_located, logins: world.logins, is_right };
+        if let [sharp, confirmed, Some(settled)] = stages {
+            let (sharp, confirmed) = (sharp.unwrap_or(settled), confirmed.unwrap_or(settled));
+            return Search { sharp, confirmed, settled, logins: world.logins };
+        }
+        if !went_on {
+            let [sharp, confirmed, settled] =
+                stages.map(|stage| stage.unwrap_or(Found { is_right: false, ..found }));
+            return Search { sharp, confirmed, settled, logins: world.logins };
         }
     }
-    let (sharp, held) = sharp.unwrap_or((patience, patience));
-    let held_located = world.held / truth;
-    Search { sharp, located: patience, held, held_located, logins: world.logins, is_right: false }
 }
 
 /// A small generator of pseudo-random numbers (splitmix64): the same seed gives the same run.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A generator whose numbers follow from the seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A number from zero to below one.
-    pub fn share(&mut self) -> f64 {
+    pub(crate) fn share(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

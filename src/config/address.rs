@@ -29,6 +29,9 @@ pub enum AddressError {
     /// A URL, a socket path, or something else that is no host.
     #[error("{0:?} is no host: write host:port, without a scheme, a user, a password or a path")]
     NotAHost(String),
+    /// Something before an `@`: perhaps a password, so nothing of it is repeated.
+    #[error("the address holds an @: write host:port, without a scheme, a user or a password")]
+    User,
 }
 
 impl std::str::FromStr for Address {
@@ -37,9 +40,11 @@ impl std::str::FromStr for Address {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let whole = || text.to_owned();
         if text.contains(['/', '@', ' ', '?']) {
-            // A URL may carry a password, so what was written is not repeated.
-            let shown = if text.contains('@') { "the address".to_owned() } else { whole() };
-            return Err(AddressError::NotAHost(shown));
+            return Err(if text.contains('@') {
+                AddressError::User
+            } else {
+                AddressError::NotAHost(whole())
+            });
         }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let (host, tail) = rest.split_once(']').ok_or_else(|| AddressError::Brackets(whole()))?;
@@ -112,7 +117,7 @@ mod tests {
             ),
             (
                 "u:secret@db",
-                "\"the address\" is no host: write host:port, without a scheme, a user, a password or a path",
+                "the address holds an @: write host:port, without a scheme, a user or a password",
             ),
         ] {
             assert_eq!(text.parse::<Address>().expect_err(text).to_string(), message);

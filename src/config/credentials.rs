@@ -11,7 +11,7 @@ pub const PASSWORD_VARIABLE: &str = "MYSQL_CANARY_PASSWORD";
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The password file cannot be read.
-    #[error("--mysql.password-file: cannot read {}: {source}: make it readable for the exporter's user", file.display())]
+    #[error("--mysql.password-file: cannot read {}: {source}: name a file that the exporter's user may read", file.display())]
     PasswordFile {
         /// The file.
         file: PathBuf,
@@ -19,7 +19,7 @@ pub enum CredentialsError {
         source: std::io::Error,
     },
     /// The option file cannot be read.
-    #[error("--mysql.defaults-file: cannot read {}: {source}", file.display())]
+    #[error("--mysql.defaults-file: cannot read {}: {source}: name a file that the exporter's user may read", file.display())]
     OptionFile {
         /// The file.
         file: PathBuf,
@@ -27,7 +27,7 @@ pub enum CredentialsError {
         source: std::io::Error,
     },
     /// The option file lacks the group.
-    #[error("--mysql.defaults-group: {} has no group [{group}]", file.display())]
+    #[error("--mysql.defaults-group: {} has no group [{group}]: add a line [{group}] there, or name another group", file.display())]
     NoGroup {
         /// The file.
         file: PathBuf,
@@ -35,7 +35,7 @@ pub enum CredentialsError {
         group: String,
     },
     /// A line of the option file makes no sense.
-    #[error("--mysql.defaults-file: line {line} of {} is neither a group, an option nor a comment", file.display())]
+    #[error("--mysql.defaults-file: line {line} of {} is neither a [group], an option=value nor a # comment", file.display())]
     BadLine {
         /// The file.
         file: PathBuf,
@@ -43,7 +43,7 @@ pub enum CredentialsError {
         line: usize,
     },
     /// The variable holds bytes that are no text.
-    #[error("the variable {PASSWORD_VARIABLE} is no UTF-8 text")]
+    #[error("the variable {PASSWORD_VARIABLE} is no UTF-8 text: put the password into --mysql.password-file")]
     Environment,
 }
 
@@ -104,7 +104,7 @@ fn parse_option_file(text: &str, group: &str) -> Result<Option<FileOptions>, usi
             continue;
         }
         if let Some(name) = line.strip_prefix('[') {
-            inside = name.strip_suffix(']').ok_or(index + 1)?.trim() == group;
+            inside = name.split_once(']').ok_or(index + 1)?.0.trim() == group;
             if inside {
                 found.get_or_insert_with(FileOptions::default);
             }
@@ -112,7 +112,7 @@ fn parse_option_file(text: &str, group: &str) -> Result<Option<FileOptions>, usi
         }
         let (name, value) = match line.split_once('=') {
             Some((name, value)) => (name.trim(), Some(value.trim())),
-            None => (line, None),
+            None => (cut_comment(line), None),
         };
         if name.is_empty() || name.contains(char::is_whitespace) {
             return Err(index + 1);
@@ -128,16 +128,13 @@ fn parse_option_file(text: &str, group: &str) -> Result<Option<FileOptions>, usi
     Ok(found)
 }
 
-/// MySQL's rules for option values: quotes of either kind keep everything between them, a `#` after
-/// white space begins a comment outside quotes, and a few escapes are read.
+/// MySQL's rules for option values: a `#` outside quotes begins a comment, quotes around the whole value
+/// fall away, and a few escapes are read. Source: `find_end_comment` and `search_default_file_with_ext` of
+/// MySQL's `my_default.cc`.
 fn unquote(value: &str) -> String {
-    let inner = match value.chars().next() {
-        Some(quote @ ('"' | '\'')) => match closing_quote(&value[1..], quote) {
-            Some(end) => &value[1..=end],
-            None => value,
-        },
-        _ => cut_comment(value),
-    };
+    let value = cut_comment(value);
+    let inner =
+        ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
     let mut text = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
@@ -159,27 +156,18 @@ fn unquote(value: &str) -> String {
     text
 }
 
-/// Where the value in quotes ends; a quote after a backslash does not end it.
-fn closing_quote(rest: &str, quote: char) -> Option<usize> {
+/// Cuts off a comment; a quote after a backslash does not end what is quoted.
+fn cut_comment(value: &str) -> &str {
+    let mut open: Option<char> = None;
     let mut escaped = false;
-    for (index, c) in rest.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return Some(index),
+    for (index, c) in value.char_indices() {
+        match (c, open) {
+            ('"' | '\'', None) => open = Some(c),
+            ('"' | '\'', Some(quote)) if c == quote && !escaped => open = None,
+            ('#', None) => return value[..index].trim_end(),
             _ => {}
         }
-    }
-    None
-}
-
-fn cut_comment(value: &str) -> &str {
-    let mut before = ' ';
-    for (index, c) in value.char_indices() {
-        if c == '#' && before.is_whitespace() && index > 0 {
-            return value[..index].trim_end();
-        }
-        before = c;
+        escaped = open.is_some() && c == '\\' && !escaped;
     }
     value
 }
@@ -197,10 +185,26 @@ mod tests {
     fn every_character_that_ever_broke_a_password() {
         let hard = r#"a?b&c%d@e#f;g$h'i" j"#;
         assert_eq!(password(&format!("[client]\npassword=\"{}\"\n", hard.replace('"', "\\\""))), hard);
-        assert_eq!(password("[client]\npassword=a#b;c$d%e\n"), "a#b;c$d%e");
+        assert_eq!(password("[client]\npassword=a;c$d%e\n"), "a;c$d%e");
         assert_eq!(password("[client]\npassword = secret # not this\n"), "secret");
-        assert_eq!(password("[client]\npassword='it''s'\n"), "it");
         assert_eq!(password("[client]\npassword=back\\\\slash\n"), "back\\slash");
+    }
+
+    /// What `my_print_defaults` of MariaDB 10.11 makes of the same lines.
+    #[test]
+    fn values_are_read_as_mysql_reads_them() {
+        for (written, read) in [
+            ("a#b", "a"),
+            ("'it''s'", "it''s"),
+            (r#""x # y" # comment"#, "x # y"),
+            (r#"'a"b\'c\\d\se\x'"#, r#"a"b'c\d e\x"#),
+            ("\"unterminated", "\"unterminated"),
+            (r"a\#b;c # d", r"a\"),
+            ("  x'y'#z", "x'y'"),
+            (r#""a" b""#, r#"a" b"#),
+        ] {
+            assert_eq!(password(&format!("[client] # ours\npassword={written}\n")), read, "{written}");
+        }
     }
 
     #[test]

@@ -1,5 +1,163 @@
-//! stub
-/// stub
-pub fn run() -> Result<(), std::io::Error> {
+//! The demonstration: a private MariaDB with a short `wait_timeout`, the exporter on it with a ladder of
+//! seconds, and a line for each canary that lives or dies. When it ends, nothing of it is left.
+
+mod mariadb;
+mod place;
+mod tally;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::app::{self, StartError};
+use crate::cli::{LowArgs, Settings};
+use crate::logging::{self, LogFormat, LogLevel};
+use crate::stop;
+use mariadb::{MariaDb, MariaDbError};
+use tally::Tally;
+
+/// The server's `wait_timeout`, in seconds.
+const WAIT_TIMEOUT_SECONDS: u32 = 5;
+/// The rungs: two that live, one that dies.
+const AGES: &str = "2s,4s,8s";
+/// The exporter's own port; where it is taken, any other.
+const PORT: u16 = 10052;
+/// How often it is seen whether the server still runs.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why the demonstration could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The private server is missing, did not start, or ended.
+    #[error(transparent)]
+    MariaDb(#[from] MariaDbError),
+    /// The runtime or its signals could not be had.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
+    /// The demonstration's own flags are not the exporter's any more.
+    #[error("the demonstration's flags are refused: {0}")]
+    Flags(String),
+    /// The exporter could not start.
+    #[error(transparent)]
+    Exporter(#[from] StartError),
+    /// The exporter ended before it was told to.
+    #[error("the exporter ended by itself")]
+    ExporterEnded,
+}
+
+/// Runs until Ctrl-C, SIGTERM or the end of the terminal, and cleans up.
+///
+/// # Errors
+/// The first thing that hinders it; what had been started by then is gone again.
+pub fn run() -> Result<(), DemoError> {
+    logging::start(LogLevel::Debug, LogFormat::Story);
+    let runtime = Runtime::new().map_err(DemoError::Runtime)?;
+    // MariaDB must be started by this thread, which lives as long as the process: see `mariadb::bound`.
+    runtime.block_on(async {
+        let mut signals = Signals::new().map_err(DemoError::Runtime)?;
+        tracing::info!("Starting a private MariaDB with wait_timeout = {WAIT_TIMEOUT_SECONDS} s");
+        // Dropped half-way, what the start has made so far goes with it.
+        let mut server = tokio::select! {
+            server = MariaDb::start(WAIT_TIMEOUT_SECONDS) => server?,
+            () = signals.any() => return Ok(()),
+        };
+        show(&mut server, &mut signals).await?;
+        drop(server);
+        tracing::info!("MariaDB is stopped, and its directory is removed");
+        Ok(())
+    })
+}
+
+/// Runs the exporter on the server until a signal comes.
+async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoError> {
+    let flags = flags(server);
+    let settings = settings(&flags)?;
+    let listener = listen()?;
+    let web = listener.local_addr().map_err(DemoError::Runtime)?;
+    tracing::info!("The exporter runs on it as: mysql-canary-exporter {}", flags.join(" "));
+    tracing::info!("Open http://{web}/ and http://{web}/metrics");
+    tracing::info!("To play with the server (KILL a canary): {}", server.client_command());
+    tracing::info!("Ctrl-C ends it all, and removes what it made");
+
+    let (say_stop, stop) = stop::channel();
+    let mut exporter = tokio::spawn(app::run(settings, vec![listener], stop));
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = signals.any() => break,
+            ended = &mut exporter => {
+                ended.map_err(|_| DemoError::ExporterEnded)??;
+                return Err(DemoError::ExporterEnded);
+            }
+            _ = looks.tick() => {}
+        }
+        server.check()?;
+    }
+    tracing::info!("Stopping: every session says COM_QUIT");
+    let tally = Tally::read(web).await;
+    say_stop.say();
+    exporter.await.map_err(|_| DemoError::ExporterEnded)??;
+    if let Some(tally) = tally {
+        tracing::info!(event = "summary", "{tally}");
+    }
     Ok(())
+}
+
+/// The flags that a person would give.
+fn flags(server: &MariaDb) -> Vec<String> {
+    vec![
+        format!("--mysql.address={}", server.address()),
+        "--mysql.username=canary".to_owned(),
+        format!("--mysql.password-file={}", server.password_file().display()),
+        format!("--canary.ages={AGES}"),
+        "--server.interval=1s".to_owned(),
+    ]
+}
+
+fn settings(flags: &[String]) -> Result<Settings, DemoError> {
+    let words = ["mysql-canary-exporter"].into_iter().chain(flags.iter().map(String::as_str));
+    LowArgs::try_parse_from(words)
+        .map_err(|error| DemoError::Flags(error.to_string()))?
+        .export
+        .into_settings()
+        .map_err(|error| DemoError::Flags(error.to_string()))
+}
+
+/// The exporter's own port of the loopback address, or any free one.
+fn listen() -> Result<TcpListener, StartError> {
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listeners = match app::listen(&[at(PORT)]) {
+        Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
+            tracing::info!("Port {PORT} is taken: the exporter listens on another");
+            app::listen(&[at(0)])
+        }
+        outcome => outcome,
+    }?;
+    Ok(listeners.into_iter().next().expect("one address gives one listener"))
+}
+
+/// The signals that end the demonstration.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let of = |kind| signal(kind);
+        Ok(Self([of(SignalKind::interrupt())?, of(SignalKind::terminate())?, of(SignalKind::hangup())?]))
+    }
+
+    /// Waits for the next of them.
+    async fn any(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }

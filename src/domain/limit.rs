@@ -10,12 +10,19 @@ use super::observation::{Fate, History, Observation};
 /// age. A death further up says nothing of the ages between.
 pub const AGREEMENT_SHARE: f64 = 0.0025;
 
+/// How far they may lie apart at least, in seconds: a busy machine probes late.
+const AGREEMENT_SECONDS: f64 = 0.05;
+
 /// How far audible deaths by one timer scatter, as a share of the age.
 pub const SCATTER_SHARE: f64 = 0.02;
 
 /// How far they scatter at least, in seconds: pool-of-threads and its like look at their clocks a few
 /// times a second.
 const SCATTER_SECONDS: f64 = 0.5;
+
+/// How near, as a ratio of ages, an observation must be to a bound to put it in doubt: one at quite
+/// another age that was contradicted since was a stray.
+const DOUBT_RATIO: f64 = 1.25;
 
 /// How many agreeing observations make a bound worth an alert.
 const ENOUGH: usize = 2;
@@ -26,6 +33,8 @@ pub struct IdleLimit {
     /// The longest age survived that no later death contradicts. Zero while nothing was survived. An
     /// audible death counts as survived up to a little before its age.
     pub lower: f64,
+    /// The longest age at which a probe was answered, of the survivals that count. Zero while none does.
+    pub survived: f64,
     /// The shortest age died at, or found dead at, that no later survival contradicts. Absent while
     /// nothing died.
     pub upper: Option<f64>,
@@ -66,8 +75,8 @@ impl IdleLimit {
 /// that are outweighed together are no strays: the limit moved, and everything older of their sort is
 /// dropped with them.
 pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
-    let mut survivals = Side::default();
-    let mut deaths = Side::default();
+    let mut survivals = Side::new();
+    let mut deaths = Side::new();
     let is_usable = |seen: &&Observation| seen.kind == kind && seen.age.is_finite() && seen.age > 0.0;
     for (rank, seen) in history.iter().rev().filter(is_usable).enumerate() {
         let (age, at) = (seen.age, seen.at);
@@ -76,12 +85,12 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
                 add_survival(&mut survivals, &mut deaths, Standing { rank, age, at, exact: false });
             }
             Fate::Died { exact, .. } if seen.is_bounding_death() => {
-                let outweighed = survivals.standing.iter().any(|s| s.age >= age);
+                let outweighed = survivals.longest >= age;
                 if outweighed {
                     deaths.drop_outweighed(rank, age, oldest(&survivals.standing, |s| s.age >= age));
                 } else if !deaths.dropped {
                     survivals.streak_ends(|lost| lost >= age);
-                    deaths.standing.push(Standing { rank, age, at, exact });
+                    deaths.push(Standing { rank, age, at, exact });
                     if exact {
                         let age = age - scatter(age);
                         add_survival(&mut survivals, &mut deaths, Standing { rank, age, at, exact });
@@ -100,6 +109,11 @@ fn scatter(age: f64) -> f64 {
     (age * SCATTER_SHARE).max(SCATTER_SECONDS).min(age / 2.0)
 }
 
+/// How far apart two ages found by probes may lie and still agree, in seconds.
+fn agreement(age: f64) -> f64 {
+    (age * AGREEMENT_SHARE).max(AGREEMENT_SECONDS).min(age / 2.0)
+}
+
 /// One observation that nothing newer contradicts.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
@@ -111,9 +125,12 @@ struct Standing {
 }
 
 /// The survivals or the deaths of a history, read from the newest back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Side {
     standing: Vec<Standing>,
+    /// The least and the greatest age of the standing ones.
+    shortest: f64,
+    longest: f64,
     /// The age of the last outweighed one, if no observation since contradicts it too: two in a row
     /// make a move.
     streak: Option<f64>,
@@ -124,10 +141,29 @@ struct Side {
 }
 
 impl Side {
+    fn new() -> Self {
+        Self {
+            standing: Vec::new(),
+            shortest: f64::INFINITY,
+            longest: 0.0,
+            streak: None,
+            outweighed: Vec::new(),
+            dropped: false,
+        }
+    }
+
+    fn push(&mut self, standing: Standing) {
+        self.shortest = self.shortest.min(standing.age);
+        self.longest = self.longest.max(standing.age);
+        self.standing.push(standing);
+    }
+
     /// Drops one outweighed observation; `by` is the rank of the first that contradicts it.
     fn drop_outweighed(&mut self, rank: usize, age: f64, by: usize) {
-        if self.streak.is_some() {
-            self.standing.retain(|s| s.rank < by);
+        if self.streak.is_some() && !self.dropped {
+            let standing = std::mem::take(&mut self.standing);
+            (self.shortest, self.longest) = (f64::INFINITY, 0.0);
+            standing.into_iter().filter(|s| s.rank <= by).for_each(|s| self.push(s));
             self.dropped = true;
         }
         self.streak = Some(age);
@@ -150,11 +186,11 @@ impl Side {
 fn add_survival(survivals: &mut Side, deaths: &mut Side, survival: Standing) {
     let age = survival.age;
     // An audible death does not contradict the survival that it implies itself.
-    if deaths.standing.iter().any(|d| d.age <= age) {
+    if deaths.shortest <= age {
         survivals.drop_outweighed(survival.rank, age, oldest(&deaths.standing, |d| d.age <= age));
     } else if !survivals.dropped {
         deaths.streak_ends(|lost| lost <= age);
-        survivals.standing.push(survival);
+        survivals.push(survival);
     }
 }
 
@@ -167,15 +203,16 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
     let lower = survivals.standing.iter().map(|s| s.age).fold(0.0, f64::max);
     let shortest = deaths.standing.iter().min_by(|a, b| a.age.total_cmp(&b.age)).copied();
     // What was seen before an observation that contradicts the bound bears nothing out.
-    let lower_doubt = deaths.newest_outweighed(|age| age <= lower);
-    let upper_doubt = survivals.newest_outweighed(|age| shortest.is_some_and(|death| age >= death.age));
+    let lower_doubt = deaths.newest_outweighed(|age| age <= lower && age * DOUBT_RATIO >= lower);
+    let upper_doubt = survivals.newest_outweighed(|age| {
+        shortest.is_some_and(|death| age >= death.age && age <= death.age * DOUBT_RATIO)
+    });
     let bears_lower_out = |s: &Standing| {
-        let share = if s.exact { SCATTER_SHARE } else { AGREEMENT_SHARE };
-        s.rank < lower_doubt && s.age >= lower * (1.0 - share)
+        let apart = if s.exact { scatter(lower) } else { agreement(lower) };
+        s.rank < lower_doubt && s.age >= lower - apart
     };
     let bears_upper_out = |d: &Standing, shortest: Standing| {
-        let apart =
-            if d.exact && shortest.exact { scatter(shortest.age) } else { shortest.age * AGREEMENT_SHARE };
+        let apart = if d.exact && shortest.exact { scatter(shortest.age) } else { agreement(shortest.age) };
         d.rank < upper_doubt && d.age <= shortest.age + apart
     };
     let near_lower: Vec<Standing> = survivals.standing.iter().copied().filter(bears_lower_out).collect();
@@ -184,6 +221,7 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
     let newest = near_lower.iter().chain(&near_upper).map(|s| s.at).fold(f64::NEG_INFINITY, f64::max);
     IdleLimit {
         lower,
+        survived: survivals.standing.iter().filter(|s| !s.exact).map(|s| s.age).fold(0.0, f64::max),
         upper: shortest.map(|death| death.age),
         exact: shortest.is_some_and(|death| death.exact),
         evidence_at: newest.is_finite().then_some(newest),

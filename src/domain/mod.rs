@@ -14,6 +14,7 @@ pub mod mismatch;
 pub mod observation;
 pub mod pool;
 pub mod remedy;
+pub mod remembered;
 pub mod schedule;
 pub mod suspension;
 pub mod twins;

@@ -94,7 +94,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
             sweep::plan(scene, limit.lower, &mut draft);
             watch::revisit_ladder(scene, None, &mut draft);
         }
-        Some(upper) if limit.confirmed && limit.is_sharp(scene.precision) => {
+        Some(upper) if is_settled(&limit, scene.precision) => {
             watch::keep_in_sight(scene, &limit, upper, &mut draft);
             watch::revisit_ladder(scene, Some(limit.lower), &mut draft);
         }
@@ -103,10 +103,19 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     draft.finish()
 }
 
-/// Whether the search is over for now: the limit is sharp and confirmed.
-pub fn is_located(limit: &IdleLimit, precision: f64) -> bool {
-    limit.confirmed && limit.is_sharp(precision)
+/// Whether the search is over for now: the limit is sharp, and as many observations bear each bound out
+/// as it takes to tell it from strays, however often those come.
+pub fn is_settled(limit: &IdleLimit, precision: f64) -> bool {
+    let is_borne_out = limit.exact || limit.deaths >= SETTLED && limit.survivals >= SETTLED;
+    limit.confirmed && limit.is_sharp(precision) && is_borne_out
 }
+
+/// How many agreeing observations settle a bound that is found by probes. Where one outcome in fifty is
+/// random, two agree by chance in one search of a hundred.
+const SETTLED: usize = 3;
+
+/// Where nothing was survived, a bracket is taken to begin at this share of its upper end.
+const LOWEST_SHARE: f64 = 1.0 / 32.0;
 
 /// A plan does not ask for another one sooner than this, in seconds.
 const SHORTEST_REST_SECONDS: f64 = 0.01;

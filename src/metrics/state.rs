@@ -241,7 +241,7 @@ impl Families {
     fn draw_path(&self, target: &str, path: &str, report: &PathReport, diagnosis: &Diagnosis) {
         for (kind, limit) in &report.limits {
             let labels = [target, path, kind.label()];
-            self.limit_lower.with_label_values(&labels).set(limit.lower);
+            self.limit_lower.with_label_values(&labels).set(limit.survived);
             if let Some(upper) = limit.upper {
                 self.limit_upper.with_label_values(&labels).set(upper);
             }

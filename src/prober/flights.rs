@@ -154,6 +154,13 @@ impl Flight {
         self.orders.borrow().leash == Leash::Hold
     }
 
+    /// Whether something happened to it before its probe was due: its outcome is on its way, and no
+    /// plan reaches it any more.
+    pub(super) fn has_died_early(&self, now: Instant) -> bool {
+        let idle = self.born.map_or(0.0, |born| now.saturating_duration_since(born).as_secs_f64());
+        self.stirred && idle < self.age
+    }
+
     /// Whether it is an idle canary, well at this moment and idle for longer than an age in seconds.
     pub(super) fn outlives(&self, age: f64, now: Instant) -> bool {
         let idle = self.born.map(|born| now.saturating_duration_since(born).as_secs_f64());

@@ -69,14 +69,23 @@ pub struct Wires {
     pub stop: Stop,
 }
 
+/// Where a path's loop keeps what it observed, and what it takes up from before.
+#[derive(Default)]
+pub struct Memory {
+    /// What was observed before.
+    pub history: History,
+    /// Keeps it, after each observation and before it is published.
+    pub keep: Option<Box<dyn FnMut(&History) + Send>>,
+}
+
 /// The loop of one path.
-#[derive(Debug)]
 pub struct Prober<W> {
     world: W,
     settings: Settings,
     metrics: PathMetrics,
     publish: watch::Sender<PathReport>,
     history: History,
+    keep: Option<Box<dyn FnMut(&History) + Send>>,
     undecided: Undecided,
     longest_stall: Option<f64>,
     /// When a twin of each kind was last launched, in seconds since the Unix epoch.
@@ -98,13 +107,13 @@ enum Event {
 }
 
 impl<W: World> Prober<W> {
-    /// A loop that has seen `history` before. `unix_now` is the time now, in seconds since the Unix epoch.
+    /// A loop that remembers what it saw before. `unix_now` is the time now, in seconds since the Unix epoch.
     pub fn new(
         world: W,
         settings: Settings,
         metrics: PathMetrics,
         publish: watch::Sender<PathReport>,
-        history: History,
+        memory: Memory,
         unix_now: f64,
     ) -> Self {
         Self {
@@ -112,7 +121,8 @@ impl<W: World> Prober<W> {
             settings,
             metrics,
             publish,
-            history,
+            history: memory.history,
+            keep: memory.keep,
             undecided: Undecided::default(),
             longest_stall: None,
             twins_sent: BTreeMap::new(),
@@ -234,6 +244,9 @@ impl<W: World> Prober<W> {
 
     fn observe(&mut self, at: f64, kind: Kind, age: f64, fate: Fate) {
         self.history.push(Observation { at, kind, age, fate });
+        if let Some(keep) = &mut self.keep {
+            keep(&self.history);
+        }
         self.report();
     }
 
@@ -299,7 +312,7 @@ impl<W: World> Prober<W> {
         let mut in_flight = Vec::new();
         let mut others = twins;
         for (id, flight) in self.flights.iter() {
-            if flight.kind == Kind::Idle && flight.is_held() {
+            if flight.kind == Kind::Idle && flight.is_held() && !flight.has_died_early(now) {
                 let born = self.epoch.unix(flight.born.unwrap_or(now));
                 in_flight.push(InFlight { id, age: flight.age, born });
             } else {

@@ -133,7 +133,7 @@ async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn
         settings(ladder),
         metrics.path("t", "p", &Kind::ALL),
         publish,
-        History::default(),
+        Memory::default(),
         1.8e9,
     );
     let running = tokio::spawn(prober.run(Wires { low_headroom, stop }));
@@ -215,7 +215,7 @@ async fn nothing_is_launched_while_the_server_has_no_room() {
     let ladder = Ladder::parse("2s,4s").expect("a ladder");
     let path_metrics = metrics.path("t", "p", &Kind::ALL);
     let prober =
-        Prober::new(script.clone(), settings(ladder), path_metrics, publish, History::default(), 1.8e9);
+        Prober::new(script.clone(), settings(ladder), path_metrics, publish, Memory::default(), 1.8e9);
     let running = tokio::spawn(prober.run(Wires { low_headroom, stop }));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(script.tally().logins, 0);

@@ -107,6 +107,8 @@ async fn ask(connector: &Connector, waiting: &[Request]) -> Result<Testimony, Du
     let dead: BTreeSet<u64> = waiting.iter().map(|request| request.thread_id).collect();
     let audible: BTreeSet<u64> =
         waiting.iter().filter(|request| request.audible).map(|request| request.thread_id).collect();
+    // Before the answer: on a bad line the questions after Uptime's may take seconds.
+    let mut asked = Instant::now();
     let mut statement =
         timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| REST)?.map_err(|_| REST)?;
     for pause in CLEARING {
@@ -114,9 +116,10 @@ async fn ask(connector: &Connector, waiting: &[Request]) -> Result<Testimony, Du
             break;
         }
         sleep(pause).await;
+        asked = Instant::now();
         statement =
             timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| REST)?.map_err(|_| REST)?;
     }
     session.quit(FAREWELL).await;
-    Ok(Testimony { at: Instant::now(), statement })
+    Ok(Testimony { at: asked, statement })
 }

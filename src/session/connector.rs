@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::{ConnectError, LIMIT_CODES, NoSession, Stage, advice};
 use super::gate::Gate;
+use super::guard::LONGEST_PACKET;
 use super::packet::{self, Greeting, GreetingError};
 use super::roster::{Membership, Roster};
 use super::tap::Tap;
@@ -47,8 +48,12 @@ pub enum TlsMode {
     VerifyIdentity,
 }
 
-/// The largest packet the driver takes from a server, in bytes: nothing we ask for comes near it.
-const LARGEST_PACKET: usize = 1 << 20;
+/// The name that a certificate is checked for where any name will do.
+///
+/// The driver skips a wrong name where the error's text contains this word, as the TLS library spelled it
+/// before it told the names. It still repeats the name it looked for, so the word gets in.
+/// Every other fault of the certificate is told by another error, and refused.
+const ANY_NAME: &str = "NotValidForName.invalid";
 
 /// Opens the sessions of one path, one like the other.
 #[derive(Debug)]
@@ -95,7 +100,16 @@ impl Connector {
         roster: Roster,
         metrics: PathMetrics,
     ) -> Self {
-        Self { address, account, timeout, gate: Gate::default(), roster, metrics, timeouts: Mutex::default(), spare: tokio::sync::Mutex::default() }
+        Self {
+            address,
+            account,
+            timeout,
+            gate: Gate::default(),
+            roster,
+            metrics,
+            timeouts: Mutex::default(),
+            spare: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The sessions opened here.
@@ -226,7 +240,12 @@ impl Connector {
         drop(abort);
         match outcome {
             Ok(Ok(Ok(conn))) => Ok(conn),
-            Ok(Ok(Err(error))) => Err(explain_login(&error, tls)),
+            Ok(Ok(Err(error))) => Err(match tap.nonsense() {
+                Some(nonsense) => {
+                    Failure::new(Stage::Auth, format!("the server answered the login with {nonsense}"))
+                }
+                None => explain_login(&error, tls),
+            }),
             Ok(Err(_)) => {
                 Err(Failure::new(Stage::Auth, "the server answered the login with nonsense".to_owned()))
             }
@@ -246,16 +265,17 @@ impl Connector {
             .prefer_socket(false)
             .user(Some(&account.username))
             .pass(account.password.as_ref().map(Secret::reveal))
-            .max_allowed_packet(Some(LARGEST_PACKET))
+            .max_allowed_packet(Some(LONGEST_PACKET))
             // Given, so that the driver does not ask the server; it matters only to its pool.
             .wait_timeout(Some(0))
             .stmt_cache_size(Some(0));
         let ssl = tls.then(|| {
             let checked = matches!(account.tls_mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity);
+            let name = if account.tls_mode == TlsMode::VerifyCa { ANY_NAME } else { &self.address.host };
             let ssl = SslOpts::default()
                 .with_danger_accept_invalid_certs(!checked)
                 .with_danger_skip_domain_validation(account.tls_mode != TlsMode::VerifyIdentity)
-                .with_danger_tls_hostname_override(Some(self.address.host.clone()));
+                .with_danger_tls_hostname_override(Some(name.to_owned()));
             match &account.tls_ca {
                 Some(ca) if checked => {
                     ssl.with_root_certs(vec![ca.clone().into()]).with_disable_built_in_roots(true)
@@ -318,7 +338,7 @@ impl Failure {
         let stage = if LIMIT_CODES.contains(&code) { Stage::Limit } else { stage };
         Self {
             stage,
-            reason: format!("the server said {message:?} ({code}){}", advice(code)),
+            reason: format!("the server said {:?} ({code}){}", packet::shortened(message), advice(code)),
             code: Some(code),
         }
     }
@@ -407,7 +427,10 @@ fn explain_login(error: &mysql_async::Error, tls: bool) -> Failure {
             }
         }
         // The driver's other errors name no secret: they speak of plugins and packets.
-        other => Failure::new(Stage::Auth, format!("the login failed: {other}")),
+        other => {
+            let told = other.to_string();
+            Failure::new(Stage::Auth, format!("the login failed: {}", packet::shortened(&told)))
+        }
     }
 }
 

@@ -24,6 +24,8 @@ struct State {
     trying: bool,
     /// Failures since the last success.
     failures: u32,
+    /// Failures ever.
+    failed: u64,
     /// No attempt before this.
     not_before: Option<Instant>,
 }
@@ -47,7 +49,7 @@ impl Gate {
             }
             state.trying = true;
         }
-        Ok(Ticket { gate: self, told: false })
+        Ok(Ticket { gate: self, failed_before: state.failed, told: false })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -58,6 +60,8 @@ impl Gate {
 /// One attempt under way. Dropped untold (the attempt was given up), it only frees its place.
 pub(crate) struct Ticket<'a> {
     gate: &'a Gate,
+    /// How many attempts had failed when this one began.
+    failed_before: u64,
     told: bool,
 }
 
@@ -65,7 +69,11 @@ impl Ticket<'_> {
     /// The attempt succeeded.
     pub(crate) fn succeeded(mut self) {
         self.told = true;
-        *self.gate.lock() = State { open: true, ..State::default() };
+        let mut state = self.gate.lock();
+        // Another attempt may have failed meanwhile, such as at a limit this one just met: its rest stands.
+        if state.failed == self.failed_before {
+            *state = State { open: true, failed: state.failed, ..State::default() };
+        }
     }
 
     /// The attempt failed at this stage.
@@ -82,6 +90,7 @@ impl Ticket<'_> {
             open: false,
             trying: false,
             failures: state.failures.saturating_add(1),
+            failed: state.failed.saturating_add(1),
             not_before: Some(Instant::now() + rest),
         };
     }
@@ -122,6 +131,20 @@ mod tests {
         first.succeeded();
         let (second, third) = (gate.admit(), gate.admit());
         assert!(second.is_ok() && third.is_ok(), "an open gate lets all through");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_that_began_before_a_failure_does_not_end_its_rest() {
+        let gate = Gate::default();
+        gate.admit().ok().expect("the first may").succeeded();
+        let (slow, refused) = (gate.admit().ok().expect("may"), gate.admit().ok().expect("may"));
+        refused.failed(Stage::Limit);
+        slow.succeeded();
+        assert_eq!(gate.admit().err(), Some(REST_AFTER_REFUSAL));
+        tokio::time::advance(REST_AFTER_REFUSAL).await;
+        gate.admit().ok().expect("the rest is over").succeeded();
+        let (one, two) = (gate.admit(), gate.admit());
+        assert!(one.is_ok() && two.is_ok(), "open again");
     }
 
     #[tokio::test(start_paused = true)]

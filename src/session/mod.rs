@@ -1,11 +1,13 @@
 //! Sessions: how every connection of the exporter is made, and what stands under it.
 //!
-//! `connector` logs in by stages, `tap` owns the real socket, `gate` keeps us from hammering, `roster`
-//! knows which of the server's sessions are ours, `packet` reads the few bytes the tap must read itself.
+//! `connector` logs in by stages, `tap` owns the real socket, `guard` keeps from the driver what no server
+//! says, `gate` keeps us from hammering, `roster` knows which of the server's sessions are ours, `packet`
+//! reads the few bytes the tap must read itself.
 
 pub mod connector;
 pub mod error;
 mod gate;
+mod guard;
 pub mod packet;
 pub mod roster;
 pub mod tap;

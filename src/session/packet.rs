@@ -9,6 +9,9 @@ pub(crate) const HEADER: usize = 4;
 /// The longest greeting that is believed. Real ones are about 100 bytes; a longer one is no server's.
 pub(crate) const LONGEST_GREETING: usize = 4096;
 
+/// The longest text of a server that is repeated, in bytes.
+const LONGEST_MESSAGE: usize = 512;
+
 /// Capability bit of a server that offers TLS.
 const CLIENT_SSL: u32 = 0x0800;
 
@@ -78,12 +81,21 @@ pub(crate) fn parse_greeting(payload: &[u8]) -> Result<Greeting, GreetingError> 
 }
 
 fn parse_greeting_v10(rest: &[u8]) -> Option<Greeting> {
+    /// From the thread id to the ten reserved bytes.
+    const FIXED: usize = 31;
+    /// The challenge has two parts, of eight bytes and of twelve and a zero; its length is told as 21, or as
+    /// zero by servers without plugins. The driver adds to that length in seven bits.
+    const LONGEST_CHALLENGE: u8 = 127;
     let end = rest.iter().position(|&byte| byte == 0)?;
     let version = std::str::from_utf8(&rest[..end]).ok()?;
-    let rest = &rest[end + 1..];
-    let thread_id = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?);
-    // Eight bytes of nonce and a zero stand between the thread id and the capability bits.
-    let capabilities = u16::from_le_bytes(rest.get(13..15)?.try_into().ok()?);
+    let fixed = rest[end + 1..].get(..FIXED)?;
+    let thread_id = u32::from_le_bytes(fixed[..4].try_into().ok()?);
+    // Eight bytes of challenge and a zero stand between the thread id and the capability bits; then follow
+    // the character set, two bytes of status and the rest of the bits.
+    let capabilities = u16::from_le_bytes([fixed[13], fixed[14]]);
+    if fixed[20] > LONGEST_CHALLENGE {
+        return None;
+    }
     Some(Greeting {
         version: version.strip_prefix("5.5.5-").unwrap_or(version).to_owned(),
         thread_id,
@@ -101,8 +113,16 @@ pub(crate) fn parse_err(payload: &[u8]) -> Option<ErrPacket> {
     if text.first() == Some(&b'#') {
         text = text.get(6..).unwrap_or_default();
     }
-    let text = &text[..text.len().min(512)];
+    let text = &text[..text.len().min(LONGEST_MESSAGE)];
     Some(ErrPacket { code, message: String::from_utf8_lossy(text).into_owned() })
+}
+
+/// A text that came from a server, cut to a length fit for a log line.
+pub(crate) fn shortened(text: &str) -> &str {
+    match text.char_indices().map(|(start, _)| start).find(|&start| start >= LONGEST_MESSAGE) {
+        Some(end) => &text[..end],
+        None => text,
+    }
 }
 
 /// What the bytes are that a server sent on an idle session.
@@ -155,6 +175,9 @@ mod tests {
         payload.extend_from_slice(&77_u32.to_le_bytes());
         payload.extend_from_slice(b"12345678\0");
         payload.extend_from_slice(&capabilities.to_le_bytes());
+        payload.extend_from_slice(&[45, 2, 0, 0x0a, 0, 21]);
+        payload.extend_from_slice(&[0; 10]);
+        payload.extend_from_slice(b"901234567890\0mysql_native_password\0");
         payload
     }
 
@@ -166,6 +189,24 @@ mod tests {
             Greeting { version: "10.11.19-MariaDB".into(), thread_id: 77, offers_tls: false }
         );
         assert!(parse_greeting(&greeting("9.7.4", 0xffff)).expect("good").offers_tls);
+    }
+
+    #[test]
+    fn half_greetings_and_odd_challenges_are_none() {
+        let good = greeting("9.7.4", 0xffff);
+        let fixed_end = "\u{a}9.7.4\0".len() + 31;
+        for end in 0..fixed_end {
+            assert_eq!(parse_greeting(&good[..end]), Err(GreetingError::NotMySql(None)), "{end}");
+        }
+        let mut odd = good;
+        odd[fixed_end - 11] = 0x80;
+        assert_eq!(parse_greeting(&odd), Err(GreetingError::NotMySql(None)));
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"ä".repeat(1000)).chars().count(), 256);
     }
 
     #[test]

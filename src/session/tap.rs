@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::guard::{Guard, Nonsense};
 use super::packet::{self, Unsolicited};
 
 /// How much of what a server says unasked is kept to be read; the rest is counted out and dropped.
@@ -55,6 +56,8 @@ struct State {
     last_byte: Instant,
     heard: Vec<u8>,
     sight: Sight,
+    guard: Guard,
+    nonsense: Option<Nonsense>,
 }
 
 #[derive(Debug)]
@@ -86,8 +89,15 @@ impl Tap {
     pub(crate) async fn open(server: TcpStream, first: Vec<u8>, tls: bool) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let state =
-            State { idle: false, tls, last_byte: Instant::now(), heard: Vec::new(), sight: Sight::default() };
+        let state = State {
+            idle: false,
+            tls,
+            last_byte: Instant::now(),
+            heard: Vec::new(),
+            sight: Sight::default(),
+            guard: Guard::new(tls),
+            nonsense: None,
+        };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
         let relay = tokio::spawn(relay(listener, server, first, Arc::clone(&shared)));
         Ok(Self { shared, address, relay })
@@ -126,6 +136,11 @@ impl Tap {
             sight.words = Some(packet::read_unsolicited(&state.heard, state.tls));
         }
         sight
+    }
+
+    /// What the server answered that no server says, where the tap gave up the connection for it.
+    pub(crate) fn nonsense(&self) -> Option<Nonsense> {
+        self.shared.lock().nonsense.clone()
     }
 
     /// Waits until the far side closes, or speaks unasked.
@@ -177,7 +192,12 @@ async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, sha
             biased;
             read = server.read(&mut from_server) => match read {
                 Ok(length) if length > 0 => {
-                    if shared.hear(&from_server[..length]) && driver.write_all(&from_server[..length]).await.is_err() {
+                    let passed = match shared.hear(&from_server[..length]) {
+                        Heard::Answer => driver.write_all(&from_server[..length]).await.is_ok(),
+                        Heard::Unsolicited => true,
+                        Heard::Nonsense => false,
+                    };
+                    if !passed {
                         return;
                     }
                 }
@@ -188,7 +208,7 @@ async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, sha
             },
             read = driver.read(&mut from_driver) => match read {
                 Ok(length) if length > 0 => {
-                    shared.lock().last_byte = Instant::now();
+                    shared.say(&from_driver[..length]);
                     if let Err(error) = server.write_all(&from_driver[..length]).await {
                         shared.see_close(Some(error));
                         return;
@@ -206,14 +226,40 @@ async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, sha
     }
 }
 
+/// Whose the bytes of a server are.
+enum Heard {
+    /// The driver's, who asked.
+    Answer,
+    /// Nobody's: the session is idle.
+    Unsolicited,
+    /// Nobody's: the driver would take them badly.
+    Nonsense,
+}
+
 impl Shared {
-    /// Takes note of bytes from the server, and tells whether they belong to the driver.
-    fn hear(&self, bytes: &[u8]) -> bool {
+    /// Takes note of bytes from the driver.
+    fn say(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        state.last_byte = Instant::now();
+        state.guard.said(bytes);
+    }
+
+    /// Takes note of bytes from the server.
+    fn hear(&self, bytes: &[u8]) -> Heard {
         let now = Instant::now();
         let mut state = self.lock();
         if !state.idle {
             state.last_byte = now;
-            return true;
+            let Err(nonsense) = state.guard.heard(bytes) else { return Heard::Answer };
+            // What breaks a login is told by the connector.
+            if state.guard.is_logged_in() {
+                tracing::warn!(
+                    event = "nonsense",
+                    "the server sent {nonsense}, as no MySQL server does: the connection is given up"
+                );
+            }
+            state.nonsense = Some(nonsense);
+            return Heard::Nonsense;
         }
         let room = KEPT_BYTES.saturating_sub(state.heard.len());
         state.heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -223,7 +269,7 @@ impl Shared {
             drop(state);
             self.changed.notify_waiters();
         }
-        false
+        Heard::Unsolicited
     }
 
     fn see_close(&self, error: Option<io::Error>) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// A parsed metrics page.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Page {
     text: String,
     series: Vec<(String, BTreeMap<String, String>, f64)>,

@@ -6,16 +6,14 @@
 
 use super::limit::{IdleLimit, SCATTER_SHARE};
 use super::sweep::{self, PAST_LANDMARK};
-use super::{Canary, Draft, Purpose, Scene};
+use super::watch;
+use super::{Canary, Draft, LOWEST_SHARE, Purpose, SETTLED, Scene};
 
 /// A probe this share below a landmark finds its limit not yet reached.
 const BEFORE_LANDMARK: f64 = 0.995;
 
 /// How much of the belief lies on the landmarks in a bracket; the rest is spread evenly.
 const BELIEF_IN_LANDMARKS: f64 = 0.5;
-
-/// Where nothing was survived, the bracket is taken to begin at this share of its upper end.
-const LOWEST_SHARE: f64 = 1.0 / 32.0;
 
 /// A bracket whose bounds are further apart than this ratio is climbed, as the ladder is.
 const WIDE: f64 = 2.2;
@@ -28,7 +26,7 @@ pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut
     settle_older(limit, upper, draft);
     let bracket = Bracket::new(scene, limit, upper);
     let needed = if limit.is_sharp(scene.precision) {
-        confirm(limit, upper, draft)
+        confirm(scene, limit, upper, draft)
     } else if limit.upper_in_doubt {
         aim_again(upper, draft);
         bracket.steps() + SURE_DEATHS
@@ -53,7 +51,7 @@ pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut
 fn settle_older(limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     let is_sure = limit.standing_deaths >= SURE_DEATHS;
     let bears_out = upper * (1.0 + SCATTER_SHARE);
-    let mut wanted = usize::from(limit.deaths < SURE_DEATHS);
+    let mut wanted = usize::from(limit.deaths < if limit.exact { SURE_DEATHS } else { SETTLED });
     let due = draft.canaries.iter().filter(|c| !c.recalled && c.is_due() && c.idle >= upper).count();
     wanted = wanted.saturating_sub(due);
     let mut older: Vec<_> = draft.free().filter(|canary| canary.idle >= upper).collect();
@@ -78,9 +76,13 @@ fn aim_again(age: f64, draft: &mut Draft) {
 }
 
 /// Aims one canary at each bound that is not borne out yet; gives how many canaries that takes.
-fn confirm(limit: &IdleLimit, upper: f64, draft: &mut Draft) -> usize {
-    let deaths = SURE_DEATHS.saturating_sub(limit.deaths);
-    let survivals = SURE_DEATHS.saturating_sub(limit.survivals);
+///
+/// An audible death tells both bounds, so a second one confirms both.
+fn confirm(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) -> usize {
+    let wanted = if limit.exact { SURE_DEATHS } else { SETTLED };
+    let deaths = wanted.saturating_sub(limit.deaths);
+    let survivals = if limit.exact { 0 } else { wanted.saturating_sub(limit.survivals) };
+    let past = if limit.exact { watch::listening_age(scene, upper) } else { upper };
     let mut below = survivals;
     for canary in draft.free().filter(|canary| canary.idle <= limit.lower) {
         if below > 0 {
@@ -95,12 +97,12 @@ fn confirm(limit: &IdleLimit, upper: f64, draft: &mut Draft) -> usize {
     let is_spare = |canary: &&mut Canary| canary.target != limit.lower && canary.idle <= upper;
     for canary in draft.free().filter(is_spare) {
         if above > 0 {
-            canary.target = upper;
+            canary.target = past;
             above -= 1;
         }
     }
     for _ in 0..above {
-        draft.launch(upper, Purpose::Confirm);
+        draft.launch(past, Purpose::Confirm);
     }
     deaths + survivals
 }

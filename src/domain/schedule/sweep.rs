@@ -4,7 +4,7 @@
 //! ratio r and n canaries the front therefore moves at `1 - r^-n` of real time: long steps let it keep
 //! pace, short steps leave a narrow bracket.
 
-use super::{Draft, Purpose, Scene, is_longer};
+use super::{Draft, LOWEST_SHARE, Purpose, Scene, is_longer};
 
 /// From this budget on one canary, the oldest, is aimed at the ladder's end from the start: it hears an
 /// audible limit in the very moment it strikes.
@@ -27,8 +27,7 @@ pub(super) fn plan(scene: &Scene<'_>, lower: f64, draft: &mut Draft) {
 
 /// The same below `upper`, the shortest age died at, if there is one.
 pub(super) fn climb_to(scene: &Scene<'_>, lower: f64, upper: Option<f64>, draft: &mut Draft) {
-    let mut ages = ages_ahead(scene, lower);
-    ages.retain(|&age| upper.is_none_or(|upper| is_longer(upper, age)));
+    let ages = ages_ahead(scene, lower, upper);
     let longest = upper.unwrap_or(scene.ladder.longest());
     if ages.is_empty() {
         return;
@@ -74,23 +73,35 @@ pub(super) fn climb_to(scene: &Scene<'_>, lower: f64, upper: Option<f64>, draft:
     }
 }
 
-/// The ages above `lower` that the sweep climbs, the steps halved where canaries are left over.
-fn ages_ahead(scene: &Scene<'_>, lower: f64) -> Vec<f64> {
-    let mut ages: Vec<f64> = climb(scene).into_iter().filter(|&age| is_longer(age, lower)).collect();
+/// The ages above `lower`, and below `upper` if there is one, that the sweep climbs: the steps halved
+/// where canaries are left over.
+fn ages_ahead(scene: &Scene<'_>, lower: f64, upper: Option<f64>) -> Vec<f64> {
+    let is_inside = |age: f64| is_longer(age, lower) && upper.is_none_or(|upper| is_longer(upper, age));
+    let mut ages: Vec<f64> = climb(scene).into_iter().filter(|&age| is_inside(age)).collect();
+    // Below the first rung there is nothing to climb but what the death there asks for.
+    let is_below = ages.is_empty() && lower <= 0.0;
+    let start = upper.filter(|_| is_below).map_or(lower, |upper| upper * LOWEST_SHARE);
+    ages.extend(upper);
     let climbing = scene.budget.saturating_sub(1).min(MOST_STEPS);
-    let sharp = 1.0 + 2.0 * scene.precision;
+    let sharp = 1.0 + 2.0 * scene.precision.clamp(1e-4, 1.0);
     while !ages.is_empty() && ages.len() < climbing {
-        let before = |place: usize| if place > 0 { ages[place - 1] } else { lower };
-        let gaps = (0..ages.len())
-            .filter(|&place| before(place) > 0.0)
-            .map(|place| (ages[place] / before(place), place));
-        match gaps.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        let before = |place: usize| if place > 0 { ages[place - 1] } else { start };
+        let is_long =
+            |place: &usize| upper.is_some() || ages[*place] - before(*place) >= SHORTEST_GAP_SECONDS;
+        let divisible = (0..ages.len()).filter(|&place| before(place) > 0.0).filter(is_long);
+        let ratios = divisible.map(|place| (ages[place] / before(place), place));
+        match ratios.max_by(|a, b| a.0.total_cmp(&b.0)) {
             Some((ratio, place)) if ratio > sharp => ages.insert(place, (before(place) * ages[place]).sqrt()),
             Some(_) | None => break,
         }
     }
+    ages.retain(|&age| upper.is_none_or(|upper| is_longer(upper, age)));
     ages
 }
+
+/// Rungs nearer to each other than this, in seconds, are climbed as they are while nothing has died:
+/// a step between them saves no time worth a login.
+const SHORTEST_GAP_SECONDS: f64 = 5.0;
 
 /// The most steps that the climb is divided into where canaries are left over.
 const MOST_STEPS: usize = 64;
@@ -103,7 +114,11 @@ fn climb(scene: &Scene<'_>) -> Vec<f64> {
     let mut ages: Vec<f64> = Vec::new();
     for &rung in scene.ladder.ages() {
         if let Some(&before) = ages.last() {
-            let gaps = ((rung / before).ln() / step.ln()).ceil().clamp(1.0, 64.0);
+            let gaps = if rung - before < SHORTEST_GAP_SECONDS {
+                1.0
+            } else {
+                ((rung / before).ln() / step.ln()).ceil().clamp(1.0, 64.0)
+            };
             let even = (rung / before).powf(1.0 / gaps);
             for place in 1..gaps as i32 {
                 ages.push(snap(before * even.powi(place), even.sqrt(), scene.landmarks));

@@ -1,7 +1,7 @@
 //! The watch: what is known is looked at again and again, at a rate the server does not feel.
 
 use super::limit::{IdleLimit, SCATTER_SHARE};
-use super::{Draft, Purpose, Scene, is_same_age};
+use super::{Draft, Purpose, Scene, is_longer, is_same_age};
 use crate::domain::observation::Observation;
 
 /// Logins an hour for visits to the ladder's rungs.
@@ -15,39 +15,73 @@ const SHORT_LADDER_LIVES: f64 = 20.0;
 /// less than two of its lengths.
 const REST_SHARE: f64 = 0.25;
 
-/// Slots that visits to known rungs leave free, for whatever needs one at once.
+/// The most connections that visits to known rungs hold, whatever the budget.
+const MOST_SLOTS: usize = 10;
+
+/// Visits to known rungs leave this many slots free, and not more than a quarter, for whatever needs one
+/// at once.
 const SPARE_SLOTS: usize = 2;
 
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
 /// Looks again at both bounds of a limit that is sharp and confirmed.
 pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
-    for canary in draft.free().filter(|canary| canary.idle >= upper && !limit.exact) {
-        canary.recalled = true;
-    }
-    let above = if limit.exact {
-        let past = upper * (1.0 + SCATTER_SHARE);
-        scene.ladder.ages().iter().copied().find(|&rung| rung > past).unwrap_or(upper)
-    } else {
-        upper
-    };
-    let rate = logins_per_second(scene) / 2.0;
-    let cycle = (upper * (1.0 + REST_SHARE)).max(1.0 / rate);
+    // Where deaths are heard, a canary aimed further up hears a limit that moved up as well.
+    let above = if limit.exact { listening_age(scene, upper) } else { upper };
+    let cycle = (upper * (1.0 + REST_SHARE)).max(2.0 / logins_per_second(scene));
     for (age, strikes_at) in [(limit.lower, limit.lower), (above, upper)] {
-        if draft.is_aimed_at(age) {
+        let seen_near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= SCATTER_SHARE;
+        let next = last_start(scene, seen_near).map_or(f64::NEG_INFINITY, |start| start + cycle);
+        if limit.exact && age < above && scene.ladder.ages()[0] < limit.lower {
+            // The visits to the ladder's rungs tell whether the limit moved down.
             continue;
         }
-        let near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= SCATTER_SHARE;
-        look_again(scene, draft, age, cycle, near, Purpose::Watch);
+        if draft.is_aimed_at(age) || is_served_in_flight(age, (limit.lower, above), draft) {
+            continue;
+        }
+        if next <= scene.now {
+            draft.launch(age, Purpose::Watch);
+        } else {
+            draft.wake_at(next);
+        }
     }
+    // The search is over: what it left in flight above the lower bound can teach no more.
+    let (lower, mut is_watched) = (limit.lower, false);
+    for canary in draft.free() {
+        let is_second = is_same_age(canary.target, above) && std::mem::replace(&mut is_watched, true);
+        let is_left_over = is_longer(canary.target, lower) && !is_same_age(canary.target, above);
+        if is_second || is_left_over || (canary.idle >= upper && !limit.exact) {
+            canary.recalled = true;
+        }
+    }
+}
+
+/// Where to aim a canary that is to hear an audible limit (seconds) strike: well past it, for a probe
+/// in the very moment of the death would hide it.
+pub(super) fn listening_age(scene: &Scene<'_>, limit: f64) -> f64 {
+    /// Timers stray by less than this, in seconds.
+    const CLEAR_SECONDS: f64 = 1.0;
+    let past = limit * (1.0 + SCATTER_SHARE) + CLEAR_SECONDS;
+    let longest = scene.ladder.longest().max(limit);
+    scene.ladder.ages().iter().copied().find(|&rung| rung >= past).unwrap_or(past.min(longest))
+}
+
+/// Re-aims a canary that the search left in flight, the oldest that fits, and says whether there was one.
+fn is_served_in_flight(age: f64, (lower, above): (f64, f64), draft: &mut Draft) -> bool {
+    let is_left_over = |aim: f64| is_longer(aim, lower) && !is_same_age(aim, above);
+    let left_over = draft.free().find(|canary| canary.idle <= age && is_left_over(canary.target));
+    left_over.is_some_and(|canary| {
+        canary.target = age;
+        true
+    })
 }
 
 /// Visits the rungs below `lower` again, or all of them, the most overdue first.
 pub(super) fn revisit_ladder(scene: &Scene<'_>, lower: Option<f64>, draft: &mut Draft) {
     let below = lower.map_or(f64::INFINITY, |lower| lower * (1.0 - SCATTER_SHARE));
     let rungs: Vec<f64> = scene.ladder.ages().iter().copied().filter(|&rung| rung < below).collect();
-    let slots = scene.budget.saturating_sub(SPARE_SLOTS).max(1);
-    let share = (rungs.len() as f64 / slots as f64).max(1.0);
+    let slots = (scene.budget - SPARE_SLOTS.min(scene.budget / 4)).min(MOST_SLOTS);
+    let share = (rungs.len() as f64 / slots.max(1) as f64).max(1.0);
     let shortest = shortest_cycle(&rungs, share, logins_per_second(scene));
     let mut due: Vec<(f64, f64)> = Vec::new();
     for rung in rungs {
@@ -68,22 +102,6 @@ pub(super) fn revisit_ladder(scene: &Scene<'_>, lower: Option<f64>, draft: &mut 
         if draft.in_flight() < slots {
             draft.launch(rung, Purpose::Ladder);
         }
-    }
-}
-
-fn look_again(
-    scene: &Scene<'_>,
-    draft: &mut Draft,
-    age: f64,
-    cycle: f64,
-    near: impl Fn(&&Observation) -> bool,
-    purpose: Purpose,
-) {
-    let next = last_start(scene, near).map_or(f64::NEG_INFINITY, |start| start + cycle);
-    if next <= scene.now {
-        draft.launch(age, purpose);
-    } else {
-        draft.wake_at(next);
     }
 }
 

@@ -1,0 +1,56 @@
+# What people run by hand. `.ci/run` runs `make lint` and `make test`, and nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo build test lint lint-rust lint-alerts lint-dashboards lint-scripts bench-locate
+
+# More arguments for the test binaries, such as a part of a test's name.
+TEST_ARGS ?=
+
+scripts := .ci/run $(wildcard script/*)
+yaml := $(shell find alerts -name '*.yml' -o -name '*.yaml' 2>/dev/null)
+dashboards := $(shell find dashboards -name '*.json' 2>/dev/null)
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Watch canaries live and die on a private MariaDB; Ctrl-C ends it
+	script/install-test-parts mariadb
+	cargo run --locked -- demo
+
+build: ## Build the exporter: target/release/mysql-canary-exporter
+	cargo build --locked --release
+
+# Most tests wait for timers, not for the processor: many at once.
+test: ## Install the test parts, then run every test (root; under ten minutes on two cores)
+	script/install-test-parts
+	cargo test --locked --no-fail-fast -- --test-threads=16 $(TEST_ARGS)
+
+lint: lint-rust lint-alerts lint-dashboards lint-scripts ## Check format, warnings, documentation, rules, dashboards and scripts
+
+lint-rust:
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
+
+# A file with rule_files is promtool's test of rules; any other holds rules.
+lint-alerts: $(yaml)
+ifneq ($(yaml),)
+	script/install-test-parts lint
+	for file in $(yaml); do \
+	  if grep -q '^rule_files:' "$$file"; then promtool test rules "$$file"; else promtool check rules "$$file"; fi; \
+	done
+endif
+
+lint-dashboards: $(dashboards)
+ifneq ($(dashboards),)
+	script/install-test-parts lint
+	for file in $(dashboards); do python3 -m json.tool "$$file" >/dev/null || { echo "$$file is no JSON" >&2; exit 1; }; done
+endif
+
+lint-scripts:
+	for file in $(scripts); do bash -n "$$file"; done
+
+bench-locate: ## Locate thousands of hidden limits in virtual time
+	cargo bench --locked --bench locate

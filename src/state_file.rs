@@ -1,0 +1,106 @@
+//! The state file: what was observed, kept over restarts. Written whole and put in place by a rename,
+//! so that a kill at any moment leaves the old text or the new one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::domain::observation::History;
+use crate::domain::remembered::{Remembered, RememberedError};
+
+/// One state file, owned by one exporter.
+#[derive(Debug)]
+pub struct StateFile {
+    file: PathBuf,
+    remembered: Remembered,
+    /// The newest write failed, and was told.
+    failing: bool,
+}
+
+/// Why there can be no state file.
+#[derive(Debug, thiserror::Error)]
+#[error("--state.file: cannot write {}: {source}: choose a file in a directory that the exporter's user may write", file.display())]
+pub struct StateFileError {
+    file: PathBuf,
+    source: io::Error,
+}
+
+impl StateFile {
+    /// Takes up what the file holds. A file that is not there yet is empty; a damaged one is told, set
+    /// aside as `<file>.damaged`, and never fatal.
+    ///
+    /// # Errors
+    /// When nothing can be written where the file is to stand.
+    pub fn open(file: &Path) -> Result<Self, StateFileError> {
+        let remembered = match fs::read(file) {
+            Ok(text) => Remembered::from_text(&text).unwrap_or_else(|error| set_aside(file, &error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Remembered::default(),
+            Err(source) => return Err(StateFileError { file: file.to_owned(), source }),
+        };
+        let probe = beside(file, "new");
+        fs::write(&probe, b"")
+            .and_then(|()| fs::remove_file(&probe))
+            .map_err(|source| StateFileError { file: file.to_owned(), source })?;
+        Ok(Self { file: file.to_owned(), remembered, failing: false })
+    }
+
+    /// What was observed on a path before.
+    pub fn history(&self, target: &str, path: &str) -> History {
+        self.remembered.paths.get(&key(target, path)).cloned().unwrap_or_default()
+    }
+
+    /// Forgets every path but these, each a target's and a path's name.
+    pub fn keep_only(&mut self, paths: &[(&str, &str)]) {
+        let keys: Vec<String> = paths.iter().map(|(target, path)| key(target, path)).collect();
+        self.remembered.paths.retain(|known, _| keys.contains(known));
+    }
+
+    /// Keeps what was observed on a path. A write that fails is told once, until one succeeds.
+    pub fn save(&mut self, target: &str, path: &str, history: &History) {
+        self.remembered.paths.insert(key(target, path), history.clone());
+        match self.write() {
+            Ok(()) => self.failing = false,
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::warn!(event = "state_not_written", file = %self.file.display(), error = %error, "the state file could not be written");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let text = self.remembered.to_text().map_err(io::Error::other)?;
+        let new = beside(&self.file, "new");
+        let mut file = fs::File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        // Before the rename: else a power cut may leave the new name on an empty file.
+        file.sync_data()?;
+        fs::rename(&new, &self.file)
+    }
+}
+
+fn key(target: &str, path: &str) -> String {
+    format!("{target}/{path}")
+}
+
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn set_aside(file: &Path, error: &RememberedError) -> Remembered {
+    let aside = beside(file, "damaged");
+    let moved = fs::rename(file, &aside);
+    tracing::warn!(
+        event = "state_damaged",
+        file = %file.display(),
+        error = %error,
+        set_aside = moved.is_ok(),
+        "the state file cannot be read, the search starts afresh; what it held is in {}",
+        aside.display()
+    );
+    Remembered { paths: BTreeMap::new() }
+}

@@ -1,0 +1,219 @@
+//! A stateful firewall that forgets idle flows: silent and with RST, on a bad line, behind NAT, and with a
+//! timeout that changes under way.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+
+use crate::exporter::{Exporter, Launch, Page};
+use crate::lab::{Firewall, FirewallOptions, LongWire, OnInvalid};
+
+/// What the firewall forgets after, in seconds.
+const LIMIT: f64 = 8.0;
+/// How far a measured bound may be off on a busy machine, in seconds: what the kernels still say to each other
+/// after the last answer, such as a delayed ACK, starts the firewall's clock again.
+const OFF: f64 = 0.7;
+const IDLE: [(&str, &str); 1] = [("kind", "idle")];
+
+fn launch(firewall: &Firewall) -> Launch<'_> {
+    Launch::behind(firewall).ages("3s,6s,10s,14s").args(&["--canary.probe-timeout=2s"])
+}
+
+/// The bracket of the idle limit, once there is one, in seconds.
+fn bracket(page: &Page) -> Option<(f64, f64)> {
+    let upper = page.values("idle_limit_upper_seconds", &IDLE).first().copied()?;
+    Some((page.one("idle_limit_lower_seconds", &IDLE), upper))
+}
+
+/// Whether the bracket is this narrow, in seconds, and the rules may speak of it.
+fn is_located(page: &Page, width: f64) -> bool {
+    let narrow = bracket(page).is_some_and(|(lower, upper)| upper - lower <= width);
+    narrow && page.sum("layer_mismatch", &[("rule", "path_shorter_than_server")]) == 1.0
+}
+
+/// Whether the limit is located and its twins were heard.
+fn is_sharp_and_remedied(page: &Page) -> bool {
+    is_located(page, 1.0) && page.values("remedy", &[]).len() == 2
+}
+
+/// Waits until the limit is located and its twins were heard.
+#[track_caller]
+fn wait_for_verdict(exporter: &Exporter<'_>, limit: Duration) -> Page {
+    exporter.wait_for_metrics("a sharp limit and its remedies", limit, is_sharp_and_remedied)
+}
+
+/// The verdict on any firewall that counts packets, and nobody else accused.
+#[track_caller]
+fn assert_network_is_named(page: &Page, ending: &str) {
+    let (lower, upper) = bracket(page).expect("a limit stands");
+    assert!(lower <= LIMIT + OFF && upper >= LIMIT - OFF, "{LIMIT} s lie between {lower} and {upper}");
+    assert_eq!(page.one("idle_limit_info", &[("culprit", "path_idle_timeout"), ("layer", "network")]), 1.0);
+    assert_eq!(page.one("remedy", &[("remedy", "tcp_keepalive")]), 1.0);
+    assert_eq!(page.one("remedy", &[("remedy", "app_ping")]), 1.0);
+    let named = page.sum("deaths_total", &[("culprit", "path_idle_timeout")]);
+    assert!(named >= 2.0);
+    assert_eq!(page.sum("deaths_total", &[]), named, "nobody else is accused in\n{}", page.text());
+    let told = page.sum("deaths_total", &[("kind", "idle"), ("ending", ending)]);
+    assert_eq!(page.sum("deaths_total", &IDLE), told, "idle canaries end with {ending} in\n{}", page.text());
+    assert_eq!(page.one("layer_mismatch", &[("rule", "path_shorter_than_server")]), 1.0);
+    assert_eq!(page.one("layer_mismatch", &[("rule", "keepalive_ineffective")]), 0.0);
+    // The kernel's own first probe comes after two hours.
+    assert_eq!(page.one("layer_mismatch", &[("rule", "keepalive_too_late")]), 1.0);
+}
+
+/// When an event was told.
+fn time_of(event: &Value) -> SystemTime {
+    humantime::parse_rfc3339(event["time"].as_str().expect("an event has a time")).expect("RFC 3339")
+}
+
+/// Every silent death's session was ended on the server this long after it at most.
+#[track_caller]
+fn assert_ghosts_are_ended(exporter: &Exporter<'_>, within: Duration) {
+    let ended = exporter.events("ghost_ended");
+    let deaths = exporter.events("death");
+    for death in deaths.iter().filter(|death| !death["stall_seconds"].is_null()) {
+        let Some(end) = ended.iter().find(|end| end["thread_id"] == death["thread_id"]) else {
+            let age = time_of(death).elapsed().expect("it was told in the past");
+            assert!(age < within, "the ghost of {death} lives; ended were {ended:?}");
+            continue;
+        };
+        // Told a little before its death was counted, where the server view was quick.
+        let took = time_of(end).duration_since(time_of(death)).unwrap_or_default();
+        assert!(took < within, "the ghost of {death} lived {took:?}");
+    }
+}
+
+#[test]
+fn a_silent_firewall_is_named_its_limit_found_and_its_ghosts_ended() {
+    let firewall = Firewall::start(FirewallOptions::default());
+    let exporter = launch(&firewall).start();
+    let (begun, limit) = (Instant::now(), Duration::from_secs(75));
+    let (mut first, mut haunted, mut before) = (None, Duration::ZERO, Instant::now());
+    let page = loop {
+        let page = exporter.metrics();
+        first = first.or(bracket(&page).filter(|_| is_located(&page, f64::INFINITY)));
+        if page.sum("ghost_sessions", &[]) > 0.0 {
+            haunted += before.elapsed();
+        }
+        before = Instant::now();
+        if is_sharp_and_remedied(&page) {
+            break page;
+        }
+        assert!(begun.elapsed() < limit, "no verdict in {limit:?}; the exporter logged\n{}", exporter.log());
+        sleep(Duration::from_millis(50));
+    };
+    assert_network_is_named(&page, "silence");
+    let (lower, upper) = first.expect("a limit was confirmed");
+    assert!((5.9..=LIMIT + OFF).contains(&lower), "first between {lower} and {upper}");
+    assert!((LIMIT - OFF..=10.5).contains(&upper), "first between {lower} and {upper}");
+
+    let silent = page.one("stall_seconds_count", &[]);
+    assert!(silent >= 2.0 && page.one("stall_seconds_sum", &[]) >= 1.9 * silent, "each stalled for 2 s");
+    // One interval of the server view and a half for each ghost.
+    assert!(haunted > Duration::ZERO, "a ghost is seen");
+    assert!(haunted < Duration::from_millis(1500).mul_f64(silent), "ghosts were listed for {haunted:?}");
+    exporter.wait_for_metrics("no ghost", Duration::from_secs(10), |page| {
+        page.one("ghost_sessions", &[]) == 0.0
+            && page.one("layer_mismatch", &[("rule", "ghosts_on_server")]) == 0.0
+            && page.one("server_aborted_clients_total", &[]) == page.one("self_aborted_clients_total", &[])
+    });
+    assert_ghosts_are_ended(&exporter, Duration::from_millis(1500));
+}
+
+#[test]
+fn a_rejecting_firewall_is_named_by_its_reset_on_use() {
+    let firewall = Firewall::start(FirewallOptions {
+        on_invalid: OnInvalid::RejectWithReset,
+        ..FirewallOptions::default()
+    });
+    let exporter = launch(&firewall).start();
+    let page = wait_for_verdict(&exporter, Duration::from_secs(75));
+    assert_network_is_named(&page, "reset_on_use");
+    // Known within a round trip.
+    assert_eq!(page.one("stall_seconds_bucket", &[("le", "0.5")]), page.one("stall_seconds_count", &[]));
+}
+
+#[test]
+fn a_firewall_with_nat_hides_nothing() {
+    let firewall = Firewall::start(FirewallOptions { nat: true, ..FirewallOptions::default() });
+    let exporter = launch(&firewall).start();
+    let page = wait_for_verdict(&exporter, Duration::from_secs(75));
+    assert_network_is_named(&page, "silence");
+    assert_ghosts_are_ended(&exporter, Duration::from_millis(1500));
+}
+
+#[test]
+fn a_long_and_lossy_wire_kills_nobody() {
+    /// A probe that was lost just before the limit comes again after it.
+    const RETRANSMISSION: f64 = 1.0;
+    let firewall = Firewall::start(FirewallOptions {
+        long_wire: Some(LongWire { delay_ms: 30, loss_percent: 5 }),
+        ..FirewallOptions::default()
+    });
+    // The lives of one would take minutes; ten times the round trip and four retransmissions fit in 5 s.
+    let launch = || Launch::behind(&firewall).ages("3s,6s,10s,14s").args(&["--canary.probe-timeout=5s"]);
+    let exporters: Vec<Exporter<'_>> = (0..6).map(|_| launch().start()).collect();
+    let begun = Instant::now();
+    let total = |name| exporters.iter().map(|exporter| exporter.metrics().sum(name, &[])).sum::<f64>();
+    // On such a line a bracket this narrow comes and goes, and each has it once.
+    let mut verdicts: Vec<Option<Page>> = vec![None; exporters.len()];
+    while total("lives_total") < 100.0 || verdicts.contains(&None) {
+        for (verdict, exporter) in
+            verdicts.iter_mut().zip(&exporters).filter(|(verdict, _)| verdict.is_none())
+        {
+            *verdict = Some(exporter.metrics()).filter(is_sharp_and_remedied);
+        }
+        let log = || exporters.iter().map(Exporter::log).collect::<String>();
+        assert!(begun.elapsed() < Duration::from_secs(100), "too few lives; the exporters logged\n{}", log());
+        sleep(Duration::from_millis(500));
+    }
+    for page in verdicts.iter().flatten() {
+        assert_eq!(
+            page.one("idle_limit_info", &[("culprit", "path_idle_timeout"), ("layer", "network")]),
+            1.0
+        );
+        let (lower, upper) = bracket(page).expect("a limit stands");
+        assert!(lower < LIMIT + OFF && upper > LIMIT - RETRANSMISSION, "{LIMIT} s, not {lower} to {upper}");
+    }
+    for death in exporters.iter().flat_map(|exporter| exporter.events("death")) {
+        let age = death["age_seconds"].as_f64().expect("a death has an age");
+        assert!(age > LIMIT - RETRANSMISSION, "a false death: {death}");
+        assert_eq!(death["culprit"], "path_idle_timeout", "{death}");
+    }
+}
+
+#[test]
+fn a_timeout_that_changes_is_followed_both_ways() {
+    let firewall = Firewall::start(FirewallOptions::default());
+    let exporter = Launch::behind(&firewall)
+        .ages("3s,6s,10s,14s,20s,28s,40s")
+        .args(&["--canary.probe-timeout=2s"])
+        .start();
+    let holds = |page: &Page, limit: f64| {
+        is_located(page, 1.5)
+            && bracket(page).is_some_and(|(lower, upper)| lower <= limit + OFF && upper >= limit - OFF)
+    };
+    let wait_for_limit = |limit: f64, patience: f64| {
+        let begun = Instant::now();
+        let what = format!("the limit at {limit} s");
+        exporter.wait_for_metrics(&what, Duration::from_secs_f64(patience), |page| holds(page, limit));
+        begun.elapsed()
+    };
+    wait_for_limit(LIMIT, 75.0);
+    for limit in [16.0, 8.0] {
+        firewall.set_established_timeout(limit as u32);
+        // Noticed within two lengths of the longer limit and their rests, then searched anew.
+        let begun = Instant::now();
+        exporter.wait_for_metrics("the change to be noticed", Duration::from_secs(50), |page| {
+            bracket(page).is_none_or(
+                |(_, upper)| {
+                    if limit > LIMIT { upper > LIMIT + 2.0 } else { upper < 15.0 }
+                },
+            )
+        });
+        println!("NOTICED {limit} after {:?}", begun.elapsed());
+        let found = wait_for_limit(limit, 75.0);
+        println!("FOUND {limit} after {found:?}");
+    }
+}

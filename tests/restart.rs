@@ -1,0 +1,84 @@
+//! The exporter's own restart: with a state file, what was known before is known after.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::exporter::{Exporter, Launch};
+use crate::lab::place::PrivateDir;
+use crate::lab::{MariaDb, MariaDbOptions, Server};
+
+fn launch<'a>(server: &Server, file: &Path) -> Exporter<'a> {
+    let state = format!("--state.file={}", file.display());
+    Launch::on(server).ages("1s,2s,4s,6s").args(&["--mysql.tls-mode=disabled", &state]).start()
+}
+
+fn bracket(exporter: &Exporter<'_>) -> Option<(f64, f64)> {
+    let page = exporter.metrics();
+    let lower = page.values("idle_limit_lower_seconds", &[("kind", "idle")]).first().copied()?;
+    let upper = page.values("idle_limit_upper_seconds", &[("kind", "idle")]).first().copied()?;
+    Some((lower, upper))
+}
+
+#[test]
+fn a_known_limit_survives_fifty_kills_at_random_moments() {
+    let server = MariaDb::start(MariaDbOptions::with_args(&["--wait-timeout=3"]));
+    let dir = PrivateDir::new();
+    let file = dir.path().join("state.json");
+    let exporter = launch(&server, &file);
+    exporter.wait_for_metrics("a limit", Duration::from_secs(30), |page| {
+        !page.values("idle_limit_upper_seconds", &[("kind", "idle")]).is_empty()
+    });
+    let mut known = bracket(&exporter);
+    drop(exporter);
+    for round in 0..50_u64 {
+        let exporter = launch(&server, &file);
+        let taken_up = bracket(&exporter);
+        assert!(taken_up.is_some(), "round {round}: {known:?} was known before\n{}", exporter.log());
+        let page = exporter.metrics();
+        let evidence = page.one("idle_limit_evidence_timestamp_seconds", &[("kind", "idle")]);
+        assert!(evidence > 1.7e9, "the evidence has a time");
+        // Somewhere between the start and a few outcomes.
+        std::thread::sleep(Duration::from_millis((round * 37) % 400));
+        known = bracket(&exporter).or(known);
+        exporter.signal(Signal::KILL);
+    }
+    let (_, upper) = known.expect("a limit is known");
+    assert!((2.8..3.6).contains(&upper), "{upper}");
+}
+
+#[test]
+fn nothing_is_counted_twice_and_a_clean_stop_loses_nothing() {
+    let server = MariaDb::start(MariaDbOptions::with_args(&["--wait-timeout=3"]));
+    let dir = PrivateDir::new();
+    let file = dir.path().join("state.json");
+    let mut exporter = launch(&server, &file);
+    exporter.wait_for_events("death", 2, Duration::from_secs(30));
+    let before = bracket(&exporter);
+    assert!(exporter.terminate().0.success());
+    let after = launch(&server, &file);
+    assert_eq!(after.metrics().sum("deaths_total", &[]), 0.0, "counters start anew, as every exporter's");
+    let (_, upper) = bracket(&after).expect("the limit is taken up");
+    assert!((upper - before.expect("known before").1).abs() < 0.3);
+}
+
+#[test]
+fn a_damaged_state_file_is_told_and_set_aside() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let whole = "{\"version\":1,\"paths\":{\"default/default\":[{\"at\":1700000000.0,\"kind\":\"idle\",\"age\":25.0,\"fate\":\"lived\"}]}}";
+    for text in [&whole[..whole.len() / 2], "", "garbage \u{0}", "{\"version\":99,\"paths\":{}}"] {
+        let dir = PrivateDir::new();
+        let file = dir.path().join("state.json");
+        fs::write(&file, text).expect("writable");
+        let exporter = launch(&server, &file);
+        let told = exporter.events("state_damaged");
+        assert_eq!(told.len(), 1, "{}", exporter.log());
+        let aside = fs::read_to_string(dir.path().join("state.json.damaged")).expect("it was set aside");
+        assert_eq!(aside, text);
+        exporter
+            .wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
+        assert!(fs::read_to_string(&file).expect("written anew").starts_with("{\"version\":1"));
+    }
+}
