@@ -11,6 +11,7 @@
 //! | `proxies` | HAProxy's idle timer, and MySQL Router |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
+//! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
@@ -19,6 +20,7 @@
 //! | `incidents` | the applications of four real incidents |
 
 mod bad_input;
+mod demo;
 mod exporter;
 mod firewall;
 mod incidents;

@@ -69,13 +69,16 @@ pub struct Wires {
     pub stop: Stop,
 }
 
+/// Keeps a path's observations somewhere.
+pub type Keeper = Box<dyn FnMut(&History) + Send>;
+
 /// Where a path's loop keeps what it observed, and what it takes up from before.
 #[derive(Default)]
 pub struct Memory {
     /// What was observed before.
     pub history: History,
     /// Keeps it, after each observation and before it is published.
-    pub keep: Option<Box<dyn FnMut(&History) + Send>>,
+    pub keep: Option<Keeper>,
 }
 
 /// The loop of one path.
@@ -85,7 +88,7 @@ pub struct Prober<W> {
     metrics: PathMetrics,
     publish: watch::Sender<PathReport>,
     history: History,
-    keep: Option<Box<dyn FnMut(&History) + Send>>,
+    keep: Option<Keeper>,
     undecided: Undecided,
     longest_stall: Option<f64>,
     /// When a twin of each kind was last launched, in seconds since the Unix epoch.

@@ -58,10 +58,10 @@ impl GlobalVariables {
                 "server_uuid" | "server_uid" => variables.identity = Some(text),
                 _ => {
                     let known = TIMEOUTS.iter().find(|(known, _)| *known == name);
-                    if let (Some(&(known, zero_is_never)), Some(seconds)) = (known, number) {
-                        if seconds > 0.0 || !zero_is_never {
-                            variables.timeouts.insert(known, seconds);
-                        }
+                    if let (Some(&(known, zero_is_never)), Some(seconds)) = (known, number)
+                        && (seconds > 0.0 || !zero_is_never)
+                    {
+                        variables.timeouts.insert(known, seconds);
                     }
                 }
             }
