@@ -53,7 +53,9 @@ fn main() {
     let mut curves = Vec::new();
     for (is_audible, name) in [(false, "Silent deaths"), (true, "Audible deaths")] {
         println!("\n{name}\n");
-        println!("| limits | noise | canaries | sharp: median | 95th | confirmed: median | right | settled: median | 95th | right | connection-seconds | logins |");
+        println!(
+            "| limits | noise | canaries | sharp: median | 95th | confirmed: median | right | settled: median | 95th | right | connection-seconds | logins |"
+        );
         println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
         for noise in [0.0, 0.02] {
             for budget in [6, 12, 24] {
@@ -68,7 +70,8 @@ fn main() {
             }
         }
         if !is_audible {
-            let late = repeated.iter().map(|limit| limit * (1.0 + LATENESS * random.share())).collect::<Vec<_>>();
+            let late =
+                repeated.iter().map(|limit| limit * (1.0 + LATENESS * random.share())).collect::<Vec<_>>();
             row("catalogued, up to 2 % late", 0.0, 12, &run(&late, 12, false, 0.0));
             let waiting = |limit| Truth { limit, audible: false, noise: 0.0, deadline: DEADLINE };
             let found = search_all(&arbitrary, &waiting, 12, &ladder, &landmarks);
@@ -143,7 +146,9 @@ fn row(limits: &str, noise: f64, budget: usize, found: &[Search]) {
 /// Limits that move after they were settled, up to five times the age or down to a tenth.
 fn moves(ladder: &Ladder, landmarks: &[f64]) {
     println!("\nThe limit moves, 12 canaries, in lengths of the longer limit\n");
-    println!("| deaths | move | the old one reported last: median | most | the new one bracketed: most | settled: median |");
+    println!(
+        "| deaths | move | the old one reported last: median | most | the new one bracketed: most | settled: median |"
+    );
     println!("|---|---|---|---|---|---|");
     let mut random = Random::new(13);
     for (audible, name) in [(false, "silent"), (true, "audible")] {
@@ -151,7 +156,8 @@ fn moves(ladder: &Ladder, landmarks: &[f64]) {
             let mut seen = Vec::new();
             for seed in 0..MOVES {
                 let limit = SHORTEST_LIMIT * (LONGEST_LIMIT / SHORTEST_LIMIT).powf(random.share());
-                let moved = (limit * (least + (most - least) * random.share())).clamp(SHORTEST_LIMIT, LONGEST_LIMIT);
+                let moved =
+                    (limit * (least + (most - least) * random.share())).clamp(SHORTEST_LIMIT, LONGEST_LIMIT);
                 let truth = Truth { limit, audible, noise: 0.0, deadline: 0.0 };
                 let mut world = World::new(truth, 12, ladder, landmarks, seed as u64);
                 let start = world.now + limit * (4.0 + random.share());

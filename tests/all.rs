@@ -9,6 +9,7 @@
 //! | `kill_and_restart` | KILL, restart, a frozen server |
 //! | `firewall` | a stateful firewall that forgets idle flows |
 //! | `proxies` | HAProxy's idle timer, and MySQL Router |
+//! | `many_sessions` | thousands of application sessions, hundreds of users |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
 //! | `demo` | the demonstration, and that nothing is left of it |
@@ -28,6 +29,7 @@ mod kill_and_restart;
 mod lab;
 mod logins;
 mod malice;
+mod many_sessions;
 mod parts;
 mod proxies;
 mod restart;

@@ -88,6 +88,30 @@ fn numbers_and_durations() {
 }
 
 #[test]
+fn pools() {
+    let placeholder = "KEY=VALUE,…";
+    for (value, message) in [
+        ("recycle=1800s", "no name: write for example name=api,recycle=1800s"),
+        (
+            "name=api,user=",
+            "user is empty: write the MySQL user of the pool's sessions, or leave the key out",
+        ),
+        (
+            "name=api,framework=cobol",
+            "framework \"cobol\" is not known: write sqlalchemy, hikaricp, go or other",
+        ),
+        ("name=api,pre_ping=maybe", "pre_ping is \"maybe\": write true or false"),
+    ] {
+        bad_value("--pool", placeholder, value, &format!(": {message}"));
+    }
+    refused(
+        &PrivateDir::new(),
+        "--mysql.username=canary --pool=name=api,recycle=1h --pool=name=api,recycle=2h",
+        "--pool: two pools are named \"api\": give each its own name",
+    );
+}
+
+#[test]
 fn words_from_a_list() {
     let modes = "\n  [possible values: disabled, preferred, required, verify-ca, verify-identity]";
     bad_value("--mysql.tls-mode", "MODE", "on", modes);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use crate::exporter::{Exporter, Launch, Page};
-use crate::lab::{Firewall, FirewallOptions, LongWire, OnInvalid};
+use crate::lab::{Firewall, FirewallOptions, LongWire, OnInvalid, wait_for};
 
 /// What the firewall forgets after, in seconds.
 const LIMIT: f64 = 8.0;
@@ -60,6 +60,11 @@ fn assert_network_is_named(page: &Page, ending: &str) {
     assert_eq!(page.one("layer_mismatch", &[("rule", "keepalive_ineffective")]), 0.0);
     // The kernel's own first probe comes after two hours.
     assert_eq!(page.one("layer_mismatch", &[("rule", "keepalive_too_late")]), 1.0);
+}
+
+/// The sum of a counter over several exporters.
+fn total(exporters: &[Exporter<'_>], name: &str) -> f64 {
+    exporters.iter().map(|exporter| exporter.metrics().sum(name, &[])).sum()
 }
 
 /// When an event was told.
@@ -155,10 +160,9 @@ fn a_long_and_lossy_wire_kills_nobody() {
     let launch = || Launch::behind(&firewall).ages("3s,6s,10s,14s").args(&["--canary.probe-timeout=5s"]);
     let exporters: Vec<Exporter<'_>> = (0..6).map(|_| launch().start()).collect();
     let begun = Instant::now();
-    let total = |name| exporters.iter().map(|exporter| exporter.metrics().sum(name, &[])).sum::<f64>();
     // On such a line a bracket this narrow comes and goes, and each has it once.
     let mut verdicts: Vec<Option<Page>> = vec![None; exporters.len()];
-    while total("lives_total") < 100.0 || verdicts.contains(&None) {
+    while total(&exporters, "lives_total") < 100.0 || verdicts.contains(&None) {
         for (verdict, exporter) in
             verdicts.iter_mut().zip(&exporters).filter(|(verdict, _)| verdict.is_none())
         {
@@ -216,4 +220,41 @@ fn a_timeout_that_changes_is_followed_both_ways() {
         let found = wait_for_limit(limit, 75.0);
         println!("FOUND {limit} after {found:?}");
     }
+}
+
+#[test]
+fn fifty_silent_deaths_leave_nothing_behind() {
+    let firewall =
+        Firewall::start(FirewallOptions { established_timeout_s: 3, ..FirewallOptions::default() });
+    let server = firewall.server();
+    let aborted_before = server.status("Aborted_clients");
+    // One alone logs in too seldom for a test.
+    let launch = || Launch::behind(&firewall).ages("2s,4s,5s").args(&["--canary.probe-timeout=1s"]);
+    let mut exporters: Vec<Exporter<'_>> = (0..6).map(|_| launch().start()).collect();
+    let begun = Instant::now();
+    while total(&exporters, "stall_seconds_count") < 50.0 {
+        assert!(begun.elapsed() < Duration::from_secs(90), "too few silent deaths");
+        sleep(Duration::from_millis(500));
+    }
+    for exporter in &exporters {
+        assert_ghosts_are_ended(exporter, Duration::from_millis(2500));
+    }
+    // Two rounds of the server view: it sees the last ghost, ends it, and sees that it is gone.
+    sleep(Duration::from_millis(2500));
+    for exporter in &exporters {
+        exporter.wait_for_metrics("no ghost", Duration::from_secs(20), |page| {
+            page.one("ghost_sessions", &[]) == 0.0
+        });
+    }
+    wait_for("our share of Aborted_clients to be all of it", Duration::from_secs(20), || {
+        let risen = server.status("Aborted_clients") - aborted_before;
+        (total(&exporters, "self_aborted_clients_total") as i64 == risen).then_some(())
+    });
+    for exporter in &mut exporters {
+        let (status, _) = exporter.terminate();
+        assert!(status.success());
+    }
+    wait_for("the end of every canary session", Duration::from_secs(60), || {
+        server.processlist().iter().all(|session| session.user != "canary").then_some(())
+    });
 }

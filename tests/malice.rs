@@ -186,6 +186,15 @@ fn sixteen_megabytes_out_of_turn() {
     assert!(deaths.len() >= 2);
 }
 
+/// Runs every case in a thread of its own: most of their time they wait.
+fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(|| check(case));
+        }
+    });
+}
+
 /// A connect to a peer that does `evil` fails at this stage, and again, with these words.
 #[track_caller]
 fn fails(evil: impl Fn(&Scene) + Send + Sync + 'static, stage: &str, words: &str) {
@@ -225,7 +234,7 @@ fn greetings_of_garbage() {
     let good = wire::greeting("9.7.0", 7);
     let overlong = greeting(b"caching_sha2_password\0", CHALLENGE, 0x81);
     let half_version = wire::packet(0, b"\x0a9.7.0 without an end");
-    for (bytes, words) in [
+    let cases = [
         (random_bytes(500), NO_GREETING),
         (vec![0; 64], NO_GREETING),
         (wire::packet(0, &[]), NO_GREETING),
@@ -241,9 +250,8 @@ fn greetings_of_garbage() {
         (Vec::new(), "the connection closed before a whole greeting came"),
         (wire::packet(0, b"\xff"), NO_GREETING),
         (wire::packet(0, &[&b"\xff\x15\x04"[..], &[b'x'; 4_000]].concat()), "the server said \"xxxxx"),
-    ] {
-        fails(move |scene| send(scene, &bytes), "greeting", words);
-    }
+    ];
+    side_by_side(cases, |(bytes, words)| fails(move |scene| send(scene, &bytes), "greeting", words));
 }
 
 #[test]
@@ -282,7 +290,7 @@ fn logins_of_garbage() {
     let key = |pem: &str| wire::packet(0, &[&[1], pem.as_bytes()].concat());
     let tiny_key =
         "-----BEGIN PUBLIC KEY-----\nMBswDQYJKoZIhvcNAQEBBQADCgAwBwICBnUCAQM=\n-----END PUBLIC KEY-----\n";
-    for (greeting, answers, words) in [
+    let cases = [
         (native(), vec![wire::packet(0, &[])], "the server answered the login with an empty packet"),
         (sha2(), vec![wire::packet(0, &[])], "the server answered the login with an empty packet"),
         (
@@ -324,9 +332,8 @@ fn logins_of_garbage() {
             vec![wire::packet(0, &[&b"\xff\x15\x04#28000"[..], &[b'x'; 100_000]].concat())],
             "the server said \"xxxxx",
         ),
-    ] {
-        fails(converse(greeting, answers), "auth", words);
-    }
+    ];
+    side_by_side(cases, |(greeting, answers, words)| fails(converse(greeting, answers), "auth", words));
 }
 
 #[test]
@@ -374,20 +381,22 @@ fn answers_of_garbage() {
     let head = |columns: u64| wire::packet(1, &[&[0xfe], &columns.to_le_bytes()[..]].concat());
     let nonsense =
         |what: &str| format!("the server sent {what}, as no MySQL server does: the connection is given up");
-    for piece in ["connection_id()", "show global status where", "show global variables where"] {
-        answers_with(piece, wire::packet(1, &[]), &nonsense("an empty packet"));
-        answers_with(piece, wire::packet(1, &[0xfc, 0, 0]), &nonsense("a result set of 0 columns"));
-    }
-    for columns in [1 << 24, 1 << 40, u64::MAX] {
-        let words = nonsense(&format!("a result set of {columns} columns"));
-        answers_with("id, user, command, time", head(columns), &words);
-    }
-    answers_with(
-        "like 'uptime'",
-        wire::packet(1, b"\xfb/etc/passwd"),
-        &nonsense("a request for a file of ours"),
-    );
-    answers_with("like 'uptime'", vec![0xff, 0xff, 0xff, 1], &nonsense("a packet of 16777215 bytes"));
+    let empty = || (wire::packet(1, &[]), nonsense("an empty packet"));
+    let without_columns = || (wire::packet(1, &[0xfc, 0, 0]), nonsense("a result set of 0 columns"));
+    let with_columns =
+        |columns: u64| (head(columns), nonsense(&format!("a result set of {columns} columns")));
+    let cases = [
+        ("connection_id()", empty()),
+        ("connection_id()", without_columns()),
+        ("show global status where", empty()),
+        ("show global variables where", without_columns()),
+        ("id, user, command, time", with_columns(1 << 24)),
+        ("id, user, command, time", with_columns(1 << 40)),
+        ("id, user, command, time", with_columns(u64::MAX)),
+        ("like 'uptime'", (wire::packet(1, b"\xfb/etc/passwd"), nonsense("a request for a file of ours"))),
+        ("like 'uptime'", (vec![0xff, 0xff, 0xff, 1], nonsense("a packet of 16777215 bytes"))),
+    ];
+    side_by_side(cases, |(piece, (bytes, words))| answers_with(piece, bytes, &words));
 }
 
 #[test]

@@ -38,35 +38,31 @@ fn check_golden(name: &str, actual: &str) {
     }
 }
 
-/// A page with its values, versions and times blanked, and the buckets of a histogram on one line.
+/// A page with its values, versions and times blanked, and the buckets of a histogram on one line; a family's
+/// bounds stand in its first histogram alone.
 fn blanked(page: &str) -> String {
-    let mut text = String::new();
-    let mut buckets: Option<(String, Vec<&str>)> = None;
+    let mut lines: Vec<String> = Vec::new();
+    let mut bounds: Option<(&str, Vec<&str>)> = None;
+    let mut told = String::new();
     for line in page.lines() {
-        let series = if line.starts_with('#') {
-            line
-        } else {
-            line.rsplit_once(' ').map_or(line, |(series, _)| series)
-        };
-        let bucket =
-            series.split_once(",le=\"").and_then(|(labels, rest)| Some((labels, rest.strip_suffix("\"}")?)));
-        match (&mut buckets, bucket) {
-            (Some((labels, bounds)), Some((theirs, bound))) if labels == theirs => bounds.push(bound),
-            (_, bucket) => {
-                if let Some((labels, bounds)) = buckets.take() {
-                    text.push_str(&format!("{labels},le=\"{}\"}}\n", bounds.join(" ")));
-                }
-                match bucket {
-                    Some((labels, bound)) => buckets = Some((labels.to_owned(), vec![bound])),
-                    None => {
-                        text.push_str(&without_versions(series));
-                        text.push('\n');
-                    }
-                }
-            }
+        let series = if line.starts_with('#') { line } else { line.rsplit_once(' ').unwrap_or((line, "")).0 };
+        if let Some((labels, bound)) = series.split_once(",le=\"") {
+            bounds.get_or_insert((labels, Vec::new())).1.push(bound.trim_end_matches("\"}"));
+            continue;
         }
+        // The sum follows the last bucket.
+        if let Some((labels, bounds)) = bounds.take() {
+            let bounds = bounds.join(" ");
+            let shown = if bounds == told { "…" } else { &bounds };
+            lines.push(format!("{labels},le=\"{shown}\"}}"));
+            told = bounds;
+        }
+        if line.starts_with('#') {
+            told.clear();
+        }
+        lines.push(without_versions(series));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 /// Versions change with every release, ours and the server's.

@@ -76,7 +76,9 @@ fn check(exporter: &Exporter<'_>, truth: &Truth) {
     assert_only(exporter, truth.culprit);
     let deaths = exporter.events("death");
     for death in deaths.iter().filter(|death| death["kind"] == "idle") {
-        assert_eq!(death["ending"], truth.ending, "{death}");
+        // The server may close in the very moment of a probe; then the probe finds it.
+        let is_chance = !death["stall_seconds"].is_null() && truth.layer != "network";
+        assert!(death["ending"] == truth.ending || is_chance, "{death}");
         let age = death["age_seconds"].as_f64().expect("a death has an age");
         assert!(age > truth.limit - 0.3 && age < truth.limit + truth.late, "{death}");
     }
@@ -249,7 +251,8 @@ fn break_of_the_path_kills_nobody() {
             page.sum("lives_total", &[]) >= 2.0
         });
         let nft = |rule: &str| run(firewall.client_command("nft").arg(rule));
-        nft("table ip cut { chain cut { type filter hook input priority 0; iifname \"eth0\" drop; } }");
+        nft("add table ip cut; add chain ip cut in { type filter hook input priority 0; }; \
+             add rule ip cut in iifname eth0 drop");
         sleep(Duration::from_secs(8));
         nft("delete table ip cut");
         assert_outage_is_void(&exporter);

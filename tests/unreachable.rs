@@ -85,7 +85,11 @@ fn a_port_that_closes_at_once() {
 
 #[test]
 fn a_port_that_resets() {
-    let peer = Peer::start(Scene::reset);
+    let peer = Peer::start(|scene: Scene| {
+        // Not before the client has seen the connection made.
+        std::thread::sleep(Duration::from_millis(100));
+        scene.reset();
+    });
     let exporter = Launch::at(&peer.addr().to_string()).start();
     fails(
         &exporter,

@@ -31,7 +31,11 @@ pub(crate) fn bisect(limit: f64, is_audible: bool, noise: f64, seed: u64) -> Bis
             return Bisected { time: time + heard, is_right: !is_odd };
         }
         time += age;
-        if is_dead { upper = age } else { lower = age }
+        if is_dead {
+            upper = age
+        } else {
+            lower = age
+        }
         age = if upper.is_finite() { (lower + upper) / 2.0 } else { age * 2.0 };
         if age < 1.0 {
             return Bisected { time, is_right: false };
@@ -62,7 +66,9 @@ pub(crate) fn compare(is_audible: bool, limits: &[f64], ladder: &Ladder) {
     }
     let rungs = ladder.ages().len();
     if is_audible {
-        println!("| fixed ladder, all rungs at once | 0 % | {rungs} | 1.00 | 1.00 | 100.0 % | {rungs} at most |");
+        println!(
+            "| fixed ladder, all rungs at once | 0 % | {rungs} | 1.00 | 1.00 | 100.0 % | {rungs} at most |"
+        );
         return;
     }
     let bounds = |limit: f64| {
@@ -71,7 +77,8 @@ pub(crate) fn compare(is_audible: bool, limits: &[f64], ladder: &Ladder) {
         (lower, upper)
     };
     let times: Vec<f64> = limits.iter().map(|&limit| bounds(limit).1 / limit).collect();
-    let widths: Vec<f64> = limits.iter().map(|&limit| 50.0 * (bounds(limit).1 / bounds(limit).0 - 1.0)).collect();
+    let widths: Vec<f64> =
+        limits.iter().map(|&limit| 50.0 * (bounds(limit).1 / bounds(limit).0 - 1.0)).collect();
     println!(
         "| fixed ladder, all rungs at once | 0 % | {rungs} | never: ±{:.0} % (median) after {:.2} | {:.2} | 100.0 % | |",
         quantile(widths, 0.5),

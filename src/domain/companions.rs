@@ -50,7 +50,8 @@ mod tests {
     use crate::domain::observation::Observation;
 
     fn death(at: f64, age: f64) -> Observation {
-        let fate = Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::Unknown };
+        let (ending, culprit) = (Ending::Fin, Culprit::Unknown);
+        let fate = Fate::Died { ending, exact: true, culprit, recurs: false };
         Observation { at, kind: Kind::Idle, age, fate }
     }
 

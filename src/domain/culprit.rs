@@ -53,8 +53,8 @@ impl Culprit {
         }
     }
 
-    /// Whether a death by this culprit says something about idle ages. KILL of one session and a
-    /// restart strike at any age, so they bound nothing.
+    /// Whether a death by this culprit says something about idle ages by itself. KILL of one session
+    /// and a restart strike at any age, so they bound nothing.
     pub const fn bounds_idle_age(self) -> bool {
         match self {
             Self::ServerIdleTimeout
@@ -177,6 +177,8 @@ pub struct Conclusion {
     /// Whether it stands. Where it does not, twins or companions may yet speak, and the death had
     /// better wait for them before it is counted.
     pub decided: bool,
+    /// Whether it strikes at this age again and again, although this culprit need not.
+    pub recurs: bool,
 }
 
 /// ER_SERVER_SHUTDOWN: "Server shutdown in progress".
@@ -254,11 +256,11 @@ pub fn conclude(evidence: &Evidence) -> Conclusion {
 }
 
 const fn decided(culprit: Culprit, rule: &'static str) -> Conclusion {
-    Conclusion { culprit, rule, decided: true }
+    Conclusion { culprit, rule, decided: true, recurs: false }
 }
 
 const fn open(culprit: Culprit, rule: &'static str) -> Conclusion {
-    Conclusion { culprit, rule, decided: false }
+    Conclusion { culprit, rule, decided: false, recurs: false }
 }
 
 /// Whether the session's own idle timer was due. It does not run while a statement sleeps, and a
@@ -293,7 +295,13 @@ fn conclude_found(evidence: &Evidence) -> Conclusion {
         Ending::ResetOnUse => {
             decided(Culprit::PathIdleTimeout, "reset in answer to the probe, and a fresh connect works")
         }
-        Ending::Goodbye | Ending::Fin | Ending::Reset => {
+        // A timer strikes in the very moment of a probe now and then: those that died at this age
+        // unasked say which.
+        Ending::Fin if evidence.same_age > 0 => conclude_fin(evidence),
+        Ending::Fin => {
+            open(Culprit::Unknown, "closed in answer to the probe, and nobody died at this age unasked")
+        }
+        Ending::Goodbye | Ending::Reset => {
             decided(Culprit::Unknown, "closed in answer to the probe, so the age of the death is not known")
         }
     }
@@ -318,7 +326,7 @@ fn conclude_fin(evidence: &Evidence) -> Conclusion {
     let Evidence { kind, row, twins, same_age, outlived, .. } = *evidence;
     if same_age == 0 && row == Row::Gone {
         let rule = "closed away from wait_timeout, row gone, uptime steady, alone at its age";
-        return Conclusion { culprit: Culprit::ServerKill, rule, decided: outlived };
+        return Conclusion { culprit: Culprit::ServerKill, rule, decided: outlived, recurs: false };
     }
     if same_age == 0 {
         return open(
@@ -328,13 +336,13 @@ fn conclude_fin(evidence: &Evidence) -> Conclusion {
     }
     if kind == Kind::Busy || both_silent_twins_died(twins, kind) {
         let rule = "several closed at one age, the keepalive and busy twins too";
-        return Conclusion { culprit: Culprit::ProxyIdleTimeout, rule, decided: twins.active.is_some() };
+        let decided = twins.active.is_some();
+        return Conclusion { culprit: Culprit::ProxyIdleTimeout, rule, decided, recurs: false };
     }
     if twins.busy == Some(true) && row == Row::Gone {
-        decided(
-            Culprit::ServerKill,
-            "several closed at one age while the busy twin lives: a killer of idle sessions",
-        )
+        let rule = "several closed at one age while the busy twin lives: a killer of idle sessions";
+        // A person who kills several spares others that are as old.
+        Conclusion { culprit: Culprit::ServerKill, rule, decided: true, recurs: !outlived }
     } else if twins.keepalive == Some(true) {
         decided(Culprit::PathIdleTimeout, "several closed at one age while the twin with TCP keepalive lives")
     } else {

@@ -55,7 +55,11 @@ pub struct IdleLimit {
     pub upper_in_doubt: bool,
     /// Whether `lower` rests on one survival that contradicts a death before: a stray, or a move.
     pub lower_in_doubt: bool,
-    /// Deaths at any age that nothing newer contradicts: with two, that there is a limit at all is sure.
+    /// The second-shortest age died at that nothing newer contradicts, in seconds: sessions idle for that
+    /// long are dead, even if one death was a stray.
+    pub certain: Option<f64>,
+    /// Deaths at any age that nothing newer contradicts, since the last survival that puts the upper bound
+    /// in doubt: with two, that there is a limit at all is sure.
     pub standing_deaths: usize,
 }
 
@@ -199,6 +203,10 @@ fn oldest(standing: &[Standing], fits: impl Fn(&Standing) -> bool) -> usize {
     standing.iter().filter(|s| fits(s)).map(|s| s.rank).max().unwrap_or(0)
 }
 
+fn second_shortest(mut ages: Vec<f64>) -> Option<f64> {
+    (ages.len() > 1).then(|| *ages.select_nth_unstable_by(1, f64::total_cmp).1)
+}
+
 fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
     let lower = survivals.standing.iter().map(|s| s.age).fold(0.0, f64::max);
     let shortest = deaths.standing.iter().min_by(|a, b| a.age.total_cmp(&b.age)).copied();
@@ -218,6 +226,7 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
     let near_lower: Vec<Standing> = survivals.standing.iter().copied().filter(bears_lower_out).collect();
     let near_upper: Vec<Standing> =
         deaths.standing.iter().copied().filter(|d| shortest.is_some_and(|s| bears_upper_out(d, s))).collect();
+    let undoubted = || deaths.standing.iter().filter(|death| death.rank < upper_doubt);
     let newest = near_lower.iter().chain(&near_upper).map(|s| s.at).fold(f64::NEG_INFINITY, f64::max);
     IdleLimit {
         lower,
@@ -230,7 +239,8 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         confirmed: near_upper.len() >= ENOUGH && near_lower.len() >= ENOUGH,
         upper_in_doubt: near_upper.len() < ENOUGH && upper_doubt < usize::MAX,
         lower_in_doubt: near_lower.len() < ENOUGH && lower_doubt < usize::MAX,
-        standing_deaths: deaths.standing.len(),
+        certain: second_shortest(undoubted().map(|d| d.age).collect()),
+        standing_deaths: undoubted().count(),
     }
 }
 

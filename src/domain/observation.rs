@@ -22,6 +22,9 @@ pub enum Fate {
         exact: bool,
         /// Who did it.
         culprit: Culprit,
+        /// Whether it strikes at this age again and again, whoever does it.
+        #[serde(default)]
+        recurs: bool,
     },
 }
 
@@ -45,9 +48,9 @@ impl Observation {
     }
 
     /// Whether this is a death that bounds the ages a session can be idle for: not a KILL of one
-    /// session, not a restart.
+    /// session, not a restart; but a tool that kills idle sessions at one age again and again.
     pub fn is_bounding_death(&self) -> bool {
-        matches!(self.fate, Fate::Died { culprit, .. } if culprit.bounds_idle_age())
+        matches!(self.fate, Fate::Died { culprit, recurs, .. } if recurs || culprit.bounds_idle_age())
     }
 }
 

@@ -148,8 +148,12 @@ mod tests {
     fn sample(ages: &[f64]) -> Remembered {
         let mut history = History::default();
         for (number, &age) in ages.iter().enumerate() {
-            let died =
-                Fate::Died { ending: Ending::Silence, exact: false, culprit: Culprit::PathIdleTimeout };
+            let died = Fate::Died {
+                ending: Ending::Silence,
+                exact: false,
+                culprit: Culprit::PathIdleTimeout,
+                recurs: false,
+            };
             let fate = if number % 2 == 0 { Fate::Lived } else { died };
             history.push(Observation { at: 1.7e9 + number as f64, kind: Kind::Idle, age, fate });
         }
@@ -168,7 +172,7 @@ mod tests {
             "{\"version\":1,\"paths\":{\"shop/direct\":[\
              {\"at\":1700000000.0,\"kind\":\"idle\",\"age\":25.0,\"fate\":\"lived\"},\
              {\"at\":1700000001.0,\"kind\":\"idle\",\"age\":40.5,\"fate\":{\"died\":\
-             {\"ending\":\"silence\",\"exact\":false,\"culprit\":\"path_idle_timeout\"}}}]}}"
+             {\"ending\":\"silence\",\"exact\":false,\"culprit\":\"path_idle_timeout\",\"recurs\":false}}}]}}"
         );
     }
 

@@ -91,6 +91,9 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     let mut draft = Draft::new(scene);
     match limit.upper {
         None => {
+            if limit.lower_in_doubt {
+                refine::aim_again(limit.lower, &mut draft);
+            }
             sweep::plan(scene, limit.lower, &mut draft);
             watch::revisit_ladder(scene, None, &mut draft);
         }

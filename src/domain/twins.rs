@@ -55,7 +55,8 @@ mod tests {
     use crate::domain::ending::Ending;
 
     fn seen(kind: Kind, at: f64, age: f64, lived: bool) -> Observation {
-        let died = Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::Unknown };
+        let (ending, culprit) = (Ending::Fin, Culprit::Unknown);
+        let died = Fate::Died { ending, exact: true, culprit, recurs: false };
         Observation { at, kind, age, fate: if lived { Fate::Lived } else { died } }
     }
 

@@ -240,7 +240,12 @@ impl<W: World> Prober<W> {
             self.metrics.stalled(seconds);
             self.longest_stall = Some(self.longest_stall.map_or(seconds, |longest| longest.max(seconds)));
         }
-        let fate = Fate::Died { ending: death.ending, exact: death.exact, culprit: conclusion.culprit };
+        let fate = Fate::Died {
+            ending: death.ending,
+            exact: death.exact,
+            culprit: conclusion.culprit,
+            recurs: conclusion.recurs,
+        };
         self.observe(*at, *kind, death.age, fate);
         report::tell_death(&self.settings, decided);
     }

@@ -2,7 +2,9 @@
 //! not.
 //!
 //! Ages are scaled, an hour becomes seconds; the structure is not. Every `start_…` leaves the application
-//! running beside the test: what an exporter says about it is asserted next to its errors.
+//! running beside the test: what an exporter says about it is asserted in `seen`.
+
+mod seen;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::lab::{
-    Firewall, FirewallOptions, MariaDb, MariaDbOptions, MySql97, MySql97Options, OnInvalid, Python,
+    Account, Firewall, FirewallOptions, MariaDb, MariaDbOptions, MySql97, MySql97Options, OnInvalid, Python,
     ThreadHandling, http, wait_for,
 };
 
@@ -27,6 +29,15 @@ pub(crate) fn start_application(
     Python::start(around, &format!("tests/incidents/{script}"), &all)
 }
 
+/// A server on which the exporter sees the applications' sessions.
+fn watched(options: MariaDbOptions) -> MariaDbOptions {
+    MariaDbOptions { accounts: accounts(), ..options }
+}
+
+fn accounts() -> Vec<Account> {
+    vec![Account::canary().with_process_privilege(), Account::app()]
+}
+
 /// The codes of all errors among `events`.
 fn error_codes(events: &[Value]) -> Vec<i64> {
     events
@@ -41,6 +52,7 @@ pub(crate) fn background_job_path() -> Firewall {
     Firewall::start(FirewallOptions {
         established_timeout_s: 4,
         on_invalid: OnInvalid::RejectWithReset,
+        mariadb: watched(MariaDbOptions::default()),
         ..FirewallOptions::default()
     })
 }
@@ -83,7 +95,7 @@ fn background_job_loses_the_session_it_holds_and_no_pool_setting_helps() {
 pub(crate) fn layer_cake_path() -> Firewall {
     let firewall = Firewall::start(FirewallOptions {
         established_timeout_s: 8,
-        mariadb: MariaDbOptions::with_args(&["--wait-timeout=64"]),
+        mariadb: watched(MariaDbOptions::with_args(&["--wait-timeout=64"])),
         ..FirewallOptions::default()
     });
     firewall.set_client("ipv4/tcp_keepalive_time", 16);

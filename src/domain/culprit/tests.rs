@@ -140,6 +140,16 @@ fn each_rule_names_its_culprit() {
         ),
         ("fin in answer to the probe", Evidence { exact: false, ..death() }, Culprit::Unknown),
         (
+            "fin in the very moment of the probe",
+            Evidence {
+                exact: false,
+                same_age: 1,
+                twins: Twins { keepalive: Some(false), busy: Some(false), active: Some(true) },
+                ..death()
+            },
+            Culprit::ProxyIdleTimeout,
+        ),
+        (
             "active dies where idle dies",
             Evidence { kind: Kind::Active, same_age: 1, ..death() },
             Culprit::LifetimeLimit,
@@ -230,4 +240,15 @@ fn a_conclusion_waits_for_the_evidence_that_could_change_it() {
     for (name, evidence, expected) in waits {
         assert_eq!(conclude(&evidence).decided, expected, "{name}");
     }
+}
+
+#[test]
+fn a_killer_of_idle_sessions_recurs_and_a_person_does_not() {
+    let twins = Twins { keepalive: Some(false), busy: Some(true), active: Some(true) };
+    let several = Evidence { same_age: 2, twins, ..death() };
+    let conclusion = conclude(&several);
+    assert!(conclusion.culprit == Culprit::ServerKill && conclusion.recurs);
+    let spared = conclude(&Evidence { outlived: true, ..several });
+    assert!(spared.culprit == Culprit::ServerKill && !spared.recurs, "others of that age live on");
+    assert!(!conclude(&death()).recurs);
 }

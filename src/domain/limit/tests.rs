@@ -4,9 +4,12 @@ use crate::domain::ending::Ending;
 use crate::domain::observation::Observation;
 
 const LIVED: Fate = Fate::Lived;
-const SILENT: Fate = Fate::Died { ending: Ending::Silence, exact: false, culprit: Culprit::PathIdleTimeout };
-const AUDIBLE: Fate = Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerIdleTimeout };
-const KILLED: Fate = Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerKill };
+const SILENT: Fate =
+    Fate::Died { ending: Ending::Silence, exact: false, culprit: Culprit::PathIdleTimeout, recurs: false };
+const AUDIBLE: Fate =
+    Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerIdleTimeout, recurs: false };
+const KILLED: Fate =
+    Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerKill, recurs: false };
 
 fn limit_of(lives: &[(f64, Fate)]) -> IdleLimit {
     let mut history = History::default();

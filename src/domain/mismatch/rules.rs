@@ -26,7 +26,7 @@ const EARLY: (f64, f64) = (0.03, 0.25);
 pub(super) fn path_shorter_than_server(facts: &Facts) -> Option<bool> {
     let wait_timeout = facts.session_wait_timeout?;
     match facts.killer.map(|killer| killer.culprit) {
-        Some(Culprit::ServerIdleTimeout) => return Some(false),
+        Some(Culprit::ServerIdleTimeout | Culprit::ServerKill) => return Some(false),
         Some(Culprit::LifetimeLimit) => return None,
         Some(_) | None => {}
     }

@@ -29,10 +29,10 @@ pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut
         confirm(scene, limit, upper, draft)
     } else if limit.upper_in_doubt {
         aim_again(upper, draft);
-        bracket.steps() + SURE_DEATHS
+        return;
     } else if limit.lower_in_doubt {
         aim_again(limit.lower, draft);
-        bracket.steps() + SURE_DEATHS
+        return;
     } else if upper / bracket.lower > WIDE {
         sweep::climb_to(scene, limit.lower, Some(upper), draft);
         return;
@@ -49,13 +49,13 @@ pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut
 /// Canaries older than the shortest death: the youngest of them tells at once whether that death was a
 /// stray, and the others are recalled once it is sure that it was none.
 fn settle_older(limit: &IdleLimit, upper: f64, draft: &mut Draft) {
-    let is_sure = limit.standing_deaths >= SURE_DEATHS;
     let bears_out = upper * (1.0 + SCATTER_SHARE);
     let mut wanted = usize::from(limit.deaths < if limit.exact { SURE_DEATHS } else { SETTLED });
     let due = draft.canaries.iter().filter(|c| !c.recalled && c.is_due() && c.idle >= upper).count();
     wanted = wanted.saturating_sub(due);
     let mut older: Vec<_> = draft.free().filter(|canary| canary.idle >= upper).collect();
     for canary in older.iter_mut().rev() {
+        let is_sure = limit.certain.is_some_and(|age| canary.idle >= age);
         if wanted > 0 && (!is_sure || canary.idle <= bears_out) {
             canary.target = canary.idle;
             wanted -= 1;
@@ -67,10 +67,13 @@ fn settle_older(limit: &IdleLimit, upper: f64, draft: &mut Draft) {
 
 /// Aims the canary that comes to an age first at it: what contradicts the past is looked at again
 /// before anything is built on it.
-fn aim_again(age: f64, draft: &mut Draft) {
+pub(super) fn aim_again(age: f64, draft: &mut Draft) {
+    if draft.is_aimed_at(age) {
+        return;
+    }
     if let Some(canary) = draft.free().find(|canary| canary.idle <= age) {
         canary.target = age;
-    } else if !draft.is_aimed_at(age) {
+    } else {
         draft.launch(age, Purpose::Confirm);
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn climb_to(scene: &Scene<'_>, lower: f64, upper: Option<f64>, draft:
     let mut ahead = ages.into_iter().peekable();
     let mut youngest = f64::INFINITY;
     for canary in draft.free().filter(|canary| upper.is_none_or(|upper| canary.idle < upper)) {
-        if !is_longer(canary.aimed, lower) {
+        if !is_longer(canary.target, lower) {
             // It revisits a lower rung.
             continue;
         }

@@ -45,7 +45,7 @@ fn search_all(limits: &[f64], truth: impl Fn(f64) -> Truth) -> Vec<Search> {
     let ladder = Ladder::default();
     let one = |(seed, &limit): (usize, &f64)| {
         let mut world = World::new(truth(limit), 12, &ladder, &LANDMARKS, seed as u64);
-        let search = world::search(&mut world, 40.0);
+        let search = world::search(&mut world, 12.0);
         assert!(world.peak <= 12, "the budget is hard");
         search
     };
@@ -181,7 +181,7 @@ proptest! {
 fn any_fate() -> impl Strategy<Value = Fate> {
     let culprit = prop::sample::select(Culprit::ALL.to_vec());
     let died = (prop::sample::select(Ending::ALL.to_vec()), any::<bool>(), culprit)
-        .prop_map(|(ending, exact, culprit)| Fate::Died { ending, exact, culprit });
+        .prop_map(|(ending, exact, culprit)| Fate::Died { ending, exact, culprit, recurs: false });
     prop_oneof![Just(Fate::Lived), died]
 }
 

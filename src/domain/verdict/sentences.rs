@@ -74,7 +74,8 @@ fn who(facts: &Facts) -> String {
             "A firewall, NAT or load balancer on the network does it, by an idle timer.".to_owned()
         }
         Culprit::LifetimeLimit => "A limit on the age of connections does it.".to_owned(),
-        Culprit::ServerKill | Culprit::ServerRestart | Culprit::Unknown => {
+        Culprit::ServerKill => "A tool that kills idle sessions on the server does it, by KILL.".to_owned(),
+        Culprit::ServerRestart | Culprit::Unknown => {
             "Who does it is not known: the evidence does not decide.".to_owned()
         }
     }
