@@ -75,13 +75,14 @@ pub async fn run(
 ) -> Result<(), StartError> {
     // A second call finds the first one's provider, which is the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let memory = memory(settings.state_file.as_deref(), &settings.target, &settings.path)?;
+    let now = unix_now();
+    let mut memory = memory(settings.state_file.as_deref(), &settings.target, &settings.path)?;
+    memory.history.end_at(now);
     let registry = Registry::new();
     let metrics = Metrics::register(&registry)?;
     // Without a process filesystem there are no process metrics, and that is all.
     let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
     let path_metrics = metrics.path(&settings.target, &settings.path, &Kind::ALL);
-    let now = unix_now();
     metrics.config_last_reload.successful.set(1.0);
     metrics.config_last_reload.success_timestamp.set(now.round());
 
@@ -134,7 +135,7 @@ pub async fn run(
         stop.clone(),
     ));
     let prober = Prober::new(
-        Network::new(connector, settings.probe_timeout),
+        Network::new(connector, settings.probe_timeout, stop.clone()),
         prober::Settings {
             target: settings.target,
             path: settings.path,

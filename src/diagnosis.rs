@@ -1,7 +1,7 @@
 //! The diagnosis of one path: gathers what the loops published, lets the core judge it, publishes the
 //! findings, and tells people when the verdict changes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub struct Sources {
 
 /// Keeps diagnosing until told to stop.
 pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut stop: Stop) {
-    let mut told = BTreeSet::new();
+    let mut told = BTreeMap::new();
     let mut last_verdict = String::new();
     loop {
         let diagnosis = diagnose(&mut sources);
@@ -140,49 +140,44 @@ fn user_sessions(view: &ServerView) -> Option<Vec<UserSessions>> {
     Some(by_user.into_iter().map(|(user, idle)| UserSessions { user: user.to_owned(), idle }).collect())
 }
 
+/// After how many rounds without it a rule is over: one that comes and goes with every round is told
+/// once.
+const ROUNDS_TO_BE_OVER: u32 = 4;
+
+/// The rules that were told to hold, by rule and pool, and for how many rounds they have not held.
+type Told = BTreeMap<(&'static str, String), u32>;
+
 /// Tells which rules begin and cease to hold, and the verdict when its words change in kind: numbers
 /// that only grow are not news.
-fn tell(
-    sources: &Sources,
-    diagnosis: &Diagnosis,
-    told: &mut BTreeSet<(&'static str, String)>,
-    last_verdict: &mut String,
-) {
-    let holding: BTreeSet<(&'static str, String)> = diagnosis
-        .findings
-        .iter()
-        .filter(|finding| finding.holds)
-        .map(|finding| (finding.rule.label(), finding.pool.clone()))
+fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict: &mut String) {
+    let holding = diagnosis.findings.iter().filter(|finding| finding.holds);
+    let holding: BTreeMap<(&'static str, String), &str> = holding
+        .map(|finding| ((finding.rule.label(), finding.pool.clone()), finding.words.as_str()))
         .collect();
-    for finding in diagnosis.findings.iter().filter(|finding| finding.holds) {
-        if !told.contains(&(finding.rule.label(), finding.pool.clone())) {
-            tracing::warn!(
-                event = "mismatch",
-                target_name = sources.target,
-                path = sources.path,
-                rule = finding.rule.label(),
-                pool = finding.pool,
-                "{}",
-                finding.words
-            );
+    for (key, words) in &holding {
+        if told.insert(key.clone(), 0).is_none() {
+            let (rule, pool) = key;
+            let (target_name, path) = (&sources.target, &sources.path);
+            tracing::warn!(event = "mismatch", target_name, path, rule, pool, "{words}");
         }
     }
-    for (rule, pool) in told.difference(&holding) {
-        tracing::info!(
-            event = "mismatch_over",
-            target_name = sources.target,
-            path = sources.path,
-            rule,
-            pool,
-            "the rule holds no longer, or can no longer be judged"
-        );
-    }
-    let rules_changed = *told != holding;
-    *told = holding;
+    told.retain(|key, missed| {
+        if !holding.contains_key(key) {
+            *missed += 1;
+        }
+        let stays = *missed < ROUNDS_TO_BE_OVER;
+        if !stays {
+            let ((rule, pool), target_name, path) = (key, &sources.target, &sources.path);
+            let words = "the rule holds no longer, or can no longer be judged";
+            tracing::info!(event = "mismatch_over", target_name, path, rule, pool, "{words}");
+        }
+        stays
+    });
     let Some(verdict) = &diagnosis.verdict else { return };
-    let words = verdict.to_string();
-    let shape: String = words.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
-    if rules_changed || *last_verdict != shape {
+    let kept = verdict.sentences.iter().chain(&verdict.suspects);
+    let shape: String =
+        kept.flat_map(|words| words.chars()).filter(|c| !c.is_ascii_digit() && *c != '.').collect();
+    if *last_verdict != shape {
         *last_verdict = shape;
         tracing::info!(
             event = "verdict",
@@ -190,7 +185,7 @@ fn tell(
             path = sources.path,
             sound = verdict.sound,
             "{}",
-            words.trim_end()
+            verdict.to_string().trim_end()
         );
     }
 }

@@ -16,14 +16,24 @@ pub struct StateFile {
     remembered: Remembered,
     /// The newest write failed, and was told.
     failing: bool,
+    /// Held as long as this exporter runs: two must not share one file.
+    _lock: fs::File,
 }
 
 /// Why there can be no state file.
 #[derive(Debug, thiserror::Error)]
-#[error("--state.file: cannot write {}: {source}: choose a file in a directory that the exporter's user may write", file.display())]
-pub struct StateFileError {
-    file: PathBuf,
-    source: io::Error,
+pub enum StateFileError {
+    /// Nothing can be written there.
+    #[error("--state.file: cannot write {}: {source}: choose a file in a directory that the exporter's user may write", file.display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another exporter keeps it.
+    #[error("--state.file: another exporter keeps {}: give each exporter a file of its own", .0.display())]
+    InUse(PathBuf),
 }
 
 impl StateFile {
@@ -31,18 +41,21 @@ impl StateFile {
     /// aside as `<file>.damaged`, and never fatal.
     ///
     /// # Errors
-    /// When nothing can be written where the file is to stand.
+    /// When nothing can be written where the file is to stand, or another exporter keeps it.
     pub fn open(file: &Path) -> Result<Self, StateFileError> {
+        let unwritable = |source| StateFileError::Unwritable { file: file.to_owned(), source };
+        let lock = fs::File::create(beside(file, "lock")).map_err(unwritable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(StateFileError::InUse(file.to_owned())),
+            Err(fs::TryLockError::Error(source)) => return Err(unwritable(source)),
+        }
         let remembered = match fs::read(file) {
             Ok(text) => Remembered::from_text(&text).unwrap_or_else(|error| set_aside(file, &error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Remembered::default(),
-            Err(source) => return Err(StateFileError { file: file.to_owned(), source }),
+            Err(source) => return Err(unwritable(source)),
         };
-        let probe = beside(file, "new");
-        fs::write(&probe, b"")
-            .and_then(|()| fs::remove_file(&probe))
-            .map_err(|source| StateFileError { file: file.to_owned(), source })?;
-        Ok(Self { file: file.to_owned(), remembered, failing: false })
+        Ok(Self { file: file.to_owned(), remembered, failing: false, _lock: lock })
     }
 
     /// What was observed on a path before.

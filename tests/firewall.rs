@@ -135,8 +135,10 @@ fn a_rejecting_firewall_is_named_by_its_reset_on_use() {
     let exporter = launch(&firewall).start();
     let page = wait_for_verdict(&exporter, Duration::from_secs(75));
     assert_network_is_named(&page, "reset_on_use");
-    // Known within a round trip.
-    assert_eq!(page.one("stall_seconds_bucket", &[("le", "0.5")]), page.one("stall_seconds_count", &[]));
+    // Known within a round trip. A busy canary sends nothing, and the reset goes to the server.
+    for death in exporter.events("death").iter().filter(|death| death["kind"] == "idle") {
+        assert!(death["stall_seconds"].as_f64().is_some_and(|stall| stall < 0.5), "{death}");
+    }
 }
 
 #[test]

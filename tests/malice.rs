@@ -444,3 +444,32 @@ fn names_that_are_no_names() {
     assert!(!log.contains("panicked"), "{log}");
     assert!(peak_memory(&exporter) < QUIET + SWELLING);
 }
+
+#[test]
+fn numbers_that_are_no_numbers() {
+    let peer = Peer::start(|mut scene: Scene| {
+        if scene.log_in("9.7.0", scene.number).is_err() {
+            return;
+        }
+        let odd = [&["NULL"][..], &["-1"], &["many"]][scene.number as usize % 3];
+        let answers = good_answers(scene.number)
+            .rows("connection_id()", &["id"], &[odd])
+            .rows("user_privileges", &["count"], &[odd])
+            .rows("processlist where id = connection_id() + 0", &["count"], &[odd])
+            .rows("processlist where id in", &["ID"], &[odd, &["18446744073709551616"]])
+            .rows("like 'uptime'", &["Variable_name", "Value"], &[&["Uptime", odd[0]]]);
+        if scene.serve(&answers, None) == Served::Cued {
+            send(&scene, &wire::goodbye());
+        }
+    });
+    let exporter = launch(&peer).start();
+    for _ in 0..2 {
+        let deaths = exporter.events("death").len();
+        exporter.wait_for_metrics("canaries and a server view", Duration::from_secs(20), |page| {
+            page.sum("connections", &[]) >= 3.0 && page.sum("up", &[]) == 1.0
+        });
+        peer.cue();
+        exporter.wait_for_events("death", deaths + 2, Duration::from_secs(20));
+    }
+    check_well(&exporter);
+}

@@ -58,7 +58,7 @@ pub(crate) fn draw(curves: &[Curve]) -> String {
             svg,
             "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
         );
-        let y = across(0.42) + 20.0 * number as f64;
+        let y = across(0.9) + 20.0 * number as f64;
         line(&mut svg, (along(4.0), y - 4.0), (along(4.4), y - 4.0), colour);
         text(&mut svg, along(4.5), y, "start", &curve.name);
     }

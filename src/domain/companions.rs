@@ -27,6 +27,8 @@ pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> 
     history
         .iter()
         .rev()
+        // What struck before somebody survived this age is another story.
+        .take_while(|seen| !(seen.kind == Kind::Idle && seen.is_survival() && seen.age > age + scatter(age)))
         .filter_map(|seen| match seen.fate {
             Fate::Died { exact: true, culprit, .. }
                 if seen.kind == Kind::Idle && culprit != Culprit::ServerRestart =>

@@ -204,12 +204,6 @@ pub fn is_near_wait_timeout(age: f64, wait_timeout: f64) -> bool {
 /// Names the culprit of one death. The rules stand in the order of their strength; the first that
 /// fits wins.
 pub fn conclude(evidence: &Evidence) -> Conclusion {
-    if evidence.restarted {
-        return decided(
-            Culprit::ServerRestart,
-            "the server's uptime or identity changed since the canary was born",
-        );
-    }
     match evidence.error_code {
         Some(SERVER_SHUTDOWN) => {
             return decided(Culprit::ServerRestart, "the server said it shuts down (1053)");
@@ -224,6 +218,12 @@ pub fn conclude(evidence: &Evidence) -> Conclusion {
             );
         }
         Some(_) | None => {}
+    }
+    if evidence.restarted {
+        return decided(
+            Culprit::ServerRestart,
+            "the server's uptime or identity changed since the canary was born",
+        );
     }
     if evidence.kind == Kind::Active {
         return conclude_active(evidence);
@@ -309,9 +309,11 @@ fn conclude_found(evidence: &Evidence) -> Conclusion {
 
 /// A RST while idle, away from `wait_timeout`.
 fn conclude_reset(evidence: &Evidence) -> Conclusion {
-    let Evidence { row, twins, kind, .. } = *evidence;
+    let Evidence { row, twins, kind, outlived, .. } = *evidence;
     if row == Row::Present {
         decided(Culprit::PathIdleTimeout, "reset while idle, and the server still lists the session")
+    } else if outlived {
+        decided(Culprit::Unknown, "reset while idle, and another idle canary lives past this age: no timer")
     } else if twins.keepalive == Some(true) {
         decided(Culprit::PathIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
     } else if both_silent_twins_died(twins, kind) {
@@ -327,6 +329,10 @@ fn conclude_fin(evidence: &Evidence) -> Conclusion {
     if same_age == 0 && row == Row::Gone {
         let rule = "closed away from wait_timeout, row gone, uptime steady, alone at its age";
         return Conclusion { culprit: Culprit::ServerKill, rule, decided: outlived, recurs: false };
+    }
+    if outlived && row == Row::Gone {
+        let rule = "several closed at one age, row gone, and another idle canary lives past it: no timer";
+        return decided(Culprit::ServerKill, rule);
     }
     if same_age == 0 {
         return open(

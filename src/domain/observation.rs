@@ -63,12 +63,19 @@ pub const HISTORY_CAPACITY: usize = 4096;
 pub struct History(VecDeque<Observation>);
 
 impl History {
-    /// Adds the newest observation.
+    /// Adds an observation in its place by time: a death is told only once its culprit is decided.
     pub fn push(&mut self, observation: Observation) {
         while self.0.len() >= HISTORY_CAPACITY {
             self.0.pop_front();
         }
-        self.0.push_back(observation);
+        let later = self.0.iter().rev().take_while(|seen| seen.at > observation.at).count();
+        self.0.insert(self.0.len() - later, observation);
+    }
+
+    /// Takes no observation for one of the future: the clock may have been set back. `now` is seconds
+    /// since the Unix epoch.
+    pub fn end_at(&mut self, now: f64) {
+        self.0.iter_mut().for_each(|seen| seen.at = seen.at.min(now));
     }
 
     /// The observations, oldest first.

@@ -42,7 +42,7 @@ pub fn plan(history: &History, limit: f64, in_flight: &[Kind], now: f64) -> Vec<
 /// The newest observation of a kind that speaks of this limit: a life past it, or a death at it.
 fn newest(history: &History, kind: Kind, limit: f64) -> Option<&Observation> {
     history.iter().rev().filter(|seen| seen.kind == kind).find(|seen| match seen.fate {
-        Fate::Lived => seen.age >= limit,
+        Fate::Lived => seen.age >= limit && seen.age <= 1.5 * probe_age(limit),
         Fate::Died { exact: true, .. } => (seen.age - limit).abs() <= 2.0 * scatter(limit),
         Fate::Died { .. } => seen.age >= limit && seen.age <= 1.5 * probe_age(limit),
     })

@@ -24,6 +24,9 @@ const MOST_CLIENTS: usize = 64;
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a client may stay connected; a scraper that keeps its connection opens another.
+const LONGEST_VISIT: Duration = Duration::from_secs(300);
+
 /// What the pages are made of.
 #[derive(Debug)]
 pub struct Site {
@@ -86,6 +89,8 @@ async fn attend(client: TcpStream, site: Arc<Site>, mut stop: Stop) {
     // A client that breaks off is its own affair.
     tokio::select! {
         _ = connection.as_mut() => {}
+        // A client that neither asks nor reads must not keep its place.
+        () = tokio::time::sleep(LONGEST_VISIT) => {}
         () = stop.told() => {
             connection.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(Duration::from_millis(300), connection).await;

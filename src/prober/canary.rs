@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
+use super::identities::Identities;
 use super::life::{Assignment, Death, Leash, Notice, Outcome, Unborn, World};
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::culprit::Row;
@@ -16,15 +17,20 @@ use crate::domain::void::VoidReason;
 use crate::server::birth::Birth;
 use crate::server::statement;
 use crate::server::witness::Statement;
-use crate::session::{Connector, NoSession, Session};
+use crate::session::{Connector, NoSession, Session, Stage};
+use crate::stop::Stop;
 
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// How long it may take to end a busy canary's statement.
+const CUT_SHORT: Duration = Duration::from_millis(900);
 /// How long a late answer may take once a fresh connection was answered.
 const LATE_ANSWER: Duration = Duration::from_millis(500);
 /// Uptime is in whole seconds, and read over a network: a shift of the server's start beyond this, in
-/// seconds, is a restart.
+/// seconds, is a restart ...
 const UPTIME_SLACK: f64 = 2.0;
+/// ... and this much more as a share of the time between: the server counts by its own clock.
+const UPTIME_DRIFT: f64 = 0.001;
 /// How many TCP keepalive probes a keepalive canary's socket sends in its life, at least.
 const KEEPALIVES: f64 = 5.0;
 /// The shortest and the longest pause between two of them, in seconds: the kernel counts whole seconds.
@@ -39,13 +45,14 @@ struct Inner {
     connector: Arc<Connector>,
     desk: WitnessDesk,
     probe_timeout: Duration,
+    identities: Identities,
 }
 
 impl Network {
     /// A path by its connector. `probe_timeout` is how long an answer to the probe may take.
-    pub fn new(connector: Arc<Connector>, probe_timeout: Duration) -> Self {
-        let desk = WitnessDesk::open(Arc::clone(&connector));
-        Self(Arc::new(Inner { connector, desk, probe_timeout }))
+    pub fn new(connector: Arc<Connector>, probe_timeout: Duration, stop: Stop) -> Self {
+        let desk = WitnessDesk::open(Arc::clone(&connector), stop);
+        Self(Arc::new(Inner { connector, desk, probe_timeout, identities: Identities::default() }))
     }
 }
 
@@ -53,6 +60,10 @@ impl World for Network {
     fn live(&self, assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {
         let inner = Arc::clone(&self.0);
         async move { inner.live(assignment).await }
+    }
+
+    fn ghosts(&self) -> usize {
+        self.0.connector.roster().ghosts().len()
     }
 }
 
@@ -105,7 +116,9 @@ impl Inner {
         match held {
             Hold::Called(leash) => resting.go_home(leash).await,
             Hold::CalledBusy(leash) => {
-                self.cut_short(&mut resting.session).await;
+                if !resting.proxy_seen {
+                    self.cut_short(&mut resting.session).await;
+                }
                 resting.go_home(leash).await
             }
             Hold::Disturbed => resting.go_home(Leash::Recall).await,
@@ -114,7 +127,7 @@ impl Inner {
             Hold::Ended(end) => {
                 let audible = !end.ending.is_found_by_probe();
                 let testimony = self.desk.testify(resting.session.thread_id(), audible).await;
-                resting.die(end, testimony)
+                resting.die(end, testimony, &self.identities)
             }
         }
     }
@@ -127,7 +140,9 @@ impl Inner {
             Duration::from_secs_f64(pause.floor())
         });
         let mut session = self.connector.connect(keepalive).await.map_err(|error| match error {
-            NoSession::HeldBack(rest) => Unborn::HeldBack(rest.as_secs_f64()),
+            NoSession::HeldBack { rest, failed_at } => {
+                Unborn::HeldBack { seconds: rest.as_secs_f64(), failed_at }
+            }
             NoSession::Failed(error) => Unborn::Failed(error.stage),
         })?;
         let questions = async {
@@ -141,13 +156,26 @@ impl Inner {
             let wait_timeout = bound.map_or(birth.wait_timeout, |seconds| Some(seconds as f64));
             Ok::<_, mysql_async::Error>((birth, wait_timeout, proxy_seen))
         };
-        let Ok(Ok((birth, wait_timeout, proxy_seen))) = timeout(self.probe_timeout, questions).await else {
-            return Err(Unborn::Broken);
+        let (birth, wait_timeout, proxy_seen) = match timeout(self.probe_timeout, questions).await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(error)) => {
+                self.connector.distrust(Some(&error));
+                if !error.is_fatal() {
+                    session.quit(FAREWELL).await;
+                }
+                return Err(Unborn::Failed(Stage::Auth));
+            }
+            Err(_) => {
+                self.connector.distrust(None);
+                return Err(Unborn::Failed(Stage::Auth));
+            }
         };
+        self.identities.answered(birth.identity.as_deref());
         self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
         session.learn_thread_id(birth.backend_id, proxy_seen);
         let born_at = Instant::now();
         let since = session.tap.rest().await;
+        session.rests_since(since);
         let birth = Birth { wait_timeout, ..birth };
         Ok(Resting { session, birth, proxy_seen, since, born_at, gap: ClockGap::now() })
     }
@@ -171,11 +199,12 @@ impl Inner {
             let _spare = self.connector.spare().await;
             let mut other = self.connector.connect(None).await.ok()?;
             statement::cut_short(&mut other.conn, thread_id).await.ok()?;
-            other.quit(FAREWELL).await;
             // The interrupted statement's answer, before the farewell.
-            session.conn.ping().await.ok()
+            session.conn.ping().await.ok()?;
+            other.quit(FAREWELL).await;
+            Some(())
         };
-        let _ = timeout(FAREWELL, cut).await;
+        let _ = timeout(CUT_SHORT, cut).await;
     }
 
     /// Sends COM_PING and tells what came of it.
@@ -214,13 +243,15 @@ impl Inner {
             Answer::InTime(Err(error)) => {
                 let end = hold::read_answer(&resting.session, &error, sent).await;
                 let testimony = self.desk.testify(thread_id, !end.ending.is_found_by_probe()).await;
-                resting.die(end, testimony)
+                resting.die(end, testimony, &self.identities)
             }
             Answer::Late => {
                 resting.session.quit(FAREWELL).await;
                 Outcome::Void(VoidReason::Outage)
             }
-            Answer::Never(stall, testimony) => resting.die(End::silence(sent, stall), testimony),
+            Answer::Never(stall, testimony) => {
+                resting.die(End::silence(sent, stall), testimony, &self.identities)
+            }
         }
     }
 }
@@ -244,23 +275,30 @@ impl Resting {
     }
 
     /// The canary is dead, and this is what the witness said.
-    fn die(self, end: End, testimony: Option<Testimony>) -> Outcome {
+    fn die(self, end: End, testimony: Option<Testimony>, identities: &Identities) -> Outcome {
         let thread_id = self.session.thread_id();
         // Dropped unspoken, the membership leaves a ghost on the roster.
         let membership = self.session.bury();
-        let Some(Testimony { at, statement }) = testimony else {
+        let Some(Testimony { at, statement, failed_before }) = testimony else {
             return Outcome::Void(VoidReason::Outage);
         };
+        identities.answered(statement.identity.as_deref());
+        let stranger = identities.are_balanced() && statement.identity != self.birth.identity;
+        let restarted =
+            !stranger && has_restarted(&self.birth, &statement, at.saturating_duration_since(self.born_at));
+        if failed_before && !restarted {
+            // The way to the server was out for a while, and nobody restarted it.
+            return Outcome::Void(VoidReason::Outage);
+        }
         if self.gap.has_jumped() {
             return Outcome::Void(VoidReason::ClockJump);
         }
         let row = match &statement.listed {
-            _ if self.proxy_seen => Row::Unknown,
+            _ if self.proxy_seen || stranger => Row::Unknown,
             None => Row::Unknown,
             Some(listed) if listed.contains(&thread_id) => Row::Present,
             Some(_) => Row::Gone,
         };
-        let restarted = has_restarted(&self.birth, &statement, at.saturating_duration_since(self.born_at));
         match row {
             _ if restarted => membership.leave(),
             Row::Gone => membership.abort(),
@@ -283,12 +321,13 @@ impl Resting {
 }
 /// Whether the server was restarted or replaced between a birth and its witness, this long after.
 fn has_restarted(birth: &Birth, statement: &Statement, between: Duration) -> bool {
+    let between = between.as_secs_f64();
     let replaced =
         birth.identity.as_ref().zip(statement.identity.as_ref()).is_some_and(|(then, now)| then != now);
     let shifted = birth
         .uptime
         .zip(statement.uptime)
-        .is_some_and(|(then, now)| then + between.as_secs_f64() - now > UPTIME_SLACK);
+        .is_some_and(|(then, now)| then + between - now > UPTIME_SLACK + UPTIME_DRIFT * between);
     replaced || shifted
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Flight {
     pub(super) kind: Kind,
     /// The idle age it is aimed at, in seconds.
     pub(super) age: f64,
+    /// The longest idle age it may be aimed at, in seconds.
+    longest: f64,
     /// When it began to be idle; `None` while it still connects.
     pub(super) born: Option<Instant>,
     /// Whether something has happened to it, and its outcome is on its way.
@@ -72,7 +74,7 @@ impl Flights {
         });
         let task = self.lives.spawn(life);
         self.tasks.insert(task.id(), id);
-        self.flights.insert(id, Flight { kind, age, born: None, stirred: false, orders });
+        self.flights.insert(id, Flight { kind, age, longest, born: None, stirred: false, orders });
     }
 
     /// The next thing that a canary says, or its end. Never, while none is in flight.
@@ -120,14 +122,20 @@ impl Flights {
         self.flights.iter().map(|(&id, flight)| (id, flight))
     }
 
+    /// How many are in flight, those on their way home among them.
+    pub(super) fn len(&self) -> usize {
+        self.flights.len()
+    }
+
     /// Whether none is in flight.
     pub(super) fn is_empty(&self) -> bool {
         self.flights.is_empty()
     }
 
-    /// Aims a canary at another idle age, in seconds.
+    /// Aims a canary at another idle age, in seconds; no further than it was prepared for.
     pub(super) fn aim(&mut self, id: u64, age: f64) {
         if let Some(flight) = self.flights.get_mut(&id) {
+            let age = age.min(flight.longest);
             flight.age = age;
             flight.orders.send_modify(|orders| orders.age = age);
         }

@@ -85,12 +85,15 @@ pub enum Outcome {
 /// Why a canary never came to be idle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Unborn {
-    /// Not tried: an earlier connect failed. Ask again after this many seconds.
-    HeldBack(f64),
+    /// Not tried now.
+    HeldBack {
+        /// Ask again after this many seconds.
+        seconds: f64,
+        /// Where the last attempt failed; `None` while the first one is under way.
+        failed_at: Option<Stage>,
+    },
     /// The connect failed at this stage.
     Failed(Stage),
-    /// The session broke before it was idle.
-    Broken,
     /// It was told to stop before.
     Stopped,
 }
@@ -126,4 +129,7 @@ pub struct Death {
 pub trait World: Send + Sync + 'static {
     /// One life, from the launch to its one outcome.
     fn live(&self, assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static;
+
+    /// How many sessions of dead canaries the server may still hold.
+    fn ghosts(&self) -> usize;
 }

@@ -7,6 +7,7 @@ mod deaths;
 mod epoch;
 mod flights;
 mod hold;
+mod identities;
 pub mod life;
 mod report;
 pub mod witness;
@@ -36,10 +37,12 @@ use life::{Leash, Notice, Outcome, Unborn, World};
 pub use report::PathReport;
 
 /// How long canaries may take to say COM_QUIT when the exporter stops.
-const FAREWELL: Duration = Duration::from_millis(1200);
+const FAREWELL: Duration = Duration::from_millis(1600);
 /// How soon a launch is tried again after one that did not come to be, in seconds, where nothing says
 /// otherwise.
 const RETRY_SECONDS: f64 = 0.5;
+/// The pause after a fault of our own, in seconds.
+const RETRY_AFTER_FAULT_SECONDS: f64 = 15.0;
 /// The shortest pause between two launches of one kind of twin, in seconds.
 const TWIN_REST_SECONDS: f64 = 5.0;
 
@@ -187,6 +190,7 @@ impl<W: World> Prober<W> {
             News::Outcome(kind, outcome) => self.settle(kind, outcome),
             News::Lost(error) => {
                 tracing::error!(event = "life_lost", error = %error, "a canary's task ended without an outcome");
+                self.rest(RETRY_AFTER_FAULT_SECONDS);
             }
         }
         self.count_connections();
@@ -208,20 +212,17 @@ impl<W: World> Prober<W> {
                     self.rest(RETRY_SECONDS);
                 }
             }
-            Outcome::Unborn(Unborn::HeldBack(seconds)) => {
-                self.suspend(
-                    Suspension::ConnectFailing,
-                    !self.suspended.contains(&Suspension::ConnectionLimit),
-                );
+            Outcome::Unborn(Unborn::HeldBack { seconds, failed_at }) => {
+                // A birth may have come in after the failure, and lifted what stands.
+                if let Some(stage) = failed_at {
+                    self.suspend_after(stage);
+                }
                 self.rest(seconds);
             }
             Outcome::Unborn(Unborn::Failed(stage)) => {
-                let limit = stage == Stage::Limit;
-                self.suspend(Suspension::ConnectionLimit, limit);
-                self.suspend(Suspension::ConnectFailing, !limit);
+                self.suspend_after(stage);
                 self.rest(RETRY_SECONDS);
             }
-            Outcome::Unborn(Unborn::Broken) => self.rest(RETRY_SECONDS),
             Outcome::Unborn(Unborn::Stopped) | Outcome::Recalled => {}
         }
     }
@@ -288,14 +289,26 @@ impl<W: World> Prober<W> {
             return;
         }
         let launches = twins.into_iter().chain(plan.launches.iter().map(|launch| (Kind::Idle, launch.age)));
-        // While connecting fails, one canary feels its way.
-        let most = if self.suspended.is_empty() { usize::MAX } else { usize::from(self.flights.is_empty()) };
+        let most = self.launches_allowed();
         for (kind, age) in launches.take(most) {
             if kind != Kind::Idle {
                 self.twins_sent.insert(kind, self.epoch.now());
             }
             let longest = self.longest_aim(age);
             self.flights.launch(&self.world, kind, age, longest);
+        }
+    }
+
+    /// How many canaries may be launched now: those that say COM_QUIT, and those that the server may
+    /// still hold, count against the budget too. While connecting fails, one canary feels its way.
+    fn launches_allowed(&self) -> usize {
+        // Ghosts that nobody ends must not stop the search.
+        let ghosts = self.world.ghosts().min(self.settings.canaries / 2);
+        let room = self.settings.canaries.saturating_sub(self.flights.len() + ghosts);
+        let feeling = self.flights.iter().any(|(_, flight)| flight.born.is_none());
+        match self.suspended.is_empty() {
+            true => room,
+            false => room.min(usize::from(!feeling)),
         }
     }
 
@@ -348,6 +361,13 @@ impl<W: World> Prober<W> {
     fn rest(&mut self, seconds: f64) {
         let at = Instant::now() + Duration::from_secs_f64(seconds.clamp(0.05, 60.0));
         self.retry_at = Some(self.retry_at.map_or(at, |retry| retry.max(at)));
+    }
+
+    /// Suspends launches for a connect that failed at this stage.
+    fn suspend_after(&mut self, stage: Stage) {
+        let limit = stage == Stage::Limit;
+        self.suspend(Suspension::ConnectionLimit, limit);
+        self.suspend(Suspension::ConnectFailing, !limit);
     }
 
     fn suspend(&mut self, reason: Suspension, suspended: bool) {

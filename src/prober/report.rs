@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Settings;
 use super::deaths::Decided;
+use crate::domain::companions::scatter;
 use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::kind::Kind;
@@ -40,7 +41,9 @@ impl PathReport {
         for seen in history.iter().filter(|seen| seen.kind == Kind::Idle) {
             if let Fate::Died { ending, culprit, .. } = seen.fate {
                 *counts.entry((culprit, ending)).or_default() += 1;
-                if seen.is_bounding_death() {
+                let at_limit =
+                    idle.upper.is_some_and(|upper| (seen.age - upper).abs() <= 2.0 * scatter(upper));
+                if seen.is_bounding_death() && at_limit {
                     killer = Some(Killer { culprit, ending });
                 }
             }
@@ -48,7 +51,7 @@ impl PathReport {
         Self {
             longest_stall,
             remedies: Remedies::from_limits(&idle, &of(Kind::Keepalive), &of(Kind::Active)),
-            killer: killer.filter(|_| idle.upper.is_some()),
+            killer,
             deaths: counts
                 .into_iter()
                 .map(|((culprit, ending), count)| Deaths { culprit, ending, count })

@@ -47,6 +47,10 @@ impl Script {
 }
 
 impl World for Script {
+    fn ghosts(&self) -> usize {
+        0
+    }
+
     fn live(&self, mut assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {
         let script = self.clone();
         async move {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::server::witness::{Statement, state};
 use crate::session::{Connector, NoSession};
+use crate::stop::Stop;
 
 /// How long deaths of one moment are gathered, and the server given time to clear its list.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -31,6 +32,8 @@ pub struct Testimony {
     pub at: Instant,
     /// What the server said.
     pub statement: Statement,
+    /// A fresh connection failed before one succeeded: the way was out in between.
+    pub failed_before: bool,
 }
 
 /// The desk where canaries ask for testimony.
@@ -43,26 +46,28 @@ struct Request {
     /// The ending was audible: the server may be restarting, and clears its own rows.
     audible: bool,
     since: Instant,
+    /// A fresh connection failed since.
+    failed: bool,
     answer: oneshot::Sender<Option<Testimony>>,
 }
 
 impl WitnessDesk {
     /// Opens the desk of one path. It closes when its last clone is dropped.
-    pub fn open(connector: Arc<Connector>) -> Self {
+    pub fn open(connector: Arc<Connector>, stop: Stop) -> Self {
         let (sender, requests) = mpsc::unbounded_channel();
-        tokio::spawn(attend(connector, requests));
+        tokio::spawn(attend(connector, requests, stop));
         Self(sender)
     }
 
     /// Asks about a dead session. `None` when no fresh connection could be made: an outage.
     pub async fn testify(&self, thread_id: u64, audible: bool) -> Option<Testimony> {
         let (answer, testimony) = oneshot::channel();
-        self.0.send(Request { thread_id, audible, since: Instant::now(), answer }).ok()?;
+        self.0.send(Request { thread_id, audible, since: Instant::now(), failed: false, answer }).ok()?;
         testimony.await.ok().flatten()
     }
 }
 
-async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver<Request>) {
+async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver<Request>, mut stop: Stop) {
     let mut waiting = Vec::new();
     while let Some(first) = requests.recv().await {
         waiting.push(first);
@@ -71,17 +76,20 @@ async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver
             while let Ok(request) = requests.try_recv() {
                 waiting.push(request);
             }
-            match ask(&connector, &waiting).await {
+            match ask(&connector, &waiting, &mut stop).await {
                 Ok(testimony) => {
                     for request in waiting.drain(..) {
+                        let testimony = Testimony { failed_before: request.failed, ..testimony.clone() };
                         // A canary that was stopped meanwhile no longer listens.
-                        let _ = request.answer.send(Some(testimony.clone()));
+                        let _ = request.answer.send(Some(testimony));
                     }
                 }
-                Err(rest) => {
-                    let (patient, impatient): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|request| {
-                        request.audible && request.since.elapsed() < GRACE && !request.answer.is_closed()
+                Err(Unheard { rest, tried }) => {
+                    let (mut patient, impatient): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|request| {
+                        let may_wait = request.audible || !tried;
+                        may_wait && request.since.elapsed() < GRACE && !request.answer.is_closed()
                     });
+                    patient.iter_mut().for_each(|request| request.failed |= tried);
                     for request in impatient {
                         let _ = request.answer.send(None);
                     }
@@ -95,14 +103,22 @@ async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver
     }
 }
 
-/// One attempt. The error says how long to rest before the next.
-async fn ask(connector: &Connector, waiting: &[Request]) -> Result<Testimony, Duration> {
+/// No testimony yet.
+struct Unheard {
+    /// How long to rest before the next attempt.
+    rest: Duration,
+    /// Whether a connection was tried, and failed.
+    tried: bool,
+}
+
+/// One attempt.
+async fn ask(connector: &Connector, waiting: &[Request], stop: &mut Stop) -> Result<Testimony, Unheard> {
     /// The gate asks for longer rests where they are due.
-    const REST: Duration = Duration::from_millis(250);
+    const FAILED: Unheard = Unheard { rest: Duration::from_millis(250), tried: true };
     let _spare = connector.spare().await;
     let mut session = connector.connect(None).await.map_err(|error| match error {
-        NoSession::HeldBack(rest) => rest,
-        NoSession::Failed(_) => REST,
+        NoSession::HeldBack { rest, .. } => Unheard { rest, tried: false },
+        NoSession::Failed(_) => FAILED,
     })?;
     let dead: BTreeSet<u64> = waiting.iter().map(|request| request.thread_id).collect();
     let audible: BTreeSet<u64> =
@@ -110,16 +126,19 @@ async fn ask(connector: &Connector, waiting: &[Request]) -> Result<Testimony, Du
     // Before the answer: on a bad line the questions after Uptime's may take seconds.
     let mut asked = Instant::now();
     let mut statement =
-        timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| REST)?.map_err(|_| REST)?;
+        timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| FAILED)?.map_err(|_| FAILED)?;
     for pause in CLEARING {
         if statement.listed.as_ref().is_none_or(|listed| listed.is_disjoint(&audible)) {
             break;
         }
-        sleep(pause).await;
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.told() => break,
+        }
         asked = Instant::now();
         statement =
-            timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| REST)?.map_err(|_| REST)?;
+            timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| FAILED)?.map_err(|_| FAILED)?;
     }
     session.quit(FAREWELL).await;
-    Ok(Testimony { at: asked, statement })
+    Ok(Testimony { at: asked, statement, failed_before: false })
 }

@@ -68,11 +68,11 @@ impl Source {
             return Ok(Self::MariadbInformationSchema);
         }
         // Not CONNECTION_ID() alone, which a proxy may answer itself.
-        let probe: mysql_async::Result<Option<u64>> = conn
+        let probe: mysql_async::Result<Option<mysql_async::Row>> = conn
             .query_first("SELECT COUNT(*) FROM performance_schema.processlist WHERE ID = CONNECTION_ID() + 0")
             .await;
         match probe {
-            Ok(Some(1..)) => Ok(Self::PerformanceSchema),
+            Ok(Some(row)) if value::id(value::at(&row, 0)) > Some(0) => Ok(Self::PerformanceSchema),
             Ok(_) => Ok(Self::InformationSchema),
             Err(error) if error.is_fatal() => Err(error),
             Err(_) => Ok(Self::InformationSchema),
@@ -116,9 +116,10 @@ impl Source {
         }
         let (table, _) = self.table_and_time();
         let ids = ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-        conn.query::<u64, _>(format!("SELECT ID FROM {table} WHERE ID IN ({ids})"))
-            .await
-            .map(BTreeSet::from_iter)
+        // Never as numbers at once: the driver panics on one that is none.
+        let rows: Vec<mysql_async::Row> =
+            conn.query(format!("SELECT ID FROM {table} WHERE ID IN ({ids})")).await?;
+        Ok(rows.iter().filter_map(|row| value::id(value::at(row, 0))).collect())
     }
 }
 

@@ -103,7 +103,7 @@ async fn open(connector: &Connector, memory: &mut Memory) -> Option<Control> {
     // The connector tells and counts what goes wrong.
     let mut session = match connector.connect(None).await {
         Ok(session) => session,
-        Err(NoSession::Failed(_) | NoSession::HeldBack(_)) => return None,
+        Err(NoSession::Failed(_) | NoSession::HeldBack { .. }) => return None,
     };
     let flavor = Flavor::of_version(&session.greeting.version);
     let find = async {
@@ -111,7 +111,17 @@ async fn open(connector: &Connector, memory: &mut Memory) -> Option<Control> {
         let sees_all = privileges::holds_process(&mut session.conn).await.unwrap_or(true);
         Ok::<_, mysql_async::Error>((source, sees_all))
     };
-    let (source, sees_all) = timeout(DEADLINE, find).await.ok()?.ok()?;
+    let (source, sees_all) = match timeout(DEADLINE, find).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            connector.distrust(Some(&error));
+            return None;
+        }
+        Err(_) => {
+            connector.distrust(None);
+            return None;
+        }
+    };
     if !sees_all && !memory.told_about_process {
         memory.told_about_process = true;
         tracing::warn!(
@@ -144,8 +154,10 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
     let left = processlist.as_ref().map(|list| connector.roster().settle(&ghosts, &list.listed));
     for thread_id in to_end {
         // Counted first, so that a ghost is seen for one round.
-        if statement::end_session(conn, thread_id).await.is_err_and(|error| error.is_fatal()) {
-            return None;
+        match timeout(DEADLINE, statement::end_session(conn, thread_id)).await {
+            Err(_) => return None,
+            Ok(Err(error)) if error.is_fatal() => return None,
+            Ok(_) => {}
         }
         tracing::info!(
             event = "ghost_ended",

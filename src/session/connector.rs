@@ -144,7 +144,10 @@ impl Connector {
     /// [`NoSession::HeldBack`] without having tried, while earlier attempts fail;
     /// [`NoSession::Failed`] with the stage and the reason.
     pub async fn connect(&self, keepalive: Option<Duration>) -> Result<Session, NoSession> {
-        let ticket = self.gate.admit().map_err(NoSession::HeldBack)?;
+        let ticket = self
+            .gate
+            .admit()
+            .map_err(|closed| NoSession::HeldBack { rest: closed.rest, failed_at: closed.failed_at })?;
         match self.attempt(keepalive).await {
             Ok(session) => {
                 ticket.succeeded();
@@ -170,6 +173,21 @@ impl Connector {
                 Err(NoSession::Failed(error))
             }
         }
+    }
+
+    /// Takes note that a session logged in and then did not answer the first questions: as good as a
+    /// failed connect, and no reason to try again at once.
+    pub fn distrust(&self, error: Option<&mysql_async::Error>) {
+        self.gate.distrust(error.is_some_and(mysql_async::Error::is_fatal));
+        let reason = error.map_or_else(|| "it does not answer".to_owned(), ToString::to_string);
+        self.metrics.connect_failed(Stage::Auth);
+        tracing::warn!(
+            event = "connect_failed",
+            stage = Stage::Auth.label(),
+            user = self.account.username,
+            "logged in to {}, but the session is of no use: {reason}",
+            self.address
+        );
     }
 
     async fn attempt(&self, keepalive: Option<Duration>) -> Result<Session, Failure> {
@@ -200,18 +218,20 @@ impl Connector {
             Ok(Ok(addresses)) => addresses,
         };
         let mut last = Failure::new(Stage::Dns, format!("the host {host:?} has no address"));
+        let addresses: Vec<_> = addresses.collect();
+        let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         for address in addresses {
-            last = match timeout_at(deadline, TcpStream::connect(address)).await {
+            // An address that does not answer must leave time for the next.
+            let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
+            left = left.saturating_sub(1);
+            last = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
                 Ok(Ok(socket)) => return Ok(socket),
                 Ok(Err(error)) => {
                     Failure::new(Stage::Tcp, format!("TCP connect to {address} failed: {error}"))
                 }
                 Err(_) => Failure::new(
                     Stage::Tcp,
-                    format!(
-                        "TCP connect to {address} was not answered within {} s",
-                        self.timeout.as_secs_f64()
-                    ),
+                    format!("TCP connect to {address} was not answered within {} s", share.as_secs_f64()),
                 ),
             };
         }
@@ -304,6 +324,10 @@ impl Session {
     /// `patience` for the words to be handed on.
     pub async fn quit(self, patience: Duration) {
         let Self { conn, tap, membership, .. } = self;
+        if conn.is_disconnected() {
+            // The driver would say nothing: its last command was left unfinished.
+            return;
+        }
         tap.wake();
         let farewell = async {
             conn.disconnect().await?;
@@ -313,6 +337,11 @@ impl Session {
         if let Ok(Ok(())) = tokio::time::timeout(patience, farewell).await {
             membership.leave();
         }
+    }
+
+    /// The session is idle from this moment on.
+    pub fn rests_since(&mut self, since: Instant) {
+        self.membership.rests_since(since);
     }
 
     /// Lets go of a session whose connection is dead.

@@ -59,8 +59,13 @@ pub enum NoSession {
     #[error(transparent)]
     Failed(#[from] ConnectError),
     /// No attempt was made: an earlier one failed a moment ago, or another is under way.
-    #[error("not tried: the last attempt failed, the next may be made in {:.1} s", .0.as_secs_f64())]
-    HeldBack(Duration),
+    #[error("not tried: the next attempt may be made in {:.1} s", .rest.as_secs_f64())]
+    HeldBack {
+        /// How long to wait before asking again.
+        rest: Duration,
+        /// Where the last attempt failed; `None` while the first one is under way.
+        failed_at: Option<Stage>,
+    },
 }
 
 /// Server error codes that mean "no room": `ER_CON_COUNT_ERROR`, `ER_HOST_IS_BLOCKED`,

@@ -9,6 +9,8 @@ use super::error::Stage;
 
 /// The rest after a refused login: a wrong password does not get right by trying again at once.
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(15);
+/// The rest after a session that broke right after its login.
+const REST_AFTER_BREAK: Duration = Duration::from_secs(4);
 /// The first rest after a server that cannot be reached; it doubles up to [`REST_AFTER_REFUSAL`].
 const FIRST_REST: Duration = Duration::from_secs(1);
 
@@ -26,30 +28,51 @@ struct State {
     failures: u32,
     /// Failures ever.
     failed: u64,
+    /// Where the last attempt failed, until one succeeds.
+    failed_at: Option<Stage>,
     /// No attempt before this.
     not_before: Option<Instant>,
+}
+
+/// No attempt may be made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// How long to wait before asking again.
+    pub(crate) rest: Duration,
+    /// Where the last attempt failed; `None` while the first one is under way.
+    pub(crate) failed_at: Option<Stage>,
 }
 
 impl Gate {
     /// Asks to make an attempt now.
     ///
     /// # Errors
-    /// How long to wait before asking again.
-    pub(crate) fn admit(&self) -> Result<Ticket<'_>, Duration> {
+    /// How long to wait before asking again, and why.
+    pub(crate) fn admit(&self) -> Result<Ticket<'_>, Closed> {
         let mut state = self.lock();
         if let Some(not_before) = state.not_before {
             let left = not_before.saturating_duration_since(Instant::now());
             if !left.is_zero() {
-                return Err(left);
+                return Err(Closed { rest: left, failed_at: state.failed_at });
             }
         }
         if !state.open {
             if state.trying {
-                return Err(Duration::from_millis(100));
+                return Err(Closed { rest: Duration::from_millis(100), failed_at: state.failed_at });
             }
             state.trying = true;
         }
         Ok(Ticket { gate: self, failed_before: state.failed, told: false })
+    }
+
+    /// A session that was let through proved to be of no use: rest as after a refusal, or for a while
+    /// where it only broke (`broken`), as they do when a server restarts.
+    pub(crate) fn distrust(&self, broken: bool) {
+        let mut state = self.lock();
+        state.open = false;
+        state.failed = state.failed.saturating_add(1);
+        state.failed_at = Some(Stage::Auth);
+        state.not_before = Some(Instant::now() + if broken { REST_AFTER_BREAK } else { REST_AFTER_REFUSAL });
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -58,6 +81,7 @@ impl Gate {
 }
 
 /// One attempt under way. Dropped untold (the attempt was given up), it only frees its place.
+#[derive(Debug)]
 pub(crate) struct Ticket<'a> {
     gate: &'a Gate,
     /// How many attempts had failed when this one began.
@@ -91,6 +115,7 @@ impl Ticket<'_> {
             trying: false,
             failures: state.failures.saturating_add(1),
             failed: state.failed.saturating_add(1),
+            failed_at: Some(stage),
             not_before: Some(Instant::now() + rest),
         };
     }
@@ -111,7 +136,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refused_login_rests_fifteen_seconds() {
         let gate = Gate::default();
-        gate.admit().ok().expect("the first may").failed(Stage::Auth);
+        gate.admit().expect("the first may").failed(Stage::Auth);
         let mut attempts = 0;
         for _ in 0..600 {
             tokio::time::advance(Duration::from_millis(100)).await;
@@ -126,8 +151,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_at_a_time_until_one_succeeds() {
         let gate = Gate::default();
-        let first = gate.admit().ok().expect("the first may");
-        assert!(gate.admit().is_err(), "the second waits");
+        let first = gate.admit().expect("the first may");
+        let waiting = gate.admit().expect_err("the second waits");
+        assert_eq!(waiting.failed_at, None, "nothing has failed");
         first.succeeded();
         let (second, third) = (gate.admit(), gate.admit());
         assert!(second.is_ok() && third.is_ok(), "an open gate lets all through");
@@ -136,13 +162,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_success_that_began_before_a_failure_does_not_end_its_rest() {
         let gate = Gate::default();
-        gate.admit().ok().expect("the first may").succeeded();
-        let (slow, refused) = (gate.admit().ok().expect("may"), gate.admit().ok().expect("may"));
+        gate.admit().expect("the first may").succeeded();
+        let (slow, refused) = (gate.admit().expect("may"), gate.admit().expect("may"));
         refused.failed(Stage::Limit);
         slow.succeeded();
-        assert_eq!(gate.admit().err(), Some(REST_AFTER_REFUSAL));
+        let closed = Closed { rest: REST_AFTER_REFUSAL, failed_at: Some(Stage::Limit) };
+        assert_eq!(gate.admit().err(), Some(closed));
         tokio::time::advance(REST_AFTER_REFUSAL).await;
-        gate.admit().ok().expect("the rest is over").succeeded();
+        gate.admit().expect("the rest is over").succeeded();
         let (one, two) = (gate.admit(), gate.admit());
         assert!(one.is_ok() && two.is_ok(), "open again");
     }
@@ -152,14 +179,15 @@ mod tests {
         let gate = Gate::default();
         let mut rests = Vec::new();
         for _ in 0..6 {
-            let ticket = gate.admit().ok().expect("rest is over");
+            let ticket = gate.admit().expect("rest is over");
             ticket.failed(Stage::Tcp);
-            let rest = gate.admit().err().expect("rests");
+            let Closed { rest, failed_at } = gate.admit().expect_err("rests");
+            assert_eq!(failed_at, Some(Stage::Tcp));
             rests.push(rest.as_secs());
             tokio::time::advance(rest).await;
         }
         assert_eq!(rests, [1, 2, 4, 8, 15, 15]);
-        drop(gate.admit().ok().expect("may"));
+        drop(gate.admit().expect("may"));
         assert!(gate.admit().is_ok(), "a given-up attempt frees its place");
     }
 }

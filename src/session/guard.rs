@@ -270,7 +270,7 @@ mod tests {
         let rows =
             [packet(&[2]), packet(b"def"), packet(&[0xfe, 0, 0, 2, 0]), packet(&[0xfb, 0xfb])].concat();
         assert_eq!(after(QUERY, &rows), Ok(()));
-        assert_eq!(after(LOGIN, &packet(b"\xfecaching_sha2_password\012345678901234567890\0")), Ok(()));
+        assert_eq!(after(LOGIN, &packet(b"\xfecaching_sha2_password\x0012345678901234567890\0")), Ok(()));
         assert_eq!(after(LOGIN, &packet(&[1, 4])), Ok(()));
         assert_eq!(after(LOGIN, &packet(&[0xfe])), Ok(()));
     }

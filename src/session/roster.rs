@@ -18,7 +18,7 @@ pub struct Roster {
 /// A session whose client is dead and whose server may not know.
 #[derive(Debug, Clone, Copy)]
 pub struct Ghost {
-    /// When its client died, or was found dead.
+    /// When its client last said something.
     pub since: Instant,
     /// Whether the thread id is surely its own: no proxy stands between.
     pub certain: bool,
@@ -46,7 +46,13 @@ impl Roster {
         state.living.insert(thread_id);
         // Thread ids start over when the server does.
         state.ghosts.remove(&thread_id);
-        Membership { roster: self.clone(), thread_id, certain: true, end: End::Unknown }
+        Membership {
+            roster: self.clone(),
+            thread_id,
+            certain: false,
+            since: Instant::now(),
+            end: End::Unknown,
+        }
     }
 
     /// Whether a session is ours, alive or not.
@@ -60,7 +66,8 @@ impl Roster {
     pub fn settle(&self, ghosts: &BTreeMap<u64, Ghost>, listed: &BTreeSet<u64>) -> usize {
         let mut state = self.lock();
         for id in ghosts.keys().filter(|id| !listed.contains(id)) {
-            if state.ghosts.remove(id).is_some() {
+            // Behind a proxy the client's end is not the server's abort.
+            if state.ghosts.remove(id).is_some_and(|ghost| ghost.certain) {
                 self.aborted.inc();
             }
         }
@@ -85,6 +92,7 @@ pub struct Membership {
     roster: Roster,
     thread_id: u64,
     certain: bool,
+    since: Instant,
     end: End,
 }
 
@@ -114,6 +122,11 @@ impl Membership {
         }
     }
 
+    /// The session is idle from this moment on.
+    pub fn rests_since(&mut self, since: Instant) {
+        self.since = since;
+    }
+
     /// The session ended with COM_QUIT, or together with its server.
     pub fn leave(mut self) {
         self.end = End::Quit;
@@ -133,7 +146,7 @@ impl Drop for Membership {
             End::Quit => {}
             End::Aborted => self.roster.aborted.inc(),
             End::Unknown => {
-                state.ghosts.insert(self.thread_id, Ghost { since: Instant::now(), certain: self.certain });
+                state.ghosts.insert(self.thread_id, Ghost { since: self.since, certain: self.certain });
             }
         }
     }
@@ -147,7 +160,8 @@ mod tests {
     fn a_ghost_is_aborted_once_when_the_server_lists_it_no_more() {
         let aborted = IntCounter::new("aborted", "for the test").expect("a good name");
         let roster = Roster::counting(aborted.clone());
-        let (first, second) = (roster.join(7), roster.join(8));
+        let (mut first, second) = (roster.join(7), roster.join(8));
+        first.rename(7, true);
         drop(first);
         assert!(roster.is_ours(7) && roster.is_ours(8));
         assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 8])), 1);

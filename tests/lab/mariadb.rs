@@ -76,6 +76,9 @@ impl MariaDb {
             format!("--datadir={}", data.display()),
             format!("--socket={}", dir.path().join(SOCKET).display()),
             format!("--pid-file={}", dir.path().join("pid").display()),
+            // A MariaDB that starts deletes the temporary tables of all others in its tmpdir, which may
+            // crash them.
+            format!("--tmpdir={}", dir.path().display()),
             format!("--bind-address={}", if namespace.is_some() { "*" } else { "127.0.0.1" }),
         ]);
         command.extend(SMALL.iter().map(ToString::to_string));
