@@ -20,6 +20,8 @@
 //! | `malice` | servers that send what no server sends |
 //! | `incidents` | the applications of four real incidents |
 
+#![expect(clippy::disallowed_methods, reason = "real parts run in real time, which no test can pause")]
+
 mod bad_input;
 mod demo;
 mod exporter;

@@ -50,12 +50,13 @@ impl Demo {
 
     /// Processes that name its temporary directory.
     fn children(&self) -> Vec<String> {
-        let temp = self.temp.path().to_str().expect("UTF-8");
+        // With the slash: the names of other tests' directories begin like this one's.
+        let temp = format!("{}/", self.temp.path().to_str().expect("UTF-8"));
         let commands = fs::read_dir("/proc").expect("readable").filter_map(|entry| {
             let words = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
             Some(String::from_utf8_lossy(&words).replace('\0', " "))
         });
-        commands.filter(|command| command.contains(temp)).collect()
+        commands.filter(|command| command.contains(&temp)).collect()
     }
 
     #[track_caller]

@@ -162,16 +162,17 @@ fn a_long_and_lossy_wire_kills_nobody() {
     let launch = || Launch::behind(&firewall).ages("3s,6s,10s,14s").args(&["--canary.probe-timeout=5s"]);
     let exporters: Vec<Exporter<'_>> = (0..6).map(|_| launch().start()).collect();
     let begun = Instant::now();
-    // On such a line a bracket this narrow comes and goes, and each has it once.
+    // On such a line a narrow bracket comes and goes, and each has one for a while.
     let mut verdicts: Vec<Option<Page>> = vec![None; exporters.len()];
     while total(&exporters, "lives_total") < 100.0 || verdicts.contains(&None) {
         for (verdict, exporter) in
             verdicts.iter_mut().zip(&exporters).filter(|(verdict, _)| verdict.is_none())
         {
-            *verdict = Some(exporter.metrics()).filter(is_sharp_and_remedied);
+            *verdict = Some(exporter.metrics())
+                .filter(|page| is_located(page, 3.0) && page.values("remedy", &[]).len() == 2);
         }
         let log = || exporters.iter().map(Exporter::log).collect::<String>();
-        assert!(begun.elapsed() < Duration::from_secs(100), "too few lives; the exporters logged\n{}", log());
+        assert!(begun.elapsed() < Duration::from_secs(120), "too few lives; the exporters logged\n{}", log());
         sleep(Duration::from_millis(500));
     }
     for page in verdicts.iter().flatten() {
@@ -201,16 +202,13 @@ fn a_timeout_that_changes_is_followed_both_ways() {
             && bracket(page).is_some_and(|(lower, upper)| lower <= limit + OFF && upper >= limit - OFF)
     };
     let wait_for_limit = |limit: f64, patience: f64| {
-        let begun = Instant::now();
         let what = format!("the limit at {limit} s");
         exporter.wait_for_metrics(&what, Duration::from_secs_f64(patience), |page| holds(page, limit));
-        begun.elapsed()
     };
     wait_for_limit(LIMIT, 75.0);
     for limit in [16.0, 8.0] {
         firewall.set_established_timeout(limit as u32);
         // Noticed within two lengths of the longer limit and their rests, then searched anew.
-        let begun = Instant::now();
         exporter.wait_for_metrics("the change to be noticed", Duration::from_secs(50), |page| {
             bracket(page).is_none_or(
                 |(_, upper)| {
@@ -218,9 +216,7 @@ fn a_timeout_that_changes_is_followed_both_ways() {
                 },
             )
         });
-        println!("NOTICED {limit} after {:?}", begun.elapsed());
-        let found = wait_for_limit(limit, 75.0);
-        println!("FOUND {limit} after {found:?}");
+        wait_for_limit(limit, 90.0);
     }
 }
 

@@ -147,22 +147,31 @@ fn a_frozen_server_does_not_delay_a_scrape() {
     exporter.wait_for_metrics("canaries and a server view", Duration::from_secs(20), |page| {
         page.sum("up", &[]) == 1.0 && page.sum("connections", &[]) >= 1.0
     });
+    let scrape = |count: usize| -> Vec<Duration> {
+        let mut times: Vec<Duration> = (0..count)
+            .map(|_| {
+                std::thread::sleep(Duration::from_millis(60));
+                let begun = Instant::now();
+                assert_eq!(exporter.get("/metrics").status, 200);
+                begun.elapsed()
+            })
+            .collect();
+        times.sort();
+        times
+    };
+    let well = scrape(40);
     server.sigstop();
-    let mut times: Vec<Duration> = (0..100)
-        .map(|_| {
-            std::thread::sleep(Duration::from_millis(60));
-            let begun = Instant::now();
-            assert_eq!(exporter.get("/metrics").status, 200);
-            begun.elapsed()
-        })
-        .collect();
+    let times = scrape(100);
     let page = exporter.wait_for_metrics("the loss of the server", Duration::from_secs(20), |page| {
         page.sum("up", &[]) == 0.0
     });
     server.sigcont();
     assert!(page.values("server_info", &[]).is_empty(), "what is gone vanishes");
-    times.sort();
-    assert!(times[50] < Duration::from_millis(50), "half of the scrapes took longer than {:?}", times[50]);
+    // Other tests keep the processors busy: the machine's own slowness is measured beside.
+    let (frozen, usual) = (times[50], well[20]);
+    let allowed = Duration::from_millis(50).max(usual * 3);
+    assert!(frozen < allowed, "half of the scrapes took longer than {frozen:?}; before, {usual:?}");
+    assert!(times[10] < Duration::from_millis(50), "not one in ten took less than {:?}", times[10]);
     assert!(times[99] < Duration::from_secs(2), "one scrape took {:?}", times[99]);
 }
 

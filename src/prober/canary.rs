@@ -69,6 +69,7 @@ impl World for Network {
 
 /// A canary at rest: born, and not yet ended.
 struct Resting {
+    kind: Kind,
     session: Session,
     birth: Birth,
     proxy_seen: bool,
@@ -177,7 +178,15 @@ impl Inner {
         let since = session.tap.rest().await;
         session.rests_since(since);
         let birth = Birth { wait_timeout, ..birth };
-        Ok(Resting { session, birth, proxy_seen, since, born_at, gap: ClockGap::now() })
+        Ok(Resting {
+            kind: assignment.kind,
+            session,
+            birth,
+            proxy_seen,
+            since,
+            born_at,
+            gap: ClockGap::now(),
+        })
     }
 
     /// The `wait_timeout` to set, in whole seconds, so that a ghost of this canary dies by itself a
@@ -278,7 +287,11 @@ impl Resting {
     fn die(self, end: End, testimony: Option<Testimony>, identities: &Identities) -> Outcome {
         let thread_id = self.session.thread_id();
         // Dropped unspoken, the membership leaves a ghost on the roster.
-        let membership = self.session.bury();
+        let mut membership = self.session.bury();
+        if end.at > self.since && self.kind != Kind::Idle {
+            // Its last word was no earlier than this: a statement's end, a ping.
+            membership.rests_since(end.at);
+        }
         let Some(Testimony { at, statement, failed_before }) = testimony else {
             return Outcome::Void(VoidReason::Outage);
         };

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::server::witness::{Statement, state};
-use crate::session::{Connector, NoSession};
+use crate::session::{Connector, NoSession, Stage};
 use crate::stop::Stop;
 
 /// How long deaths of one moment are gathered, and the server given time to clear its list.
@@ -107,7 +107,7 @@ async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver
 struct Unheard {
     /// How long to rest before the next attempt.
     rest: Duration,
-    /// Whether a connection was tried, and failed.
+    /// Whether a connection was tried, now or a moment ago, and the server was not reached.
     tried: bool,
 }
 
@@ -117,7 +117,12 @@ async fn ask(connector: &Connector, waiting: &[Request], stop: &mut Stop) -> Res
     const FAILED: Unheard = Unheard { rest: Duration::from_millis(250), tried: true };
     let _spare = connector.spare().await;
     let mut session = connector.connect(None).await.map_err(|error| match error {
-        NoSession::HeldBack { rest, .. } => Unheard { rest, tried: false },
+        // Held back because the server could not be reached a moment ago: as good as tried. Refused for
+        // want of room, say, the path is well.
+        NoSession::HeldBack { rest, failed_at } => {
+            let out = matches!(failed_at, Some(Stage::Dns | Stage::Tcp | Stage::Greeting));
+            Unheard { rest, tried: out }
+        }
         NoSession::Failed(_) => FAILED,
     })?;
     let dead: BTreeSet<u64> = waiting.iter().map(|request| request.thread_id).collect();
