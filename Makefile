@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint lint-rust lint-alerts lint-dashboards lint-scripts bench-locate
+.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts bench-locate
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -26,6 +26,10 @@ build: ## Build the exporter: target/release/mysql-canary-exporter
 test: ## Install the test parts, then run every test (root; under ten minutes on two cores)
 	script/install-test-parts
 	cargo test --locked --no-fail-fast -- --test-threads=16 $(TEST_ARGS)
+
+truth: ## Run each row of the truth table twenty times (root; about ten minutes)
+	script/install-test-parts
+	MYSQL_CANARY_TRUTH_RUNS=20 cargo test --locked --test all -- --test-threads=12 truth::
 
 lint: lint-rust lint-alerts lint-dashboards lint-scripts ## Check format, warnings, documentation, rules, dashboards and scripts
 

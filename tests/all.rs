@@ -11,6 +11,7 @@
 //! | `proxies` | HAProxy's idle timer, and MySQL Router |
 //! | `many_sessions` | thousands of application sessions, hundreds of users |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
+//! | `locate` | the real firewall's timer, located |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
@@ -29,6 +30,7 @@ mod firewall;
 mod incidents;
 mod kill_and_restart;
 mod lab;
+mod locate;
 mod logins;
 mod malice;
 mod many_sessions;

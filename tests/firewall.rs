@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use crate::exporter::{Exporter, Launch, Page};
-use crate::lab::{Firewall, FirewallOptions, LongWire, OnInvalid, wait_for};
+use crate::lab::{Firewall, FirewallOptions, LongWire, OnInvalid, Server, wait_for};
 
 /// What the firewall forgets after, in seconds.
 const LIMIT: f64 = 8.0;
@@ -72,20 +72,22 @@ fn time_of(event: &Value) -> SystemTime {
     humantime::parse_rfc3339(event["time"].as_str().expect("an event has a time")).expect("RFC 3339")
 }
 
-/// Every silent death's session was ended on the server this long after it at most.
+/// Every silent death's session was ended on the server this long after it at most, or had ended by itself:
+/// with NAT, the router answers what a busy canary's server says at last with RST.
 #[track_caller]
-fn assert_ghosts_are_ended(exporter: &Exporter<'_>, within: Duration) {
-    let ended = exporter.events("ghost_ended");
+fn assert_ghosts_are_ended(exporter: &Exporter<'_>, server: &Server, within: Duration) {
     let deaths = exporter.events("death");
+    let listed: Vec<u64> = server.processlist().iter().map(|session| session.id).collect();
+    let ended = exporter.events("ghost_ended");
     for death in deaths.iter().filter(|death| !death["stall_seconds"].is_null()) {
-        let Some(end) = ended.iter().find(|end| end["thread_id"] == death["thread_id"]) else {
+        if let Some(end) = ended.iter().find(|end| end["thread_id"] == death["thread_id"]) {
+            // Told a little before its death was counted, where the server view was quick.
+            let took = time_of(end).duration_since(time_of(death)).unwrap_or_default();
+            assert!(took < within, "the ghost of {death} lived {took:?}");
+        } else if death["thread_id"].as_u64().is_some_and(|id| listed.contains(&id)) {
             let age = time_of(death).elapsed().expect("it was told in the past");
             assert!(age < within, "the ghost of {death} lives; ended were {ended:?}");
-            continue;
-        };
-        // Told a little before its death was counted, where the server view was quick.
-        let took = time_of(end).duration_since(time_of(death)).unwrap_or_default();
-        assert!(took < within, "the ghost of {death} lived {took:?}");
+        }
     }
 }
 
@@ -123,7 +125,7 @@ fn a_silent_firewall_is_named_its_limit_found_and_its_ghosts_ended() {
             && page.one("layer_mismatch", &[("rule", "ghosts_on_server")]) == 0.0
             && page.one("server_aborted_clients_total", &[]) == page.one("self_aborted_clients_total", &[])
     });
-    assert_ghosts_are_ended(&exporter, Duration::from_millis(1500));
+    assert_ghosts_are_ended(&exporter, firewall.server(), Duration::from_millis(1500));
 }
 
 #[test]
@@ -147,7 +149,7 @@ fn a_firewall_with_nat_hides_nothing() {
     let exporter = launch(&firewall).start();
     let page = wait_for_verdict(&exporter, Duration::from_secs(75));
     assert_network_is_named(&page, "silence");
-    assert_ghosts_are_ended(&exporter, Duration::from_millis(1500));
+    assert_ghosts_are_ended(&exporter, firewall.server(), Duration::from_millis(1500));
 }
 
 #[test]
@@ -159,17 +161,20 @@ fn a_long_and_lossy_wire_kills_nobody() {
         ..FirewallOptions::default()
     });
     // The lives of one would take minutes; ten times the round trip and four retransmissions fit in 5 s.
-    let launch = || Launch::behind(&firewall).ages("3s,6s,10s,14s").args(&["--canary.probe-timeout=5s"]);
+    let args = ["--canary.probe-timeout=5s", "--canary.precision=5%"];
+    let launch = || Launch::behind(&firewall).ages("3s,6s,10s,14s").args(&args);
     let exporters: Vec<Exporter<'_>> = (0..6).map(|_| launch().start()).collect();
     let begun = Instant::now();
-    // On such a line a narrow bracket comes and goes, and each has one for a while.
+    // On such a line a bracket comes and goes, and each has a narrow one for a while.
     let mut verdicts: Vec<Option<Page>> = vec![None; exporters.len()];
     while total(&exporters, "lives_total") < 100.0 || verdicts.contains(&None) {
         for (verdict, exporter) in
             verdicts.iter_mut().zip(&exporters).filter(|(verdict, _)| verdict.is_none())
         {
-            *verdict = Some(exporter.metrics())
-                .filter(|page| is_located(page, 3.0) && page.values("remedy", &[]).len() == 2);
+            *verdict = Some(exporter.metrics()).filter(|page| {
+                let narrow = bracket(page).is_some_and(|(lower, upper)| upper - lower <= 3.0);
+                narrow && page.values("remedy", &[]).len() == 2
+            });
         }
         let log = || exporters.iter().map(Exporter::log).collect::<String>();
         assert!(begun.elapsed() < Duration::from_secs(120), "too few lives; the exporters logged\n{}", log());
@@ -208,8 +213,8 @@ fn a_timeout_that_changes_is_followed_both_ways() {
     wait_for_limit(LIMIT, 75.0);
     for limit in [16.0, 8.0] {
         firewall.set_established_timeout(limit as u32);
-        // Noticed within two lengths of the longer limit and their rests, then searched anew.
-        exporter.wait_for_metrics("the change to be noticed", Duration::from_secs(50), |page| {
+        // Noticed within two lives of the longer limit and their rests, after what is under way; then searched.
+        exporter.wait_for_metrics("the change to be noticed", Duration::from_secs(80), |page| {
             bracket(page).is_none_or(
                 |(_, upper)| {
                     if limit > LIMIT { upper > LIMIT + 2.0 } else { upper < 15.0 }
@@ -235,7 +240,7 @@ fn fifty_silent_deaths_leave_nothing_behind() {
         sleep(Duration::from_millis(500));
     }
     for exporter in &exporters {
-        assert_ghosts_are_ended(exporter, Duration::from_millis(2500));
+        assert_ghosts_are_ended(exporter, server, Duration::from_millis(2500));
     }
     // Two rounds of the server view: it sees the last ghost, ends it, and sees that it is gone.
     sleep(Duration::from_millis(2500));

@@ -176,6 +176,8 @@ async fn launch(
         .arg(format!("--datadir={}", place.path().join(DATA).display()))
         // Relative to its data: a path of any depth fits.
         .arg("--socket=socket")
+        // A MariaDB that starts removes every #sql file in its temporary directory, others' too.
+        .arg("--tmpdir=.")
         .arg(format!("--pid-file={}", place.path().join("pid").display()))
         .arg(format!("--bind-address={}", address.ip()))
         .arg(format!("--port={}", address.port()))

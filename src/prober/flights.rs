@@ -88,7 +88,7 @@ impl Flights {
                     News::Lost(error)
                 }
                 Ok((task, outcome)) => match self.land(task) {
-                    Some(flight) => News::Outcome(flight.kind, outcome),
+                    Some(flight) => News::Outcome(flight.kind, outcome.of_aim(flight.age)),
                     // Not reached: each task has its flight.
                     None => News::Outcome(Kind::Idle, Outcome::Recalled),
                 },

@@ -82,6 +82,23 @@ pub enum Outcome {
     Recalled,
 }
 
+impl Outcome {
+    /// The outcome of a canary aimed at an age, in seconds. Timers fire some milliseconds late: a life
+    /// and a death of one aim would otherwise lie beside each other, and neither contradict the other.
+    #[must_use]
+    pub fn of_aim(mut self, aim: f64) -> Self {
+        /// Up to this share of the age a probe came at its aim.
+        const LATE_SHARE: f64 = 1e-3;
+        let late = aim..=aim * (1.0 + LATE_SHARE);
+        match &mut self {
+            Self::Survived { age } if late.contains(age) => *age = aim,
+            Self::Died(death) if !death.exact && late.contains(&death.age) => death.age = aim,
+            Self::Survived { .. } | Self::Died(_) | Self::Unborn(_) | Self::Void(_) | Self::Recalled => {}
+        }
+        self
+    }
+}
+
 /// Why a canary never came to be idle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Unborn {

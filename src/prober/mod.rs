@@ -288,8 +288,13 @@ impl<W: World> Prober<W> {
         if self.retry_at.is_some() || self.suspended.contains(&Suspension::LowHeadroom) {
             return;
         }
-        let launches = twins.into_iter().chain(plan.launches.iter().map(|launch| (Kind::Idle, launch.age)));
         let most = self.launches_allowed();
+        if twins.len() + plan.launches.len() > most {
+            // Ghosts are ended by others, and nothing tells this loop when.
+            let soon = now + Duration::from_secs_f64(RETRY_SECONDS);
+            self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
+        }
+        let launches = twins.into_iter().chain(plan.launches.iter().map(|launch| (Kind::Idle, launch.age)));
         for (kind, age) in launches.take(most) {
             if kind != Kind::Idle {
                 self.twins_sent.insert(kind, self.epoch.now());

@@ -13,6 +13,9 @@ use crate::domain::ending::Ending;
 use crate::metrics::Metrics;
 use crate::stop;
 
+/// How long a probe of a silent death takes, in seconds.
+const STALL: f64 = 1.0;
+
 /// A path that kills idle canaries at an age, in seconds.
 #[derive(Debug, Clone)]
 struct Script {
@@ -83,13 +86,22 @@ impl Script {
             let orders = *assignment.orders.borrow_and_update();
             match orders.leash {
                 Leash::Hold => {}
-                Leash::Recall => return Outcome::Recalled,
+                Leash::Recall => {
+                    // On a dead path the farewell waits in vain.
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    return Outcome::Recalled;
+                }
                 Leash::Stop => return Outcome::Void(VoidReason::Shutdown),
             }
             let strikes = if mortal && self.audible { limit.min(orders.age) } else { orders.age };
             tokio::select! {
                 () = sleep_until(since + Duration::from_secs_f64(strikes)) => {
                     let dead = mortal && orders.age > limit;
+                    let notice = Notice::Stirred { id: assignment.id };
+                    assignment.notices.send(notice).expect("the loop listens");
+                    if dead && !self.audible {
+                        tokio::time::sleep(Duration::from_secs_f64(STALL)).await;
+                    }
                     return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age } };
                 }
                 changed = assignment.orders.changed() => changed.expect("the loop lives"),
@@ -103,7 +115,7 @@ impl Script {
             age: if self.audible { limit } else { age },
             exact: self.audible,
             error_code: None,
-            stall: (!self.audible).then_some(10.0),
+            stall: (!self.audible).then_some(STALL),
             wait_timeout: Some(86_400.0),
             row: Row::Present,
             restarted: false,
@@ -228,4 +240,16 @@ async fn nothing_is_launched_while_the_server_has_no_room() {
     assert!(script.tally().logins > 0);
     say_stop.say();
     running.await.expect("the loop ends well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ladder_of_seconds_is_refined_past_its_first_death() {
+    let script = Script::new(33.0, false);
+    let ladder = Ladder::parse("5s,15s,40s,60s").expect("a ladder");
+    let (history, _) = run(&script, ladder, 150.0).await;
+    let limit = idle_limit(&history, Kind::Idle);
+    let upper = limit.upper.expect("a limit stands");
+    let seen: Vec<_> =
+        history.iter().map(|seen| (seen.at - 1.8e9, seen.kind, seen.age, seen.is_survival())).collect();
+    assert!(limit.lower <= 33.0 && upper >= 33.0 && upper - limit.lower < 0.7, "{limit:?} {seen:#?}");
 }

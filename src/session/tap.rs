@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -192,6 +193,9 @@ async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, sha
             biased;
             read = server.read(&mut from_server) => match read {
                 Ok(length) if length > 0 => {
+                    // An acknowledgement sent late would be the path's last packet, and its idle timer
+                    // would start later than our own clock.
+                    let _ = SockRef::from(&server).set_tcp_quickack(true);
                     let passed = match shared.hear(&from_server[..length]) {
                         Heard::Answer => driver.write_all(&from_server[..length]).await.is_ok(),
                         Heard::Unsolicited => true,
