@@ -33,9 +33,9 @@ pub struct PathReport {
 impl PathReport {
     /// What a history says; the longest stall is in seconds.
     pub fn new(history: &History, longest_stall: Option<f64>) -> Self {
-        let of = |kind| idle_limit(history, kind);
-        let idle = of(Kind::Idle);
-        let limits = Kind::ALL.map(|kind| (kind, of(kind)));
+        // Each reads the whole history: once a kind.
+        let limits = Kind::ALL.map(|kind| (kind, idle_limit(history, kind)));
+        let [(_, idle), (_, keepalive), _, (_, active)] = limits;
         let mut counts: BTreeMap<(Culprit, Ending), usize> = BTreeMap::new();
         let mut killer = None;
         for seen in history.iter().filter(|seen| seen.kind == Kind::Idle) {
@@ -50,7 +50,7 @@ impl PathReport {
         }
         Self {
             longest_stall,
-            remedies: Remedies::from_limits(&idle, &of(Kind::Keepalive), &of(Kind::Active)),
+            remedies: Remedies::from_limits(&idle, &keepalive, &active),
             killer,
             deaths: counts
                 .into_iter()
