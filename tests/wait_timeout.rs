@@ -88,7 +88,10 @@ fn check_limit(exporter: &Exporter<'_>, lateness: f64) {
     let idle = [("kind", "idle"), ("path", "default"), ("target", "default")];
     let lower = page.one("idle_limit_lower_seconds", &idle);
     let upper = page.one("idle_limit_upper_seconds", &idle);
-    assert!((4.0..4.3).contains(&lower), "the longest age survived is 4 s, not {lower}");
+    assert!(
+        (4.0..if lateness > 0.5 { LIMIT + lateness } else { 4.3 }).contains(&lower),
+        "the longest age survived is 4 s, not {lower}"
+    );
     assert!((LIMIT - 0.1..LIMIT + lateness).contains(&upper), "the limit is 5 s, not {upper}");
     assert_eq!(page.one("idle_limit_info", &[("culprit", "server_idle_timeout"), ("layer", "server")]), 1.0);
 
@@ -132,6 +135,8 @@ fn check_deaths(exporter: &Exporter<'_>, ending: &str, code: Option<u64>) {
     let idle =
         exporter.events("survival").into_iter().filter(|event| event["kind"] == "idle").collect::<Vec<_>>();
     for survivor in ages(&idle) {
-        assert!(survivor < LIMIT, "nobody survives {survivor} s");
+        // A pool of threads that closes late truly answers a probe until it does.
+        let longest = if ending == "fin" { LIMIT + lateness(ending) } else { LIMIT };
+        assert!(survivor < longest, "nobody survives {survivor} s");
     }
 }
