@@ -1,59 +1,23 @@
-//! The connector of one path: name, TCP, greeting, TLS and login, each stage with its own error.
+//! The connector of one path: name, TCP, greeting and login, each stage with its own error; and the session
+//! that comes of it.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
+use mysql_async::Conn;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{ConnectError, LIMIT_CODES, NoSession, Stage, advice};
+use super::error::{ConnectError, Failure, NoSession, Stage};
 use super::gate::Gate;
-use super::guard::LONGEST_PACKET;
+use super::login::Account;
 use super::packet::{self, Greeting, GreetingError};
 use super::roster::{Membership, Roster};
 use super::tap::Tap;
 use crate::config::address::Address;
-use crate::config::secret::Secret;
 use crate::metrics::PathMetrics;
-
-/// Who logs in, and how.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// The MySQL user.
-    pub username: String,
-    /// Its password.
-    pub password: Option<Secret>,
-    /// Whether and how the session is encrypted.
-    pub tls_mode: TlsMode,
-    /// A PEM file of the authorities to trust; without it, the well-known ones.
-    pub tls_ca: Option<PathBuf>,
-}
-
-/// MySQL's `--ssl-mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum TlsMode {
-    /// Never.
-    Disabled,
-    /// Where the server offers it; its certificate is not checked.
-    Preferred,
-    /// Always; the certificate is not checked.
-    Required,
-    /// Always; the certificate must come from a trusted authority.
-    VerifyCa,
-    /// Always; and it must name the host.
-    VerifyIdentity,
-}
-
-/// The name that a certificate is checked for where any name will do.
-///
-/// The driver skips a wrong name where the error's text contains this word, as the TLS library spelled it
-/// before it told the names. It still repeats the name it looked for, so the word gets in.
-/// Every other fault of the certificate is told by another error, and refused.
-const ANY_NAME: &str = "NotValidForName.invalid";
 
 /// Opens the sessions of one path, one like the other.
 #[derive(Debug)]
@@ -197,11 +161,11 @@ impl Connector {
         set_socket_options(&socket, keepalive)
             .map_err(|error| Failure::new(Stage::Tcp, error.to_string()))?;
         let (greeting, first) = read_greeting(&mut socket, deadline, self.timeout).await?;
-        let tls = self.choose_tls(&greeting)?;
+        let tls = self.account.choose_tls(&greeting)?;
         let tap = Tap::open(socket, first, tls)
             .await
             .map_err(|error| Failure::new(Stage::Tcp, format!("no loopback socket for the tap: {error}")))?;
-        let conn = self.log_in(&tap, tls, deadline).await?;
+        let conn = self.account.log_in(&self.address.host, &tap, tls, deadline, self.timeout).await?;
         let membership = self.roster.join(u64::from(greeting.thread_id));
         Ok(Session { conn, tap, greeting, connect_duration: begun.elapsed(), membership })
     }
@@ -236,74 +200,6 @@ impl Connector {
             };
         }
         Err(last)
-    }
-
-    fn choose_tls(&self, greeting: &Greeting) -> Result<bool, Failure> {
-        match self.account.tls_mode {
-            TlsMode::Disabled => Ok(false),
-            TlsMode::Preferred => Ok(greeting.offers_tls),
-            TlsMode::Required | TlsMode::VerifyCa | TlsMode::VerifyIdentity if greeting.offers_tls => {
-                Ok(true)
-            }
-            TlsMode::Required | TlsMode::VerifyCa | TlsMode::VerifyIdentity => Err(Failure::new(
-                Stage::Tls,
-                "the server offers no TLS: set it up there, or choose --mysql.tls-mode=preferred".to_owned(),
-            )),
-        }
-    }
-
-    async fn log_in(&self, tap: &Tap, tls: bool, deadline: Instant) -> Result<Conn, Failure> {
-        // In a task of its own: should the driver panic on what a server sends, only this attempt fails.
-        let login = tokio::spawn(Conn::new(self.driver_options(tap, tls)));
-        let abort = AbortOnDrop(login.abort_handle());
-        let outcome = timeout_at(deadline, login).await;
-        drop(abort);
-        match outcome {
-            Ok(Ok(Ok(conn))) => Ok(conn),
-            Ok(Ok(Err(error))) => Err(match tap.nonsense() {
-                Some(nonsense) => {
-                    Failure::new(Stage::Auth, format!("the server answered the login with {nonsense}"))
-                }
-                None => explain_login(&error, tls),
-            }),
-            Ok(Err(_)) => {
-                Err(Failure::new(Stage::Auth, "the server answered the login with nonsense".to_owned()))
-            }
-            Err(_) => Err(Failure::new(
-                Stage::Auth,
-                format!("no answer to the login within {} s", self.timeout.as_secs_f64()),
-            )),
-        }
-    }
-
-    fn driver_options(&self, tap: &Tap, tls: bool) -> Opts {
-        let account = &self.account;
-        let options = OptsBuilder::default()
-            .ip_or_hostname(tap.address().ip().to_string())
-            .tcp_port(tap.address().port())
-            // Else a loopback target is silently moved to the server's Unix socket.
-            .prefer_socket(false)
-            .user(Some(&account.username))
-            .pass(account.password.as_ref().map(Secret::reveal))
-            .max_allowed_packet(Some(LONGEST_PACKET))
-            // Given, so that the driver does not ask the server; it matters only to its pool.
-            .wait_timeout(Some(0))
-            .stmt_cache_size(Some(0));
-        let ssl = tls.then(|| {
-            let checked = matches!(account.tls_mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity);
-            let name = if account.tls_mode == TlsMode::VerifyCa { ANY_NAME } else { &self.address.host };
-            let ssl = SslOpts::default()
-                .with_danger_accept_invalid_certs(!checked)
-                .with_danger_skip_domain_validation(account.tls_mode != TlsMode::VerifyIdentity)
-                .with_danger_tls_hostname_override(Some(name.to_owned()));
-            match &account.tls_ca {
-                Some(ca) if checked => {
-                    ssl.with_root_certs(vec![ca.clone().into()]).with_disable_built_in_roots(true)
-                }
-                _ => ssl,
-            }
-        });
-        options.ssl_opts(ssl).into()
     }
 }
 
@@ -347,37 +243,6 @@ impl Session {
     /// Lets go of a session whose connection is dead.
     pub fn bury(self) -> Membership {
         self.membership
-    }
-}
-
-/// Why one attempt failed, before it knows its address.
-#[derive(Debug)]
-struct Failure {
-    stage: Stage,
-    reason: String,
-    code: Option<u16>,
-}
-
-impl Failure {
-    fn new(stage: Stage, reason: String) -> Self {
-        Self { stage, reason, code: None }
-    }
-
-    fn by_server(stage: Stage, code: u16, message: &str) -> Self {
-        let stage = if LIMIT_CODES.contains(&code) { Stage::Limit } else { stage };
-        Self {
-            stage,
-            reason: format!("the server said {:?} ({code}){}", packet::shortened(message), advice(code)),
-            code: Some(code),
-        }
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -436,32 +301,3 @@ async fn read_greeting(
         )),
     }
 }
-
-/// Tells the stage and the reason of a login that the driver gave up.
-fn explain_login(error: &mysql_async::Error, tls: bool) -> Failure {
-    use mysql_async::{Error, IoError};
-    match error {
-        Error::Server(refusal) => {
-            let stage = if refusal.code == TLS_REQUIRED { Stage::Tls } else { Stage::Auth };
-            Failure::by_server(stage, refusal.code, &refusal.message)
-        }
-        Error::Io(IoError::Tls(error)) => Failure::new(Stage::Tls, format!("TLS failed: {error}")),
-        Error::Io(IoError::Io(error)) => {
-            let by_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-            let broke_off = tls && error.to_string().contains("tls handshake");
-            if by_tls || broke_off {
-                Failure::new(Stage::Tls, format!("the TLS handshake failed: {error}"))
-            } else {
-                Failure::new(Stage::Auth, format!("the connection broke during the login: {error}"))
-            }
-        }
-        // The driver's other errors name no secret: they speak of plugins and packets.
-        other => {
-            let told = other.to_string();
-            Failure::new(Stage::Auth, format!("the login failed: {}", packet::shortened(&told)))
-        }
-    }
-}
-
-/// ER_SECURE_TRANSPORT_REQUIRED.
-const TLS_REQUIRED: u16 = 3159;

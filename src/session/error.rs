@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::packet;
 use crate::config::address::Address;
 
 /// The stage a connect attempt failed at: the label `stage`.
@@ -52,6 +53,34 @@ pub struct ConnectError {
     pub code: Option<u16>,
 }
 
+/// Why one attempt failed, before it knows its address.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// At which stage.
+    pub(super) stage: Stage,
+    /// What happened, and what to do.
+    pub(super) reason: String,
+    /// The server's error code, where it gave one.
+    pub(super) code: Option<u16>,
+}
+
+impl Failure {
+    /// A failure that no server spoke of.
+    pub(super) fn new(stage: Stage, reason: String) -> Self {
+        Self { stage, reason, code: None }
+    }
+
+    /// A refusal by the server, in its words.
+    pub(super) fn by_server(stage: Stage, code: u16, message: &str) -> Self {
+        let stage = if LIMIT_CODES.contains(&code) { Stage::Limit } else { stage };
+        Self {
+            stage,
+            reason: format!("the server said {:?} ({code}){}", packet::shortened(message), advice(code)),
+            code: Some(code),
+        }
+    }
+}
+
 /// Why `connect` gave no session.
 #[derive(Debug, thiserror::Error)]
 pub enum NoSession {
@@ -70,10 +99,10 @@ pub enum NoSession {
 
 /// Server error codes that mean "no room": `ER_CON_COUNT_ERROR`, `ER_HOST_IS_BLOCKED`,
 /// `ER_TOO_MANY_USER_CONNECTIONS`, `ER_USER_LIMIT_REACHED`.
-pub(crate) const LIMIT_CODES: [u16; 4] = [1040, 1129, 1203, 1226];
+const LIMIT_CODES: [u16; 4] = [1040, 1129, 1203, 1226];
 
 /// What a person should do about a refusal by the server.
-pub(crate) fn advice(code: u16) -> &'static str {
+fn advice(code: u16) -> &'static str {
     match code {
         1040 => ": the server is full, raise max_connections or lower the applications' pools",
         1129 => {
