@@ -190,7 +190,7 @@ def changes() -> list[dashboard.Panel]:
         "Who kills canaries?",
         "Canaries of every kind that died in each step, by culprit. Deaths of canaries are how the limit is known: "
         "a steady number is normal on a path that has one.",
-        [Query(f"sum by (culprit) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval])) > 0", "{{culprit}}")],
+        [Query(f"sum by (culprit) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval]))", "{{culprit}}")],
         8,
         8,
         Look(
