@@ -30,7 +30,7 @@ with warnings.catch_warnings():
 # What an export carries and the types leave out.
 EXPORTED = {"__inputs", "__requires"}
 # Transformations have no published types; their names are Grafana 13.2's, from DataTransformerID of @grafana/data.
-TRANSFORMATIONS = {"calculateField", "convertFieldType", "filterFieldsByName", "joinByField", "merge", "organize", "sortBy"}
+TRANSFORMATIONS = {"calculateField", "convertFieldType", "filterByValue", "filterFieldsByName", "joinByField", "merge", "organize", "sortBy"}
 # Fields that these types still have and the TypeScript types of Grafana 13.2 dropped or call deprecated.
 OUTDATED = {("VizLegendOptions", "asTable"), ("Options", "footer")}
 UNITS = {value for value in vars(units).values() if isinstance(value, str)}
