@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts bench-locate dashboards dashboard-pictures
+.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts bench-locate dashboards dashboards-typescript dashboard-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -16,7 +16,7 @@ parts := $(or $(MYSQL_CANARY_PARTS),target/parts)
 dashboards_python := PYTHONDONTWRITEBYTECODE=1 $(parts)/dashboards-venv/bin/python
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Watch canaries live and die on a private MariaDB; Ctrl-C ends it
 	script/install-test-parts mariadb
@@ -61,6 +61,12 @@ lint-dashboards: $(dashboards)
 	$(dashboards_python) dashboards/source/write.py --check
 	$(dashboards_python) dashboards/source/published.py $(dashboards)
 	$(dashboards_python) dashboards/source/published_test.py dashboards/mysql-canary-path.json
+
+# For a new release of Grafana: its TypeScript types are a version ahead of the Python ones. Needs Node and npm.
+dashboards-typescript: ## Check the dashboards against Grafana's TypeScript types too (needs npm)
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/typescript @grafana/schema@13.2.3 typescript@5.9.3
+	$(dashboards_python) dashboards/source/typescript.py target/typescript/node_modules/@grafana/schema target/typescript/check $(dashboards)
+	target/typescript/node_modules/.bin/tsc --noEmit --strict --skipLibCheck --target es2020 --module es2020 --moduleResolution bundler target/typescript/check/check.ts
 
 dashboard-pictures: ## Draw docs/dashboard-*.png from the real parts (root; about eight minutes)
 	script/install-test-parts

@@ -43,7 +43,6 @@ def variables(many: bool) -> list[dashboard.VariableModel]:
                 label=name.capitalize(),
                 datasource=DATASOURCE,
                 query={"query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
-                definition=query,
                 refresh=dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED,
                 sort=dashboard.VariableSort.ALPHABETICAL_ASC,
                 multi=many,

@@ -39,6 +39,7 @@ OUTDATED = {
     ("dashboard.VariableModel", "auto"),
     ("dashboard.VariableModel", "auto_min"),
     ("dashboard.VariableModel", "auto_count"),
+    ("dashboard.VariableModel", "definition"),
 }
 UNITS = {value for value in vars(units).values() if isinstance(value, str)}
 
