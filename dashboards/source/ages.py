@@ -64,7 +64,7 @@ def by_age() -> list[dashboard.Panel]:
         "How many of the canaries were alive at this age?",
         "Of the idle canaries of the chosen time whose fate at an age is known, the share that was alive then: "
         "those that ended later over those that ended later or had died. Canaries that were probed, and so retired, at a younger age tell nothing of it.",
-        [Query(f"({everyone} - {died} - {lived}) / ({everyone} - {lived} > 0)", shape="table")],
+        [Query(f"clamp_min({everyone} - {died} - {lived}, 0) / ({everyone} - {lived} > 0)", shape="table")],
         12, 9, Look(unit="percentunit", low=0, high=1, overrides=[override("alive", {"color": fixed(GREEN)})]),
         transformations=[
             transform("sortBy", fields={}, sort=[{"field": "le"}]),
