@@ -33,7 +33,7 @@ pub enum Rule {
     SessionsAtRisk,
     /// TCP keepalive would help, and the kernel's first probe comes too late.
     KeepaliveTooLate,
-    /// TCP keepalive does not help on this path.
+    /// TCP keepalive does not help on this path, where the path is what kills.
     KeepaliveIneffective,
     /// Sessions get another `wait_timeout` than the global one.
     SessionTimeoutNotGlobal,

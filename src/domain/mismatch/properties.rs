@@ -262,6 +262,10 @@ proptest! {
 
         let twin = Facts { remedies: Remedies { tcp_keepalive: Some(helps), app_ping: None }, ..none.clone() };
         prop_assert_eq!(rules::keepalive_ineffective(&twin), Some(!helps));
+        for culprit in [Culprit::ServerIdleTimeout, Culprit::ServerKill] {
+            let killer = Some(Killer { culprit, ending: Ending::Fin });
+            prop_assert_eq!(rules::keepalive_ineffective(&Facts { killer, ..twin.clone() }), None);
+        }
 
         let aged = Facts { idle: silent(a / 2.0, a), lifetime: lived(b), ..none.clone() };
         prop_assert_eq!(rules::lifetime_limit(&aged), (b >= a).then_some(false));

@@ -136,8 +136,14 @@ pub(super) fn keepalive_too_late(facts: &Facts) -> Option<bool> {
 }
 
 /// The keepalive canary died too.
+///
+/// Undecided where the server ends idle sessions itself, by `wait_timeout` or by KILL: packets are no
+/// statements, so the canary dies whatever the path does, and nothing is known of the path.
 pub(super) fn keepalive_ineffective(facts: &Facts) -> Option<bool> {
-    facts.remedies.tcp_keepalive.map(|helps| !helps)
+    match facts.killer.map(|killer| killer.culprit) {
+        Some(Culprit::ServerIdleTimeout | Culprit::ServerKill) => None,
+        Some(_) | None => facts.remedies.tcp_keepalive.map(|helps| !helps),
+    }
 }
 
 /// `@@session.wait_timeout` differs from the global one.

@@ -241,12 +241,19 @@ fn keepalive_too_late() {
 
 #[test]
 fn keepalive_ineffective() {
+    let by = |culprit, helped| facts! { remedies: helps(helped, None), killer: killer(culprit, Ending::Fin) };
     check(
         Rule::KeepaliveIneffective,
         vec![
             ("the twin died", facts! { remedies: helps(FALSE, None) }, TRUE),
             ("the twin lived", facts! { remedies: helps(TRUE, None) }, FALSE),
             ("not measured", facts! { remedies: helps(None, TRUE) }, None),
+            ("of a proxy's timer", by(Culprit::ProxyIdleTimeout, FALSE), TRUE),
+            ("of age", by(Culprit::LifetimeLimit, FALSE), TRUE),
+            ("of something unknown", by(Culprit::Unknown, FALSE), TRUE),
+            ("of wait_timeout", by(Culprit::ServerIdleTimeout, FALSE), None),
+            ("of a killer of idle sessions", by(Culprit::ServerKill, FALSE), None),
+            ("lived past wait_timeout", by(Culprit::ServerIdleTimeout, TRUE), None),
         ],
     );
 }
