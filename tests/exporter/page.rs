@@ -36,6 +36,11 @@ impl Page {
         &self.text
     }
 
+    /// How many series of ours it has, buckets included.
+    pub(crate) fn series_count(&self) -> usize {
+        self.series.iter().filter(|(name, _, _)| name.starts_with("mysql_canary_")).count()
+    }
+
     /// The values of the series of `mysql_canary_<name>` that have these labels.
     pub(crate) fn values(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
         let name = format!("mysql_canary_{name}");

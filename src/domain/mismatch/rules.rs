@@ -6,7 +6,7 @@ use crate::domain::limit::IdleLimit;
 use crate::domain::pool::{Pool, Recycle};
 
 use super::bracket::{allowed, device_acts_by, firm_upper, reached, safe_below};
-use super::facts::{Facts, OtherPath};
+use super::facts::{Facts, HeldSessions, OtherPath};
 
 /// A recycle age under this, in seconds, may be too eager.
 pub(super) const EAGER_SECONDS: f64 = 60.0;
@@ -94,9 +94,20 @@ pub(super) fn pool_recycles_too_eagerly(facts: &Facts, pool: &Pool) -> Option<bo
 ///
 /// Needs no limit. A session that is idle for longer than the recycle age is older than it too.
 pub(super) fn session_held_past_recycle(facts: &Facts, pool: &Pool) -> Option<bool> {
+    Some(held_by_pool(facts, pool)?.count > 0)
+}
+
+/// How many sessions each declared pool's user holds past the pool's recycle age, in the order of the
+/// pools: one entry for each pool whose rule [`Rule::SessionHeldPastRecycle`](super::Rule) can be judged.
+pub fn sessions_held_past_recycle(facts: &Facts) -> Vec<HeldSessions> {
+    facts.pools.iter().filter_map(|pool| held_by_pool(facts, pool)).collect()
+}
+
+fn held_by_pool(facts: &Facts, pool: &Pool) -> Option<HeldSessions> {
     let Recycle::After(recycle) = pool.recycle else { return None };
     let sessions = facts.sessions_of(pool.user.as_deref()?)?;
-    Some(sessions.past(recycle) > 0)
+    let count = sessions.past(recycle);
+    Some(HeldSessions { pool: pool.name.clone(), user: sessions.user, count })
 }
 
 /// Application sessions are idle past the limit: their next query fails.

@@ -198,6 +198,16 @@ fn session_held_past_recycle() {
             ("no server view", with("name=a,user=api,recycle=10m", None), None),
         ],
     );
+    let facts = facts! {
+        pools: ["name=a,user=api,recycle=10m", "name=b,user=api,recycle=1h", "name=c,recycle=1s",
+            "name=d,user=api,recycle=never", "name=e,user=jobs,recycle=10m"].map(pool).to_vec(),
+        sessions: users(&[("api", &[1800.0, 600.0, 5.0]), ("web", &[7200.0]), ("api", &[601.0])]),
+    };
+    let held =
+        |pool: &str, user: &str, count| HeldSessions { pool: pool.to_owned(), user: user.to_owned(), count };
+    let expected = [held("a", "api", 2), held("b", "api", 0), held("e", "jobs", 0)];
+    assert_eq!(sessions_held_past_recycle(&facts), expected);
+    assert_eq!(sessions_held_past_recycle(&Facts { sessions: None, ..facts }), []);
 }
 
 #[test]
