@@ -1,0 +1,123 @@
+"""The panels about age: when canaries died, who was alive at which age, and how dangerous each age is."""
+
+from grafana_foundation_sdk.models import dashboard
+
+from frame import BY_PATH
+from panels import GREEN, ORANGE, RED, Look, Panel, Query, bar_panel, fixed, heatmap_panel, line_panel, override, transform
+
+IDLE = f'{BY_PATH}, kind="idle"'
+DEATHS, SURVIVALS = "mysql_canary_death_age_seconds", "mysql_canary_survival_age_seconds"
+
+
+def counted(histogram: str, part: str, by: str = "", more: str = "") -> str:
+    """How many idle canaries the chosen time added to a histogram."""
+    return f"sum{by} (increase({histogram}_{part}{{{IDLE}{more}}}[$__range]))"
+
+
+def over_time() -> list[dashboard.Panel]:
+    cells = Panel(
+        "At which idle age did canaries die, over time?",
+        "Each cell counts the idle canaries that died in one step of time, between the age at its lower edge and the one at its upper edge; "
+        "the edges are the ladder's rungs. Grafana's heatmap draws no lines: the layers' timeouts lie over the same deaths in the panel beside it.",
+        [Query(f"sum by (le) (increase({DEATHS}_bucket{{{IDLE}}}[$__interval]))", "{{le}}", "heatmap")],
+        12, 10, Look(unit="short", decimals=0),
+    )
+    points = {"custom.drawStyle": "points", "custom.showPoints": "always", "custom.pointSize": 7, "color": fixed(RED)}
+    dashed = {"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}, "custom.lineWidth": 2}
+    lines = Panel(
+        "Which layer's timeout lies where canaries die?",
+        "Points: the mean idle age of the idle canaries that died in a step (sum over count of the histogram). "
+        "Dashed: the idle limit, between the age survived and the age died at. "
+        "Solid: every layer's timeout that counts idle time or age. A line through the points is the one that kills.",
+        [
+            Query(
+                f"sum by (culprit) (increase({DEATHS}_sum{{{IDLE}}}[$__interval]))"
+                f" / (sum by (culprit) (increase({DEATHS}_count{{{IDLE}}}[$__interval])) > 0)",
+                "died: {{culprit}}",
+            ),
+            Query(f"mysql_canary_idle_limit_lower_seconds{{{IDLE}}}", "idle limit: survived"),
+            Query(f"mysql_canary_idle_limit_upper_seconds{{{IDLE}}}", "idle limit: died"),
+            Query(
+                f'max by (layer, setting, clock) (mysql_canary_layer_timeout_seconds{{{BY_PATH}, clock=~"idle|age", source!="measured"}})',
+                "{{layer}}: {{setting}} ({{clock}})",
+            ),
+        ],
+        12, 10,
+        Look(
+            unit="s",
+            overrides=[
+                override("^died: .*", points, "byRegexp"),
+                override("idle limit: survived", {"color": fixed(GREEN), **dashed}),
+                override("idle limit: died", {"color": fixed(ORANGE), **dashed}),
+            ],
+        ),
+        rare=True,
+    )
+    return [heatmap_panel(cells), line_panel(lines, log=True)]
+
+
+def by_age() -> list[dashboard.Panel]:
+    bound = ', le!="+Inf"'
+    everyone = f"scalar({counted(DEATHS, 'count')} + {counted(SURVIVALS, 'count')})"
+    died, lived = counted(DEATHS, "bucket", " by (le)", bound), counted(SURVIVALS, "bucket", " by (le)", bound)
+    alive = Panel(
+        "How many of the canaries were alive at this age?",
+        "Of the idle canaries of the chosen time whose fate at an age is known, the share that was alive then: "
+        "those that ended later over those that ended later or had died. Canaries that were probed, and so retired, at a younger age tell nothing of it.",
+        [Query(f"({everyone} - {died} - {lived}) / ({everyone} - {lived} > 0)", shape="table")],
+        12, 9, Look(unit="percentunit", low=0, high=1, overrides=[override("alive", {"color": fixed(GREEN)})]),
+        transformations=[
+            transform("sortBy", fields={}, sort=[{"field": "le"}]),
+            transform("convertFieldType", fields={}, conversions=[{"targetField": "le", "destinationType": "string"}]),
+            transform("organize", excludeByName={"Time": True}, indexByName={}, renameByName={"le": "idle for (s)", "Value": "alive"}),
+        ],
+    )
+    return [bar_panel(alive, "idle for (s)"), hazard(died, lived, everyone)]
+
+
+def hazard(died: str, lived: str, everyone: str) -> dashboard.Panel:
+    """Deaths within a bucket over those that reached it. PromQL cannot take a bucket from the one before it, so Grafana does: twice
+    a bucket less twice the mean of both is the step between them."""
+    zero = 'label_replace({} * 0, "le", "0", "", "")'
+
+    def mean(of: str) -> dashboard.DataTransformerConfig:
+        window = {"field": of, "reducer": "mean", "windowAlignment": "trailing", "windowSizeMode": "fixed", "windowSize": 2}
+        return transform("calculateField", mode="windowFunctions", alias=f"{of} mean", replaceFields=False, window=window)
+
+    def binary(alias: str, left: str, operator: str, right: str | float) -> dashboard.DataTransformerConfig:
+        def side(operand: str | float) -> dict[str, object]:
+            return {"matcher": {"id": "byName", "options": operand}} if isinstance(operand, str) else {"fixed": str(operand)}
+
+        calculation = {"left": side(left), "operator": operator, "right": side(right)}
+        return transform("calculateField", mode="binary", alias=alias, replaceFields=False, binary=calculation)
+
+    panel = Panel(
+        "How dangerous is each age?",
+        "The hazard: idle canaries of the chosen time that died between the rung before and this one, over those that were alive at the rung before. "
+        "One timer is one tall bar; low bars at every age are something that strikes whatever the age.",
+        [
+            Query(f"{died} or {zero.format(counted(DEATHS, 'count'))}", shape="table"),
+            Query(f"{everyone} - {died} - {lived} or {everyone} + {zero.format(counted(DEATHS, 'count'))}", shape="table"),
+        ],
+        12, 9, Look(unit="percentunit", low=0, high=1, overrides=[override("dies", {"color": fixed(RED)})]),
+        transformations=[
+            transform("joinByField", byField="le", mode="outer"),
+            transform("sortBy", fields={}, sort=[{"field": "le"}]),
+            mean("Value #A"),
+            mean("Value #B"),
+            binary("half the deaths", "Value #A", "-", "Value #A mean"),
+            binary("half the leavers", "Value #B mean", "-", "Value #B"),
+            binary("reached", "Value #B mean", "+", "half the leavers"),
+            binary("half the hazard", "half the deaths", "/", "reached"),
+            binary("dies", "half the hazard", "*", 2.0),
+            transform("convertFieldType", fields={}, conversions=[{"targetField": "le", "destinationType": "string"}]),
+            transform("filterFieldsByName", include={"names": ["le", "dies"]}),
+            transform("organize", excludeByName={}, indexByName={}, renameByName={"le": "idle for (s)"}),
+        ],
+    )
+    return bar_panel(panel, "idle for (s)")
+
+
+def ages() -> list[dashboard.Panel]:
+    """The row about age."""
+    return over_time() + by_age()

@@ -1,0 +1,43 @@
+"""The exporter's closed label values in a reader's words, with one colour each on every panel."""
+
+from panels import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, YELLOW
+
+Words = dict[str, tuple[str, str]]
+
+CULPRITS: Words = {
+    "server_idle_timeout": ("server: wait_timeout", BLUE),
+    "server_kill": ("server: KILL", PURPLE),
+    "server_restart": ("server: restart", GREY),
+    "proxy_idle_timeout": ("proxy: idle timeout", YELLOW),
+    "path_idle_timeout": ("network: idle timeout", ORANGE),
+    "lifetime_limit": ("a maximum age", RED),
+    "unknown": ("not decided", GREY),
+}
+
+RULES: Words = {
+    "path_shorter_than_server": ("the path kills before wait_timeout", ORANGE),
+    "pool_outlives_path": ("the pool lends connections idle past the limit", ORANGE),
+    "pool_never_recycles": ("the pool never replaces connections", ORANGE),
+    "pool_recycles_too_eagerly": ("the pool replaces connections far too often", YELLOW),
+    "session_held_past_recycle": ("sessions held or leaked past the pool's recycle", ORANGE),
+    "sessions_at_risk": ("sessions whose next query fails", RED),
+    "keepalive_too_late": ("the kernel's TCP keepalive starts after the limit", ORANGE),
+    "keepalive_ineffective": ("TCP keepalive does not help here", YELLOW),
+    "session_timeout_not_global": ("sessions get another wait_timeout than the global one", YELLOW),
+    "declared_not_measured": ("a declared timeout is not what is measured", YELLOW),
+    "server_outlives_client_stall": ("silent deaths, and the pool waits without end", ORANGE),
+    "ghosts_on_server": ("the server keeps sessions of dead clients", YELLOW),
+    "lifetime_limit": ("connections die at a fixed age, whatever they do", ORANGE),
+    "paths_disagree": ("two paths to one server have different limits", YELLOW),
+}
+
+SUSPENSIONS: Words = {
+    "connect_failing": ("connects fail", RED),
+    "connection_limit": ("a connection limit", ORANGE),
+    "low_headroom": ("few connections left on the server", ORANGE),
+}
+
+YES_NO: Words = {"1": ("yes", GREEN), "0": ("no", ORANGE)}
+ANSWERS: Words = {"1": ("yes", GREEN), "0": ("no", RED)}
+MEASURING: Words = {"0": ("measuring", GREEN), "1": ("suspended", RED)}
+HOLDS: Words = {"1": ("holds", ORANGE), "0": ("does not", GREEN)}
