@@ -4,10 +4,15 @@
 //! |---|---|
 //! | `incidents` | each incident ends in the right notification, and its cure resolves it |
 //! | `expressions` | every expression runs, on what the exporter really exports |
-//! | `uses` | every metric has a use, every alert a test and a runbook |
-//! | `scaled`, `promql` | the rules in seconds instead of minutes; the names in an expression |
+//! | `complete` | every rule of the exporter has its alert; every alert has its tests and its runbook |
+//! | `scaled` | the rules in seconds instead of minutes |
+//! | `dashboard`, `promql`, `names` | the queries of a dashboard; what they name, and whether it exists |
 
+mod complete;
+mod dashboard;
+mod expressions;
 mod incidents;
+mod names;
 mod promql;
 mod scaled;
 
