@@ -81,23 +81,26 @@ impl Webhook {
         self.shared.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for the first notice that satisfies `wanted`.
+    /// Waits until `pick` finds what it looks for in all that was told; the words of `otherwise` join the
+    /// failure.
     #[track_caller]
-    pub(crate) fn wait_for_notice(
+    pub(crate) fn wait_for<T>(
         &self,
         what: &str,
         limit: Duration,
-        wanted: impl Fn(&Notice) -> bool,
-    ) -> Notice {
+        pick: impl Fn(&[Notice]) -> Option<T>,
+        otherwise: impl Fn() -> String,
+    ) -> T {
         let begun = Instant::now();
         loop {
             let notices = self.notices();
-            if let Some(notice) = notices.iter().find(|notice| wanted(notice)) {
-                return notice.clone();
+            if let Some(found) = pick(&notices) {
+                return found;
             }
             assert!(
                 begun.elapsed() < limit,
-                "waited {limit:?} in vain for a notice of {what} among {notices:#?}"
+                "waited {limit:?} in vain for {what}; told was {notices:#?}\n{}",
+                otherwise()
             );
             thread::sleep(Duration::from_millis(50));
         }

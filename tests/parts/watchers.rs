@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::lab::place::PrivateDir;
 use crate::lab::prometheus::JOB;
+use crate::lab::webhook::Notice;
 use crate::lab::{Alertmanager, Firewall, FirewallOptions, Prometheus, PrometheusOptions, Webhook};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -86,13 +87,17 @@ fn alertmanager_tells_the_webhook_of_an_alert_and_of_its_end() {
         alertmanager: Some(alertmanager.web()),
         ..PrometheusOptions::scraping(firewall.in_client(|| lamp(&on)))
     });
-    let told = webhook.wait_for_notice("the lamp", PATIENCE, |notice| notice.alert() == "Lit");
-    assert_eq!((told.status.as_str(), told.labels["severity"].as_str()), ("firing", "info"));
-    assert_eq!(told.text(), "lamp is 1\nsee");
+    let told = |what, status: &str| {
+        let find = |notices: &[Notice]| notices.iter().find(|notice| notice.status == status).cloned();
+        webhook.wait_for(what, PATIENCE, find, || alertmanager.log())
+    };
+    let lit = told("the lamp", "firing");
+    assert_eq!((lit.alert(), lit.labels["severity"].as_str()), ("Lit", "info"));
+    assert_eq!(lit.text(), "lamp is 1\nsee");
     assert_eq!(prometheus.alerts()[0]["state"], "firing");
 
     on.store(false, Ordering::Relaxed);
-    webhook.wait_for_notice("the lamp's end", PATIENCE, |notice| notice.status == "resolved");
+    told("the lamp's end", "resolved");
     assert_eq!(webhook.notices().len(), 2, "nothing is told twice: {}", alertmanager.log());
     assert!(prometheus.alerts().is_empty());
 }
