@@ -190,6 +190,10 @@ def event_panel(panel: Panel) -> dashboard.Panel:
         stacking=common.StackingConfig(mode=common.StackingMode.NORMAL, group="A"),
     )
     panel.rare = True
+    # What never happened stays in the answer and leaves the legend.
+    silent = dashboard.MatcherConfig(id_val="byValue", options={"reducer": "allIsZero", "op": "gte", "value": 0})
+    hidden = dashboard.DynamicConfigValue(id_val="custom.hideFrom", value=common.HideSeriesConfig(legend=True, tooltip=True, viz=False))
+    panel.look.overrides.append(dashboard.DashboardFieldConfigSourceOverrides(matcher=silent, properties=[hidden]))
     options = timeseries.Options(legend=legend(calcs=["sum"]), tooltip=tooltip())
     return panel.made("timeseries", options, panel.look.config(custom, dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
 

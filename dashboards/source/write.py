@@ -13,11 +13,21 @@ from path import path
 HERE = Path(__file__).parent.parent
 
 
+# What the types write though nobody asked: a link's place becomes the controls menu, and Grafana 13 has no table footer.
+UNASKED = ("placement", "footer")
+
+
+def without_unasked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_unasked(item) for key, item in value.items() if key not in UNASKED}
+    return [without_unasked(item) for item in value] if isinstance(value, list) else value
+
+
 def texts() -> dict[str, str]:
     """Each file's name and text."""
     made: dict[str, str] = {}
     for board, shared in (overview(), path()):
-        content: dict[str, Any] = {**shared, **json.loads(JSONEncoder().encode(board))}
+        content: dict[str, Any] = {**shared, **without_unasked(json.loads(JSONEncoder().encode(board)))}
         made[f"{board.uid}.json"] = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     return made
 
