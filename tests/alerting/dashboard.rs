@@ -1,9 +1,12 @@
 //! The queries of the dashboards, as Grafana would send them.
 
+use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::{env, fs};
 
 use serde_json::Value;
+
+use crate::lab::prometheus::JOB;
 
 /// One query of a dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,12 +17,9 @@ pub(super) struct Query {
     pub(super) expression: String,
 }
 
-/// What the user chose in the dashboard's variables; each is a regular expression.
+/// What the user chose in the dashboard's variables: job, instance, target and path, each a regular expression.
 #[derive(Debug, Clone)]
-pub(super) struct Choice {
-    /// Variables and their values.
-    pub(super) variables: Vec<(&'static str, String)>,
-}
+pub(super) struct Choice([String; 4]);
 
 /// Every dashboard of the project.
 pub(super) fn all() -> Vec<Value> {
@@ -84,11 +84,14 @@ pub(super) fn variable_queries(dashboard: &Value) -> Vec<(String, String, String
 }
 
 impl Choice {
-    /// These values of the dashboards' variables, in their order.
-    pub(super) fn new(job: &str, instance: &str, target: &str, path: &str) -> Self {
-        let names = ["job", "instance", "target", "path"];
-        let values = [job, instance, target, path].map(str::to_owned);
-        Self { variables: names.into_iter().zip(values).collect() }
+    /// One path of one exporter.
+    pub(super) fn path(instance: SocketAddr) -> Self {
+        Self([JOB.to_owned(), instance.to_string(), "default".to_owned(), "default".to_owned()])
+    }
+
+    /// All of it.
+    pub(super) fn everything() -> Self {
+        Self([".*"; 4].map(str::to_owned))
     }
 
     /// The expression that Grafana sends. Ranges are a minute: the data of a test are no older.
@@ -98,8 +101,8 @@ impl Choice {
         for window in ["$__rate_interval", "$__interval", "$__range"] {
             sent = sent.replace(window, "1m");
         }
-        for (name, value) in &self.variables {
-            sent = sent.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value);
+        for (name, value) in ["job", "instance", "target", "path"].into_iter().zip(&self.0) {
+            sent = sent.replace(&format!("\"${name}\""), &format!("\"{value}\""));
         }
         assert!(!sent.contains("\"$") && !sent.contains("[$"), "a variable without a value: {sent}");
         sent

@@ -11,7 +11,14 @@ use super::promql;
 const OF_PROMETHEUS: [&str; 3] = ["up", "ALERTS", "ALERTS_FOR_STATE"];
 
 /// Metrics that no rule and no panel uses, each with the reason.
-const UNUSED: [(&str, &str); 0] = [];
+const UNUSED: [(&str, &str); 5] = [
+    ("process_cpu_seconds_total", PROCESS),
+    ("process_max_fds", PROCESS),
+    ("process_open_fds", PROCESS),
+    ("process_threads", PROCESS),
+    ("process_virtual_memory_bytes", PROCESS),
+];
+const PROCESS: &str = "every Prometheus client has these, and everybody's process dashboards show them";
 
 /// The expressions written in a rule: its own, and those its annotations ask when the alert is told.
 pub(super) fn written_in(rule: &Value) -> Vec<Query> {
