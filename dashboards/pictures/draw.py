@@ -72,7 +72,7 @@ def main():
         figure = draw(board, Prometheus(address, end, seconds, chosen), words)
         picture = directory / f"dashboard-{'path' if one else 'overview'}.png"
         figure.savefig(picture, facecolor=BACK)
-        Image.open(picture).convert("RGB").quantize(192, dither=Image.Dither.NONE).save(picture, optimize=True)
+        Image.open(picture).convert("RGB").quantize(255, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
         print(f"{picture}: {picture.stat().st_size // 1000} kB")
 
 

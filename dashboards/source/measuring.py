@@ -31,11 +31,11 @@ def measuring() -> list[dashboard.Panel]:
     )
     suspended = Panel(
         "When were no canaries launched, and why?",
-        "One row for each reason; where all is well, none is coloured.",
+        "One row for each reason, red while it holds.",
         [Query(f"max by (reason) (mysql_canary_suspended{{{BY_PATH}}})", "{{reason}}")],
         8, 8,
         Look(
-            words={"1": ("suspended", RED), "0": ("not for this reason", "transparent")},
+            words={"1": ("suspended", RED), "0": ("launched", GREEN)},
             overrides=[override(name, {"displayName": text}) for name, (text, _) in SUSPENSIONS.items()],
         ),
     )

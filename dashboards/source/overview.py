@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.models import common, dashboard
 
-from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, framed, link
+from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, framed, link, runbook
 from panels import (
     BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, event_panel, fixed, line_panel, mapping, override, stat_panel,
     table_panel, thresholds, timeline_panel, transform,
@@ -263,6 +263,6 @@ def overview() -> tuple[dashboard.Dashboard, dict[str, object]]:
         ("Are the exporters well?", exporters()),
     ]
     about = "Which layer kills idle MySQL connections, on every target and path that mysql-canary-exporter watches."
-    return framed(OVERVIEW, "MySQL canary: overview", about, True, [link("One path", PATH, "Everything about one target and path")], rows)
+    return framed(OVERVIEW, "MySQL canary: overview", about, True, [link("One path", PATH, "Everything about one target and path"), runbook()], rows)
 
 

@@ -208,7 +208,7 @@ def timeline_panel(panel: Panel) -> dashboard.Panel:
         legend=legend(show=False),
         tooltip=tooltip(),
     )
-    custom = statetimeline.FieldConfig(line_width=0, fill_opacity=80, span_nulls=False)
+    custom = statetimeline.FieldConfig(line_width=0, fill_opacity=80)
     return panel.made("state-timeline", options, panel.look.config(custom))
 
 
@@ -217,7 +217,7 @@ def table_panel(panel: Panel, sort_by: str, descending: bool = True) -> dashboar
     options = table.Options(
         cell_height=common.TableCellHeight.SM, sort_by=[common.TableSortByFieldState(display_name=sort_by, desc=descending)]
     )
-    custom = common.TableFieldOptions(align=common.FieldTextAlignment.AUTO, inspect=False)
+    custom = common.TableFieldOptions(align=common.FieldTextAlignment.AUTO, cell_options=common.TableAutoCellOptions(), inspect=False)
     return panel.made("table", options, panel.look.config(custom))
 
 

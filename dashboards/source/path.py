@@ -4,10 +4,10 @@ from grafana_foundation_sdk.models import common, dashboard
 
 from ages import ages
 from applications import applications
-from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, framed, link
+from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, framed, link, runbook
 from measuring import measuring
 from panels import BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, mapping, override, stat_panel, table_panel, timeline_panel, transform
-from words import ANSWERS, CULPRITS, HOLDS, MEASURING, RULES, Words, YES_NO
+from words import ANSWERS, CULPRITS, HOLDS, MEASURING, OF_POOLS, RULES, Words, YES_NO
 
 
 def number(title: str, description: str, expr: str, w: int, look: Look) -> dashboard.Panel:
@@ -32,7 +32,7 @@ def answer() -> list[dashboard.Panel]:
         ),
         number(
             "Which idle age was survived?",
-            "The longest idle age that a canary survived and no later death contradicts. Connections younger than this are safe.",
+            "The longest idle age that a canary survived and no later death contradicts. Recycle pooled connections before this age.",
             f"mysql_canary_idle_limit_lower_seconds{limit}", 6, Look(unit="s", decimals=1, no_value="none yet"),
         ),
         number(
@@ -123,12 +123,17 @@ def layers() -> list[dashboard.Panel]:
     )
     rules = Panel(
         "Which contradictions hold, and since when?",
-        "Every rule that could be judged. A rule without a row could not: facts are missing.",
+        "Every rule that could be judged: orange while it holds, green while it does not. A rule without a row, and a gap, could not be judged: facts are missing.",
         [Query(f"max by (rule, pool) (mysql_canary_layer_mismatch{{{BY_PATH}}})", "{{rule}} {{pool}}")],
         12, 11,
         Look(
             words=HOLDS,
-            overrides=[override(f"^{rule} *(.*)$", {"displayName": f"{text} ${{__field.labels.pool}}"}, "byRegexp") for rule, (text, _) in RULES.items()],
+            overrides=[
+                override(f"^{rule} .+$", {"displayName": f"{text} (${{__field.labels.pool}})"}, "byRegexp")
+                if rule in OF_POOLS
+                else override(rule, {"displayName": text})
+                for rule, (text, _) in RULES.items()
+            ],
         ),
     )
     return [table_panel(inventory, "Lasts", descending=False), timeline_panel(rules)]
@@ -144,4 +149,4 @@ def path() -> tuple[dashboard.Dashboard, dict[str, object]]:
         ("Is it measured?", measuring()),
     ]
     about = "One target and path of mysql-canary-exporter: the idle limit, its culprit, every layer's timeouts, and who is at risk."
-    return framed(PATH, "MySQL canary: one path", about, False, [link("Overview", OVERVIEW, "Every target and path")], rows)
+    return framed(PATH, "MySQL canary: one path", about, False, [link("Overview", OVERVIEW, "Every target and path"), runbook()], rows)

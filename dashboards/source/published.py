@@ -31,8 +31,15 @@ with warnings.catch_warnings():
 EXPORTED = {"__inputs", "__requires"}
 # Transformations have no published types; their names are Grafana 13.2's, from DataTransformerID of @grafana/data.
 TRANSFORMATIONS = {"calculateField", "convertFieldType", "filterByValue", "filterFieldsByName", "joinByField", "merge", "organize", "sortBy"}
-# Fields that these types still have and the TypeScript types of Grafana 13.2 dropped or call deprecated.
-OUTDATED = {("VizLegendOptions", "asTable"), ("Options", "footer")}
+# Fields that these types still have and the TypeScript types of Grafana 13.2 dropped, call deprecated, or know elsewhere only.
+OUTDATED = {
+    ("common.VizLegendOptions", "asTable"),
+    ("table.Options", "footer"),
+    ("statetimeline.FieldConfig", "spanNulls"),
+    ("dashboard.VariableModel", "auto"),
+    ("dashboard.VariableModel", "auto_min"),
+    ("dashboard.VariableModel", "auto_count"),
+}
 UNITS = {value for value in vars(units).values() if isinstance(value, str)}
 
 Errors = list[str]
@@ -139,7 +146,7 @@ def fields(value: dict[str, Any], cls: type, at: str, elsewhere: frozenset[str] 
             continue
         if name is None:
             errors.append(f"{at}: unknown field {key!r}; {cls.__name__} has none of that name")
-        elif name in deprecated(cls) or (cls.__name__, key) in OUTDATED:
+        elif name in deprecated(cls) or (f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}", key) in OUTDATED:
             errors.append(f"{at}.{key}: deprecated in {cls.__name__}")
         elif name not in inspect.signature(cls).parameters and item != (fixed := getattr(cls(), name)):
             errors.append(f"{at}.{key}: {item!r} is not {str(fixed)!r}, its only value in {cls.__name__}")

@@ -41,6 +41,7 @@ CASES: list[tuple[str, Callable[[Board], Any], str]] = [
     ("a deprecated field of a query", lambda it: panel(it, "stat")["targets"][0].update(intervalFactor=2), "deprecated"),
     ("a deprecated field of a table", lambda it: custom(it, "table").update(displayMode="color-text"), "deprecated"),
     ("a legend as before", lambda it: panel(it, "timeseries")["options"]["legend"].update(asTable=True), "deprecated"),
+    ("a table with a footer", lambda it: panel(it, "table")["options"].update(footer={"show": True}), "deprecated"),
     ("an unknown field of a query", lambda it: panel(it, "stat")["targets"][0].update(expression="up"), "unknown field"),
     ("a query of no data source", lambda it: panel(it, "stat")["targets"][0]["datasource"].update(type="graphite9"), "unknown data source"),
     ("an unknown unit", lambda it: panel(it, "heatmap")["fieldConfig"]["defaults"].update(unit="parsecs"), "is no unit"),

@@ -13,14 +13,15 @@ from path import path
 HERE = Path(__file__).parent.parent
 
 
-# What the types write though nobody asked: a link's place becomes the controls menu, and Grafana 13 has no table footer.
-UNASKED = ("placement", "footer")
-
-
 def without_unasked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: without_unasked(item) for key, item in value.items() if key not in UNASKED}
-    return [without_unasked(item) for item in value] if isinstance(value, list) else value
+    """Without what the types write though nobody asked: a place that hides a link in a menu, an interval's settings on every
+    variable, and a table footer, which Grafana 13 no longer has."""
+    if isinstance(value, list):
+        return [without_unasked(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    unasked = {"footer", "auto", "auto_min", "auto_count"} | ({"placement"} if "includeVars" in value else set())
+    return {key: without_unasked(item) for key, item in value.items() if key not in unasked}
 
 
 def texts() -> dict[str, str]:
