@@ -75,29 +75,40 @@ impl<'a> Watch<'a> {
         Self { prometheus, alertmanager, webhook, _rules: rules }
     }
 
-    /// Waits until people know of an alert whose labels include `labels`.
+    /// Waits until people know of an alert whose labels include `labels`; what they were told last of it.
     #[track_caller]
     fn firing(&self, alert: &str, labels: &[(&str, &str)]) -> Notice {
-        self.newest("firing", alert, labels)
+        let is_firing = |notice: &&&Notice| notice.status == "firing";
+        self.wait_for(alert, labels, "firing", |known| Some((*known.iter().find(is_firing)?).clone()))
     }
 
-    /// Waits until the newest that people were told of an alert is that it is over.
+    /// Waits until people were told that such an alert is over, in each of its forms.
     #[track_caller]
-    fn resolved(&self, alert: &str, labels: &[(&str, &str)]) -> Notice {
-        self.newest("resolved", alert, labels)
+    fn resolved(&self, alert: &str, labels: &[(&str, &str)]) {
+        self.wait_for(alert, labels, "resolved", |known| {
+            let over = |notice: &&Notice| notice.status == "resolved";
+            (!known.is_empty() && known.iter().all(over)).then_some(())
+        });
     }
 
     #[track_caller]
-    fn newest(&self, status: &str, alert: &str, labels: &[(&str, &str)]) -> Notice {
-        let meant = |notice: &&Notice| {
+    fn wait_for<T>(
+        &self,
+        alert: &str,
+        labels: &[(&str, &str)],
+        status: &str,
+        pick: impl Fn(&[&Notice]) -> Option<T>,
+    ) -> T {
+        let is_meant = |notice: &Notice| {
             let has = |&(name, value): &(&str, &str)| notice.labels.get(name).is_some_and(|own| own == value);
             notice.alert() == alert && labels.iter().all(has)
         };
-        let newest = |notices: &[Notice]| {
-            notices.iter().rfind(meant).filter(|notice| notice.status == status).cloned()
+        let pick = |notices: &[Notice]| {
+            let known: Vec<_> = newest(notices).into_iter().filter(|notice| is_meant(notice)).collect();
+            pick(&known)
         };
         let what = format!("{alert} {labels:?} {status}");
-        self.webhook.wait_for(&what, PATIENCE, newest, || {
+        self.webhook.wait_for(&what, PATIENCE, pick, || {
             format!("{:#?}\n{}\n{}", self.prometheus.alerts(), self.prometheus.log(), self.alertmanager.log())
         })
     }
@@ -105,8 +116,13 @@ impl<'a> Watch<'a> {
     /// The alerts people know of and have not heard the end of.
     fn still_firing(&self) -> BTreeSet<String> {
         let notices = self.webhook.notices();
-        let newest: BTreeMap<_, _> = notices.iter().map(|notice| (&notice.labels, notice)).collect();
-        let firing = newest.into_values().filter(|notice| notice.status == "firing");
+        let firing = newest(&notices).into_iter().filter(|notice| notice.status == "firing");
         firing.map(|notice| notice.alert().to_owned()).collect()
     }
+}
+
+/// The newest notice of each alert: one for every set of labels.
+fn newest(notices: &[Notice]) -> Vec<&Notice> {
+    let newest: BTreeMap<_, _> = notices.iter().map(|notice| (&notice.labels, notice)).collect();
+    newest.into_values().collect()
 }
