@@ -138,8 +138,12 @@ pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<(String, usize)>> {
 
 /// TCP keepalive would help, and the kernel's first probe comes at or after the limit.
 ///
-/// False also where keepalive is known not to help. Undecided while that is not measured.
+/// False also where keepalive is known not to help, and where the server ends idle sessions itself,
+/// whatever a canary showed before it did. Undecided while that is not measured.
 pub(super) fn keepalive_too_late(facts: &Facts) -> Option<bool> {
+    if server_ends_idle_sessions(facts) {
+        return Some(false);
+    }
     match facts.remedies.tcp_keepalive? {
         true => reached(&facts.idle, facts.kernel?.keepalive_time),
         false => Some(false),
@@ -151,10 +155,14 @@ pub(super) fn keepalive_too_late(facts: &Facts) -> Option<bool> {
 /// Undecided where the server ends idle sessions itself, by `wait_timeout` or by KILL: packets are no
 /// statements, so the canary dies whatever the path does, and nothing is known of the path.
 pub(super) fn keepalive_ineffective(facts: &Facts) -> Option<bool> {
-    match facts.killer.map(|killer| killer.culprit) {
-        Some(Culprit::ServerIdleTimeout | Culprit::ServerKill) => None,
-        Some(_) | None => facts.remedies.tcp_keepalive.map(|helps| !helps),
-    }
+    let helps = facts.remedies.tcp_keepalive.filter(|_| !server_ends_idle_sessions(facts));
+    helps.map(|helps| !helps)
+}
+
+/// Whether idle canaries die of the server's own timer, or of KILL by something on it.
+fn server_ends_idle_sessions(facts: &Facts) -> bool {
+    let culprit = facts.killer.map(|killer| killer.culprit);
+    matches!(culprit, Some(Culprit::ServerIdleTimeout | Culprit::ServerKill))
 }
 
 /// `@@session.wait_timeout` differs from the global one.

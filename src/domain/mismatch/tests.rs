@@ -245,6 +245,14 @@ fn keepalive_too_late() {
             ("not measured", with(path(), None, keepalive_time(7200.0)), None),
             ("one death", with(once(3200.0, 3600.0), TRUE, keepalive_time(7200.0)), None),
             ("kernel not read", with(path(), TRUE, None), None),
+            (
+                "the server's own",
+                Facts {
+                    killer: killer(Culprit::ServerIdleTimeout, Ending::Reset),
+                    ..with(path(), TRUE, keepalive_time(7200.0))
+                },
+                FALSE,
+            ),
         ],
     );
 }
