@@ -5,10 +5,12 @@
 //! | `incidents` | each incident ends in the right notification, and its cure resolves it |
 //! | `expressions` | every expression runs, on what the exporter really exports |
 //! | `uses` | every metric has a use, every alert a test and a runbook |
+//! | `scale` | what the rules cost with two hundred targets |
 //! | `scaled`, `promql` | the rules in seconds instead of minutes; the names in an expression |
 
 mod incidents;
 mod promql;
+mod scale;
 mod scaled;
 
 use std::collections::{BTreeMap, BTreeSet};
