@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts bench-locate
+.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts bench-locate dashboards dashboard-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -12,8 +12,11 @@ scripts := .ci/run $(wildcard script/*)
 yaml := $(shell find alerts -name '*.yml' -o -name '*.yaml' 2>/dev/null)
 dashboards := $(shell find dashboards -name '*.json' 2>/dev/null)
 
+parts := $(or $(MYSQL_CANARY_PARTS),target/parts)
+dashboards_python := PYTHONDONTWRITEBYTECODE=1 $(parts)/dashboards-venv/bin/python
+
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Watch canaries live and die on a private MariaDB; Ctrl-C ends it
 	script/install-test-parts mariadb
@@ -47,11 +50,23 @@ ifneq ($(yaml),)
 	done
 endif
 
+dashboards: ## Write the dashboards' JSON anew from dashboards/source
+	script/install-test-parts dashboards
+	$(dashboards_python) dashboards/source/write.py
+
+# The source's types, the JSON against the source, the JSON against Grafana's types, and that check against broken dashboards.
 lint-dashboards: $(dashboards)
-ifneq ($(dashboards),)
-	script/install-test-parts lint
-	for file in $(dashboards); do python3 -m json.tool "$$file" >/dev/null || { echo "$$file is no JSON" >&2; exit 1; }; done
-endif
+	script/install-test-parts dashboards
+	$(dashboards_python) -m mypy --strict --cache-dir=target/mypy dashboards/source
+	$(dashboards_python) dashboards/source/write.py --check
+	$(dashboards_python) dashboards/source/published.py $(dashboards)
+	$(dashboards_python) dashboards/source/published_test.py dashboards/mysql-canary-path.json
+
+dashboard-pictures: ## Draw docs/dashboard-*.png from the real parts (root; about eight minutes)
+	script/install-test-parts
+	script/install-test-parts pictures
+	cargo build --locked
+	script/dashboard-pictures
 
 lint-scripts:
 	for file in $(scripts); do bash -n "$$file"; done

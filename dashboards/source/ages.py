@@ -108,6 +108,9 @@ def hazard(died: str, lived: str, everyone: str) -> dashboard.Panel:
             binary("half the deaths", "Value #A", "-", "Value #A mean"),
             binary("half the leavers", "Value #B mean", "-", "Value #B"),
             binary("reached", "Value #B mean", "+", "half the leavers"),
+            # An age that nobody reached has no hazard; what is left of a difference of equal numbers is nobody.
+            transform("filterByValue", type="include", match="all",
+                      filters=[{"fieldName": "reached", "config": {"id": "greater", "options": {"value": 0.01}}}]),
             binary("half the hazard", "half the deaths", "/", "reached"),
             binary("dies", "half the hazard", "*", 2.0),
             transform("convertFieldType", fields={}, conversions=[{"targetField": "le", "destinationType": "string"}]),

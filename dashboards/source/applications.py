@@ -104,8 +104,8 @@ def consequences() -> list[dashboard.Panel]:
         "Does the server refuse connections?",
         "Aborted_connects and Connection_errors_*, as the server counts them, whoever tried.",
         [
-            Query(f"increase(mysql_canary_server_aborted_connects_total{{{BY_TARGET}}}[$__interval]) > 0", "Aborted_connects"),
-            Query(f"increase(mysql_canary_server_connection_errors_total{{{BY_TARGET}}}[$__interval]) > 0", "Connection_errors_{{error}}"),
+            Query(f"increase(mysql_canary_server_aborted_connects_total{{{BY_TARGET}}}[$__interval])", "Aborted_connects"),
+            Query(f"increase(mysql_canary_server_connection_errors_total{{{BY_TARGET}}}[$__interval])", "Connection_errors_{{error}}"),
         ],
         8, 8, Look(decimals=0, no_value="none were refused"),
     )

@@ -16,8 +16,6 @@ from typing import Any
 # Panels that are empty on healthy data, and why.
 MAY_BE_EMPTY = {
     "Which part of the server view cannot be read?": "every source is read",
-    "At which stage do connects fail?": "no connect failed",
-    "Does the server refuse connections?": "none was refused",
 }
 
 

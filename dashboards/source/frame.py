@@ -89,6 +89,18 @@ def link(title: str, uid: str, tip: str) -> dashboard.DashboardLink:
     )
 
 
+def runbook() -> dashboard.DashboardLink:
+    """A link at the top to what each alert means and what to change."""
+    return dashboard.DashboardLink(
+        title="Runbook",
+        type_val=dashboard.DashboardLinkType.LINK,
+        icon="doc",
+        tooltip="What each alert means, how to confirm it, what to change",
+        url="https://github.com/mysql-canary-exporter/mysql-canary-exporter/blob/main/alerts/README.md",
+        target_blank=True,
+    )
+
+
 def framed(
     uid: str, title: str, description: str, many: bool, links: list[dashboard.DashboardLink], rows: Sequence[Row]
 ) -> tuple[dashboard.Dashboard, dict[str, object]]:

@@ -23,19 +23,19 @@ def measuring() -> list[dashboard.Panel]:
                 f"sum(increase(mysql_canary_lives_total{{{BY_PATH}}}[$__interval])) - sum(increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval]))",
                 "survived",
             ),
-            Query(f"sum by (ending) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval])) > 0", "died: {{ending}}"),
-            Query(f"sum by (reason) (increase(mysql_canary_voided_total{{{BY_PATH}}}[$__interval])) > 0", "void: {{reason}}"),
+            Query(f"sum by (ending) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval]))", "died: {{ending}}"),
+            Query(f"sum by (reason) (increase(mysql_canary_voided_total{{{BY_PATH}}}[$__interval]))", "void: {{reason}}"),
         ],
         8, 8,
         Look(decimals=0, overrides=[override("survived", {"color": fixed(GREEN)}), override("^void: .*", {"color": fixed(GREY)}, "byRegexp")]),
     )
     suspended = Panel(
         "When were no canaries launched, and why?",
-        "One row for each reason; where all is well, none is coloured.",
+        "One row for each reason, red while it holds.",
         [Query(f"max by (reason) (mysql_canary_suspended{{{BY_PATH}}})", "{{reason}}")],
         8, 8,
         Look(
-            words={"1": ("suspended", RED), "0": ("not for this reason", "transparent")},
+            words={"1": ("suspended", RED), "0": ("launched", GREEN)},
             overrides=[override(name, {"displayName": text}) for name, (text, _) in SUSPENSIONS.items()],
         ),
     )
@@ -52,7 +52,7 @@ def measuring() -> list[dashboard.Panel]:
     failures = Panel(
         "At which stage do connects fail?",
         "dns, tcp, tls, greeting, auth, or limit: the server's own word that there are too many connections.",
-        [Query(f"sum by (stage) (increase(mysql_canary_connect_failures_total{{{BY_PATH}}}[$__interval])) > 0", "{{stage}}")],
+        [Query(f"sum by (stage) (increase(mysql_canary_connect_failures_total{{{BY_PATH}}}[$__interval]))", "{{stage}}")],
         8, 8, Look(decimals=0, no_value="none failed"),
     )
     sources = Panel(

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.models import common, dashboard
 
-from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, framed, link
+from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, framed, link, runbook
 from panels import (
     BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, event_panel, fixed, line_panel, mapping, override, stat_panel,
     table_panel, thresholds, timeline_panel, transform,
@@ -20,15 +20,15 @@ TO_PATH = dashboard.DashboardLink(
 PLACES = {"job": "Job", "instance": "Instance", "target": "Target", "path": "Path"}
 
 
-def count(title: str, description: str, expr: str, color: str, w: int = 3) -> dashboard.Panel:
+def count(title: str, description: str, expr: str, color: str) -> dashboard.Panel:
     """A number that is good at zero."""
     look = Look(steps=[(None, GREEN), (1, color)], decimals=0)
-    return stat_panel(Panel(title, description, [Query(f"{expr} or vector(0)", shape="instant")], w, 4, look))
+    return stat_panel(Panel(title, description, [Query(f"{expr} or vector(0)", shape="instant")], 6, 3, look))
 
 
 def total(title: str, description: str, expr: str) -> dashboard.Panel:
     """A number that is neither good nor bad."""
-    return stat_panel(Panel(title, description, [Query(f"{expr} or vector(0)", shape="instant")], 3, 4, Look(color=BLUE, decimals=0)))
+    return stat_panel(Panel(title, description, [Query(f"{expr} or vector(0)", shape="instant")], 6, 3, Look(color=BLUE, decimals=0)))
 
 
 def numbers() -> list[dashboard.Panel]:
@@ -190,7 +190,7 @@ def changes() -> list[dashboard.Panel]:
         "Who kills canaries?",
         "Canaries of every kind that died in each step, by culprit. Deaths of canaries are how the limit is known: "
         "a steady number is normal on a path that has one.",
-        [Query(f"sum by (culprit) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval])) > 0", "{{culprit}}")],
+        [Query(f"sum by (culprit) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval]))", "{{culprit}}")],
         8,
         8,
         Look(
@@ -263,6 +263,6 @@ def overview() -> tuple[dashboard.Dashboard, dict[str, object]]:
         ("Are the exporters well?", exporters()),
     ]
     about = "Which layer kills idle MySQL connections, on every target and path that mysql-canary-exporter watches."
-    return framed(OVERVIEW, "MySQL canary: overview", about, True, [link("One path", PATH, "Everything about one target and path")], rows)
+    return framed(OVERVIEW, "MySQL canary: overview", about, True, [link("One path", PATH, "Everything about one target and path"), runbook()], rows)
 
 

@@ -190,6 +190,10 @@ def event_panel(panel: Panel) -> dashboard.Panel:
         stacking=common.StackingConfig(mode=common.StackingMode.NORMAL, group="A"),
     )
     panel.rare = True
+    # What never happened stays in the answer and leaves the legend.
+    silent = dashboard.MatcherConfig(id_val="byValue", options={"reducer": "allIsZero", "op": "gte", "value": 0})
+    hidden = dashboard.DynamicConfigValue(id_val="custom.hideFrom", value=common.HideSeriesConfig(legend=True, tooltip=True, viz=False))
+    panel.look.overrides.append(dashboard.DashboardFieldConfigSourceOverrides(matcher=silent, properties=[hidden]))
     options = timeseries.Options(legend=legend(calcs=["sum"]), tooltip=tooltip())
     return panel.made("timeseries", options, panel.look.config(custom, dashboard.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
 
@@ -204,7 +208,7 @@ def timeline_panel(panel: Panel) -> dashboard.Panel:
         legend=legend(show=False),
         tooltip=tooltip(),
     )
-    custom = statetimeline.FieldConfig(line_width=0, fill_opacity=80, span_nulls=False)
+    custom = statetimeline.FieldConfig(line_width=0, fill_opacity=80)
     return panel.made("state-timeline", options, panel.look.config(custom))
 
 
@@ -213,7 +217,7 @@ def table_panel(panel: Panel, sort_by: str, descending: bool = True) -> dashboar
     options = table.Options(
         cell_height=common.TableCellHeight.SM, sort_by=[common.TableSortByFieldState(display_name=sort_by, desc=descending)]
     )
-    custom = common.TableFieldOptions(align=common.FieldTextAlignment.AUTO, inspect=False)
+    custom = common.TableFieldOptions(align=common.FieldTextAlignment.AUTO, cell_options=common.TableAutoCellOptions(), inspect=False)
     return panel.made("table", options, panel.look.config(custom))
 
 

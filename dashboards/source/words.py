@@ -31,6 +31,9 @@ RULES: Words = {
     "paths_disagree": ("two paths to one server have different limits", YELLOW),
 }
 
+# Rules about a declared pool, whose series name it.
+OF_POOLS = {"pool_outlives_path", "pool_never_recycles", "pool_recycles_too_eagerly", "session_held_past_recycle", "server_outlives_client_stall"}
+
 SUSPENSIONS: Words = {
     "connect_failing": ("connects fail", RED),
     "connection_limit": ("a connection limit", ORANGE),

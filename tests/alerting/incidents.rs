@@ -145,8 +145,13 @@ fn long_silence_is_told_to_be_the_servers_own_until_the_pool_recycles() {
 
     let alert = "MySQLCanaryPoolNeverRecycles";
     let told = watch.firing(alert, &[("pool", "web")]);
-    let words =
-        ["pool web never recycles", "layer server", "server_idle_timeout", "pool_recycle", "wait_timeout"];
+    let words = [
+        "pool web never recycles",
+        "layer server",
+        "server_idle_timeout",
+        "pool_recycle",
+        "wait_timeout, 3s",
+    ];
     assert_told(&told, "warning", &words);
     assert_age(&told, 2.9..3.7);
     assert!(!watch.still_firing().contains("MySQLCanaryPathShorterThanServer"));

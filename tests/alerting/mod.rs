@@ -4,11 +4,16 @@
 //! |---|---|
 //! | `incidents` | each incident ends in the right notification, and its cure resolves it |
 //! | `expressions` | every expression runs, on what the exporter really exports |
-//! | `uses` | every metric has a use, every alert a test and a runbook |
+//! | `complete` | every rule of the exporter has its alert; every alert has its tests and its runbook |
 //! | `scale` | what the rules cost with two hundred targets |
-//! | `scaled`, `promql` | the rules in seconds instead of minutes; the names in an expression |
+//! | `scaled` | the rules in seconds instead of minutes |
+//! | `dashboard`, `promql`, `names` | the queries of a dashboard; what they name, and whether it exists |
 
+mod complete;
+mod dashboard;
+mod expressions;
 mod incidents;
+mod names;
 mod promql;
 mod scale;
 mod scaled;
