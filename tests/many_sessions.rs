@@ -15,7 +15,8 @@ const LIMIT: f64 = 10.0;
 /// The users that get series of their own.
 const NAMED_USERS: usize = 50;
 
-fn start_server(users: Vec<Account>) -> Server {
+/// A server for many sessions; the exporter may see them.
+pub(crate) fn start_server(users: Vec<Account>) -> Server {
     MariaDb::start(MariaDbOptions {
         thread_handling: ThreadHandling::PoolOfThreads,
         accounts: users.into_iter().chain([Account::canary().with_process_privilege()]).collect(),
@@ -29,7 +30,7 @@ fn start_server(users: Vec<Account>) -> Server {
 }
 
 /// An application's session, as small as a session can be.
-fn log_in(server: SocketAddr, user: &str) -> io::Result<TcpStream> {
+pub(crate) fn log_in(server: SocketAddr, user: &str) -> io::Result<TcpStream> {
     /// `CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION`.
     const CAPABILITIES: u32 = 0x8200;
     /// utf8mb4_general_ci.

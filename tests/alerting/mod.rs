@@ -5,6 +5,7 @@
 //! | `incidents` | each incident ends in the right notification, and its cure resolves it |
 //! | `expressions` | every expression runs, on what the exporter really exports |
 //! | `complete` | every rule of the exporter has its alert; every alert has its tests and its runbook |
+//! | `scale` | what the rules cost with two hundred targets |
 //! | `scaled` | the rules in seconds instead of minutes |
 //! | `dashboard`, `promql`, `names` | the queries of a dashboard; what they name, and whether it exists |
 
@@ -14,6 +15,7 @@ mod expressions;
 mod incidents;
 mod names;
 mod promql;
+mod scale;
 mod scaled;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -164,6 +164,19 @@ impl<'a> Prometheus<'a> {
         self.ask(path).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// The value of one of its own metrics that has no labels, such as `process_resident_memory_bytes`.
+    #[track_caller]
+    pub(crate) fn own(&self, name: &str) -> f64 {
+        let ask = || http::get(self.web, "/metrics");
+        let page = match self.inside {
+            Some(firewall) => firewall.in_client(ask),
+            None => ask(),
+        };
+        let page = page.expect("Prometheus answers").body;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("Prometheus has no {name}"))
+    }
+
     /// All it has logged.
     pub(crate) fn log(&self) -> String {
         self.daemon.output()
