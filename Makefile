@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts bench-locate dashboards dashboard-pictures
+.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-locate dashboards dashboard-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -48,6 +48,7 @@ ifneq ($(yaml),)
 	for file in $(yaml); do \
 	  if grep -q '^rule_files:' "$$file"; then promtool test rules "$$file"; else promtool check rules "$$file"; fi; \
 	done
+	script/render-deploy --check
 endif
 
 dashboards: ## Write the dashboards' JSON anew from dashboards/source
@@ -69,7 +70,12 @@ dashboard-pictures: ## Draw docs/dashboard-*.png from the real parts (root; abou
 	script/dashboard-pictures
 
 lint-scripts:
-	for file in $(scripts); do bash -n "$$file"; done
+	for file in $(scripts); do \
+	  if head -1 "$$file" | grep -q python; then python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$$file"; else bash -n "$$file"; fi; \
+	done
+
+deploy: ## Write deploy/ anew from alerts/ and dashboards/
+	script/render-deploy
 
 bench-locate: ## Locate thousands of hidden limits in virtual time
 	cargo bench --locked --bench locate
