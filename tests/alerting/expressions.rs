@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::dashboard::{self, Choice, Query};
+use super::incidents::small_layer_cake_path;
 use super::{PATIENCE, STEP, alerts, names, rule_files};
 use crate::exporter::{Exporter, Launch};
-use crate::incidents::{layer_cake_path, start_layer_cake};
+use crate::incidents::start_layer_cake;
 use crate::lab::{Firewall, Prometheus, PrometheusOptions, Python, wait_for};
 use crate::parts::observe;
 
@@ -39,7 +40,7 @@ impl<'a> World<'a> {
         let patience = "--canary.probe-timeout=1s";
         let pools = ["name=never", "name=above,recycle=20s", "name=tiny,recycle=200ms"];
         let pools = pools.map(|pool| format!("--pool={pool},user=app,framework=sqlalchemy"));
-        let launch = Launch::behind(firewall).ages("3s,6s,10s").args(&[patience]);
+        let launch = Launch::behind(firewall).ages("1500ms,3s,5s").args(&[patience]);
         let exporter = launch.args(&pools.each_ref().map(String::as_str)).start();
         let away = Launch::behind(firewall).to("127.0.0.1:1").ages("3s").args(&[patience]).start();
         let nobody = ([127, 0, 0, 1], 2).into();
@@ -51,12 +52,14 @@ impl<'a> World<'a> {
             rules: rule_files(&alerts()).expect("there are rules"),
             ..PrometheusOptions::scraping(nobody)
         });
-        // Three devices call at once; then their connections rest.
-        let application = start_layer_cake(firewall, &["--every", "600"]);
         exporter.wait_for_metrics("all there is to measure", Duration::from_secs(100), |page| {
             page.sum("layer_mismatch", &[("rule", "keepalive_too_late")]) == 1.0
-                && page.sum("sessions_at_risk", &[("user", "app")]) == 3.0
                 && page.values("remedy", &[]).len() == 2
+        });
+        // Three devices call at once; then their connections rest.
+        let application = start_layer_cake(firewall, &["--every", "600"]);
+        exporter.wait_for_metrics("sessions at risk", PATIENCE, |page| {
+            page.sum("sessions_at_risk", &[("user", "app")]) == 3.0
         });
         // The server counts a login with a wrong password as an aborted connect.
         let wrong = ["query", "SELECT 1", "--password", "wrong"];
@@ -105,7 +108,7 @@ impl<'a> World<'a> {
 
 #[test]
 fn every_expression_runs_and_names_only_what_is_exported() {
-    let firewall = layer_cake_path();
+    let firewall = small_layer_cake_path();
     let world = World::start(&firewall);
     let rules = settled_rules(&world.prometheus);
     assert_well(&rules, &world.prometheus);

@@ -96,7 +96,7 @@ fn background_job_pages_before_the_commit_fails_and_resolves_with_a_fresh_sessio
 
 /// The incident at half its size: the firewall forgets after 4 s (an hour), keepalive begins at 8 s (two
 /// hours), the server waits 32 s (eight hours).
-fn small_layer_cake_path() -> Firewall {
+pub(super) fn small_layer_cake_path() -> Firewall {
     let mariadb =
         MariaDbOptions { accounts: accounts(), ..MariaDbOptions::with_args(&["--wait-timeout=32"]) };
     let options = FirewallOptions { established_timeout_s: 4, mariadb, ..FirewallOptions::default() };
