@@ -79,7 +79,7 @@ pub async fn run(
     let mut memory = memory(settings.state_file.as_deref(), &settings.target, &settings.path)?;
     memory.history.end_at(now);
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry)?;
+    let metrics = Metrics::register(&registry, &settings.ladder)?;
     // Without a process filesystem there are no process metrics, and that is all.
     let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
     let path_metrics = metrics.path(&settings.target, &settings.path, &Kind::ALL);

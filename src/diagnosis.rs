@@ -13,7 +13,10 @@ use crate::domain::kind::Kind;
 use crate::domain::layers::{
     LayerSetting, MeasuredTimeouts, SESSION_WAIT_TIMEOUT, ServerTimeouts, inventory,
 };
-use crate::domain::mismatch::{Facts, Finding, UserSessions, evaluate, sessions_at_risk_by_user};
+use crate::domain::mismatch::{
+    Facts, Finding, HeldSessions, UserSessions, evaluate, sessions_at_risk_by_user,
+    sessions_held_past_recycle,
+};
 use crate::domain::pool::Pool;
 use crate::domain::remedy::Remedies;
 use crate::domain::verdict::{Verdict, judge, suspect_question};
@@ -39,6 +42,8 @@ pub struct Diagnosis {
     pub suspect: String,
     /// Application sessions idle past the limit, by user. `None` while that cannot be told.
     pub at_risk: Option<Vec<(String, usize)>>,
+    /// Sessions idle past the recycle age of their own pool, for every pool that can be judged.
+    pub held_past_recycle: Vec<HeldSessions>,
     /// What there is to say.
     pub verdict: Option<Verdict>,
 }
@@ -117,6 +122,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         suspect: suspect_question(&facts)
             .map_or_else(|| NO_SUSPECT.to_owned(), |question| suspect_label(&question)),
         at_risk: sessions_at_risk_by_user(&facts),
+        held_past_recycle: sessions_held_past_recycle(&facts),
         verdict: Some(judge(&facts)),
     }
 }

@@ -10,6 +10,7 @@ use prometheus::{
 use crate::domain::culprit::{Culprit, possible_culprits};
 use crate::domain::ending::Ending;
 use crate::domain::kind::Kind;
+use crate::domain::ladder::Ladder;
 use crate::domain::suspension::Suspension;
 use crate::domain::void::VoidReason;
 use crate::session::Stage;
@@ -18,11 +19,6 @@ mod state;
 
 pub use state::{PathState, StateCollector, TargetState};
 
-/// Bucket bounds of idle ages, in seconds: a second's steps for short ladders, then the default ladder.
-const AGE_BUCKETS: [f64; 27] = [
-    1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 25.0, 40.0, 55.0, 150.0, 255.0, 285.0, 320.0, 420.0,
-    750.0, 1050.0, 1500.0, 2700.0, 5400.0, 7700.0, 9000.0, 16000.0, 25000.0, 30000.0,
-];
 /// Bucket bounds of connects, in seconds.
 const CONNECT_BUCKETS: [f64; 9] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
 /// Bucket bounds of stalls, in seconds: a round trip, the probe's deadline, `tcp_retries2`.
@@ -56,12 +52,13 @@ pub struct ConfigReload {
 }
 
 impl Metrics {
-    /// Registers every metric into the registry it is given.
+    /// Registers every metric into the registry it is given. Buckets of idle ages are the ladder's:
+    /// canaries are aimed at its rungs, so a bucket between two of them could not tell more.
     ///
     /// # Errors
     /// When one of the names is in the registry already.
     #[rustfmt::skip]
-    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub fn register(registry: &Registry, ladder: &Ladder) -> prometheus::Result<Self> {
         let gauges = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntGaugeVec> {
             let vec = IntGaugeVec::new(named(name, help), labels)?;
             registry.register(Box::new(vec.clone())).map(|()| vec)
@@ -90,8 +87,8 @@ impl Metrics {
             connect_failures: counters("connect_failures_total", "Connects that failed, by the stage they failed at.", &["target", "path", "stage"])?,
             lives: counters("lives_total", "Canaries whose life had an outcome: they survived to their probe, or died.", &["target", "path", "kind"])?,
             deaths: counters("deaths_total", "Canaries that died, by what the wire showed and who did it.", &["target", "path", "kind", "ending", "culprit"])?,
-            death_age: histograms("death_age_seconds", "Idle age at death. A silent death counts at the age it was found.", &["target", "path", "kind", "culprit"], &AGE_BUCKETS)?,
-            survival_age: histograms("survival_age_seconds", "Idle age at which a probe was answered.", &["target", "path", "kind"], &AGE_BUCKETS)?,
+            death_age: histograms("death_age_seconds", "Idle age at death. A silent death counts at the age it was found. Buckets are the ladder's ages.", &["target", "path", "kind", "culprit"], ladder.ages())?,
+            survival_age: histograms("survival_age_seconds", "Idle age at which a probe was answered. Buckets are the ladder's ages.", &["target", "path", "kind"], ladder.ages())?,
             stall: histograms("stall_seconds", "Time from sending on a dead connection to knowing, at most the probe timeout.", &["target", "path"], &STALL_BUCKETS)?,
             voided: counters("voided_total", "Canaries whose outcome says nothing and was not counted.", &["target", "path", "reason"])?,
             suspended: gauges("suspended", "1 while no canary is launched, for this reason.", &["target", "path", "reason"])?,
@@ -103,19 +100,24 @@ impl Metrics {
         })
     }
 
-    /// The metrics of one path, every legal combination of their closed labels born at zero.
-    /// `kinds` are those that run there.
+    /// The metrics of one path. Counters are born at zero for every legal combination of their closed
+    /// labels; of the histograms, those that will be needed: idle canaries always run, while a twin may
+    /// never be sent. `kinds` are those that may run there.
     pub fn path(&self, target: &str, path: &str, kinds: &[Kind]) -> PathMetrics {
         let bound = PathMetrics { metrics: self.clone(), target: target.to_owned(), path: path.to_owned() };
         for &kind in kinds {
             bound.set_connections(kind, 0);
             bound.lives(kind).inc_by(0);
-            self.survival_age.with_label_values(&[target, path, kind.label()]);
             for ending in Ending::ALL {
                 for &culprit in possible_culprits(kind, ending) {
                     bound.deaths(kind, ending, culprit).inc_by(0);
-                    bound.death_age(kind, culprit);
+                    if kind == Kind::Idle {
+                        bound.death_age(kind, culprit);
+                    }
                 }
+            }
+            if kind == Kind::Idle {
+                bound.survival_age(kind);
             }
         }
         for reason in VoidReason::ALL {
@@ -148,10 +150,14 @@ pub struct PathMetrics {
 }
 
 impl PathMetrics {
-    /// Canaries of a kind held open now.
+    /// Canaries of a kind held open now. The first of a kind brings its histogram of survivals, at zero:
+    /// the first survival then shows as an increase.
     pub fn set_connections(&self, kind: Kind, count: usize) {
         let gauge = self.metrics.connections.with_label_values(&[&self.target, &self.path, kind.label()]);
         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        if count > 0 {
+            self.survival_age(kind);
+        }
     }
 
     /// A connect succeeded after this many seconds.
@@ -167,7 +173,7 @@ impl PathMetrics {
     /// A canary survived to this idle age, in seconds.
     pub fn survived(&self, kind: Kind, age: f64) {
         self.lives(kind).inc();
-        self.metrics.survival_age.with_label_values(&[&self.target, &self.path, kind.label()]).observe(age);
+        self.survival_age(kind).observe(age);
     }
 
     /// A canary died at this idle age, in seconds.
@@ -207,7 +213,14 @@ impl PathMetrics {
         self.metrics.deaths.with_label_values(&labels)
     }
 
+    fn survival_age(&self, kind: Kind) -> Histogram {
+        self.metrics.survival_age.with_label_values(&[&self.target, &self.path, kind.label()])
+    }
+
     fn death_age(&self, kind: Kind, culprit: Culprit) -> Histogram {
         self.metrics.death_age.with_label_values(&[&self.target, &self.path, kind.label(), culprit.label()])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,9 +20,11 @@
 //! | `bad_input` | every bad flag with its exact message |
 //! | `malice` | servers that send what no server sends |
 //! | `incidents` | the applications of four real incidents |
+//! | `alerting` | what people are told of them: rules and dashboards on a real Prometheus |
 
 #![expect(clippy::disallowed_methods, reason = "real parts run in real time, which no test can pause")]
 
+mod alerting;
 mod bad_input;
 mod demo;
 mod exporter;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::CommandFactory;
 use mysql_canary_exporter::cli::LowArgs;
 use mysql_canary_exporter::domain::kind::Kind;
+use mysql_canary_exporter::domain::ladder::Ladder;
 use mysql_canary_exporter::metrics::{Metrics, StateCollector};
 use prometheus::Registry;
 use prometheus::core::Collector;
@@ -17,7 +18,8 @@ const EVERYWHERE: &str = "target";
 /// Every metric's name and labels, from the code itself.
 fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry).expect("a fresh registry takes every name");
+    let metrics =
+        Metrics::register(&registry, &Ladder::default()).expect("a fresh registry takes every name");
     metrics.path("default", "default", &Kind::ALL);
     let mut found = BTreeMap::new();
     for family in registry.gather() {

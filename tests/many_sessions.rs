@@ -15,7 +15,8 @@ const LIMIT: f64 = 10.0;
 /// The users that get series of their own.
 const NAMED_USERS: usize = 50;
 
-fn start_server(users: Vec<Account>) -> Server {
+/// A server for many sessions; the exporter may see them.
+pub(crate) fn start_server(users: Vec<Account>) -> Server {
     MariaDb::start(MariaDbOptions {
         thread_handling: ThreadHandling::PoolOfThreads,
         accounts: users.into_iter().chain([Account::canary().with_process_privilege()]).collect(),
@@ -29,7 +30,7 @@ fn start_server(users: Vec<Account>) -> Server {
 }
 
 /// An application's session, as small as a session can be.
-fn log_in(server: SocketAddr, user: &str) -> io::Result<TcpStream> {
+pub(crate) fn log_in(server: SocketAddr, user: &str) -> io::Result<TcpStream> {
     /// `CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION`.
     const CAPABILITIES: u32 = 0x8200;
     /// utf8mb4_general_ci.
@@ -119,6 +120,43 @@ fn five_thousand_sessions_are_counted_exactly() {
     println!("the processlist of 5,000 sessions took {:.1} to {:.1} ms", costs[0] * 1e3, costs[9] * 1e3);
     assert!(costs[5] < 1.0, "a round took {costs:?} s");
     drop((first, second));
+}
+
+/// Default ladder, a limit found, every twin sent; then many users. What the README promises under "What it
+/// costs".
+#[test]
+fn a_path_costs_a_bounded_number_of_series() {
+    const USERS: usize = 60;
+    let names: Vec<String> = (0..USERS).map(|number| format!("tenant{number:02}")).collect();
+    let server = start_server(names.iter().map(|name| Account::new(name).with_password("")).collect());
+    let proxy = HaProxy::start(server.addr(), Duration::from_secs(3));
+    let pools: Vec<String> =
+        names[..3].iter().map(|name| format!("--pool=name={name},user={name},recycle=1s")).collect();
+    let pools: Vec<&str> = pools.iter().map(String::as_str).collect();
+    let exporter = Launch::at(&proxy.addr().to_string()).args(&pools).start();
+    let fresh = exporter.wait_for_metrics("a server view", Duration::from_secs(20), |page| {
+        page.sum("up", &[]) == 1.0 && page.values("sessions_held_past_recycle", &[]).len() == pools.len()
+    });
+    let settled = exporter.wait_for_metrics("a limit and all its twins", Duration::from_secs(60), |page| {
+        page.values("remedy", &[]).len() == 2
+            && page.sum("deaths_total", &[("kind", "keepalive")]) > 0.0
+            && page.sum("deaths_total", &[("kind", "busy")]) > 0.0
+            && page.sum("lives_total", &[("kind", "active")]) > 0.0
+    });
+    let sessions: Vec<TcpStream> =
+        names.iter().map(|name| log_in(server.addr(), name).expect("a login succeeds")).collect();
+    let crowded = exporter.wait_for_metrics("all sessions at risk", Duration::from_secs(30), |page| {
+        page.sum("sessions_at_risk", &[]) == USERS as f64
+    });
+    assert_eq!(crowded.sum("sessions_held_past_recycle", &[]), 3.0, "one session of each pool");
+    drop(sessions);
+
+    let [fresh, settled, crowded] = [fresh, settled, crowded].map(|page| page.series_count());
+    println!(
+        "series: {fresh} at the start, {settled} with a limit and its twins, {crowded} with {USERS} users"
+    );
+    assert!(fresh < settled && settled < 800, "{settled} series with default settings");
+    assert!(settled < crowded && crowded < 3000, "{crowded} series with {USERS} users");
 }
 
 #[test]

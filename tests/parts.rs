@@ -15,6 +15,8 @@ use crate::lab::{
     MySqlRouter, OnInvalid, Plugin, Python, Server, ThreadHandling, http, wait_for, wire,
 };
 
+mod watchers;
+
 /// Every character that configuration files, URLs and shells trip over.
 const ODD_PASSWORD: &str = r##"?&%@#;$'"\ x"##;
 

@@ -12,8 +12,8 @@ mod words;
 use serde::Serialize;
 
 pub use bracket::{reached, safe_below};
-pub use facts::{Deaths, Facts, Killer, OtherPath, UserSessions};
-pub use rules::sessions_at_risk_by_user;
+pub use facts::{Deaths, Facts, HeldSessions, Killer, OtherPath, UserSessions};
+pub use rules::{sessions_at_risk_by_user, sessions_held_past_recycle};
 
 /// A rule about two layers, or about what their disagreement left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -33,7 +33,7 @@ pub enum Rule {
     SessionsAtRisk,
     /// TCP keepalive would help, and the kernel's first probe comes too late.
     KeepaliveTooLate,
-    /// TCP keepalive does not help on this path.
+    /// TCP keepalive does not help on this path, where the path is what kills.
     KeepaliveIneffective,
     /// Sessions get another `wait_timeout` than the global one.
     SessionTimeoutNotGlobal,

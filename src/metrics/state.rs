@@ -84,6 +84,7 @@ struct Families {
     limit_evidence: GaugeVec,
     remedy: GaugeVec,
     sessions_at_risk: GaugeVec,
+    sessions_held_past_recycle: GaugeVec,
     layer_timeout: GaugeVec,
     layer_mismatch: GaugeVec,
 }
@@ -114,12 +115,13 @@ impl Families {
             limit_evidence: gauges("idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.", &["target", "path", "kind"])?,
             remedy: gauges("remedy", "1 if this keeps connections alive past the idle limit, 0 if not. Absent until measured.", &["target", "path", "remedy"])?,
             sessions_at_risk: gauges("sessions_at_risk", "Application sessions idle past the measured limit: their next query fails.", &["target", "path", "user"])?,
+            sessions_held_past_recycle: gauges("sessions_held_past_recycle", "Sessions of a declared pool's user that are idle for longer than the pool keeps a connection.", &["target", "path", "pool", "user"])?,
             layer_timeout: gauges("layer_timeout_seconds", "A timeout of one layer: what its clock counts, and how it is known.", &["target", "path", "layer", "setting", "clock", "source"])?,
             layer_mismatch: gauges("layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.", &["target", "path", "rule", "pool"])?,
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 22] {
+    fn each(&self) -> [&dyn Collector; 23] {
         [
             &self.up,
             &self.server_info,
@@ -141,6 +143,7 @@ impl Families {
             &self.limit_evidence,
             &self.remedy,
             &self.sessions_at_risk,
+            &self.sessions_held_past_recycle,
             &self.layer_timeout,
             &self.layer_mismatch,
         ]
@@ -269,6 +272,10 @@ impl Families {
                 (setting.layer.label(), setting.clock.label(), setting.source.label());
             let labels = [target, path, layer, &setting.setting, clock, source];
             self.layer_timeout.with_label_values(&labels).set(setting.seconds);
+        }
+        for held in &diagnosis.held_past_recycle {
+            let labels = [target, path, &held.pool, &held.user];
+            self.sessions_held_past_recycle.with_label_values(&labels).set(held.count as f64);
         }
         self.draw_at_risk(target, path, diagnosis.at_risk.as_deref().unwrap_or_default());
     }

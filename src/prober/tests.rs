@@ -140,7 +140,7 @@ fn settings(ladder: Ladder) -> Settings {
 /// Runs the loop on a script for so many seconds. Gives the history and the sum of a metric's series.
 async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn(&str) -> f64) {
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry).expect("a fresh registry takes every name");
+    let metrics = Metrics::register(&registry, &ladder).expect("a fresh registry takes every name");
     let (publish, _report) = watch::channel(PathReport::default());
     let (_headroom, low_headroom) = watch::channel(false);
     let (say_stop, stop) = stop::channel();
@@ -223,12 +223,12 @@ async fn a_silent_limit_is_bracketed_and_its_twins_tell_the_remedy() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_launched_while_the_server_has_no_room() {
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry).expect("a fresh registry takes every name");
+    let ladder = Ladder::parse("2s,4s").expect("a ladder");
+    let metrics = Metrics::register(&registry, &ladder).expect("a fresh registry takes every name");
     let (publish, _report) = watch::channel(PathReport::default());
     let (headroom, low_headroom) = watch::channel(true);
     let (say_stop, stop) = stop::channel();
     let script = Script::new(f64::INFINITY, true);
-    let ladder = Ladder::parse("2s,4s").expect("a ladder");
     let path_metrics = metrics.path("t", "p", &Kind::ALL);
     let prober =
         Prober::new(script.clone(), settings(ladder), path_metrics, publish, Memory::default(), 1.8e9);

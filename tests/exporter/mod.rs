@@ -58,6 +58,11 @@ impl<'a> Launch<'a> {
         Self { inside: Some(firewall), ..Self::at(&firewall.addr().to_string()) }
     }
 
+    /// From the same place to another address.
+    pub(crate) fn to(self, address: &str) -> Self {
+        Self { address: address.to_owned(), ..self }
+    }
+
     /// With these idle ages.
     pub(crate) fn ages(self, ages: &str) -> Self {
         self.args(&[&format!("--canary.ages={ages}")])

@@ -1,6 +1,6 @@
 //! A metrics page: series by name and labels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A parsed metrics page.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,17 @@ impl Page {
     /// The page as it came.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// How many series of ours it has, buckets included.
+    pub(crate) fn series_count(&self) -> usize {
+        self.series.iter().filter(|(name, _, _)| name.starts_with("mysql_canary_")).count()
+    }
+
+    /// The names of all metrics, those of histograms without their suffixes.
+    pub(crate) fn families(&self) -> BTreeSet<String> {
+        let types = self.text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        types.filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
     }
 
     /// The values of the series of `mysql_canary_<name>` that have these labels.

@@ -1,8 +1,10 @@
-"""What the applications of the incidents have in common: arguments, the engine, and events on standard output."""
+"""What the applications of the incidents have in common: arguments, the engine, other requests, and events on standard output."""
 
 import argparse
 import json
 import os
+import threading
+import time
 
 import sqlalchemy
 from sqlalchemy.pool import NullPool
@@ -37,6 +39,27 @@ def parser(description):
     arguments.add_argument("--null-pool", action="store_true", help="a new connection for every session")
     arguments.add_argument("--read-timeout", type=float, metavar="SECONDS", help="PyMySQL's; without it a read waits for ever")
     return arguments
+
+
+def add_traffic(arguments):
+    """The argument of those that have other requests beside the one that fails."""
+    arguments.add_argument("--traffic", type=float, metavar="SECONDS", help="an ordinary request so often (default: none)")
+
+
+def start_traffic(database, options):
+    """Other requests: short, and through the same pool, which lends its connections in turn. None that is returned rests long."""
+
+    def run():
+        while True:
+            time.sleep(options.traffic)
+            try:
+                with database.connect() as connection:
+                    connection.execute(sqlalchemy.text("SELECT 1"))
+            except Exception as error:
+                say_error(error, request="other")
+
+    if options.traffic:
+        threading.Thread(target=run, daemon=True).start()
 
 
 def engine(options):

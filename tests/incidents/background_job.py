@@ -14,7 +14,7 @@ import time
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from application import engine, parser, say, say_error
+from application import add_traffic, engine, parser, say, say_error, start_traffic
 
 
 def finish_job(session, job):
@@ -65,11 +65,13 @@ def main():
     arguments.add_argument("--download", type=float, default=1800, metavar="SECONDS", help="how long the download takes")
     arguments.add_argument("--fresh-session", action="store_true", help="healed: a session of its own after the download")
     arguments.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS")
+    add_traffic(arguments)
     options = arguments.parse_args()
     database = engine(options)
     with Session(database) as session:
         session.execute(text("CREATE TABLE IF NOT EXISTS job (id INT AUTO_INCREMENT PRIMARY KEY, state TEXT)"))
         session.commit()
+    start_traffic(database, options)
     server = http.server.ThreadingHTTPServer((options.listen, 0), make_handler(database, options))
     say("listening", port=server.server_port)
     server.serve_forever()

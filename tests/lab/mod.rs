@@ -9,6 +9,7 @@
 //! | [`mariadb`], [`mysql97`] | a real server, as a [`Server`] |
 //! | [`haproxy`], [`mysql_router`] | a real proxy in front of one |
 //! | [`firewall`] | client, stateful router and server, each in a network namespace of its own |
+//! | [`prometheus`], [`alertmanager`] | what watches an exporter and tells people; [`webhook`] is who is told |
 //! | [`peer`] | a scripted server that misbehaves on cue; [`wire`] speaks the protocol for it |
 //! | [`python`] | programs written with PyMySQL and SQLAlchemy: ground truth that is not ours |
 //!
@@ -16,6 +17,7 @@
 //! directories, free ports. [`http`] and [`wait`] are what the tests ask with.
 
 pub(crate) mod account;
+pub(crate) mod alertmanager;
 pub(crate) mod firewall;
 pub(crate) mod haproxy;
 pub(crate) mod http;
@@ -26,18 +28,23 @@ pub(crate) mod namespace;
 pub(crate) mod peer;
 pub(crate) mod place;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod python;
 pub(crate) mod server;
 pub(crate) mod wait;
+pub(crate) mod webhook;
 pub(crate) mod wire;
 
 pub(crate) use account::{Account, Plugin};
+pub(crate) use alertmanager::Alertmanager;
 pub(crate) use firewall::{Firewall, FirewallOptions, LongWire, OnInvalid};
 pub(crate) use haproxy::HaProxy;
 pub(crate) use mariadb::{MariaDb, MariaDbOptions, ThreadHandling};
 pub(crate) use mysql_router::MySqlRouter;
 pub(crate) use mysql97::{MySql97, MySql97Options};
 pub(crate) use peer::{Answers, Peer, Scene, Served};
+pub(crate) use prometheus::{Prometheus, PrometheusOptions};
 pub(crate) use python::Python;
 pub(crate) use server::Server;
 pub(crate) use wait::wait_for;
+pub(crate) use webhook::Webhook;

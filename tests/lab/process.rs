@@ -129,7 +129,7 @@ pub(crate) fn on_free_port(mut start: impl FnMut(u16) -> Result<Daemon, String>)
         let port = free_port();
         match start(port) {
             Ok(daemon) => return (port, daemon),
-            Err(output) if output.contains("Address already in use") => {}
+            Err(output) if output.to_lowercase().contains("address already in use") => {}
             Err(output) => panic!("a part of the lab did not start: {output}"),
         }
     }

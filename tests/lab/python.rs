@@ -133,8 +133,9 @@ impl Python {
         self.lines.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(limit)
     }
 
+    /// The next event, whatever it is; `None` when `limit` has passed.
     #[track_caller]
-    fn next_within(&mut self, limit: Duration) -> Option<Value> {
+    pub(crate) fn next_within(&mut self, limit: Duration) -> Option<Value> {
         match self.line(limit) {
             Ok(line) => Some(parse(&line)),
             Err(RecvTimeoutError::Timeout) => None,

@@ -69,6 +69,17 @@ pub struct UserSessions {
     pub idle: Vec<f64>,
 }
 
+/// Sessions that are idle for longer than their own pool keeps a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldSessions {
+    /// The name of the declared pool.
+    pub pool: String,
+    /// The MySQL user it declares.
+    pub user: String,
+    /// How many there are.
+    pub count: usize,
+}
+
 /// Another path to the same server.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct OtherPath {

@@ -153,6 +153,17 @@ proptest! {
     }
 
     #[test]
+    fn held_sessions_are_counted_where_their_rule_is_judged(facts in facts()) {
+        let rule = |finding: &Finding| finding.rule == Rule::SessionHeldPastRecycle;
+        let judged: Vec<_> =
+            evaluate(&facts).into_iter().filter(rule).map(|finding| (finding.pool, finding.holds)).collect();
+        let mut held: Vec<_> =
+            sessions_held_past_recycle(&facts).into_iter().map(|held| (held.pool, held.count > 0)).collect();
+        held.sort();
+        prop_assert_eq!(judged, held);
+    }
+
+    #[test]
     fn the_order_of_the_facts_does_not_matter(facts in facts(), turn in 0..4_usize) {
         let mut turned = facts.clone();
         fn mix<T>(list: &mut [T], turn: usize) {
@@ -262,6 +273,10 @@ proptest! {
 
         let twin = Facts { remedies: Remedies { tcp_keepalive: Some(helps), app_ping: None }, ..none.clone() };
         prop_assert_eq!(rules::keepalive_ineffective(&twin), Some(!helps));
+        for culprit in [Culprit::ServerIdleTimeout, Culprit::ServerKill] {
+            let killer = Some(Killer { culprit, ending: Ending::Fin });
+            prop_assert_eq!(rules::keepalive_ineffective(&Facts { killer, ..twin.clone() }), None);
+        }
 
         let aged = Facts { idle: silent(a / 2.0, a), lifetime: lived(b), ..none.clone() };
         prop_assert_eq!(rules::lifetime_limit(&aged), (b >= a).then_some(false));

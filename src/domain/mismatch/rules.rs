@@ -6,7 +6,7 @@ use crate::domain::limit::IdleLimit;
 use crate::domain::pool::{Pool, Recycle};
 
 use super::bracket::{allowed, device_acts_by, firm_upper, reached, safe_below};
-use super::facts::{Facts, OtherPath};
+use super::facts::{Facts, HeldSessions, OtherPath};
 
 /// A recycle age under this, in seconds, may be too eager.
 pub(super) const EAGER_SECONDS: f64 = 60.0;
@@ -94,9 +94,20 @@ pub(super) fn pool_recycles_too_eagerly(facts: &Facts, pool: &Pool) -> Option<bo
 ///
 /// Needs no limit. A session that is idle for longer than the recycle age is older than it too.
 pub(super) fn session_held_past_recycle(facts: &Facts, pool: &Pool) -> Option<bool> {
+    Some(held_by_pool(facts, pool)?.count > 0)
+}
+
+/// How many sessions each declared pool's user holds past the pool's recycle age, in the order of the
+/// pools: one entry for each pool whose rule [`Rule::SessionHeldPastRecycle`](super::Rule) can be judged.
+pub fn sessions_held_past_recycle(facts: &Facts) -> Vec<HeldSessions> {
+    facts.pools.iter().filter_map(|pool| held_by_pool(facts, pool)).collect()
+}
+
+fn held_by_pool(facts: &Facts, pool: &Pool) -> Option<HeldSessions> {
     let Recycle::After(recycle) = pool.recycle else { return None };
     let sessions = facts.sessions_of(pool.user.as_deref()?)?;
-    Some(sessions.past(recycle) > 0)
+    let count = sessions.past(recycle);
+    Some(HeldSessions { pool: pool.name.clone(), user: sessions.user, count })
 }
 
 /// Application sessions are idle past the limit: their next query fails.
@@ -127,8 +138,12 @@ pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<(String, usize)>> {
 
 /// TCP keepalive would help, and the kernel's first probe comes at or after the limit.
 ///
-/// False also where keepalive is known not to help. Undecided while that is not measured.
+/// False also where keepalive is known not to help, and where the server ends idle sessions itself,
+/// whatever a canary showed before it did. Undecided while that is not measured.
 pub(super) fn keepalive_too_late(facts: &Facts) -> Option<bool> {
+    if server_ends_idle_sessions(facts) {
+        return Some(false);
+    }
     match facts.remedies.tcp_keepalive? {
         true => reached(&facts.idle, facts.kernel?.keepalive_time),
         false => Some(false),
@@ -136,8 +151,18 @@ pub(super) fn keepalive_too_late(facts: &Facts) -> Option<bool> {
 }
 
 /// The keepalive canary died too.
+///
+/// Undecided where the server ends idle sessions itself, by `wait_timeout` or by KILL: packets are no
+/// statements, so the canary dies whatever the path does, and nothing is known of the path.
 pub(super) fn keepalive_ineffective(facts: &Facts) -> Option<bool> {
-    facts.remedies.tcp_keepalive.map(|helps| !helps)
+    let helps = facts.remedies.tcp_keepalive.filter(|_| !server_ends_idle_sessions(facts));
+    helps.map(|helps| !helps)
+}
+
+/// Whether idle canaries die of the server's own timer, or of KILL by something on it.
+fn server_ends_idle_sessions(facts: &Facts) -> bool {
+    let culprit = facts.killer.map(|killer| killer.culprit);
+    matches!(culprit, Some(Culprit::ServerIdleTimeout | Culprit::ServerKill))
 }
 
 /// `@@session.wait_timeout` differs from the global one.

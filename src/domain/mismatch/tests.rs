@@ -198,6 +198,16 @@ fn session_held_past_recycle() {
             ("no server view", with("name=a,user=api,recycle=10m", None), None),
         ],
     );
+    let facts = facts! {
+        pools: ["name=a,user=api,recycle=10m", "name=b,user=api,recycle=1h", "name=c,recycle=1s",
+            "name=d,user=api,recycle=never", "name=e,user=jobs,recycle=10m"].map(pool).to_vec(),
+        sessions: users(&[("api", &[1800.0, 600.0, 5.0]), ("web", &[7200.0]), ("api", &[601.0])]),
+    };
+    let held =
+        |pool: &str, user: &str, count| HeldSessions { pool: pool.to_owned(), user: user.to_owned(), count };
+    let expected = [held("a", "api", 2), held("b", "api", 0), held("e", "jobs", 0)];
+    assert_eq!(sessions_held_past_recycle(&facts), expected);
+    assert_eq!(sessions_held_past_recycle(&Facts { sessions: None, ..facts }), []);
 }
 
 #[test]
@@ -235,18 +245,33 @@ fn keepalive_too_late() {
             ("not measured", with(path(), None, keepalive_time(7200.0)), None),
             ("one death", with(once(3200.0, 3600.0), TRUE, keepalive_time(7200.0)), None),
             ("kernel not read", with(path(), TRUE, None), None),
+            (
+                "the server's own",
+                Facts {
+                    killer: killer(Culprit::ServerIdleTimeout, Ending::Reset),
+                    ..with(path(), TRUE, keepalive_time(7200.0))
+                },
+                FALSE,
+            ),
         ],
     );
 }
 
 #[test]
 fn keepalive_ineffective() {
+    let by = |culprit, helped| facts! { remedies: helps(helped, None), killer: killer(culprit, Ending::Fin) };
     check(
         Rule::KeepaliveIneffective,
         vec![
             ("the twin died", facts! { remedies: helps(FALSE, None) }, TRUE),
             ("the twin lived", facts! { remedies: helps(TRUE, None) }, FALSE),
             ("not measured", facts! { remedies: helps(None, TRUE) }, None),
+            ("of a proxy's timer", by(Culprit::ProxyIdleTimeout, FALSE), TRUE),
+            ("of age", by(Culprit::LifetimeLimit, FALSE), TRUE),
+            ("of something unknown", by(Culprit::Unknown, FALSE), TRUE),
+            ("of wait_timeout", by(Culprit::ServerIdleTimeout, FALSE), None),
+            ("of a killer of idle sessions", by(Culprit::ServerKill, FALSE), None),
+            ("lived past wait_timeout", by(Culprit::ServerIdleTimeout, TRUE), None),
         ],
     );
 }

@@ -1,0 +1,166 @@
+//! Every expression of every rule, panel and variable runs on a real Prometheus that scrapes real exporters, and
+//! names only what they export.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::dashboard::{self, Choice, Query};
+use super::incidents::small_layer_cake_path;
+use super::{PATIENCE, STEP, alerts, names, rule_files};
+use crate::exporter::{Exporter, Launch};
+use crate::incidents::start_layer_cake;
+use crate::lab::{Firewall, Prometheus, PrometheusOptions, Python, wait_for};
+use crate::parts::observe;
+
+/// Queries that may find nothing on these data, each with the reason.
+const MAY_BE_EMPTY: [(&str, &str); 1] =
+    [("mysql-canary-overview: Which part of the server view cannot be read? A", "every source can be read")];
+
+/// Alerts that must be on their way on these data.
+const EXPECTED: [&str; 5] = [
+    "MySQLCanarySessionsAtRisk",
+    "MySQLCanaryPathShorterThanServer",
+    "MySQLCanaryKeepaliveTooLate",
+    "MySQLCanaryPoolNeverRecycles",
+    "MySQLCanaryServerUnreachable",
+];
+
+/// What is watched: an exporter on an incident's path, one whose server is away, and one that is down.
+struct World<'a> {
+    exporter: Exporter<'a>,
+    away: Exporter<'a>,
+    prometheus: Prometheus<'a>,
+    _application: Python,
+}
+
+impl<'a> World<'a> {
+    fn start(firewall: &'a Firewall) -> Self {
+        let patience = "--canary.probe-timeout=1s";
+        let pools = ["name=never", "name=above,recycle=20s", "name=tiny,recycle=200ms"];
+        let pools = pools.map(|pool| format!("--pool={pool},user=app,framework=sqlalchemy"));
+        let launch = Launch::behind(firewall).ages("1500ms,3s,5s").args(&[patience]);
+        let exporter = launch.args(&pools.each_ref().map(String::as_str)).start();
+        let away = Launch::behind(firewall).to("127.0.0.1:1").ages("3s").args(&[patience]).start();
+        let nobody = ([127, 0, 0, 1], 2).into();
+        let prometheus = Prometheus::start(PrometheusOptions {
+            inside: Some(firewall),
+            targets: [exporter.web(), away.web(), nobody].map(|address| (address, Vec::new())).to_vec(),
+            scrape_interval: STEP,
+            evaluation_interval: STEP,
+            rules: rule_files(&alerts()).expect("there are rules"),
+            ..PrometheusOptions::scraping(nobody)
+        });
+        exporter.wait_for_metrics("all there is to measure", Duration::from_secs(100), |page| {
+            page.sum("layer_mismatch", &[("rule", "keepalive_too_late")]) == 1.0
+                && page.values("remedy", &[]).len() == 2
+        });
+        // Three devices call at once; then their connections rest.
+        let application = start_layer_cake(firewall, &["--every", "600"]);
+        exporter.wait_for_metrics("sessions at risk", PATIENCE, |page| {
+            page.sum("sessions_at_risk", &[("user", "app")]) == 3.0
+        });
+        // The server counts a login with a wrong password as an aborted connect.
+        let wrong = ["query", "SELECT 1", "--password", "wrong"];
+        observe(&firewall.client_around(), firewall.addr(), &wrong).event("refused");
+        Self { exporter, away, prometheus, _application: application }
+    }
+
+    /// The other half of what can be seen: outcomes that are void, because nobody answers any more.
+    fn freeze_the_server(&self, firewall: &Firewall) {
+        firewall.server().sigstop();
+        let void = "sum(increase(mysql_canary_voided_total[1m])) > 0";
+        self.prometheus.wait_for_query(void, PATIENCE, |found| !found.is_empty());
+    }
+
+    /// Queries that find nothing, wherever one looks.
+    fn empty(&self, queries: &[Query]) -> BTreeSet<String> {
+        let choices =
+            [Choice::path(self.exporter.web()), Choice::path(self.away.web()), Choice::everything()];
+        let is_empty = |query: &&Query| {
+            let answers =
+                choices.each_ref().map(|choice| self.prometheus.query(&choice.apply(&query.expression)));
+            answers.iter().all(Vec::is_empty)
+        };
+        queries.iter().filter(is_empty).map(|query| query.place.clone()).collect()
+    }
+
+    /// The variables of a dashboard that find no value.
+    fn without_a_choice(&self, dashboard: &Value) -> Vec<String> {
+        let queries = dashboard::variable_queries(dashboard).into_iter();
+        let has_none = |selector: &str, label: &str| {
+            let found = self.prometheus.series(&Choice::everything().apply(selector));
+            !found.iter().any(|series| series.contains_key(label))
+        };
+        queries.filter(|(_, selector, label)| has_none(selector, label)).map(|(name, ..)| name).collect()
+    }
+
+    /// The labels of every metric, recorded ones and Prometheus' own among them.
+    fn labels(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut labels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for series in self.prometheus.series("{__name__!=''}") {
+            labels.entry(series["__name__"].clone()).or_default().extend(series.into_keys());
+        }
+        labels
+    }
+}
+
+#[test]
+fn every_expression_runs_and_names_only_what_is_exported() {
+    let firewall = small_layer_cake_path();
+    let world = World::start(&firewall);
+    let rules = settled_rules(&world.prometheus);
+    assert_well(&rules, &world.prometheus);
+
+    let dashboards = dashboard::all();
+    let recorded = rules.iter().filter(|rule| rule["type"] == "recording");
+    let recorded = recorded.flat_map(names::written_in);
+    let shown: Vec<Query> = dashboards.iter().flat_map(dashboard::panel_queries).chain(recorded).collect();
+    let excused: BTreeSet<String> = MAY_BE_EMPTY.iter().map(|(place, _)| (*place).to_owned()).collect();
+    let empty = world.empty(&shown);
+    let chosen: Vec<String> =
+        dashboards.iter().flat_map(|dashboard| world.without_a_choice(dashboard)).collect();
+    assert!(chosen.is_empty(), "variables with nothing to choose: {chosen:?}");
+    world.freeze_the_server(&firewall);
+    let empty: BTreeSet<String> = world.empty(&shown).intersection(&empty).cloned().collect();
+    firewall.server().sigcont();
+    assert_eq!(empty, excused, "left: queries without an answer, right: those excused");
+
+    let alerts = rules.iter().filter(|rule| rule["type"] == "alerting").flat_map(names::written_in);
+    let variables = dashboards.iter().flat_map(names::of_variables);
+    let written: Vec<Query> = shown.into_iter().chain(alerts).chain(variables).map(as_sent).collect();
+    let known = world.labels();
+    let unknown: Vec<String> = written.iter().flat_map(|query| names::unknown(query, &known)).collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    let exported = [&world.exporter, &world.away].map(|exporter| exporter.metrics().families());
+    names::assert_each_is_used(&exported.into_iter().flatten().collect(), &written);
+}
+
+fn as_sent(query: Query) -> Query {
+    Query { expression: Choice::everything().apply(&query.expression), ..query }
+}
+
+/// The rules, once every one was evaluated.
+fn settled_rules(prometheus: &Prometheus<'_>) -> Vec<Value> {
+    wait_for("the first evaluation of every rule", Duration::from_secs(30), || {
+        let rules = prometheus.rules();
+        let settled = !rules.is_empty() && rules.iter().all(|rule| rule["health"] != "unknown");
+        settled.then_some(rules)
+    })
+}
+
+/// No rule fails, no text fails, and the alerts that these data are due are on their way.
+#[track_caller]
+fn assert_well(rules: &[Value], prometheus: &Prometheus<'_>) {
+    for rule in rules {
+        assert_eq!((rule["health"].as_str(), rule["lastError"].as_str()), (Some("ok"), None), "{rule}");
+    }
+    wait_for("the alerts that these data are due", Duration::from_secs(30), || {
+        let told = prometheus.alerts();
+        let is_told = |name: &&str| told.iter().any(|alert| alert["labels"]["alertname"] == **name);
+        EXPECTED.iter().all(is_told).then_some(())
+    });
+    let log = prometheus.log();
+    assert!(!log.contains("template failed"), "{log}");
+}

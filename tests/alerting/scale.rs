@@ -1,0 +1,208 @@
+//! The rules at scale: real pages, served as two hundred exporters with two paths each, on a real Prometheus.
+//!
+//! Every path has a limit. On every tenth target all is wrong that can be: contradictions and sessions at risk.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::exporter::Launch;
+use crate::lab::{Account, HaProxy, MariaDb, MariaDbOptions, Prometheus, PrometheusOptions};
+use crate::many_sessions::{log_in, start_server};
+
+/// The exporters, each with a target of its own.
+const TARGETS: usize = 200;
+/// The paths of each.
+const PATHS: usize = 2;
+/// How often Prometheus asks each of them.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often rules are evaluated by people, for whom a group must be done in a quarter of it.
+const USUAL_INTERVAL: Duration = Duration::from_secs(15);
+/// How many scrapes of each target come before the measurement; this variable may ask for more: with 240 a
+/// window of an hour holds as many samples as it does for people who scrape every 15 s.
+const SCRAPES: (&str, u32) = ("MYSQL_CANARY_SCALE_SCRAPES", 3);
+/// On how many targets all is wrong; this variable may ask for more.
+const ILL: (&str, u32) = ("MYSQL_CANARY_SCALE_ILL", 20);
+/// How many evaluations are measured; the quickest counts, for the others waited for a processor.
+const EVALUATIONS: usize = 2;
+
+/// The number that a variable asks for, or the one that is usual.
+fn asked((variable, usual): (&str, u32)) -> u32 {
+    std::env::var(variable).map_or(usual, |text| text.parse().expect("the variable holds a number"))
+}
+
+/// A page without contradictions: the server itself ends idle sessions, and every twin was sent.
+fn well() -> String {
+    let server = MariaDb::start(MariaDbOptions::with_args(&["--wait-timeout=3"]));
+    let exporter = Launch::on(&server).start();
+    let page = exporter.wait_for_metrics("a limit and its twins", Duration::from_secs(60), |page| {
+        page.values("remedy", &[]).len() == 2
+            && page.sum("idle_limit_info", &[("culprit", "server_idle_timeout")]) == 1.0
+    });
+    with_paths(page.text())
+}
+
+/// A page with all that can be wrong: a proxy's limit, pools that contradict it, five users with sessions past it.
+fn ill() -> String {
+    let names = ["api", "jobs", "reports", "web", "workers"];
+    let server = start_server(names.map(|name| Account::new(name).with_password("")).to_vec());
+    let proxy = HaProxy::start(server.addr(), Duration::from_secs(3));
+    let exporter = Launch::at(&proxy.addr().to_string())
+        .args(&["--pool=name=api,user=api,recycle=1s", "--pool=name=jobs,user=jobs,framework=sqlalchemy"])
+        .start();
+    let sessions = names.map(|name| log_in(server.addr(), name).expect("a login succeeds"));
+    let page = exporter.wait_for_metrics("sessions at risk", Duration::from_secs(60), |page| {
+        page.values("remedy", &[]).len() == 2
+            && page.sum("layer_mismatch", &[("rule", "path_shorter_than_server")]) == 1.0
+            && page.sum("layer_mismatch", &[("rule", "pool_never_recycles")]) == 1.0
+            && page.sum("sessions_at_risk", &[]) == names.len() as f64
+    });
+    drop(sessions);
+    with_paths(page.text())
+}
+
+/// The page with each path's lines once for every path.
+fn with_paths(page: &str) -> String {
+    let mut all = String::new();
+    for line in page.lines() {
+        let paths = if line.contains("path=\"default\"") { PATHS } else { 1 };
+        for path in 0..paths {
+            let line = line.replace("path=\"default\"", &format!("path=\"path-{path}\""));
+            writeln!(all, "{line}").expect("a string grows");
+        }
+    }
+    all
+}
+
+/// Serves the pages at `/0`, `/1`, …, each with a target of its own, until the process ends.
+fn serve(well: String, ill: String) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
+    let ills = asked(ILL);
+    let page = Arc::new(move |number: u32| if number < ills { ill.clone() } else { well.clone() });
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let page = Arc::clone(&page);
+            // A scraper that goes away takes its answer with it.
+            thread::spawn(move || answer(&stream, &*page).ok());
+        }
+    });
+    address
+}
+
+/// Answers requests on one connection for as long as they come.
+fn answer(mut stream: &TcpStream, page: impl Fn(u32) -> String) -> io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
+    while let Some(request) = lines.next().transpose()? {
+        while lines.next().transpose()?.is_some_and(|header| !header.is_empty()) {}
+        let number = request.split(['/', ' ']).nth(2).and_then(|number| number.parse().ok()).unwrap_or(0);
+        let body = page(number).replace("target=\"default\"", &format!("target=\"db-{number}\""));
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8";
+        stream.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// What the newest evaluation of every group and every rule took, in seconds, by `group` and `group/rule`; and
+/// when that was. Nothing for what was not evaluated yet.
+fn evaluations(prometheus: &Prometheus<'_>) -> BTreeMap<String, Option<(f64, String)>> {
+    let answer = prometheus.ask("/api/v1/rules").expect("Prometheus tells its rules");
+    let took = |value: &Value| {
+        let at = value["lastEvaluation"].as_str().expect("it has a time");
+        let seconds = value["evaluationTime"].as_f64().expect("it has a duration");
+        (!at.starts_with("0001-")).then(|| (seconds, at.to_owned()))
+    };
+    let mut all = BTreeMap::new();
+    for group in answer["groups"].as_array().into_iter().flatten() {
+        let name = group["name"].as_str().unwrap_or_default();
+        all.insert(name.to_owned(), took(group));
+        for rule in group["rules"].as_array().into_iter().flatten() {
+            assert_ne!(rule["health"], "err", "{rule}");
+            all.insert(format!("{name}/{}", rule["name"].as_str().unwrap_or_default()), took(rule));
+        }
+    }
+    all
+}
+
+/// The quickest of several evaluations, in seconds, by group and by rule.
+fn measured(prometheus: &Prometheus<'_>) -> BTreeMap<String, f64> {
+    let mut rounds: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
+    let begun = Instant::now();
+    while rounds.is_empty() || rounds.values().any(|times| times.len() < EVALUATIONS) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "rules are evaluated too seldom: {rounds:?}");
+        thread::sleep(Duration::from_millis(500));
+        for (name, newest) in evaluations(prometheus) {
+            rounds.entry(name).or_default().extend(newest.map(|(seconds, at)| (at, seconds)));
+        }
+    }
+    let quickest = |times: BTreeMap<String, f64>| times.into_values().fold(f64::INFINITY, f64::min);
+    rounds.into_iter().map(|(name, times)| (name, quickest(times))).collect()
+}
+
+#[test]
+fn two_hundred_targets_with_two_paths_each() {
+    let (well, ill) = thread::scope(|scope| {
+        let well = scope.spawn(well);
+        let ill = ill();
+        (well.join().expect("a page"), ill)
+    });
+    let address = serve(well, ill);
+    let label = |name: &str, value: String| (name.to_owned(), value);
+    let targets = (0..TARGETS).map(|number| {
+        let path = label("__metrics_path__", format!("/{number}"));
+        (address, vec![path, label("instance", format!("exporter-{number}"))])
+    });
+    let prometheus = Prometheus::start(PrometheusOptions {
+        targets: targets.collect(),
+        scrape_interval: SCRAPE_INTERVAL,
+        evaluation_interval: Duration::from_secs(5),
+        rules: super::rule_files(&super::alerts()).expect("the rules are there"),
+        ..PrometheusOptions::scraping(address)
+    });
+    let paths = (TARGETS * PATHS) as f64;
+    let wait = |expression, count| {
+        prometheus.wait_for_query(expression, Duration::from_secs(90), |answer| {
+            answer.first().is_some_and(|found| found.value >= count)
+        });
+    };
+    wait("count(up == 1)", TARGETS as f64);
+    thread::sleep(SCRAPE_INTERVAL * asked(SCRAPES));
+    wait("count(path:mysql_canary_idle_limit_seconds:upper)", paths);
+    let ill_paths = f64::from(asked(ILL)) * PATHS as f64;
+    wait("count(ALERTS{alertname=\"MySQLCanaryPathShorterThanServer\"})", ill_paths);
+    wait("count(ALERTS{alertname=\"MySQLCanarySessionsAtRisk\"})", 5.0 * ill_paths);
+    report(&prometheus);
+}
+
+/// Prints what was measured, and holds every group to its bound.
+fn report(prometheus: &Prometheus<'_>) {
+    let one = |expression: &str| prometheus.query(expression).first().map_or(f64::NAN, |answer| answer.value);
+    let used = || prometheus.own("process_cpu_seconds_total");
+    let (begun, before) = (Instant::now(), used());
+    let measured = measured(prometheus);
+    let processor = (used() - before) / begun.elapsed().as_secs_f64();
+    let mebibytes = prometheus.own("process_resident_memory_bytes") / f64::from(1 << 20);
+    println!("series: {:.0}", prometheus.own("prometheus_tsdb_head_series"));
+    println!("samples in a scrape: {:.0} at most", one("max(scrape_samples_scraped)"));
+    println!("alerts pending or firing: {:.0}", one("count(ALERTS)"));
+    println!("resident memory of Prometheus: {mebibytes:.0} MiB");
+    println!("processor: {:.0} % of one", processor * 100.0);
+    println!("evaluations of a group, and of its rules that take more than 50 ms:");
+    for (name, seconds) in &measured {
+        if !name.contains('/') || *seconds > 0.05 {
+            println!("  {name}: {seconds:.3} s");
+        }
+    }
+    let most = USUAL_INTERVAL.as_secs_f64() / 4.0;
+    let groups = measured.iter().filter(|(name, _)| !name.contains('/'));
+    assert!(groups.clone().count() > 1, "there are groups");
+    for (name, seconds) in groups {
+        assert!(*seconds < most, "group {name} takes {seconds:.3} s, and {most} s are allowed");
+    }
+}
