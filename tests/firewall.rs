@@ -246,7 +246,7 @@ fn a_timeout_that_changes_is_followed_both_ways_within_two_cycles() {
     for new in [2.0 * LIMIT, LIMIT] {
         firewall.set_established_timeout(new as u32);
         let (followed, located) = follow(&exporter, old, new);
-        eprintln!("from {old} s to {new} s: followed after {followed:.1} s, located after {located:.1} s");
+        println!("from {old} s to {new} s: followed after {followed:.1} s, located after {located:.1} s");
         let two_cycles = 2.0 * cycle(old.max(new));
         assert!(
             followed <= two_cycles + NOISE,

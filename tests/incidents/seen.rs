@@ -14,7 +14,7 @@ use crate::lab::{
 };
 
 /// How long a limit may take to be confirmed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn with_pools<'a>(launch: Launch<'a>, pools: &[&str]) -> Launch<'a> {
     let declare = |launch: Launch<'a>, pool: &&str| {
@@ -68,12 +68,18 @@ fn quiet(exporter: &Exporter<'_>) {
 fn watch(application: &mut Python, name: &str, count: usize, check: impl Fn()) -> Vec<Value> {
     let begun = Instant::now();
     let mut events = Vec::new();
-    while events.iter().filter(|event: &&Value| event["event"] == name).count() < count {
-        events.extend(application.next_within(Duration::from_millis(100)));
+    loop {
+        // All it has said by now: no check may come later than what it is about.
+        while let Some(event) = application.next_within(Duration::ZERO) {
+            events.push(event);
+        }
+        if events.iter().filter(|event| event["event"] == name).count() >= count {
+            return events;
+        }
         check();
         assert!(begun.elapsed() < PATIENCE, "too few {name:?} within {PATIENCE:?}: {events:?}");
+        std::thread::sleep(Duration::from_millis(100));
     }
-    events
 }
 
 /// The words a rule was told with.
@@ -90,16 +96,23 @@ fn assert_no_error_yet(application: &mut Python) {
 #[test]
 fn background_job_is_named_before_its_commit_fails() {
     let firewall = background_job_path();
-    let launch = Launch::behind(&firewall).ages("1s,2s,3s,5s,7s");
+    // A hundredth of 4 s is less than timers stray: probes that near would put the limit in doubt again.
+    let launch = Launch::behind(&firewall).ages("1s,2s,3s,5s,7s").args(&["--canary.precision=5%"]);
     let exporter = with_pools(launch, &["name=jobs,recycle=2600ms"]).start();
     wait_for_limit(&exporter);
-    let named = [("session_held_past_recycle", "jobs", 0.0), ("sessions_at_risk", "", 0.0)];
-    assert_rules(&exporter, &named);
+    let named = [("session_held_past_recycle", "jobs"), ("sessions_at_risk", "")];
+    let are_false = |page: &Page| named.iter().all(|(name, pool)| rule(page, name, pool) == Some(0.0));
+    exporter.wait_for_metrics("both rules", PATIENCE, are_false);
 
     let service = ["--pool-recycle", "2.6", "--traffic", "0.2"];
     let mut healed = start_background_job(&firewall, &[&service[..], &["--fresh-session"]].concat());
-    let events = watch(&mut healed, "committed", 1, || assert_rules(&exporter, &named));
+    let events = watch(&mut healed, "committed", 1, || {
+        let page = exporter.metrics();
+        let hold = named.iter().any(|(name, pool)| rule(&page, name, pool) == Some(1.0));
+        assert!(!hold, "the healed one gives no cause in\n{}", exporter.log());
+    });
     assert_eq!(error_codes(&events), [0; 0]);
+    exporter.wait_for_metrics("both rules", PATIENCE, are_false);
     drop(healed);
 
     let mut ill = start_background_job(&firewall, &service);
@@ -114,9 +127,7 @@ fn background_job_is_named_before_its_commit_fails() {
     let error = ill.event("error");
     assert_eq!((&error["code"], error["job"].is_number()), (&2013.into(), true), "the job's own: {error}");
     // Its other requests go on. The server lists the lost session until wait_timeout.
-    exporter.wait_for_metrics("quiet again", Duration::from_secs(20), |page| {
-        named.iter().all(|&(name, pool, value)| rule(page, name, pool) == Some(value))
-    });
+    exporter.wait_for_metrics("quiet again", PATIENCE, are_false);
     assert_eq!(ill.event_within("error", Duration::ZERO), None);
 }
 
@@ -171,10 +182,13 @@ fn layer_cake_put_in_order_is_quiet() {
     // (1200 s).
     firewall.set_established_timeout(60);
     firewall.server().sql("SET GLOBAL wait_timeout = 6");
-    exporter.wait_for_metrics("the change to be followed", PATIENCE, |page| {
+    // Canaries from before die of the old timer, silently; the last of them, a busy one, after twice its length.
+    let is_followed = |page: &Page| {
         let info = [("culprit", "server_idle_timeout"), ("layer", "server")];
         page.sum("idle_limit_info", &info) == 1.0 && holding(page).is_empty()
-    });
+    };
+    std::thread::sleep(Duration::from_secs(20));
+    exporter.wait_for_metrics("the change to be followed", PATIENCE, is_followed);
     // Three connections in turn and a call every 0.5 s: each rests for 1.5 s.
     let mut healed = start_layer_cake(&firewall, &["--pool-recycle", "4", "--every", "0.5"]);
     let events = watch(&mut healed, "call", 25, || quiet(&exporter));
@@ -216,26 +230,26 @@ fn long_silence_is_the_servers_own() {
     assert_eq!(ill.event("error")["code"], 2013);
 }
 
-/// With a request every 0.2 s by day and none for 5 s at night. What rests in the pool then is past its recycle
+/// With a request every 0.2 s by day and none for 8 s at night. What rests in the pool then is past its recycle
 /// age in truth, for SQLAlchemy replaces a connection only when it lends it, and the server lists it until
 /// wait_timeout. By day no rule holds.
 #[test]
 fn long_silence_is_over_in_the_morning() {
-    let server = MariaDb::start(watched(MariaDbOptions::with_args(&["--wait-timeout=3"])));
-    let launch = Launch::on(&server).ages("1s,2s,4s,6s");
-    let exporter = with_pools(launch, &["name=below,recycle=2s"]).start();
+    let server = MariaDb::start(watched(MariaDbOptions::with_args(&["--wait-timeout=6"])));
+    let launch = Launch::on(&server).ages("2s,4s,8s,10s");
+    let exporter = with_pools(launch, &["name=below,recycle=4s"]).start();
     // A limit, and what its twins show.
     let judged = [("pool_outlives_path", "below"), ("sessions_at_risk", ""), ("lifetime_limit", "")];
     exporter.wait_for_metrics("a judgement", PATIENCE, |page| {
         judged.iter().all(|(name, pool)| rule(page, name, pool) == Some(0.0))
     });
-    let arguments = ["--pool-recycle", "2", "--day", "6", "--every", "0.2"];
+    let arguments = ["--pool-recycle", "4", "--silence", "8", "--day", "8", "--every", "0.2"];
     let mut healed = start_long_silence(&[], server.addr(), &arguments);
     for _ in 0..2 {
         let day = watch(&mut healed, "silence", 1, || quiet(&exporter));
         assert_eq!(error_codes(&day), [0; 0]);
-        let morning = healed.events_until("answered", 6);
-        assert_eq!(error_codes(&morning), [0; 0]);
+        assert_eq!(error_codes(&healed.events_until("answered", 1)), [0; 0]);
+        exporter.wait_for_metrics("a new morning", Duration::from_secs(5), |page| holding(page).is_empty());
     }
 }
 
@@ -263,13 +277,13 @@ fn long_silence_on_a_silent_path_is_a_stall_that_nobody_ends() {
 
 #[test]
 fn leaked_sessions_are_counted_as_they_grow() {
-    let server = MariaDb::start(watched(MariaDbOptions::with_args(&["--wait-timeout=30"])));
+    let server = MariaDb::start(watched(MariaDbOptions::with_args(&["--wait-timeout=90"])));
     let launch = Launch::on(&server).ages("2s,5s,8s,16s");
     let exporter = with_pools(launch, &["name=workers,recycle=5s"]).start();
     let held = |page: &Page| page.sum("idle_sessions", &[("user", "app"), ("idle_at_least", "5")]);
 
     // Other requests go through each worker's pool all the while.
-    let workers = ["--pool-recycle", "5", "--quiet", "40", "--traffic", "0.3"];
+    let workers = ["--pool-recycle", "5", "--quiet", "80", "--traffic", "0.3"];
     let healed = start_leaked_sessions(server.addr(), &[&workers[..], &["--return-sessions"]].concat());
     exporter.wait_for_metrics("a judgement", PATIENCE, |page| {
         rule(page, "session_held_past_recycle", "workers") == Some(0.0)
@@ -282,12 +296,12 @@ fn leaked_sessions_are_counted_as_they_grow() {
     drop(healed);
 
     let first = start_leaked_sessions(server.addr(), &workers);
-    let page = wait_for_rule(&exporter, "session_held_past_recycle", "workers", Duration::from_secs(15));
+    let page = wait_for_rule(&exporter, "session_held_past_recycle", "workers", PATIENCE);
     assert!(words(&exporter, "session_held_past_recycle")[0].contains("of user app"));
     let longest = page.one("session_longest_idle_seconds", &[("user", "app")]);
-    exporter.wait_for_metrics("both leaks", Duration::from_secs(10), |page| held(page) == 2.0);
+    exporter.wait_for_metrics("both leaks", PATIENCE, |page| held(page) == 2.0);
     let second = start_leaked_sessions(server.addr(), &[&workers[..], &["--workers", "3"]].concat());
-    let page = exporter.wait_for_metrics("five leaks", Duration::from_secs(15), |page| held(page) == 5.0);
+    let page = exporter.wait_for_metrics("five leaks", PATIENCE, |page| held(page) == 5.0);
     assert_eq!(rule(&page, "session_held_past_recycle", "workers"), Some(1.0));
     let grown = page.one("session_longest_idle_seconds", &[("user", "app")]);
     assert!(grown > longest + 1.0, "the longest idle grew from {longest} s to {grown} s");
@@ -295,7 +309,7 @@ fn leaked_sessions_are_counted_as_they_grow() {
     wait_for("the end of the workers' sessions", Duration::from_secs(10), || {
         server.processlist().iter().all(|session| session.user != "app").then_some(())
     });
-    exporter.wait_for_metrics("the end of the leak", Duration::from_secs(10), |page| {
+    exporter.wait_for_metrics("the end of the leak", PATIENCE, |page| {
         rule(page, "session_held_past_recycle", "workers") == Some(0.0)
     });
     quiet(&exporter);
