@@ -13,6 +13,10 @@ pub const AGREEMENT_SHARE: f64 = 0.0025;
 /// How far they may lie apart at least, in seconds: a busy machine probes late.
 const AGREEMENT_SECONDS: f64 = 0.05;
 
+/// How far beside a bound it is looked at again, in seconds: more than two clocks and a busy machine
+/// stray, and so little that what is seen there still agrees with the bound.
+const BESIDE_SECONDS: f64 = 0.025;
+
 /// How far audible deaths by one timer scatter, as a share of the age.
 pub const SCATTER_SHARE: f64 = 0.02;
 
@@ -69,6 +73,12 @@ impl IdleLimit {
     pub fn is_sharp(&self, precision: f64) -> bool {
         self.upper.is_some_and(|upper| self.exact || upper - self.lower <= 2.0 * precision * self.lower)
     }
+
+    /// Where to look at the lower bound again, in seconds: a little below it, where what lives bears it
+    /// out. A limit may lie so near to a bound that canaries of its very age live and die by chance.
+    pub fn below(&self) -> f64 {
+        self.lower - beside(self.lower)
+    }
 }
 
 /// Reads the limit of one kind from a path's history.
@@ -111,6 +121,16 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
 /// apart and still agree, in seconds.
 fn scatter(age: f64) -> f64 {
     (age * SCATTER_SHARE).max(SCATTER_SECONDS).min(age / 2.0)
+}
+
+/// Where to look at an upper bound again that probes found, both in seconds: a little above it, where
+/// what dies bears it out. [`IdleLimit::below`] says why.
+pub fn above(upper: f64) -> f64 {
+    upper + beside(upper)
+}
+
+fn beside(age: f64) -> f64 {
+    BESIDE_SECONDS.min(agreement(age) / 2.0)
 }
 
 /// How far apart two ages found by probes may lie and still agree, in seconds.

@@ -92,7 +92,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
     match limit.upper {
         None => {
             if limit.lower_in_doubt {
-                refine::aim_again(limit.lower, &mut draft);
+                refine::aim_again(limit.below(), &mut draft);
             }
             sweep::plan(scene, limit.lower, &mut draft);
             watch::revisit_ladder(scene, None, &mut draft);

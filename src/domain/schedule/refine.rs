@@ -4,10 +4,10 @@
 //! Each step weighs, for every canary and every age worth a probe, how long the probe takes to come and
 //! how long the canaries that remain will need after either outcome.
 
-use super::limit::{IdleLimit, SCATTER_SHARE};
+use super::limit::{self, IdleLimit, SCATTER_SHARE};
 use super::sweep::{self, PAST_LANDMARK};
 use super::watch;
-use super::{Canary, Draft, LOWEST_SHARE, Purpose, SETTLED, Scene};
+use super::{Canary, Draft, LOWEST_SHARE, Purpose, SETTLED, Scene, is_same_age};
 
 /// A probe this share below a landmark finds its limit not yet reached.
 const BEFORE_LANDMARK: f64 = 0.995;
@@ -23,15 +23,15 @@ const SURE_DEATHS: usize = 2;
 
 /// Aims the canaries in flight into the bracket, and launches as many as the work ahead needs.
 pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
-    settle_older(limit, upper, draft);
+    settle_older(scene, limit, upper, draft);
     let bracket = Bracket::new(scene, limit, upper);
     let needed = if limit.is_sharp(scene.precision) {
         confirm(scene, limit, upper, draft)
     } else if limit.upper_in_doubt {
-        aim_again(upper, draft);
+        aim_again(past(scene, upper), draft);
         return;
     } else if limit.lower_in_doubt {
-        aim_again(limit.lower, draft);
+        aim_again(limit.below(), draft);
         return;
     } else if upper / bracket.lower > WIDE {
         sweep::climb_to(scene, limit.lower, Some(upper), draft);
@@ -46,14 +46,22 @@ pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut
     }
 }
 
+/// Where to look at an upper bound again that a probe found, in seconds.
+pub(super) fn past(scene: &Scene<'_>, upper: f64) -> f64 {
+    limit::above(upper).min(scene.ladder.longest()).max(upper)
+}
+
 /// Canaries older than the shortest death: the youngest of them tells at once whether that death was a
 /// stray, and the others are recalled once it is sure that it was none.
-fn settle_older(limit: &IdleLimit, upper: f64, draft: &mut Draft) {
+fn settle_older(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
+    let past = past(scene, upper);
+    let looks_again = |canary: &Canary| canary.idle <= past && is_same_age(canary.target, past);
     let bears_out = upper * (1.0 + SCATTER_SHARE);
     let mut wanted = usize::from(limit.deaths < if limit.exact { SURE_DEATHS } else { SETTLED });
     let due = draft.canaries.iter().filter(|c| !c.recalled && c.is_due() && c.idle >= upper).count();
     wanted = wanted.saturating_sub(due);
-    let mut older: Vec<_> = draft.free().filter(|canary| canary.idle >= upper).collect();
+    let mut older: Vec<_> =
+        draft.free().filter(|canary| canary.idle >= upper && !looks_again(canary)).collect();
     for canary in older.iter_mut().rev() {
         let is_sure = limit.certain.is_some_and(|age| canary.idle >= age);
         if wanted > 0 && (!is_sure || canary.idle <= bears_out) {
@@ -85,19 +93,20 @@ fn confirm(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) 
     let wanted = if limit.exact { SURE_DEATHS } else { SETTLED };
     let deaths = wanted.saturating_sub(limit.deaths);
     let survivals = if limit.exact { 0 } else { wanted.saturating_sub(limit.survivals) };
-    let past = if limit.exact { watch::listening_age(scene, upper) } else { upper };
+    let past = if limit.exact { watch::listening_age(scene, upper) } else { past(scene, upper) };
+    let short_of = limit.below();
     let mut below = survivals;
-    for canary in draft.free().filter(|canary| canary.idle <= limit.lower) {
+    for canary in draft.free().filter(|canary| canary.idle <= short_of) {
         if below > 0 {
-            canary.target = limit.lower;
+            canary.target = short_of;
             below -= 1;
         }
     }
     for _ in 0..below {
-        draft.launch(limit.lower, Purpose::Confirm);
+        draft.launch(short_of, Purpose::Confirm);
     }
     let mut above = deaths;
-    let is_spare = |canary: &&mut Canary| canary.target != limit.lower && canary.idle <= upper;
+    let is_spare = |canary: &&mut Canary| canary.target != short_of && canary.idle <= past;
     for canary in draft.free().filter(is_spare) {
         if above > 0 {
             canary.target = past;

@@ -245,3 +245,36 @@ proptest! {
         prop_assert_eq!(super::plan(&scene), plan);
     }
 }
+
+#[test]
+fn bounds_are_looked_at_again_a_little_beside_them() {
+    // A limit of 8 s: at 7.997 s canaries live and die by chance.
+    let lives = [(3.0, true), (6.0, true), (7.85, true), (8.089, false), (7.997, true)];
+    let rungs = ladder("3s,6s,10s");
+    let mut history = History::default();
+    for (number, (age, lived)) in lives.into_iter().enumerate() {
+        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
+        let died = Fate::Died { ending, exact: false, culprit, recurs: false };
+        let fate = if lived { Fate::Lived } else { died };
+        history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate });
+    }
+    let bounds = idle_limit(&history, Kind::Idle);
+    assert_eq!((bounds.lower, bounds.upper), (7.997, Some(8.089)));
+    let next = plan(&Scene {
+        now: START + 10.0,
+        ladder: &rungs,
+        precision: 0.01,
+        budget: 10,
+        history: &history,
+        in_flight: &[],
+        landmarks: &[],
+    });
+    for launch in next.launches {
+        assert!(launch.age < 7.98 || launch.age > 8.1, "{launch:?}");
+        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
+        let died = Fate::Died { ending, exact: false, culprit, recurs: false };
+        let fate = if launch.age < 8.0 { Fate::Lived } else { died };
+        history.push(Observation { at: START + 20.0, kind: Kind::Idle, age: launch.age, fate });
+    }
+    assert!(is_settled(&idle_limit(&history, Kind::Idle), 0.01), "what was seen there bears the bounds out");
+}

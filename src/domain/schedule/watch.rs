@@ -1,7 +1,7 @@
 //! The watch: what is known is looked at again and again, at a rate the server does not feel.
 
 use super::limit::{IdleLimit, SCATTER_SHARE};
-use super::{Draft, Purpose, Scene, is_longer, is_same_age};
+use super::{Draft, Purpose, Scene, is_longer, is_same_age, refine};
 use crate::domain::observation::Observation;
 
 /// Logins an hour for visits to the ladder's rungs.
@@ -27,9 +27,9 @@ const SECONDS_PER_HOUR: f64 = 3600.0;
 /// Looks again at both bounds of a limit that is sharp and confirmed.
 pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     // Where deaths are heard, a canary aimed further up hears a limit that moved up as well.
-    let above = if limit.exact { listening_age(scene, upper) } else { upper };
+    let above = if limit.exact { listening_age(scene, upper) } else { refine::past(scene, upper) };
     let cycle = (upper * (1.0 + REST_SHARE)).max(2.0 / logins_per_second(scene));
-    for (age, strikes_at) in [(limit.lower, limit.lower), (above, upper)] {
+    for (age, strikes_at) in [(limit.below(), limit.lower), (above, upper)] {
         let seen_near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= SCATTER_SHARE;
         let next = last_start(scene, seen_near).map_or(f64::NEG_INFINITY, |start| start + cycle);
         if limit.exact && age < above && scene.ladder.ages()[0] < limit.lower {
@@ -50,7 +50,7 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
     for canary in draft.free() {
         let is_second = is_same_age(canary.target, above) && std::mem::replace(&mut is_watched, true);
         let is_left_over = is_longer(canary.target, lower) && !is_same_age(canary.target, above);
-        if is_second || is_left_over || (canary.idle >= upper && !limit.exact) {
+        if is_second || is_left_over || (canary.idle > above && !limit.exact) {
             canary.recalled = true;
         }
     }
