@@ -2,7 +2,7 @@
 //! past the one that idle canaries die at. Their lives and deaths are the signature of a layer.
 
 use super::companions::scatter;
-use super::culprit::Twins;
+use super::culprit::{Culprit, Twins};
 use super::kind::Kind;
 use super::observation::{Fate, History, Observation};
 
@@ -39,19 +39,35 @@ pub fn plan(history: &History, limit: f64, in_flight: &[Kind], now: f64) -> Vec<
         .collect()
 }
 
-/// The newest observation of a kind that speaks of this limit: a life past it, or a death at it.
+/// The newest observation of a kind that speaks of this limit: a life past it, or a death at it. What was
+/// seen while another one killed at about that age is of the past.
 fn newest(history: &History, kind: Kind, limit: f64) -> Option<&Observation> {
-    history.iter().rev().filter(|seen| seen.kind == kind).find(|seen| match seen.fate {
+    let since = killer_changed_at(history);
+    let is_of_now = |seen: &&Observation| since.is_none_or(|since| seen.at > since);
+    history.iter().rev().take_while(is_of_now).filter(|seen| seen.kind == kind).find(|seen| match seen.fate {
         Fate::Lived => seen.age >= limit && seen.age <= 1.5 * probe_age(limit),
         Fate::Died { exact: true, .. } => (seen.age - limit).abs() <= 2.0 * scatter(limit),
         Fate::Died { .. } => seen.age >= limit && seen.age <= 1.5 * probe_age(limit),
     })
 }
 
+/// When the one before who now ends idle canaries struck last, in seconds since the Unix epoch.
+fn killer_changed_at(history: &History) -> Option<f64> {
+    let mut known = history.iter().rev().filter_map(|seen| match seen.fate {
+        Fate::Died { culprit, .. }
+            if seen.kind == Kind::Idle && seen.is_bounding_death() && culprit != Culprit::Unknown =>
+        {
+            Some((culprit, seen.at))
+        }
+        Fate::Died { .. } | Fate::Lived => None,
+    });
+    let (killer, _) = known.next()?;
+    known.find(|(culprit, _)| *culprit != killer).map(|(_, at)| at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::culprit::Culprit;
     use crate::domain::ending::Ending;
 
     fn seen(kind: Kind, at: f64, age: f64, lived: bool) -> Observation {
@@ -76,6 +92,25 @@ mod tests {
             TWINS,
             "a change of the limit launches them anew"
         );
+    }
+
+    #[test]
+    fn another_killer_at_that_age_is_another_story() {
+        let idle_death = |at, culprit| {
+            let fate = Fate::Died { ending: Ending::Silence, exact: false, culprit, recurs: false };
+            Observation { at, kind: Kind::Idle, age: 100.0, fate }
+        };
+        let mut history = History::default();
+        history.push(idle_death(1.0, Culprit::PathIdleTimeout));
+        history.push(seen(Kind::Keepalive, 10.0, probe_age(100.0), true));
+        history.push(idle_death(20.0, Culprit::PathIdleTimeout));
+        history.push(idle_death(30.0, Culprit::Unknown));
+        assert_eq!(read(&history, 100.0).keepalive, Some(true));
+        history.push(idle_death(40.0, Culprit::ServerIdleTimeout));
+        assert_eq!(read(&history, 100.0), Twins::default());
+        assert_eq!(plan(&history, 100.0, &[], 41.0).len(), TWINS.len());
+        history.push(seen(Kind::Keepalive, 50.0, 100.0, false));
+        assert_eq!(read(&history, 100.0).keepalive, Some(false));
     }
 
     #[test]
