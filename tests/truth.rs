@@ -47,7 +47,7 @@ const FIREWALL: Truth = Truth {
     layer: "network",
     ending: "silence",
     limit: 5.0,
-    late: 20.0,
+    late: 6.0,
     tcp_keepalive: true,
 };
 
@@ -74,6 +74,15 @@ fn check(exporter: &Exporter<'_>, truth: &Truth) {
     assert_eq!(page.one("remedy", &[("remedy", "tcp_keepalive")]), keepalive, "{}", exporter.log());
     assert_eq!(page.one("remedy", &[("remedy", "app_ping")]), 1.0, "{}", exporter.log());
     assert_only(exporter, truth.culprit);
+    let bound = |name| page.one(name, &[("kind", "idle")]);
+    let (lower, upper) = (bound("idle_limit_lower_seconds"), bound("idle_limit_upper_seconds"));
+    // A server looks at its clocks every so often; a firewall does not.
+    let stray = if truth.layer == "network" { 0.1 } else { truth.late };
+    assert!(
+        lower < truth.limit + stray && upper > truth.limit - 0.3,
+        "({lower}, {upper}]\n{}",
+        exporter.log()
+    );
     let deaths = exporter.events("death");
     for death in deaths.iter().filter(|death| death["kind"] == "idle") {
         // The server may close in the very moment of a probe; then the probe finds it.

@@ -119,7 +119,7 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
 
 /// How far before an audible death the session counts as alive, and how far two such deaths may lie
 /// apart and still agree, in seconds.
-fn scatter(age: f64) -> f64 {
+pub fn scatter(age: f64) -> f64 {
     (age * SCATTER_SHARE).max(SCATTER_SECONDS).min(age / 2.0)
 }
 

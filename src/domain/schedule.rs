@@ -89,7 +89,7 @@ pub enum Purpose {
 pub fn plan(scene: &Scene<'_>) -> Plan {
     let limit = limit::idle_limit(scene.history, Kind::Idle);
     let mut draft = Draft::new(scene);
-    match limit.upper {
+    match limit.upper.filter(|&upper| is_in_reach(scene, &limit, upper)) {
         None => {
             if limit.lower_in_doubt {
                 refine::aim_again(limit.below(), &mut draft);
@@ -104,6 +104,13 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         Some(upper) => refine::plan(scene, &limit, upper, &mut draft),
     }
     draft.finish()
+}
+
+/// Whether canaries can look at a limit: not where it lies past the ladder's end, as those of a longer
+/// ladder before do, nor where the end itself is survived.
+fn is_in_reach(scene: &Scene<'_>, limit: &IdleLimit, upper: f64) -> bool {
+    let longest = scene.ladder.longest();
+    upper <= longest + limit::scatter(longest) && is_longer(longest, limit.lower)
 }
 
 /// Whether the search is over for now: the limit is sharp, and as many observations bear each bound out
@@ -223,11 +230,12 @@ impl Draft {
         flying + self.launches.iter().filter(|launch| is_same_age(launch.age, age)).count()
     }
 
-    /// Launches one canary if there is room, and says whether there was.
+    /// Launches one canary if there is room, and says whether there was. It is aimed at the ladder's end
+    /// at most: a death there may be found a little late, and is looked at again there.
     fn launch(&mut self, age: f64, purpose: Purpose) -> bool {
-        let is_possible = self.room() > 0 && age > 0.0 && age <= self.longest;
+        let is_possible = self.room() > 0 && age > 0.0;
         if is_possible {
-            self.launches.push(Launch { age, purpose });
+            self.launches.push(Launch { age: age.min(self.longest), purpose });
         }
         is_possible
     }

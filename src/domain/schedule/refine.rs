@@ -46,9 +46,9 @@ pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut
     }
 }
 
-/// Where to look at an upper bound again that a probe found, in seconds.
+/// Where to look at an upper bound again that a probe found, in seconds: at the ladder's end at most.
 pub(super) fn past(scene: &Scene<'_>, upper: f64) -> f64 {
-    limit::above(upper).min(scene.ladder.longest()).max(upper)
+    limit::above(upper).min(scene.ladder.longest())
 }
 
 /// Canaries older than the shortest death: the youngest of them tells at once whether that death was a
@@ -91,7 +91,8 @@ pub(super) fn aim_again(age: f64, draft: &mut Draft) {
 /// An audible death tells both bounds, so a second one confirms both.
 fn confirm(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) -> usize {
     let wanted = if limit.exact { SURE_DEATHS } else { SETTLED };
-    let deaths = wanted.saturating_sub(limit.deaths);
+    // Two deaths heard so far apart that they bear out no common lower bound ask for a third.
+    let deaths = wanted.saturating_sub(limit.deaths).max(usize::from(limit.exact && !limit.confirmed));
     let survivals = if limit.exact { 0 } else { wanted.saturating_sub(limit.survivals) };
     let past = if limit.exact { watch::listening_age(scene, upper) } else { past(scene, upper) };
     let short_of = limit.below();

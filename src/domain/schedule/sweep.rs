@@ -82,7 +82,8 @@ fn ages_ahead(scene: &Scene<'_>, lower: f64, upper: Option<f64>) -> Vec<f64> {
     let is_below = ages.is_empty() && lower <= 0.0;
     let start = upper.filter(|_| is_below).map_or(lower, |upper| upper * LOWEST_SHARE);
     ages.extend(upper);
-    let climbing = scene.budget.saturating_sub(1).min(MOST_STEPS);
+    // The smallest budget too needs one age short of the death.
+    let climbing = scene.budget.saturating_sub(1).clamp(1 + usize::from(upper.is_some()), MOST_STEPS);
     let sharp = 1.0 + 2.0 * scene.precision.clamp(1e-4, 1.0);
     while !ages.is_empty() && ages.len() < climbing {
         let before = |place: usize| if place > 0 { ages[place - 1] } else { start };

@@ -278,3 +278,33 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     }
     assert!(is_settled(&idle_limit(&history, Kind::Idle), 0.01), "what was seen there bears the bounds out");
 }
+
+proptest! {
+    #[test]
+    fn there_is_always_something_to_wait_for(
+        lives in prop::collection::vec((0_usize..4, 0.0..0.03_f64, 0.0..1.0_f64, any::<bool>()), 0..30),
+        limit in 5.0..60.0_f64,
+        budget in 2_usize..14,
+    ) {
+        // Probes of a busy machine come late, those at the ladder's end too.
+        let ladder = ladder("10s,25s,33s,40s");
+        let mut history = History::default();
+        for (number, (rung, late, share, exact)) in lives.into_iter().enumerate() {
+            let age = (ladder.ages()[rung] * (0.9 + 0.1 * share)) * (1.0 + late);
+            let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
+            let died = Fate::Died { ending, exact, culprit, recurs: false };
+            let fate = if age < limit { Fate::Lived } else { died };
+            history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate });
+        }
+        let plan = super::plan(&Scene {
+            now: START + 1000.0,
+            ladder: &ladder,
+            precision: 0.01,
+            budget,
+            history: &history,
+            in_flight: &[],
+            landmarks: &LANDMARKS,
+        });
+        prop_assert!(!plan.launches.is_empty() || plan.wake.is_some(), "{:?}", idle_limit(&history, Kind::Idle));
+    }
+}

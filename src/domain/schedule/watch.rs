@@ -62,7 +62,7 @@ pub(super) fn listening_age(scene: &Scene<'_>, limit: f64) -> f64 {
     /// Timers stray by less than this, in seconds.
     const CLEAR_SECONDS: f64 = 1.0;
     let past = limit * (1.0 + SCATTER_SHARE) + CLEAR_SECONDS;
-    let longest = scene.ladder.longest().max(limit);
+    let longest = scene.ladder.longest();
     scene.ladder.ages().iter().copied().find(|&rung| rung >= past).unwrap_or(past.min(longest))
 }
 
