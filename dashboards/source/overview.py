@@ -21,9 +21,15 @@ PLACES = {"job": "Job", "instance": "Instance", "target": "Target", "path": "Pat
 
 
 def count(title: str, description: str, expr: str, color: str) -> dashboard.Panel:
-    """A number that is good at zero."""
+    """A number that is good at zero, and zero where there is no series."""
     look = Look(steps=[(None, GREEN), (1, color)], decimals=0)
     return stat_panel(Panel(title, description, [Query(f"{expr} or vector(0)", shape="instant")], 6, 3, look))
+
+
+def known(title: str, description: str, expr: str, color: str) -> dashboard.Panel:
+    """A number that is good at zero; without a series nobody knows it."""
+    look = Look(steps=[(None, GREEN), (1, color)], decimals=0, no_value="not known")
+    return stat_panel(Panel(title, description, [Query(expr, shape="instant")], 6, 3, look))
 
 
 def total(title: str, description: str, expr: str) -> dashboard.Panel:
@@ -40,19 +46,19 @@ def numbers() -> list[dashboard.Panel]:
             "Paths on which an idle connection was seen to die. On the others nothing died yet, at any age that was reached.",
             f'count(mysql_canary_idle_limit_upper_seconds{{{BY_PATH}, kind="idle"}})',
         ),
-        count(
+        known(
             "How many sessions fail next?",
-            "Application sessions idle past the measured limit of their path: their next query fails.",
+            "Application sessions idle past the measured limit of their path: their next query fails. Not known without a confirmed limit, or without the privilege PROCESS.",
             f"sum(mysql_canary_sessions_at_risk{{{BY_PATH}}})",
             RED,
         ),
-        count(
+        known(
             "How many contradictions hold?",
             "Rules about two layers whose settings contradict each other.",
             f"sum(mysql_canary_layer_mismatch{{{BY_PATH}}})",
             ORANGE,
         ),
-        count(
+        known(
             "How many ghosts are there?",
             "Canary sessions that a server still lists although their client is dead. Applications leave such sessions too.",
             f"sum(mysql_canary_ghost_sessions{{{BY_PATH}}})",

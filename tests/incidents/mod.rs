@@ -39,7 +39,7 @@ fn accounts() -> Vec<Account> {
 }
 
 /// The codes of all errors among `events`.
-fn error_codes(events: &[Value]) -> Vec<i64> {
+pub(crate) fn error_codes(events: &[Value]) -> Vec<i64> {
     events
         .iter()
         .filter(|event| event["event"] == "error")
