@@ -41,13 +41,12 @@ lint-rust:
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
 
-# A file with rule_files is promtool's test of rules; any other holds rules.
+# What is in alerts/tests/ is promtool's test of rules; any other file holds rules.
 lint-alerts: $(yaml)
 ifneq ($(yaml),)
 	script/install-test-parts lint
-	for file in $(yaml); do \
-	  if grep -q '^rule_files:' "$$file"; then promtool test rules "$$file"; else promtool check rules "$$file"; fi; \
-	done
+	promtool check rules $(filter-out alerts/tests/%,$(yaml))
+	printf '%s\n' $(filter alerts/tests/%,$(yaml)) | xargs -n 1 -P 2 promtool test rules
 	script/render-deploy --check
 endif
 

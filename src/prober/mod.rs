@@ -9,6 +9,7 @@ mod flights;
 mod hold;
 mod identities;
 pub mod life;
+mod plans;
 mod report;
 pub mod witness;
 
@@ -20,11 +21,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::domain::kind::Kind;
 use crate::domain::ladder::Ladder;
-use crate::domain::limit::idle_limit;
 use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::schedule::{InFlight, Plan, Scene, plan};
 use crate::domain::suspension::Suspension;
-use crate::domain::twins;
 use crate::domain::void::VoidReason;
 use crate::metrics::PathMetrics;
 use crate::session::Stage;
@@ -32,7 +30,7 @@ use crate::stop::Stop;
 use deaths::{Decided, Undecided};
 use epoch::Epoch;
 use flights::{Flights, News};
-use life::{Leash, Notice, Outcome, Unborn, World};
+use life::{Notice, Outcome, Unborn, World};
 
 pub use report::PathReport;
 
@@ -43,8 +41,6 @@ const FAREWELL: Duration = Duration::from_millis(1600);
 const RETRY_SECONDS: f64 = 0.5;
 /// The pause after a fault of our own, in seconds.
 const RETRY_AFTER_FAULT_SECONDS: f64 = 15.0;
-/// The shortest pause between two launches of one kind of twin, in seconds.
-const TWIN_REST_SECONDS: f64 = 5.0;
 
 /// What one path is probed with.
 #[derive(Debug, Clone)]
@@ -261,106 +257,6 @@ impl<W: World> Prober<W> {
 
     fn report(&self) {
         self.publish.send_replace(PathReport::new(&self.history, self.longest_stall));
-    }
-
-    /// Asks the schedule, and does what it says.
-    fn replan(&mut self) {
-        let now = Instant::now();
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
-        }
-        let twins = self.plan_twins();
-        let plan = self.plan_idle(now, twins.len());
-        let deadline = self.undecided.next_deadline();
-        let wakes = [plan.wake, deadline].into_iter().flatten().map(|unix| self.epoch.instant(unix));
-        self.wake = wakes.min().map(|wake| wake.max(now + Duration::from_millis(10)));
-        if self.undecided.newest_age().is_some() {
-            // Somebody may pass the age of a waiting death any moment.
-            let soon = now + Duration::from_millis(500);
-            self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
-        }
-        for id in plan.recalls {
-            self.flights.call(id, Leash::Recall);
-        }
-        for (id, age) in plan.retimes {
-            self.flights.aim(id, age);
-        }
-        if self.retry_at.is_some() || self.suspended.contains(&Suspension::LowHeadroom) {
-            return;
-        }
-        let most = self.launches_allowed();
-        if twins.len() + plan.launches.len() > most {
-            // Ghosts are ended by others, and nothing tells this loop when.
-            let soon = now + Duration::from_secs_f64(RETRY_SECONDS);
-            self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
-        }
-        let launches = twins.into_iter().chain(plan.launches.iter().map(|launch| (Kind::Idle, launch.age)));
-        for (kind, age) in launches.take(most) {
-            if kind != Kind::Idle {
-                self.twins_sent.insert(kind, self.epoch.now());
-            }
-            let longest = self.longest_aim(age);
-            self.flights.launch(&self.world, kind, age, longest);
-        }
-    }
-
-    /// How many canaries may be launched now: those that say COM_QUIT, and those that the server may
-    /// still hold, count against the budget too. While connecting fails, one canary feels its way.
-    fn launches_allowed(&self) -> usize {
-        // Ghosts that nobody ends must not stop the search.
-        let ghosts = self.world.ghosts().min(self.settings.canaries / 2);
-        let room = self.settings.canaries.saturating_sub(self.flights.len() + ghosts);
-        let feeling = self.flights.iter().any(|(_, flight)| flight.born.is_none());
-        match self.suspended.is_empty() {
-            true => room,
-            false => room.min(usize::from(!feeling)),
-        }
-    }
-
-    /// The twins to launch now.
-    fn plan_twins(&self) -> Vec<(Kind, f64)> {
-        let limit = idle_limit(&self.history, Kind::Idle);
-        let Some(age) = self.undecided.newest_age().or(limit.upper) else { return Vec::new() };
-        let in_flight: Vec<Kind> = self.flights.iter().map(|(_, flight)| flight.kind).collect();
-        let others = in_flight.iter().filter(|kind| **kind != Kind::Idle).count();
-        let room = self.settings.canaries.saturating_sub(others + 1);
-        let now = self.epoch.now();
-        let mut twins = twins::plan(&self.history, age, &in_flight, now);
-        // One that came home without an outcome is not sent out again at once.
-        let rest = TWIN_REST_SECONDS.max(age);
-        twins.retain(|(kind, _)| self.twins_sent.get(kind).is_none_or(|sent| now - sent >= rest));
-        twins.truncate(room);
-        twins
-    }
-
-    /// What the schedule says of the idle canaries, when so many twins are to be launched.
-    fn plan_idle(&self, now: Instant, twins: usize) -> Plan {
-        let mut in_flight = Vec::new();
-        let mut others = twins;
-        for (id, flight) in self.flights.iter() {
-            if flight.kind == Kind::Idle && flight.is_held() && !flight.has_died_early(now) {
-                let born = self.epoch.unix(flight.born.unwrap_or(now));
-                in_flight.push(InFlight { id, age: flight.age, born });
-            } else {
-                others += 1;
-            }
-        }
-        plan(&Scene {
-            now: self.epoch.unix(now),
-            ladder: &self.settings.ladder,
-            precision: self.settings.precision,
-            budget: self.settings.canaries.saturating_sub(others),
-            history: &self.history,
-            in_flight: &in_flight,
-            landmarks: &self.settings.landmarks,
-        })
-    }
-
-    /// The longest age a canary launched for `age` may be re-aimed at, in seconds.
-    fn longest_aim(&self, age: f64) -> f64 {
-        let limit = idle_limit(&self.history, Kind::Idle);
-        let longest = self.settings.ladder.longest();
-        limit.upper.map_or(longest, |upper| (2.0 * upper).min(longest)).max(age)
     }
 
     fn rest(&mut self, seconds: f64) {

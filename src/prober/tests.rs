@@ -6,10 +6,11 @@ use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use super::life::{Assignment, Death};
+use super::life::{Assignment, Death, Leash};
 use super::*;
 use crate::domain::culprit::{Culprit, Row};
 use crate::domain::ending::Ending;
+use crate::domain::limit::idle_limit;
 use crate::metrics::Metrics;
 use crate::stop;
 
