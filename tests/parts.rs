@@ -278,9 +278,15 @@ fn programs_and_requests_run_in_the_client_namespace() {
         let address = listener.local_addr().expect("a listener has an address");
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("the request comes");
-            let mut request = [0; 1024];
-            let length = stream.read(&mut request).expect("the request is read");
-            let body = String::from_utf8_lossy(&request[..length]);
+            let mut request = Vec::new();
+            // It may come in pieces, and what is left unread would reset the connection.
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut piece = [0; 1024];
+                let length = stream.read(&mut piece).expect("the request is read");
+                assert!(length > 0, "the request breaks off: {request:?}");
+                request.extend_from_slice(&piece[..length]);
+            }
+            let body = String::from_utf8_lossy(&request);
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n{body}")
                 .expect("the answer is written");
         });
