@@ -174,9 +174,9 @@ fn hundreds_of_users_share_a_bounded_number_of_series() {
 
     let all = sessions.len() as f64;
     let page = exporter.wait_for_metrics("every session", Duration::from_secs(30), |page| {
-        page.sum("idle_sessions", &[("idle_at_least", "2")]) == all
+        // A canary that is logging in may be counted for once.
+        page.sum("idle_sessions", &[("idle_at_least", "2")]) == all && page.sum("sessions", &[]) == all
     });
-    assert_eq!(page.sum("sessions", &[]), all);
     assert_eq!(page.one("sessions", &[("user", busiest)]), 4.0);
     assert_eq!(page.one("sessions", &[("user", "_other")]), (USERS - NAMED_USERS) as f64);
     assert_eq!(page.values("session_longest_idle_seconds", &[]).len(), NAMED_USERS + 1);

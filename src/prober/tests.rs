@@ -247,7 +247,7 @@ async fn nothing_is_launched_while_the_server_has_no_room() {
 async fn a_ladder_of_seconds_is_refined_past_its_first_death() {
     let script = Script::new(33.0, false);
     let ladder = Ladder::parse("5s,15s,40s,60s").expect("a ladder");
-    let (history, _) = run(&script, ladder, 200.0).await;
+    let (history, _) = run(&script, ladder, 300.0).await;
     let limit = idle_limit(&history, Kind::Idle);
     let upper = limit.upper.expect("a limit stands");
     let seen: Vec<_> =

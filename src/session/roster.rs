@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntCounter;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
+
+/// How long a session that said COM_QUIT may still be listed.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// One path's own sessions, by the server's thread ids.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct Ghost {
 struct State {
     living: BTreeSet<u64>,
     ghosts: BTreeMap<u64, Ghost>,
+    /// Those that said COM_QUIT, and when.
+    leaving: BTreeMap<u64, Instant>,
 }
 
 impl Roster {
@@ -55,10 +60,13 @@ impl Roster {
         }
     }
 
-    /// Whether a session is ours, alive or not.
+    /// Whether a session is ours: alive, dead, or about to leave the server's list.
     pub fn is_ours(&self, thread_id: u64) -> bool {
         let state = self.lock();
-        state.living.contains(&thread_id) || state.ghosts.contains_key(&thread_id)
+        let leaves = |since: &Instant| since.elapsed() < LEAVING;
+        state.living.contains(&thread_id)
+            || state.ghosts.contains_key(&thread_id)
+            || state.leaving.get(&thread_id).is_some_and(leaves)
     }
 
     /// Compares ghosts, as they were before the server was asked, with the sessions it then listed.
@@ -143,7 +151,10 @@ impl Drop for Membership {
         let mut state = self.roster.lock();
         state.living.remove(&self.thread_id);
         match self.end {
-            End::Quit => {}
+            End::Quit => {
+                state.leaving.retain(|_, since| since.elapsed() < LEAVING);
+                state.leaving.insert(self.thread_id, Instant::now());
+            }
             End::Aborted => self.roster.aborted.inc(),
             End::Unknown => {
                 state.ghosts.insert(self.thread_id, Ghost { since: self.since, certain: self.certain });
@@ -156,8 +167,8 @@ impl Drop for Membership {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_ghost_is_aborted_once_when_the_server_lists_it_no_more() {
+    #[tokio::test(start_paused = true)]
+    async fn a_ghost_is_aborted_once_when_the_server_lists_it_no_more() {
         let aborted = IntCounter::new("aborted", "for the test").expect("a good name");
         let roster = Roster::counting(aborted.clone());
         let (mut first, second) = (roster.join(7), roster.join(8));
@@ -171,6 +182,8 @@ mod tests {
         second.abort();
         assert_eq!(aborted.get(), 2);
         roster.join(9).leave();
+        assert!(roster.is_ours(9), "the server may still list it");
+        tokio::time::advance(LEAVING).await;
         assert!(!roster.is_ours(9) && roster.ghosts().is_empty());
     }
 }
