@@ -33,9 +33,7 @@ const OTHER_CONNECTIONS: usize = 2;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A socket could not be opened.
-    #[error(
-        "--web.listen-address: cannot listen on {address}: {source}: end the process that holds it, or choose another address"
-    )]
+    #[error("--web.listen-address: cannot listen on {address}: {source}: {}", advice(source.kind()))]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -48,9 +46,23 @@ pub enum StartError {
     /// The metrics could not be registered.
     #[error("cannot register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The TLS library has a provider already that is not ours.
+    /// The runtime or its signals could not be had.
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
+}
+
+/// What to do where a socket cannot be opened.
+fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => "end the process that holds it, or choose another address",
+        io::ErrorKind::PermissionDenied => {
+            "choose a port above 1023, or give the process CAP_NET_BIND_SERVICE"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "choose an address that this machine has, or write :PORT for all of them"
+        }
+        _ => "choose another address",
+    }
 }
 
 /// Opens every listening socket, so that a bad address is told before anything runs.

@@ -93,7 +93,7 @@ pub struct ExportArgs {
     #[arg(long = "pool", value_name = "KEY=VALUE,…", value_parser = Pool::parse)]
     pools: Vec<Pool>,
 
-    /// Where to keep what was observed over restarts [default: nowhere]
+    /// Where to keep observations across restarts [default: nowhere]
     #[arg(long = "state.file", value_name = "FILE")]
     state_file: Option<PathBuf>,
 
@@ -137,7 +137,7 @@ pub struct Settings {
     pub probe_timeout: Duration,
     /// How sharp the limit is wanted, as a share.
     pub precision: f64,
-    /// Where observations are kept over restarts.
+    /// Where observations are kept across restarts.
     pub state_file: Option<PathBuf>,
     /// The declared pools, no two of one name.
     pub pools: Vec<Pool>,
@@ -156,7 +156,7 @@ pub struct Settings {
 /// Flags that are good each by itself and wrong together, or files that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The server's address is none.
+    /// The server's address cannot be one.
     #[error("--mysql.address: {0}")]
     Address(#[from] AddressError),
     /// No user anywhere.
@@ -271,7 +271,14 @@ fn parse_telemetry_path(text: &str) -> Result<String, String> {
         "/" | "/-/healthy" | "/-/ready" => {
             Err("that page is another one: write for example /metrics".to_owned())
         }
-        _ if text.starts_with('/') && !text.contains(['?', '#', ' ']) => Ok(text.to_owned()),
-        _ => Err("a path begins with a slash: write for example /metrics".to_owned()),
+        _ if !text.starts_with('/') => {
+            Err("a path begins with a slash: write for example /metrics".to_owned())
+        }
+        _ => match text.chars().find(|&c| !c.is_ascii_alphanumeric() && !"/-_.~".contains(c)) {
+            Some(stranger) => Err(format!(
+                "{stranger:?} cannot stand in it: write letters, digits and /-_.~ only, for example /metrics"
+            )),
+            None => Ok(text.to_owned()),
+        },
     }
 }

@@ -174,7 +174,7 @@ fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict:
         let stays = *missed < ROUNDS_TO_BE_OVER;
         if !stays {
             let ((rule, pool), target_name, path) = (key, &sources.target, &sources.path);
-            let words = "the rule holds no longer, or can no longer be judged";
+            let words = "the rule no longer holds, or can no longer be judged";
             tracing::info!(event = "mismatch_over", target_name, path, rule, pool, "{words}");
         }
         stays

@@ -14,10 +14,11 @@
 //! | [`domain`] | the pure core: ladder, endings, culprits, idle limit, schedule, layers, mismatches, verdict |
 //! | [`session`] | how every connection is made: login by stages, the tap under it, the gate, the roster |
 //! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
-//! | [`server`] | the server view, one file per source; the only SQL in the tree |
+//! | [`server`] | the server view, one file per source; the only SQL that is sent to a server |
 //! | [`diagnosis`] | joins both loops' findings into mismatches and the verdict |
 //! | [`kernel`] | the TCP settings of the kernel below |
-//! | [`metrics`] | every metric's name, help, labels and buckets, on one screen |
+//! | [`state_file`] | what was observed, kept across restarts |
+//! | [`metrics`] | every metric's name, help, labels and buckets; those read from state at a scrape in `metrics::state` |
 //! | [`http`] | the pages |
 //! | [`cli`], [`config`] | flags and files, parsed once; what exists is good |
 //! | [`logging`] | log lines |

@@ -31,7 +31,7 @@ fn export(settings: Settings) -> Result<(), app::StartError> {
     logging::start(settings.log_level, settings.log_format);
     let listeners = app::listen(&settings.listen_addresses)?;
     let runtime = tokio::runtime::Runtime::new().map_err(app::StartError::Runtime)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         tracing::info!(
             event = "starting",
             version = env!("CARGO_PKG_VERSION"),
@@ -41,7 +41,10 @@ fn export(settings: Settings) -> Result<(), app::StartError> {
         let (say_stop, stop) = stop::channel();
         app::stop_on_signals(say_stop).map_err(app::StartError::Runtime)?;
         app::run(settings, listeners, stop).await
-    })
+    });
+    // A look-up of a name cannot be broken off: it is left behind, not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 #[expect(clippy::print_stderr, reason = "usage errors go to the terminal, not into the log")]

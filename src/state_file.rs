@@ -1,4 +1,4 @@
-//! The state file: what was observed, kept over restarts. Written whole and put in place by a rename,
+//! The state file: what was observed, kept across restarts. Written whole and put in place by a rename,
 //! so that a kill at any moment leaves the old text or the new one.
 
 use std::collections::BTreeMap;

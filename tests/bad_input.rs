@@ -101,6 +101,8 @@ fn pools() {
             "framework \"cobol\" is not known: write sqlalchemy, hikaricp, go or other",
         ),
         ("name=api,pre_ping=maybe", "pre_ping is \"maybe\": write true or false"),
+        ("name=api,recycle", "\"recycle\" is not key=value: write for example name=api,recycle=1800s"),
+        ("name=api,name=web", "name is given twice: write it once"),
     ] {
         bad_value("--pool", placeholder, value, &format!(": {message}"));
     }
@@ -134,6 +136,12 @@ fn web_addresses_and_paths() {
     for value in ["/", "/-/healthy", "/-/ready"] {
         let taken = ": that page is another one: write for example /metrics";
         bad_value("--web.telemetry-path", "PATH", value, taken);
+    }
+    for (value, stranger) in [("/metrics?x", "'?'"), ("/\"><script>", "'\"'"), ("/é", "'é'")] {
+        let message = format!(
+            ": {stranger} cannot stand in it: write letters, digits and /-_.~ only, for example /metrics"
+        );
+        bad_value("--web.telemetry-path", "PATH", value, &message);
     }
 }
 
@@ -188,7 +196,8 @@ fn who_logs_in() {
     refused(
         &dir,
         "--mysql.defaults-file={dir}/bad.cnf",
-        "--mysql.defaults-file: line 4 of {dir}/bad.cnf is neither a [group], an option=value nor a # comment",
+        "--mysql.defaults-file: line 4 of {dir}/bad.cnf is neither a [group], an option=value nor a # comment: \
+         correct it, or put # before it",
     );
     refused(
         &dir,
@@ -234,6 +243,33 @@ fn authorities() {
         "--mysql.tls-ca: {dir}/empty.pem holds no PEM certificate: \
          name a file with -----BEGIN CERTIFICATE----- lines",
     );
+}
+
+#[test]
+fn a_listen_address_of_another_machine() {
+    refused(
+        &PrivateDir::new(),
+        "--mysql.username=canary --web.listen-address=192.0.2.1:10052",
+        "--web.listen-address: cannot listen on 192.0.2.1:10052: Cannot assign requested address (os error 99): \
+         choose an address that this machine has, or write :PORT for all of them",
+    );
+}
+
+#[test]
+fn a_state_file_that_cannot_be_kept() {
+    let dir = PrivateDir::new();
+    let file = dir.path().join("missing/state.json");
+    let file = file.display();
+    let args =
+        ["--mysql.username=canary", "--web.listen-address=127.0.0.1:0", &format!("--state.file={file}")];
+    let output = run(&args.map(str::to_owned), OsStr::new(SECRET));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let message = format!(
+        "error: --state.file: cannot write {file}: No such file or directory (os error 2): \
+         choose a file in a directory that the exporter's user may write"
+    );
+    assert_eq!(said.lines().last(), Some(&*message), "after the line that it starts");
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
@@ -283,7 +319,7 @@ fn a_password_that_is_no_text() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(
         said,
-        "error: the variable MYSQL_CANARY_PASSWORD is no UTF-8 text: put the password into --mysql.password-file\n"
+        "error: the variable MYSQL_CANARY_PASSWORD is not valid UTF-8: put the password into --mysql.password-file\n"
     );
     assert_eq!(output.status.code(), Some(2));
 }

@@ -11,7 +11,7 @@ pub const PASSWORD_VARIABLE: &str = "MYSQL_CANARY_PASSWORD";
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The password file cannot be read.
-    #[error("--mysql.password-file: cannot read {}: {source}: name a file that the exporter's user may read", file.display())]
+    #[error("--mysql.password-file: cannot read {}: {source}: {}", file.display(), advice(source))]
     PasswordFile {
         /// The file.
         file: PathBuf,
@@ -19,7 +19,7 @@ pub enum CredentialsError {
         source: std::io::Error,
     },
     /// The option file cannot be read.
-    #[error("--mysql.defaults-file: cannot read {}: {source}: name a file that the exporter's user may read", file.display())]
+    #[error("--mysql.defaults-file: cannot read {}: {source}: {}", file.display(), advice(source))]
     OptionFile {
         /// The file.
         file: PathBuf,
@@ -35,7 +35,7 @@ pub enum CredentialsError {
         group: String,
     },
     /// A line of the option file makes no sense.
-    #[error("--mysql.defaults-file: line {line} of {} is neither a [group], an option=value nor a # comment", file.display())]
+    #[error("--mysql.defaults-file: line {line} of {} is neither a [group], an option=value nor a # comment: correct it, or put # before it", file.display())]
     BadLine {
         /// The file.
         file: PathBuf,
@@ -43,8 +43,18 @@ pub enum CredentialsError {
         line: usize,
     },
     /// The variable holds bytes that are no text.
-    #[error("the variable {PASSWORD_VARIABLE} is no UTF-8 text: put the password into --mysql.password-file")]
+    #[error(
+        "the variable {PASSWORD_VARIABLE} is not valid UTF-8: put the password into --mysql.password-file"
+    )]
     Environment,
+}
+
+/// What to do where a file cannot be read.
+fn advice(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::InvalidData => "write it in UTF-8",
+        _ => "name a file that the exporter's user may read",
+    }
 }
 
 /// What an option file says of the login.

@@ -274,10 +274,10 @@ mod tests {
     fn bad_pools_say_what_is_wrong() {
         for (text, message) in [
             ("", "nothing declared: write key=value, separated by commas"),
-            ("name=api,recycle", "\"recycle\" is no key=value"),
-            ("name=api,", "\"\" is no key=value"),
-            ("name=api,name=web", "name is given twice"),
-            ("name=api,recycle=1h,max_lifetime=1h", "max_lifetime is given twice"),
+            ("name=api,recycle", "\"recycle\" is not key=value: write for example name=api,recycle=1800s"),
+            ("name=api,", "\"\" is not key=value: write for example name=api,recycle=1800s"),
+            ("name=api,name=web", "name is given twice: write it once"),
+            ("name=api,recycle=1h,max_lifetime=1h", "max_lifetime is given twice: write it once"),
             (
                 "name=api,recylce=1h",
                 "unknown key \"recylce\": the keys are name, user, framework, recycle (or max_lifetime), \

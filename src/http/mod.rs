@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Registry, TextEncoder};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -23,7 +24,8 @@ use crate::stop::Stop;
 const MOST_CLIENTS: usize = 64;
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
+/// How many clients may wait in the kernel's queue.
+const BACKLOG: i32 = 128;
 /// How long a client may stay connected; a scraper that keeps its connection opens another.
 const LONGEST_VISIT: Duration = Duration::from_secs(300);
 
@@ -36,14 +38,47 @@ pub struct Site {
     pub telemetry_path: String,
 }
 
-/// Opens a listening socket.
+/// Opens a listening socket. `[::]` stands for every address of the machine, whether it has IPv6 or not.
 ///
 /// # Errors
 /// What the system says, such as that the address is in use.
 pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    listen_where_possible(address, open)
+}
+
+/// As [`listen`]; `open` opens one socket.
+fn listen_where_possible<T>(
+    address: SocketAddr,
+    open: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let outcome = open(address);
+    match &outcome {
+        Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && lacks_ipv6(error) => {
+            open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        _ => outcome,
+    }
+}
+
+/// Whether a socket could not be had because the machine has no IPv6.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn open(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        // Whatever net.ipv6.bindv6only says.
+        socket.set_only_v6(false)?;
+    }
+    // As std does: after a restart the port is ours again at once.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Serves until told to stop.
@@ -159,4 +194,29 @@ fn landing_page(telemetry_path: &str) -> String {
          <p>Version {version}</p>\n<ul>\n<li><a href=\"{telemetry_path}\">Metrics</a></li>\n\
          <li><a href=\"/-/healthy\">Health</a></li>\n<li><a href=\"/-/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_ipv4_alone_where_there_is_no_ipv6() {
+        let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 10052));
+        let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10052));
+        let one_v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 10052));
+        // EAFNOSUPPORT, EADDRNOTAVAIL.
+        for lacking in [97, 99] {
+            let without_ipv6 = |address: SocketAddr| {
+                if address.is_ipv6() { Err(io::Error::from_raw_os_error(lacking)) } else { Ok(address) }
+            };
+            assert_eq!(listen_where_possible(any_v6, without_ipv6).ok(), Some(any_v4));
+            assert_eq!(listen_where_possible(any_v4, without_ipv6).ok(), Some(any_v4));
+            assert!(listen_where_possible(one_v6, without_ipv6).is_err(), "one address is not another");
+        }
+        let taken = |_| Err::<SocketAddr, _>(io::Error::from(io::ErrorKind::AddrInUse));
+        let error = listen_where_possible(any_v6, taken).expect_err("taken");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "the reason stays the first one");
+        assert_eq!(listen_where_possible(any_v6, Ok).ok(), Some(any_v6));
+    }
 }

@@ -103,7 +103,7 @@ impl Families {
             aborted_connects: counters("server_aborted_connects_total", "Aborted_connects, as the server reports it.", &["target"])?,
             connection_errors: counters("server_connection_errors_total", "Connection_errors_*, as the server reports them.", &["target", "error"])?,
             threads_connected: gauges("server_threads_connected", "Threads_connected: sessions open on the server, ours among them.", &["target"])?,
-            max_connections: gauges("server_max_connections", "max_connections.", &["target"])?,
+            max_connections: gauges("server_max_connections", "The server's max_connections: the most sessions it accepts.", &["target"])?,
             sessions: gauges("sessions", "Application sessions, by user and COMMAND; ours are left out.", &["target", "user", "command"])?,
             session_longest_idle: gauges("session_longest_idle_seconds", "How long the longest sleeper of a user's sessions has slept.", &["target", "user"])?,
             idle_sessions: gauges("idle_sessions", "Application sessions that have slept at least this many seconds.", &["target", "user", "idle_at_least"])?,

@@ -133,7 +133,7 @@ mod tests {
             ),
             ("name=fw,layer=server,idle_timeout=1h", "layer \"server\" is not known: write network or proxy"),
             ("name=fw,speed=1", "unknown key \"speed\": the keys are name, layer and idle_timeout"),
-            ("name=fw,name=fw", "name is given twice"),
+            ("name=fw,name=fw", "name is given twice: write it once"),
             (
                 "name=fw,layer=network,idle_timeout=0s",
                 "idle_timeout is zero: leave out a device that never times out",

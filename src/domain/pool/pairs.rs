@@ -7,13 +7,13 @@ pub enum PairError {
     #[error("nothing declared: write key=value, separated by commas")]
     Empty,
     /// A part has no equals sign.
-    #[error("{part:?} is no key=value")]
+    #[error("{part:?} is not key=value: write for example name=api,recycle=1800s")]
     NoValue {
         /// The part.
         part: String,
     },
     /// A key stands twice.
-    #[error("{key} is given twice")]
+    #[error("{key} is given twice: write it once")]
     Duplicate {
         /// The key, as it was written the second time.
         key: String,
