@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::limit::IdleLimit;
+use super::kind::Kind;
+use super::observation::History;
+use super::twins;
 
 /// What keeps a connection alive past the idle limit. `None` while not measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -27,19 +29,12 @@ pub enum Remedy {
     Undecided,
 }
 
-/// Up to this many times the idle limit, a twin that was found dead counts as dead of that limit.
-/// Twins are launched just past it; one found dead much later may have met another limit behind it.
-const FOUND_DEAD_REACH: f64 = 2.0;
-/// A twin whose death is exact outlived the limit when it died later than this share beyond it, and
-/// [`OUTLIVED_SECONDS`]. Timers fire late, by a few per cent.
-const OUTLIVED_SHARE: f64 = 0.05;
-/// See [`OUTLIVED_SHARE`]; in seconds, enough for a server's clock that ticks by the second.
-const OUTLIVED_SECONDS: f64 = 1.0;
-
 impl Remedies {
-    /// Reads the remedies from the limits of three kinds on one path.
-    pub fn from_limits(idle: &IdleLimit, keepalive: &IdleLimit, active: &IdleLimit) -> Self {
-        Self { tcp_keepalive: outlived(idle, keepalive), app_ping: outlived(idle, active) }
+    /// Reads from a path's history what helps against an idle limit, in seconds: whether the twins of that
+    /// very limit outlive it. Nothing while there is no limit.
+    pub fn read(history: &History, limit: Option<f64>) -> Self {
+        let outlives = |kind| twins::outlives(history, kind, limit?);
+        Self { tcp_keepalive: outlives(Kind::Keepalive), app_ping: outlives(Kind::Active) }
     }
 
     /// What an application should do.
@@ -53,54 +48,29 @@ impl Remedies {
     }
 }
 
-/// Whether twins of another kind live past the age that idle canaries die at.
-///
-/// They do when one survived at or past that age, or died at an exact age well past it. They do not
-/// when one died and none survived past it. Anything else is not measured: no idle canary died, no
-/// twin ran, or a twin was found dead at an age so great that another limit may have ended it.
-fn outlived(idle: &IdleLimit, twin: &IdleLimit) -> Option<bool> {
-    let limit = idle.upper?;
-    if let Some(died_at) = twin.upper.filter(|_| twin.exact) {
-        // Its lower bound is drawn from the death itself and proves nothing beside it.
-        return Some(died_at > limit * (1.0 + OUTLIVED_SHARE) + OUTLIVED_SECONDS);
-    }
-    if twin.survivals > 0 && twin.lower >= limit {
-        return Some(true);
-    }
-    (twin.upper? <= limit * FOUND_DEAD_REACH + OUTLIVED_SECONDS).then_some(false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn died(lower: f64, upper: f64, exact: bool) -> IdleLimit {
-        IdleLimit { lower, upper: Some(upper), exact, deaths: 2, survivals: 1, ..IdleLimit::default() }
-    }
-
-    fn lived(lower: f64) -> IdleLimit {
-        IdleLimit { lower, survivals: 1, ..IdleLimit::default() }
-    }
+    use crate::domain::culprit::Culprit;
+    use crate::domain::ending::Ending;
+    use crate::domain::observation::{Fate, Observation};
 
     #[test]
-    fn a_twin_past_the_limit_decides() {
-        let none = IdleLimit::default();
-        let cases = [
-            ("no idle canary died", lived(30000.0), lived(30000.0), None),
-            ("no twin ran", died(320.0, 420.0, false), none, None),
-            ("it lived past", died(320.0, 350.1, true), lived(360.0), Some(true)),
-            ("it lived, but only below", died(320.0, 350.1, true), lived(300.0), None),
-            ("it was found dead", died(320.0, 420.0, false), died(0.0, 430.0, false), Some(false)),
-            ("it died at the limit", died(3.0, 4.05, true), died(0.0, 4.06, true), Some(false)),
-            ("it died a little later", died(3.0, 4.05, true), died(4.3, 4.8, true), Some(false)),
-            ("it died of something later", died(3.0, 4.05, true), died(0.0, 8.0, true), Some(true)),
-            ("it lived past and died much later", died(3.0, 4.05, true), died(5.0, 9.0, false), Some(true)),
-            ("it was found dead far beyond", died(3.0, 4.05, true), died(0.0, 90.0, false), None),
-        ];
-        for (name, idle, twin, answer) in cases {
-            assert_eq!(Remedies::from_limits(&idle, &twin, &none).tcp_keepalive, answer, "{name}");
-            assert_eq!(Remedies::from_limits(&idle, &none, &twin).app_ping, answer, "{name}");
-        }
+    fn twins_of_the_limit_itself_decide() {
+        let mut history = History::default();
+        let mut see = |kind, age, lived| {
+            let died =
+                Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::Unknown, recurs: false };
+            let fate = if lived { Fate::Lived } else { died };
+            history.push(Observation { at: 1000.0 * history.len() as f64, kind, age, fate });
+        };
+        see(Kind::Keepalive, 28800.0, false);
+        see(Kind::Keepalive, 28800.1, false);
+        see(Kind::Active, 31000.0, true);
+        let helps = |limit| Remedies::read(&history, limit);
+        assert_eq!(helps(Some(28800.0)), Remedies { tcp_keepalive: Some(false), app_ping: Some(true) });
+        assert_eq!(helps(Some(3600.0)), Remedies::default(), "the limit moved: not measured there yet");
+        assert_eq!(helps(None), Remedies::default(), "no idle canary died");
     }
 
     #[test]

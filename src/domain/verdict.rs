@@ -37,7 +37,7 @@ pub fn judge(facts: &Facts) -> Verdict {
     let holding: Vec<Finding> =
         mismatch::evaluate(facts).into_iter().filter(|finding| finding.holds).collect();
     let killed = facts.deaths.iter().any(|deaths| deaths.culprit == Culprit::ServerKill && deaths.count > 0);
-    let limited = facts.idle.upper.is_some() || facts.lifetime.upper.is_some();
+    let limited = facts.idle.upper.is_some() || lifetime(facts).is_some();
     let suspects = suspect_question(facts)
         .map(|question| catalogue::suspects(&question))
         .unwrap_or_default()
@@ -67,7 +67,7 @@ pub fn suspect_question(facts: &Facts) -> Option<Question> {
         culprit,
     };
     if is_lifetime(facts) {
-        let upper = facts.lifetime.upper?;
+        let upper = lifetime(facts)?;
         return Some(ask(&facts.lifetime, upper, Clock::Age, Culprit::LifetimeLimit));
     }
     let upper = facts.idle.upper?;
@@ -79,9 +79,14 @@ pub fn suspect_question(facts: &Facts) -> Option<Question> {
     })
 }
 
+/// The age in seconds at which canaries that ping die. One of them may die of a KILL: two must have.
+fn lifetime(facts: &Facts) -> Option<f64> {
+    facts.lifetime.upper.filter(|_| facts.lifetime.confirmed)
+}
+
 /// Whether the limit to speak of is a lifetime: canaries that ping die, and idle ones no sooner.
 fn is_lifetime(facts: &Facts) -> bool {
-    match (facts.lifetime.upper, facts.idle.upper) {
+    match (lifetime(facts), facts.idle.upper) {
         (Some(lifetime), Some(idle)) => idle >= lifetime * 0.9,
         (Some(_), None) => true,
         (None, _) => false,

@@ -15,6 +15,9 @@ use crate::domain::remedy::Remedies;
 use crate::domain::suspension::Suspension;
 use crate::domain::void::VoidReason;
 
+/// For how long a death that bounds no age is spoken of, in seconds.
+const STRAYS_COUNT_SECONDS: f64 = 86_400.0;
+
 /// What is known of a path now.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PathReport {
@@ -22,7 +25,8 @@ pub struct PathReport {
     pub limits: Vec<(Kind, IdleLimit)>,
     /// Who ends idle canaries at the limit, and how, where one stands.
     pub killer: Option<Killer>,
-    /// Every sort of death of idle canaries still remembered, with its number.
+    /// Every sort of death of idle canaries that counts now, with its number: those at ages that nothing
+    /// newer survived; of the ones that bound no age, such as a KILL, those of the last day.
     pub deaths: Vec<Deaths>,
     /// What the twins showed.
     pub remedies: Remedies,
@@ -35,22 +39,30 @@ impl PathReport {
     pub fn new(history: &History, longest_stall: Option<f64>) -> Self {
         // Each reads the whole history: once a kind.
         let limits = Kind::ALL.map(|kind| (kind, idle_limit(history, kind)));
-        let [(_, idle), (_, keepalive), _, (_, active)] = limits;
+        let [(_, idle), ..] = limits;
         let mut counts: BTreeMap<(Culprit, Ending), usize> = BTreeMap::new();
         let mut killer = None;
-        for seen in history.iter().filter(|seen| seen.kind == Kind::Idle) {
-            if let Fate::Died { ending, culprit, .. } = seen.fate {
+        let newest = history.iter().next_back().map_or(0.0, |seen| seen.at);
+        let mut survived = 0.0_f64;
+        for seen in history.iter().rev().filter(|seen| seen.kind == Kind::Idle) {
+            let Fate::Died { ending, culprit, .. } = seen.fate else {
+                survived = survived.max(seen.age);
+                continue;
+            };
+            let bounds = seen.is_bounding_death();
+            let counts_now =
+                if bounds { seen.age > survived } else { newest - seen.at <= STRAYS_COUNT_SECONDS };
+            if counts_now {
                 *counts.entry((culprit, ending)).or_default() += 1;
-                let at_limit =
-                    idle.upper.is_some_and(|upper| (seen.age - upper).abs() <= 2.0 * scatter(upper));
-                if seen.is_bounding_death() && at_limit {
-                    killer = Some(Killer { culprit, ending });
-                }
+            }
+            let at_limit = idle.upper.is_some_and(|upper| (seen.age - upper).abs() <= 2.0 * scatter(upper));
+            if bounds && at_limit {
+                killer = killer.or(Some(Killer { culprit, ending }));
             }
         }
         Self {
             longest_stall,
-            remedies: Remedies::from_limits(&idle, &keepalive, &active),
+            remedies: Remedies::read(history, idle.upper),
             killer,
             deaths: counts
                 .into_iter()

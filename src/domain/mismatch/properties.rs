@@ -271,7 +271,11 @@ proptest! {
         let listed = Facts { ghosts: Some(ghosts), ..none.clone() };
         prop_assert_eq!(rules::ghosts_on_server(&listed), Some(ghosts > 0));
 
-        let twin = Facts { remedies: Remedies { tcp_keepalive: Some(helps), app_ping: None }, ..none.clone() };
+        let twin = Facts {
+            idle: silent(a / 2.0, a),
+            remedies: Remedies { tcp_keepalive: Some(helps), app_ping: None },
+            ..none.clone()
+        };
         prop_assert_eq!(rules::keepalive_ineffective(&twin), Some(!helps));
         for culprit in [Culprit::ServerIdleTimeout, Culprit::ServerKill] {
             let killer = Some(Killer { culprit, ending: Ending::Fin });

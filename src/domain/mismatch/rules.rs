@@ -113,8 +113,12 @@ fn held_by_pool(facts: &Facts, pool: &Pool) -> Option<HeldSessions> {
 /// Application sessions are idle past the limit: their next query fails.
 ///
 /// True when one reached the limit for certain, false when none can have, undecided when the longest
-/// lies inside the bracket.
+/// lies inside the bracket. False where the server ends idle sessions itself: one that it still lists has a
+/// longer timer of its own.
 pub(super) fn sessions_at_risk(facts: &Facts) -> Option<bool> {
+    if server_ends_idle_sessions(facts) {
+        return facts.sessions.as_ref().map(|_| false);
+    }
     let longest = facts.sessions.as_ref()?.iter().map(|user| user.longest()).fold(0.0, f64::max);
     reached(&facts.idle, longest)
 }
@@ -150,13 +154,15 @@ pub(super) fn keepalive_too_late(facts: &Facts) -> Option<bool> {
     }
 }
 
-/// The keepalive canary died too.
+/// The keepalive canary died too, twice.
 ///
-/// Undecided where the server ends idle sessions itself, by `wait_timeout` or by KILL: packets are no
+/// Undecided while the limit is not confirmed. Undecided where the server ends idle sessions itself, by `wait_timeout` or by KILL: packets are no
 /// statements, so the canary dies whatever the path does, and nothing is known of the path.
 pub(super) fn keepalive_ineffective(facts: &Facts) -> Option<bool> {
-    let helps = facts.remedies.tcp_keepalive.filter(|_| !server_ends_idle_sessions(facts));
-    helps.map(|helps| !helps)
+    match facts.remedies.tcp_keepalive.filter(|_| !server_ends_idle_sessions(facts))? {
+        true => Some(false),
+        false => facts.idle.confirmed.then_some(true),
+    }
 }
 
 /// Whether idle canaries die of the server's own timer, or of KILL by something on it.

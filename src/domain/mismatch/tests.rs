@@ -111,6 +111,10 @@ fn path_shorter_than_server() {
 #[test]
 fn sessions_at_risk() {
     let with = |idle, sessions| facts! { idle: idle, sessions: sessions };
+    let by_server = |sessions| Facts {
+        killer: killer(Culprit::ServerIdleTimeout, Ending::Fin),
+        ..with(exact(590.0, 600.05), sessions)
+    };
     check(
         Rule::SessionsAtRisk,
         vec![
@@ -121,6 +125,8 @@ fn sessions_at_risk() {
             ("one death", with(once(320.0, 420.0), users(&[("api", &[1800.0])])), None),
             ("nothing died", with(lived(320.0), users(&[("api", &[1800.0])])), None),
             ("no server view", with(silent(320.0, 420.0), None), None),
+            ("the server's own limit", by_server(users(&[("cli", &[1800.0])])), FALSE),
+            ("the server's own limit, no server view", by_server(None), None),
         ],
     );
     let facts =
@@ -157,12 +163,16 @@ fn keepalive_too_late() {
 
 #[test]
 fn keepalive_ineffective() {
-    let by = |culprit, helped| facts! { remedies: helps(helped, None), killer: killer(culprit, Ending::Fin) };
+    let with = |idle, helped| facts! { idle: idle, remedies: helps(helped, None) };
+    let path = || silent(320.0, 420.0);
+    let by = |culprit, helped| Facts { killer: killer(culprit, Ending::Fin), ..with(path(), helped) };
     check(
         Rule::KeepaliveIneffective,
         vec![
-            ("the twin died", facts! { remedies: helps(FALSE, None) }, TRUE),
-            ("the twin lived", facts! { remedies: helps(TRUE, None) }, FALSE),
+            ("the twin died", with(path(), FALSE), TRUE),
+            ("the twin lived", with(path(), TRUE), FALSE),
+            ("the twin died, the limit rests on one death", with(once(320.0, 420.0), FALSE), None),
+            ("the twin lived past one death", with(once(320.0, 420.0), TRUE), FALSE),
             ("not measured", facts! { remedies: helps(None, TRUE) }, None),
             ("of a proxy's timer", by(Culprit::ProxyIdleTimeout, FALSE), TRUE),
             ("of age", by(Culprit::LifetimeLimit, FALSE), TRUE),

@@ -7,7 +7,7 @@ use crate::domain::layers::in_words;
 use crate::domain::mismatch::{Facts, safe_below};
 use crate::domain::pool::Framework;
 
-use super::is_lifetime;
+use super::{is_lifetime, lifetime};
 
 /// One setting to change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,7 +35,7 @@ const READ_TIMEOUT_SECONDS: u32 = 30;
 
 /// The settings that follow from the limits of a path; none while nothing died.
 pub(super) fn of(facts: &Facts) -> Vec<Setting> {
-    let lifetime = facts.lifetime.upper.map(|_| safe_below(&facts.lifetime));
+    let lifetime = lifetime(facts).map(|_| safe_below(&facts.lifetime));
     let idle = facts.idle.upper.filter(|_| !is_lifetime(facts)).map(|_| safe_below(&facts.idle));
     let Some(safe) = [idle, lifetime].into_iter().flatten().reduce(f64::min) else { return Vec::new() };
     if safe <= 0.0 {
