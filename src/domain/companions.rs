@@ -12,6 +12,8 @@ const SAME_SECONDS: f64 = 1.1;
 const SAME_SHARE: f64 = 0.02;
 /// Deaths closer in time than this, in seconds, are one event.
 const SAME_INSTANT_SECONDS: f64 = 0.3;
+/// Two that began to be idle this close to each other, in seconds, are of one age: launches are spread.
+pub const BORN_TOGETHER_SECONDS: f64 = 2.0;
 /// How many of the newest deaths are looked at: what happened long ago is another story.
 const NEWEST: usize = 50;
 
@@ -22,16 +24,20 @@ pub fn scatter(age: f64) -> f64 {
 
 /// How many idle canaries died at this age (seconds) while nothing was being sent, at another instant
 /// than `at` (seconds since the Unix epoch): those of the history, and `others` not yet in it, each an
-/// age and a time.
+/// age and a time. What struck before somebody younger survived this age is another story.
 pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> usize {
+    let mut youngest_survivor = f64::NEG_INFINITY;
     history
         .iter()
         .rev()
-        // What struck before somebody survived this age is another story.
-        .take_while(|seen| !(seen.kind == Kind::Idle && seen.is_survival() && seen.age > age + scatter(age)))
-        .filter_map(|seen| match seen.fate {
+        .filter(|seen| seen.kind == Kind::Idle)
+        .filter_map(move |seen| match seen.fate {
+            Fate::Lived if seen.age > age + scatter(age) => {
+                youngest_survivor = youngest_survivor.max(seen.at - seen.age);
+                None
+            }
             Fate::Died { exact: true, culprit, .. }
-                if seen.kind == Kind::Idle && culprit != Culprit::ServerRestart =>
+                if culprit != Culprit::ServerRestart && seen.at - seen.age > youngest_survivor =>
             {
                 Some((seen.age, seen.at))
             }
@@ -43,6 +49,15 @@ pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> 
             (other - age).abs() <= scatter(age) && (at - when).abs() > SAME_INSTANT_SECONDS
         })
         .count()
+}
+
+/// How many others died at this instant (`at`, seconds since the Unix epoch) at quite other ages than this
+/// (seconds). `others` are the age and the time of each, this one among them or not.
+pub fn same_instant(others: &[(f64, f64)], age: f64, at: f64) -> usize {
+    let is_company = |&&(other, when): &&(f64, f64)| {
+        (at - when).abs() <= SAME_INSTANT_SECONDS && (other - age).abs() > 2.0 * scatter(age.max(other))
+    };
+    others.iter().filter(is_company).count()
 }
 
 #[cfg(test)]
@@ -70,5 +85,23 @@ mod tests {
             "the one of this instant is the same event"
         );
         assert_eq!(same_age(&history, &[], 8.0, 30.0), 0);
+    }
+
+    #[test]
+    fn only_a_younger_survivor_makes_it_another_story() {
+        let mut history = History::default();
+        history.push(death(100.0, 60.0));
+        let survivor = |at, age| Observation { at, kind: Kind::Idle, age, fate: Fate::Lived };
+        history.push(survivor(150.0, 5400.0));
+        assert_eq!(same_age(&history, &[], 60.0, 200.0), 1, "that one was born under another setting");
+        history.push(survivor(250.0, 90.0));
+        assert_eq!(same_age(&history, &[], 60.0, 300.0), 0);
+    }
+
+    #[test]
+    fn many_ages_at_one_instant_are_one_event() {
+        let others = [(4.0, 100.0), (60.0, 100.1), (300.0, 99.9), (61.0, 100.0), (25.0, 90.0)];
+        assert_eq!(same_instant(&others, 60.0, 100.1), 2, "61 s is the same age, 25 s another time");
+        assert_eq!(same_instant(&others[1..2], 60.0, 100.1), 0);
     }
 }

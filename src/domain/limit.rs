@@ -3,6 +3,7 @@
 //! A silent death at an age says that the limit is not above it and nothing else; a survival says that
 //! it was not below. An audible death says both, but for the little that timers stray.
 
+use super::companions::BORN_TOGETHER_SECONDS;
 use super::kind::Kind;
 use super::observation::{Fate, History, Observation};
 
@@ -27,6 +28,9 @@ const SCATTER_SECONDS: f64 = 0.5;
 /// How near, as a ratio of ages, an observation must be to a bound to put it in doubt: one at quite
 /// another age that was contradicted since was a stray.
 const DOUBT_RATIO: f64 = 1.25;
+
+/// How many of the newest deaths may tell that a survivor keeps an older setting.
+const NEWEST_DEATHS: usize = 16;
 
 /// How many agreeing observations make a bound worth an alert.
 const ENOUGH: usize = 2;
@@ -87,11 +91,22 @@ impl IdleLimit {
 /// survival at or above its age. What is outweighed outweighs nothing itself, so a stray death or a
 /// stray survival is forgotten as soon as one observation contradicts it. Two observations in a row
 /// that are outweighed together are no strays: the limit moved, and everything older of their sort is
-/// dropped with them.
+/// dropped with them. A survivor that keeps an older setting than the dead outweighs none of them.
 pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
     let mut survivals = Side::new();
     let mut deaths = Side::new();
-    let is_usable = |seen: &&Observation| seen.kind == kind && seen.age.is_finite() && seen.age > 0.0;
+    let newest_deaths: Vec<&Observation> = history
+        .iter()
+        .rev()
+        .filter(|seen| seen.kind == kind && seen.is_bounding_death())
+        .take(NEWEST_DEATHS)
+        .collect();
+    let is_usable = |seen: &&Observation| {
+        seen.kind == kind
+            && seen.age.is_finite()
+            && seen.age > 0.0
+            && !(seen.is_survival() && keeps_an_older_setting(seen, &newest_deaths))
+    };
     for (rank, seen) in history.iter().rev().filter(is_usable).enumerate() {
         let (age, at) = (seen.age, seen.at);
         match seen.fate {
@@ -115,6 +130,20 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
         }
     }
     summarize(&survivals, &deaths)
+}
+
+/// Whether a survivor shows no more than that it was born before a timer was set anew: two that are younger
+/// died at one shorter age while it still lived on.
+fn keeps_an_older_setting(survivor: &Observation, deaths: &[&Observation]) -> bool {
+    let born = survivor.at - survivor.age;
+    let mut younger: Vec<f64> = deaths
+        .iter()
+        .filter(|death| death.at < survivor.at && death.at - death.age > born + BORN_TOGETHER_SECONDS)
+        .map(|death| death.age)
+        .filter(|age| age + scatter(*age) < survivor.age)
+        .collect();
+    younger.sort_by(f64::total_cmp);
+    younger.windows(2).any(|pair| pair[1] - pair[0] <= scatter(pair[1]))
 }
 
 /// How far before an audible death the session counts as alive, and how far two such deaths may lie

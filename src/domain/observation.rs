@@ -1,6 +1,6 @@
 //! Observations: what finished lives taught about one path, oldest first and bounded.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,10 +54,15 @@ impl Observation {
     }
 }
 
-/// The most observations one path remembers. A settled path makes a few dozen an hour.
+/// The most observations one path remembers: a day and more of a settled path.
 pub const HISTORY_CAPACITY: usize = 4096;
 
-/// The observations of one path, oldest first; the oldest are forgotten beyond [`HISTORY_CAPACITY`].
+/// So many lives, and so many deaths, of each kind are remembered however old: a limit of a day and its
+/// twins are looked at rarely, and the short rungs make hundreds of observations meanwhile.
+const KEPT_OF_EACH: usize = 64;
+
+/// The observations of one path, oldest first. Beyond [`HISTORY_CAPACITY`] the oldest is forgotten of those
+/// that are not the newest few of their sort.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct History(VecDeque<Observation>);
@@ -66,10 +71,35 @@ impl History {
     /// Adds an observation in its place by time: a death is told only once its culprit is decided.
     pub fn push(&mut self, observation: Observation) {
         while self.0.len() >= HISTORY_CAPACITY {
-            self.0.pop_front();
+            self.forget_one();
         }
         let later = self.0.iter().rev().take_while(|seen| seen.at > observation.at).count();
         self.0.insert(self.0.len() - later, observation);
+    }
+
+    /// Forgets the oldest observation that its sort can spare, and what it had outweighed.
+    fn forget_one(&mut self) {
+        let sort = |seen: &Observation| (seen.kind, seen.is_survival());
+        let mut counts: BTreeMap<(Kind, bool), usize> = BTreeMap::new();
+        self.0.iter().for_each(|seen| *counts.entry(sort(seen)).or_default() += 1);
+        let spare = |seen: &Observation| counts.get(&sort(seen)).is_some_and(|count| *count > KEPT_OF_EACH);
+        // One is always there to spare: the sorts are few.
+        let index = self.0.iter().position(spare).unwrap_or(0);
+        let Some(gone) = self.0.remove(index) else { return };
+        // A death below a survival, or a survival above a death, counts no more once the other came, and must
+        // not count again when that is forgotten.
+        let mut place = 0;
+        self.0.retain(|seen| {
+            place += 1;
+            let is_outweighed = place <= index
+                && seen.kind == gone.kind
+                && match (gone.is_survival(), seen.is_survival()) {
+                    (true, false) => seen.age <= gone.age,
+                    (false, true) => gone.is_bounding_death() && seen.age >= gone.age,
+                    (true, true) | (false, false) => false,
+                };
+            !is_outweighed
+        });
     }
 
     /// Takes no observation for one of the future: the clock may have been set back. `now` is seconds
@@ -102,9 +132,44 @@ mod tests {
     fn the_oldest_is_forgotten() {
         let mut history = History::default();
         for number in 0..HISTORY_CAPACITY + 10 {
-            history.push(Observation { at: number as f64, kind: Kind::Idle, age: 1.0, fate: Fate::Lived });
+            history.push(lived(number as f64, 1.0));
         }
         assert_eq!(history.len(), HISTORY_CAPACITY);
         assert_eq!(history.iter().next().map(|o| o.at), Some(10.0));
+    }
+
+    #[test]
+    fn what_is_rare_is_kept() {
+        let mut history = History::default();
+        history.push(Observation { kind: Kind::Keepalive, ..lived(0.0, 31_000.0) });
+        history.push(died(1.0, 28_800.0));
+        for number in 2..3 * HISTORY_CAPACITY {
+            history.push(lived(number as f64, 25.0));
+        }
+        let old: Vec<f64> = history.iter().take(3).map(|seen| seen.at).collect();
+        assert_eq!(old[..2], [0.0, 1.0]);
+        assert_eq!(old[2], (2 * HISTORY_CAPACITY + 2) as f64);
+    }
+
+    #[test]
+    fn what_was_outweighed_goes_with_what_outweighed_it() {
+        let mut history = History::default();
+        history.push(died(0.0, 350.0));
+        history.push(died(1.0, 900.0));
+        history.push(lived(2.0, 400.0));
+        for number in 3..HISTORY_CAPACITY + 1 {
+            history.push(lived(number as f64, 25.0));
+        }
+        let ages: Vec<f64> = history.iter().take(2).map(|seen| seen.age).collect();
+        assert_eq!(ages, [900.0, 25.0], "the survival of 400 s took the death at 350 s with it");
+    }
+
+    fn lived(at: f64, age: f64) -> Observation {
+        Observation { at, kind: Kind::Idle, age, fate: Fate::Lived }
+    }
+
+    fn died(at: f64, age: f64) -> Observation {
+        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
+        Observation { fate: Fate::Died { ending, exact: false, culprit, recurs: false }, ..lived(at, age) }
     }
 }

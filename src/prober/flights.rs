@@ -30,8 +30,8 @@ pub(super) struct Flight {
     longest: f64,
     /// When it began to be idle; `None` while it still connects.
     pub(super) born: Option<Instant>,
-    /// Whether something has happened to it, and its outcome is on its way.
-    pub(super) stirred: bool,
+    /// When something happened to it: its outcome is on its way.
+    pub(super) stirred: Option<Instant>,
     orders: watch::Sender<Orders>,
 }
 
@@ -40,8 +40,8 @@ pub(super) struct Flight {
 pub(super) enum News {
     /// It says something while it lives.
     Notice(Notice),
-    /// Its life is over.
-    Outcome(Kind, Outcome),
+    /// Its life is over: what it did, when it began to be idle, what became of it.
+    Outcome(Kind, Option<Instant>, Outcome),
     /// Its task ended without an outcome: a fault of ours.
     Lost(JoinError),
 }
@@ -74,7 +74,7 @@ impl Flights {
         });
         let task = self.lives.spawn(life);
         self.tasks.insert(task.id(), id);
-        self.flights.insert(id, Flight { kind, age, longest, born: None, stirred: false, orders });
+        self.flights.insert(id, Flight { kind, age, longest, born: None, stirred: None, orders });
     }
 
     /// The next thing that a canary says, or its end. Never, while none is in flight.
@@ -88,9 +88,9 @@ impl Flights {
                     News::Lost(error)
                 }
                 Ok((task, outcome)) => match self.land(task) {
-                    Some(flight) => News::Outcome(flight.kind, outcome.of_aim(flight.age)),
+                    Some(flight) => News::Outcome(flight.kind, flight.born, outcome.of_aim(flight.age)),
                     // Not reached: each task has its flight.
-                    None => News::Outcome(Kind::Idle, Outcome::Recalled),
+                    None => News::Outcome(Kind::Idle, None, Outcome::Recalled),
                 },
             },
             else => std::future::pending().await,
@@ -111,7 +111,7 @@ impl Flights {
             }
             Notice::Stirred { id } => {
                 if let Some(flight) = self.flights.get_mut(&id) {
-                    flight.stirred = true;
+                    flight.stirred = Some(Instant::now());
                 }
             }
         }
@@ -166,12 +166,22 @@ impl Flight {
     /// plan reaches it any more.
     pub(super) fn has_died_early(&self, now: Instant) -> bool {
         let idle = self.born.map_or(0.0, |born| now.saturating_duration_since(born).as_secs_f64());
-        self.stirred && idle < self.age
+        self.stirred.is_some() && idle < self.age
+    }
+
+    /// When something happened to it before its probe was due, and the idle age in seconds that it had.
+    pub(super) fn struck(&self) -> Option<(Instant, f64)> {
+        let (born, at) = self.born.zip(self.stirred)?;
+        let idle = at.saturating_duration_since(born).as_secs_f64();
+        (self.is_held() && idle < self.age).then_some((at, idle))
     }
 
     /// Whether it is an idle canary, well at this moment and idle for longer than an age in seconds.
     pub(super) fn outlives(&self, age: f64, now: Instant) -> bool {
         let idle = self.born.map(|born| now.saturating_duration_since(born).as_secs_f64());
-        self.kind == Kind::Idle && self.is_held() && !self.stirred && idle.is_some_and(|idle| idle > age)
+        self.kind == Kind::Idle
+            && self.is_held()
+            && self.stirred.is_none()
+            && idle.is_some_and(|idle| idle > age)
     }
 }

@@ -183,7 +183,7 @@ impl<W: World> Prober<W> {
                     self.retry_at = None;
                 }
             }
-            News::Outcome(kind, outcome) => self.settle(kind, outcome),
+            News::Outcome(kind, born, outcome) => self.settle(kind, born, outcome),
             News::Lost(error) => {
                 tracing::error!(event = "life_lost", error = %error, "a canary's task ended without an outcome");
                 self.rest(RETRY_AFTER_FAULT_SECONDS);
@@ -193,14 +193,14 @@ impl<W: World> Prober<W> {
     }
 
     /// Takes one outcome. Lives are counted here and, the dead among them, in [`Self::count_death`].
-    fn settle(&mut self, kind: Kind, outcome: Outcome) {
+    fn settle(&mut self, kind: Kind, born: Option<Instant>, outcome: Outcome) {
         match outcome {
             Outcome::Survived { age } => {
                 self.metrics.survived(kind, age);
                 self.observe(self.epoch.now(), kind, age, Fate::Lived);
                 report::tell_survival(&self.settings, kind, age);
             }
-            Outcome::Died(death) => self.undecided.open(kind, death, &self.epoch),
+            Outcome::Died(death) => self.undecided.open(kind, born, death, &self.epoch),
             Outcome::Void(reason) => {
                 self.metrics.voided(reason);
                 report::tell_void(&self.settings, kind, reason);
@@ -243,7 +243,9 @@ impl<W: World> Prober<W> {
             culprit: conclusion.culprit,
             recurs: conclusion.recurs,
         };
-        self.observe(*at, *kind, death.age, fate);
+        if !conclusion.stray {
+            self.observe(*at, *kind, death.age, fate);
+        }
         report::tell_death(&self.settings, decided);
     }
 

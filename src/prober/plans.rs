@@ -24,7 +24,7 @@ impl<W: World> Prober<W> {
         }
         let twins = self.plan_twins();
         let plan = self.plan_idle(now, twins.len());
-        let deadline = self.undecided.next_deadline();
+        let deadline = self.undecided.next_deadline(self.epoch.unix(now));
         let wakes = [plan.wake, deadline].into_iter().flatten().map(|unix| self.epoch.instant(unix));
         self.wake = wakes.min().map(|wake| wake.max(now + Duration::from_millis(10)));
         if self.undecided.newest_age().is_some() {

@@ -1,6 +1,8 @@
 //! One row a rule, and what must not be concluded.
 
 use super::*;
+use crate::domain::ending::Ending;
+use crate::domain::kind::Kind;
 
 fn death() -> Evidence {
     Evidence {
@@ -14,7 +16,9 @@ fn death() -> Evidence {
         restarted: false,
         proxy_seen: false,
         same_age: 0,
+        same_instant: 0,
         outlived: false,
+        outlived_by_younger: false,
         twins: Twins::default(),
     }
 }
@@ -154,7 +158,34 @@ fn each_rule_names_its_culprit() {
             Evidence { kind: Kind::Active, same_age: 1, ..death() },
             Culprit::LifetimeLimit,
         ),
-        ("active dies alone", Evidence { kind: Kind::Active, ..death() }, Culprit::Unknown),
+        ("active is closed alone", Evidence { kind: Kind::Active, ..death() }, Culprit::ServerKill),
+        (
+            "active is not answered",
+            Evidence { kind: Kind::Active, ending: Ending::Silence, exact: false, ..death() },
+            Culprit::Unknown,
+        ),
+        (
+            "active is closed alone behind a proxy",
+            Evidence { kind: Kind::Active, proxy_seen: true, row: Row::Unknown, ..death() },
+            Culprit::Unknown,
+        ),
+        ("many ages at one instant", Evidence { same_instant: 2, ..death() }, Culprit::ServerRestart),
+        (
+            "many ages at one instant, a lifetime is none",
+            Evidence { kind: Kind::Active, same_instant: 3, same_age: 1, ..death() },
+            Culprit::ServerRestart,
+        ),
+        (
+            "many ages at one instant behind a proxy",
+            Evidence { same_instant: 2, proxy_seen: true, row: Row::Unknown, ..death() },
+            Culprit::Unknown,
+        ),
+        (
+            "wait_timeout in the company of others",
+            Evidence { same_instant: 2, wait_timeout: Some(5.0), ..death() },
+            Culprit::ServerIdleTimeout,
+        ),
+        ("one other at that instant", Evidence { same_instant: 1, ..death() }, Culprit::ServerKill),
     ];
     for (name, evidence, expected) in rows {
         assert_eq!(culprit(evidence), expected, "{name}: {}", conclude(&evidence).rule);
@@ -191,7 +222,9 @@ proptest::proptest! {
         restarted: bool,
         proxy_seen: bool,
         same_age in 0..3_usize,
+        same_instant in 0..4_usize,
         outlived: bool,
+        outlived_by_younger: bool,
         twins in proptest::array::uniform3(proptest::option::of(proptest::bool::ANY)),
     ) {
         let evidence = Evidence {
@@ -204,7 +237,9 @@ proptest::proptest! {
             restarted,
             proxy_seen,
             same_age,
+            same_instant,
             outlived,
+            outlived_by_younger,
             twins: Twins { keepalive: twins[0], busy: twins[1], active: twins[2] },
             ..death()
         };
@@ -233,6 +268,18 @@ fn a_conclusion_waits_for_the_evidence_that_could_change_it() {
             Evidence { same_age: 1, twins: twins(Some(false), Some(false), Some(true)), ..death() },
             true,
         ),
+        (
+            "two at one age, an older one lives: it may have kept an older setting",
+            Evidence { same_age: 1, outlived: true, ..death() },
+            false,
+        ),
+        (
+            "two at one age, a younger one lives past it",
+            Evidence { same_age: 1, outlived: true, outlived_by_younger: true, ..death() },
+            true,
+        ),
+        ("one closed behind a proxy", Evidence { proxy_seen: true, ..death() }, false),
+        ("two closed behind a proxy", Evidence { proxy_seen: true, same_age: 1, ..death() }, true),
         ("a RST, row gone", Evidence { ending: Ending::Reset, ..death() }, false),
         ("silence", Evidence { ending: Ending::Silence, exact: false, ..death() }, true),
         ("wait_timeout", Evidence { wait_timeout: Some(5.0), ..death() }, true),
@@ -248,7 +295,29 @@ fn a_killer_of_idle_sessions_recurs_and_a_person_does_not() {
     let several = Evidence { same_age: 2, twins, ..death() };
     let conclusion = conclude(&several);
     assert!(conclusion.culprit == Culprit::ServerKill && conclusion.recurs);
-    let spared = conclude(&Evidence { outlived: true, ..several });
+    let spared = conclude(&Evidence { outlived: true, outlived_by_younger: true, ..several });
     assert!(spared.culprit == Culprit::ServerKill && !spared.recurs, "others of that age live on");
     assert!(!conclude(&death()).recurs);
+}
+
+#[test]
+fn what_others_outlived_says_nothing_of_ages() {
+    let outlived = Evidence { outlived: true, ..death() };
+    let strays = [
+        ("reset", Evidence { ending: Ending::Reset, ..outlived }),
+        ("behind a proxy", Evidence { proxy_seen: true, row: Row::Unknown, ..outlived }),
+        (
+            "a ping not answered",
+            Evidence { kind: Kind::Active, ending: Ending::Silence, exact: false, ..outlived },
+        ),
+        ("many at one instant behind a proxy", Evidence { proxy_seen: true, same_instant: 5, ..death() }),
+    ];
+    for (name, evidence) in strays {
+        let conclusion = conclude(&evidence);
+        assert!(conclusion.stray && conclusion.decided, "{name}: {conclusion:?}");
+        assert_eq!(conclusion.culprit, Culprit::Unknown, "{name}");
+    }
+    let recurring = Evidence { ending: Ending::Reset, same_age: 1, ..outlived };
+    assert!(!conclude(&recurring).stray, "a new setting spares the older");
+    assert!(!conclude(&Evidence { ending: Ending::Reset, ..death() }).stray);
 }

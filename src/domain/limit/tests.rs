@@ -14,7 +14,8 @@ const KILLED: Fate =
 fn limit_of(lives: &[(f64, Fate)]) -> IdleLimit {
     let mut history = History::default();
     for (number, &(age, fate)) in lives.iter().enumerate() {
-        history.push(Observation { at: number as f64, kind: Kind::Idle, age, fate });
+        // One after the other: none began before the last had ended.
+        history.push(Observation { at: 1000.0 * (number + 1) as f64, kind: Kind::Idle, age, fate });
     }
     idle_limit(&history, Kind::Idle)
 }
@@ -86,4 +87,34 @@ fn audible_deaths_follow_a_limit_up_and_down() {
     assert_eq!(bracket(&[(5.0, AUDIBLE), (5.0, AUDIBLE), (7.0, AUDIBLE)]), (6.5, Some(7.0)));
     assert_eq!(bracket(&[(5.0, AUDIBLE), (5.0, AUDIBLE), (3.0, AUDIBLE)]), (2.5, Some(3.0)));
     assert_eq!(bracket(&[(5.02, AUDIBLE), (5.0, AUDIBLE), (5.01, AUDIBLE)]).1, Some(5.0));
+}
+
+#[test]
+fn one_that_keeps_an_older_setting_outweighs_nothing() {
+    let mut history = History::default();
+    let mut see =
+        |at: f64, age: f64, fate: Fate| history.push(Observation { at, kind: Kind::Idle, age, fate });
+    see(10_000.0, 3000.0, LIVED);
+    // A timer of an hour is set at 20,000 s; what was born before lives on.
+    see(24_000.0, 3600.0, AUDIBLE);
+    see(27_700.0, 3600.1, AUDIBLE);
+    see(28_000.0, 16_000.0, LIVED);
+    see(29_000.0, 25_000.0, LIVED);
+    let limit = idle_limit(&history, Kind::Idle);
+    assert_eq!((limit.upper, limit.confirmed), (Some(3600.0), true));
+    // One that was born after it, and lives past it, does count.
+    let mut raised = history.clone();
+    for at in [40_000.0, 41_000.0] {
+        raised.push(Observation { at, kind: Kind::Idle, age: 7200.0, fate: LIVED });
+    }
+    assert_eq!(idle_limit(&raised, Kind::Idle).upper, None);
+}
+
+#[test]
+fn two_strays_at_quite_other_ages_silence_no_survivor() {
+    let mut history = History::default();
+    for (at, age, fate) in [(1000.0, 40.0, SILENT), (9000.0, 750.0, SILENT), (30_000.0, 30_000.0, LIVED)] {
+        history.push(Observation { at, kind: Kind::Idle, age, fate });
+    }
+    assert_eq!(idle_limit(&history, Kind::Idle).upper, None);
 }

@@ -1,0 +1,326 @@
+//! The inference: from the ending and its witness to the culprit, by one rule at a time.
+//!
+//! The type of the last packet never decides alone: RST while idle is a middlebox or MariaDB's
+//! `wait_timeout`, FIN is KILL, shutdown, a proxy or a pool-of-threads server.
+
+use serde::Serialize;
+
+use super::Culprit;
+use crate::domain::ending::Ending;
+use crate::domain::kind::Kind;
+
+/// What the server's processlist said of a dead canary's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Row {
+    /// Not listed any more: the server knows.
+    Gone,
+    /// Still listed: the server does not know, and keeps a ghost.
+    Present,
+    /// Could not be asked, or a proxy in the path makes the answer worthless.
+    Unknown,
+}
+
+/// How the twins of other kinds fared just past the age that idle canaries die at: `Some(true)` lived,
+/// `Some(false)` died, `None` not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Twins {
+    /// The twin with TCP keepalive.
+    pub keepalive: Option<bool>,
+    /// The twin in a sleeping statement.
+    pub busy: Option<bool>,
+    /// The twin that pings.
+    pub active: Option<bool>,
+}
+
+/// All that is known of one death when its culprit is sought.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// What the canary was doing.
+    pub kind: Kind,
+    /// What the wire showed.
+    pub ending: Ending,
+    /// Idle age at the ending, in seconds.
+    pub age: f64,
+    /// Whether the ending came while nothing was being sent, so that `age` is the age of the death
+    /// itself and not only the age at which it was found.
+    pub exact: bool,
+    /// The code of the server's ERR packet, where one was read.
+    pub error_code: Option<u16>,
+    /// The session's own `@@session.wait_timeout`, in seconds.
+    pub wait_timeout: Option<f64>,
+    /// What the processlist said just after.
+    pub row: Row,
+    /// Uptime went back, or another server answers.
+    pub restarted: bool,
+    /// A proxy that speaks MySQL was seen by its thread ids.
+    pub proxy_seen: bool,
+    /// Other idle canaries that died at this age, at other times.
+    pub same_age: usize,
+    /// How many others died at this very instant, at quite other ages.
+    pub same_instant: usize,
+    /// Another idle canary was seen alive past this age.
+    pub outlived: bool,
+    /// One that was born no earlier was: a new setting of a timer does not explain that.
+    pub outlived_by_younger: bool,
+    /// How the twins fared at this age.
+    pub twins: Twins,
+}
+
+/// A culprit, and the rule that named it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conclusion {
+    /// Who did it.
+    pub culprit: Culprit,
+    /// Why this one, in a few words for the event log.
+    pub rule: &'static str,
+    /// Whether it stands. Where it does not, twins or companions may yet speak, and the death had
+    /// better wait for them before it is counted.
+    pub decided: bool,
+    /// Whether it strikes at this age again and again, although this culprit need not.
+    pub recurs: bool,
+    /// Whether others show that no timer did it, although this culprit may be one: the death says nothing
+    /// of ages.
+    pub stray: bool,
+}
+
+/// ER_SERVER_SHUTDOWN: "Server shutdown in progress".
+const SERVER_SHUTDOWN: u16 = 1053;
+/// ER_CONNECTION_KILLED, MariaDB: "Connection was killed".
+const CONNECTION_KILLED: u16 = 1927;
+/// ER_CLIENT_INTERACTION_TIMEOUT, MySQL 8.0.24 and later: "disconnected by the server because of inactivity".
+const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
+
+/// How much earlier than `wait_timeout` an ending may be and still be its work, in seconds: the
+/// server starts its clock a moment before the client has read the last answer.
+const EARLY_SECONDS: f64 = 0.25;
+/// How much later: pool-of-threads looks at its clocks a few times a second, and a loaded server late.
+const LATE_SECONDS: f64 = 1.5;
+/// How much later as a share of the timeout, for long ones.
+const LATE_SHARE: f64 = 0.01;
+
+/// Whether an age fits a session's own `wait_timeout`, both in seconds.
+pub fn is_near_wait_timeout(age: f64, wait_timeout: f64) -> bool {
+    age >= wait_timeout - EARLY_SECONDS && age <= wait_timeout * (1.0 + LATE_SHARE) + LATE_SECONDS
+}
+
+/// This many others at one instant are no chance.
+const MANY: usize = 2;
+
+impl Evidence {
+    /// Whether others show that no timer strikes at this age. One death alone may be outlived by anybody; where
+    /// several died at this age, those that are older may have kept an older setting.
+    fn excludes_timers(&self) -> bool {
+        if self.same_age == 0 { self.outlived } else { self.outlived_by_younger }
+    }
+}
+
+/// Names the culprit of one death. The rules stand in the order of their strength; the first that
+/// fits wins.
+pub fn conclude(evidence: &Evidence) -> Conclusion {
+    match evidence.error_code {
+        Some(SERVER_SHUTDOWN) => {
+            return decided(Culprit::ServerRestart, "the server said it shuts down (1053)");
+        }
+        Some(CONNECTION_KILLED) => {
+            return decided(Culprit::ServerKill, "the server said the connection was killed (1927)");
+        }
+        Some(CLIENT_INTERACTION_TIMEOUT) => {
+            return decided(
+                Culprit::ServerIdleTimeout,
+                "the server said the session was idle too long (4031)",
+            );
+        }
+        Some(_) | None => {}
+    }
+    if evidence.restarted {
+        return decided(
+            Culprit::ServerRestart,
+            "the server's uptime or identity changed since the canary was born",
+        );
+    }
+    let unasked = evidence.exact && !evidence.ending.is_found_by_probe();
+    if evidence.same_instant >= MANY && unasked && !is_at_wait_timeout(evidence) {
+        return conclude_many(evidence);
+    }
+    if evidence.kind == Kind::Active {
+        return conclude_active(evidence);
+    }
+    if evidence.ending.is_found_by_probe() || !evidence.exact {
+        return conclude_found(evidence);
+    }
+    if is_at_wait_timeout(evidence) && evidence.row != Row::Present {
+        return decided(
+            Culprit::ServerIdleTimeout,
+            "closed while idle at the session's own wait_timeout, and its row is gone",
+        );
+    }
+    if evidence.twins.active == Some(false) && evidence.same_age > 0 {
+        return decided(
+            Culprit::LifetimeLimit,
+            "closed at one age again and again, and the pinging twin dies too",
+        );
+    }
+    if evidence.proxy_seen && evidence.ending != Ending::Reset {
+        return conclude_behind_proxy(evidence);
+    }
+    match evidence.ending {
+        Ending::Reset => conclude_reset(evidence),
+        Ending::Fin => conclude_fin(evidence),
+        Ending::Goodbye | Ending::ResetOnUse | Ending::Silence => {
+            decided(Culprit::Unknown, "the server spoke first, in words that name no cause")
+        }
+    }
+}
+
+const fn decided(culprit: Culprit, rule: &'static str) -> Conclusion {
+    Conclusion { culprit, rule, decided: true, recurs: false, stray: false }
+}
+
+const fn open(culprit: Culprit, rule: &'static str) -> Conclusion {
+    Conclusion { decided: false, ..decided(culprit, rule) }
+}
+
+const fn stray(rule: &'static str) -> Conclusion {
+    Conclusion { stray: true, ..decided(Culprit::Unknown, rule) }
+}
+
+/// Whether the session's own idle timer was due. It does not run while a statement sleeps, and a
+/// proxy's answer about it is worth nothing.
+fn is_at_wait_timeout(evidence: &Evidence) -> bool {
+    evidence.kind != Kind::Busy
+        && !evidence.proxy_seen
+        && evidence.wait_timeout.is_some_and(|timeout| is_near_wait_timeout(evidence.age, timeout))
+}
+
+/// Many closed at one instant, whatever their age.
+fn conclude_many(evidence: &Evidence) -> Conclusion {
+    match (evidence.proxy_seen, evidence.row) {
+        (true, _) => stray("many closed at one instant whatever their age, behind a proxy"),
+        (false, Row::Present) => {
+            stray("many closed at one instant whatever their age, and the server still lists them")
+        }
+        (false, Row::Gone | Row::Unknown) => decided(
+            Culprit::ServerRestart,
+            "many closed at one instant whatever their age: the server, or a proxy before it, closed them all",
+        ),
+    }
+}
+
+/// A canary that pings: no idle timer reaches it.
+fn conclude_active(evidence: &Evidence) -> Conclusion {
+    let Evidence { ending, exact, row, proxy_seen, outlived, .. } = *evidence;
+    if evidence.same_age > 0 {
+        decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
+    } else if ending == Ending::Fin && exact && row == Row::Gone && !proxy_seen {
+        let rule = "a canary that pings was closed, row gone, uptime steady, and no idle one died at its age";
+        Conclusion { decided: outlived, ..decided(Culprit::ServerKill, rule) }
+    } else if outlived {
+        stray("a canary that pings died, and an idle one lives past its age: no limit")
+    } else {
+        open(Culprit::Unknown, "a canary that pings died, and no other at its age")
+    }
+}
+
+/// Closed while idle behind a proxy that speaks MySQL: its idle timer, unless others show that it is none.
+fn conclude_behind_proxy(evidence: &Evidence) -> Conclusion {
+    if evidence.excludes_timers() {
+        return stray("closed behind a proxy, and another idle canary lives past this age: no timer");
+    }
+    let rule = "closed while idle behind a proxy seen by its thread ids";
+    Conclusion { decided: evidence.same_age > 0, ..decided(Culprit::ProxyIdleTimeout, rule) }
+}
+
+/// A death that only the probe found.
+fn conclude_found(evidence: &Evidence) -> Conclusion {
+    if is_at_wait_timeout(evidence) && evidence.row == Row::Gone && evidence.ending != Ending::Silence {
+        return decided(
+            Culprit::ServerIdleTimeout,
+            "closed in the very moment of the probe at the session's own wait_timeout, and its row is gone",
+        );
+    }
+    match evidence.ending {
+        Ending::Silence => {
+            decided(Culprit::PathIdleTimeout, "no answer to the probe, and a fresh connect works")
+        }
+        Ending::ResetOnUse => {
+            decided(Culprit::PathIdleTimeout, "reset in answer to the probe, and a fresh connect works")
+        }
+        // A timer strikes in the very moment of a probe now and then: those that died at this age
+        // unasked say which.
+        Ending::Fin if evidence.same_age > 0 => conclude_fin(evidence),
+        Ending::Fin => {
+            open(Culprit::Unknown, "closed in answer to the probe, and nobody died at this age unasked")
+        }
+        Ending::Goodbye | Ending::Reset => {
+            decided(Culprit::Unknown, "closed in answer to the probe, so the age of the death is not known")
+        }
+    }
+}
+
+/// A RST while idle, away from `wait_timeout`.
+fn conclude_reset(evidence: &Evidence) -> Conclusion {
+    let Evidence { row, twins, kind, .. } = *evidence;
+    if row == Row::Present {
+        decided(Culprit::PathIdleTimeout, "reset while idle, and the server still lists the session")
+    } else if evidence.excludes_timers() {
+        stray("reset while idle, and another idle canary lives past this age: no timer")
+    } else if twins.keepalive == Some(true) {
+        decided(Culprit::PathIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
+    } else if both_silent_twins_died(twins, kind) {
+        decided(Culprit::ProxyIdleTimeout, "reset while idle, and the keepalive and busy twins die too")
+    } else {
+        open(Culprit::Unknown, "reset while idle away from wait_timeout, and no twin measured that decides")
+    }
+}
+
+/// A FIN while idle, away from `wait_timeout`.
+fn conclude_fin(evidence: &Evidence) -> Conclusion {
+    let Evidence { kind, row, twins, same_age, outlived, .. } = *evidence;
+    if same_age == 0 && row == Row::Gone {
+        let rule = "closed away from wait_timeout, row gone, uptime steady, alone at its age";
+        return Conclusion { decided: outlived, ..decided(Culprit::ServerKill, rule) };
+    }
+    if evidence.excludes_timers() && row == Row::Gone {
+        let rule = "several closed at one age, row gone, and another idle canary lives past it: no timer";
+        return decided(Culprit::ServerKill, rule);
+    }
+    if same_age == 0 {
+        return open(
+            Culprit::Unknown,
+            "closed away from wait_timeout, alone at its age, and the server was not seen to end it",
+        );
+    }
+    if kind == Kind::Busy || both_silent_twins_died(twins, kind) {
+        let rule = "several closed at one age, the keepalive and busy twins too";
+        return Conclusion { decided: twins.active.is_some(), ..decided(Culprit::ProxyIdleTimeout, rule) };
+    }
+    if twins.busy == Some(true) && row == Row::Gone {
+        let rule = "several closed at one age while the busy twin lives: a killer of idle sessions";
+        // A person who kills several spares others that are as old.
+        Conclusion { recurs: !evidence.outlived_by_younger, ..decided(Culprit::ServerKill, rule) }
+    } else if twins.keepalive == Some(true) {
+        decided(Culprit::PathIdleTimeout, "several closed at one age while the twin with TCP keepalive lives")
+    } else {
+        open(Culprit::Unknown, "several closed at one age, and no twin measured that decides")
+    }
+}
+
+/// Whether the keepalive and the busy twin both died, counting the dead canary itself as one of them.
+fn both_silent_twins_died(twins: Twins, kind: Kind) -> bool {
+    let keepalive = kind == Kind::Keepalive || twins.keepalive == Some(false);
+    let busy = kind == Kind::Busy || twins.busy == Some(false);
+    keepalive && busy
+}
+
+/// The culprits that [`conclude`] can name for a kind and an ending: the label combinations that exist.
+pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit] {
+    use Culprit::{LifetimeLimit, PathIdleTimeout, ServerIdleTimeout, ServerKill, ServerRestart, Unknown};
+    match (kind, ending) {
+        (Kind::Active, _) => &[ServerIdleTimeout, ServerKill, ServerRestart, LifetimeLimit, Unknown],
+        (_, Ending::Goodbye | Ending::Fin | Ending::Reset) => &Culprit::ALL,
+        (_, Ending::ResetOnUse | Ending::Silence) => {
+            &[ServerIdleTimeout, ServerKill, ServerRestart, PathIdleTimeout]
+        }
+    }
+}
