@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::exporter::{Launch, ages, wait_until_gone};
-use crate::lab::{HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, MySqlRouter};
+use crate::lab::{HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, MySqlRouter, wait_for};
 
 /// HAProxy's idle timeout in these tests, in seconds.
 const LIMIT: f64 = 4.0;
@@ -77,4 +77,30 @@ fn mysql_router_hides_neither_the_server_nor_its_timer() {
         assert!((4.9..5.6).contains(&age), "{death}");
     }
     wait_until_gone(&server);
+}
+
+/// A drain or a reload closes sessions of every age at one instant: that is no timer and no KILL of one.
+#[test]
+fn sessions_closed_all_at_once_bound_nothing() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let proxy = HaProxy::start(server.addr(), Duration::from_secs(3600));
+    let exporter = Launch::at(&proxy.addr().to_string()).ages("2s,5s,9s,14s,20s,27s,60s,120s").start();
+    // Sessions of at least three ages, whole seconds apart: the server view asks every second.
+    wait_for("canaries of three ages", Duration::from_secs(60), || {
+        let sessions = server.processlist().into_iter();
+        let mut ages: Vec<_> =
+            sessions.filter(|s| s.user == "canary" && s.command == "Sleep").map(|s| s.time).collect();
+        ages.sort_unstable();
+        ages.retain(|age| *age > 1);
+        ages.dedup_by(|next, kept| *next - *kept < 4);
+        (ages.len() >= 3).then_some(())
+    });
+    proxy.shut_sessions();
+    let deaths = exporter.wait_for_events("death", 3, Duration::from_secs(20));
+    for death in deaths {
+        assert_eq!(death["culprit"], "server_restart", "{death}");
+        assert!(death["rule"].as_str().is_some_and(|rule| rule.contains("at one instant")), "{death}");
+    }
+    let page = exporter.metrics();
+    assert!(page.values("idle_limit_upper_seconds", &[]).is_empty(), "no age is bounded:\n{}", page.text());
 }

@@ -52,8 +52,13 @@ pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> 
 }
 
 /// How many others died at this instant (`at`, seconds since the Unix epoch) at quite other ages than this
-/// (seconds). `others` are the age and the time of each, this one among them or not.
-pub fn same_instant(others: &[(f64, f64)], age: f64, at: f64) -> usize {
+/// (seconds). `others` are the age and the time of each, this one among them or not; `spared` is when each of
+/// those was born that live on. None, where one was spared: whoever closes everything spares nobody, and a tool
+/// that kills idle sessions spares the young.
+pub fn same_instant(others: &[(f64, f64)], spared: &[f64], age: f64, at: f64) -> usize {
+    if spared.iter().any(|born| *born < at - SAME_INSTANT_SECONDS) {
+        return 0;
+    }
     let is_company = |&&(other, when): &&(f64, f64)| {
         (at - when).abs() <= SAME_INSTANT_SECONDS && (other - age).abs() > 2.0 * scatter(age.max(other))
     };
@@ -101,7 +106,10 @@ mod tests {
     #[test]
     fn many_ages_at_one_instant_are_one_event() {
         let others = [(4.0, 100.0), (60.0, 100.1), (300.0, 99.9), (61.0, 100.0), (25.0, 90.0)];
-        assert_eq!(same_instant(&others, 60.0, 100.1), 2, "61 s is the same age, 25 s another time");
-        assert_eq!(same_instant(&others[1..2], 60.0, 100.1), 0);
+        let company = |spared: &[f64]| same_instant(&others, spared, 60.0, 100.1);
+        assert_eq!(company(&[]), 2, "61 s is the same age, 25 s another time");
+        assert_eq!(company(&[100.2]), 2, "one that was born after it was not spared");
+        assert_eq!(company(&[97.0]), 0, "a young one lives on");
+        assert_eq!(same_instant(&others[1..2], &[], 60.0, 100.1), 0);
     }
 }

@@ -119,6 +119,8 @@ struct Others {
     idle: Vec<(f64, f64)>,
     /// All that died while nothing was being sent, and when they did; witnesses may still be heard.
     struck: Vec<(f64, f64)>,
+    /// When those were born that are well, in seconds since the Unix epoch.
+    spared: Vec<f64>,
 }
 
 impl Others {
@@ -129,6 +131,11 @@ impl Others {
             idle: exact()
                 .filter(|case| case.kind == Kind::Idle)
                 .map(|case| (case.death.age, case.at))
+                .collect(),
+            spared: flights
+                .iter()
+                .filter(|(_, flight)| flight.is_held() && flight.stirred.is_none())
+                .filter_map(|(_, flight)| flight.born.map(|born| epoch.unix(born)))
                 .collect(),
             struck: exact()
                 .map(|case| (case.death.age, case.struck()))
@@ -177,7 +184,7 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         restarted,
         proxy_seen,
         same_age: same_age(history, &others.idle, age, case.at),
-        same_instant: same_instant(&others.struck, age, case.struck()),
+        same_instant: same_instant(&others.struck, &others.spared, age, case.struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
         twins: twins::read(history, age),

@@ -1,6 +1,7 @@
 //! HAProxy as a TCP proxy: it closes with FIN what was idle too long, both sides at once.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::wait_for;
 #[derive(Debug)]
 pub(crate) struct HaProxy {
     _daemon: Daemon,
-    _dir: PrivateDir,
+    dir: PrivateDir,
     address: SocketAddr,
 }
 
@@ -24,7 +25,7 @@ impl HaProxy {
         let (config, control) = (dir.path().join("haproxy.cfg"), dir.path().join("s"));
         let (port, daemon) = on_free_port(|port| {
             let text = format!(
-                "global\n  maxconn 500\n  stats socket {control}\n\
+                "global\n  maxconn 500\n  stats socket {control} level admin\n\
                  defaults\n  mode tcp\n  timeout connect 5s\n\
                  \x20 timeout client {idle}ms\n  timeout server {idle}ms\n\
                  listen mysql\n  bind 127.0.0.1:{port}\n  server mysql {backend}\n",
@@ -44,7 +45,16 @@ impl HaProxy {
             })
             .map(|()| daemon)
         });
-        Self { _daemon: daemon, _dir: dir, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+        Self { _daemon: daemon, dir, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+    }
+
+    /// Closes every session at once, as a drain or a reload does.
+    pub(crate) fn shut_sessions(&self) {
+        let mut control = UnixStream::connect(self.dir.path().join("s")).expect("it runs");
+        control.write_all(b"shutdown sessions server mysql/mysql\n").expect("it listens");
+        let mut answer = String::new();
+        control.read_to_string(&mut answer).expect("it answers");
+        assert_eq!(answer.trim(), "", "it does as it is told");
     }
 
     /// Where clients reach the server through it.
