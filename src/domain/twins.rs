@@ -88,7 +88,7 @@ fn telling(history: &History, kind: Kind, limit: f64) -> impl Iterator<Item = To
 }
 
 /// When the one before who now ends idle canaries struck last, in seconds since the Unix epoch.
-fn killer_changed_at(history: &History) -> Option<f64> {
+pub fn killer_changed_at(history: &History) -> Option<f64> {
     let mut known = history.iter().rev().filter_map(|seen| match seen.fate {
         Fate::Died { culprit, .. }
             if seen.kind == Kind::Idle && seen.is_bounding_death() && culprit != Culprit::Unknown =>

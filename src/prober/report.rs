@@ -13,6 +13,7 @@ use crate::domain::mismatch::{Deaths, Killer};
 use crate::domain::observation::{Fate, History};
 use crate::domain::remedy::Remedies;
 use crate::domain::suspension::Suspension;
+use crate::domain::twins::killer_changed_at;
 use crate::domain::void::VoidReason;
 
 /// For how long a death that bounds no age is spoken of, in seconds.
@@ -26,7 +27,8 @@ pub struct PathReport {
     /// Who ends idle canaries at the limit, and how, where one stands.
     pub killer: Option<Killer>,
     /// Every sort of death of idle canaries that counts now, with its number: those at ages that nothing
-    /// newer survived; of the ones that bound no age, such as a KILL, those of the last day.
+    /// newer survived, by who strikes now; of the ones that bound no age, such as a KILL, those of the last
+    /// day.
     pub deaths: Vec<Deaths>,
     /// What the twins showed.
     pub remedies: Remedies,
@@ -43,6 +45,7 @@ impl PathReport {
         let mut counts: BTreeMap<(Culprit, Ending), usize> = BTreeMap::new();
         let mut killer = None;
         let newest = history.iter().next_back().map_or(0.0, |seen| seen.at);
+        let changed_at = killer_changed_at(history).unwrap_or(f64::NEG_INFINITY);
         let mut survived = 0.0_f64;
         for seen in history.iter().rev().filter(|seen| seen.kind == Kind::Idle) {
             let Fate::Died { ending, culprit, .. } = seen.fate else {
@@ -50,8 +53,11 @@ impl PathReport {
                 continue;
             };
             let bounds = seen.is_bounding_death();
-            let counts_now =
-                if bounds { seen.age > survived } else { newest - seen.at <= STRAYS_COUNT_SECONDS };
+            let counts_now = if bounds {
+                seen.age > survived && seen.at > changed_at
+            } else {
+                newest - seen.at <= STRAYS_COUNT_SECONDS
+            };
             if counts_now {
                 *counts.entry((culprit, ending)).or_default() += 1;
             }
@@ -139,4 +145,36 @@ pub(super) fn tell_suspension(settings: &Settings, reason: Suspension, suspended
         "launches are {}",
         if suspended { "suspended" } else { "resumed" }
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::observation::Observation;
+
+    fn counted(lives: &[(f64, f64, Option<Culprit>)]) -> Vec<(Culprit, usize)> {
+        let mut history = History::default();
+        for &(at, age, culprit) in lives {
+            let fate = culprit.map_or(Fate::Lived, |culprit| {
+                let ending = if culprit == Culprit::PathIdleTimeout { Ending::Silence } else { Ending::Fin };
+                Fate::Died { ending, exact: ending == Ending::Fin, culprit, recurs: false }
+            });
+            history.push(Observation { at, kind: Kind::Idle, age, fate });
+        }
+        PathReport::new(&history, None).deaths.iter().map(|deaths| (deaths.culprit, deaths.count)).collect()
+    }
+
+    #[test]
+    fn deaths_of_the_past_are_not_spoken_of() {
+        let (path, server, kill) =
+            (Some(Culprit::PathIdleTimeout), Some(Culprit::ServerIdleTimeout), Some(Culprit::ServerKill));
+        let day = STRAYS_COUNT_SECONDS;
+        assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 360.0, path)]), [(Culprit::PathIdleTimeout, 2)]);
+        assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 400.0, None)]), [], "lost once, survived since");
+        let other = [(0.0, 350.0, path), (500.0, 360.0, path), (900.0, 300.0, server)];
+        assert_eq!(counted(&other), [(Culprit::ServerIdleTimeout, 1)], "somebody else strikes now");
+        let killed = [(0.0, 5.0, kill), (day, 25.0, None)];
+        assert_eq!(counted(&killed), [(Culprit::ServerKill, 1)]);
+        assert_eq!(counted(&[(0.0, 5.0, kill), (day + 1.0, 25.0, None)]), []);
+    }
 }

@@ -176,7 +176,7 @@ fn layer_cake_is_taken_apart() {
 fn layer_cake_put_in_order_is_quiet() {
     let firewall = layer_cake_path();
     let launch = Launch::behind(&firewall).ages("3s,6s,10s,14s");
-    let exporter = with_pools(launch, &["name=sound,recycle=4s,read_timeout=1s"]).start();
+    let exporter = with_pools(launch, &["name=sound,recycle=4s"]).start();
     wait_for_limit(&exporter);
     // The path forgets long after the server ends idle sessions at 6 s (1800 s), and the pool recycles at 4 s
     // (1200 s).

@@ -19,7 +19,8 @@ pub struct Facts {
     /// Who ends idle canaries at the limit, and how. `None` while nothing died.
     pub killer: Option<Killer>,
     /// Every sort of death of idle canaries that counts now, with its number: those at ages that nothing
-    /// newer survived; of the ones that bound no age, such as a KILL, those of the last day.
+    /// newer survived, by who strikes now; of the ones that bound no age, such as a KILL, those of the last
+    /// day.
     pub deaths: Vec<Deaths>,
     /// What the twins showed.
     pub remedies: Remedies,
