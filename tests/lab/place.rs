@@ -34,7 +34,9 @@ pub(crate) fn unique_name() -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     static SWEPT: Once = Once::new();
     SWEPT.call_once(sweep_leftovers);
-    format!("{PREFIX}-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+    let pid = process::id();
+    let start = start_of(pid).expect("the own process has a start time");
+    format!("{PREFIX}-{pid}.{start}-{}", COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A private directory, removed with everything in it when dropped.
@@ -95,18 +97,32 @@ pub(crate) fn sweep_leftovers() {
     }
 }
 
-fn leftovers(parent: &Path) -> Vec<String> {
+/// What in this directory belongs to a process that is dead. Process ids come again, in a fresh container the
+/// same ones soon: a process is the same one if it began at the same time.
+pub(super) fn leftovers(parent: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(parent) else {
         return Vec::new();
     };
     entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| owner(name).is_some_and(|pid| !Path::new("/proc").join(pid).exists()))
+        .filter(|name| owner(name).is_some_and(|(pid, start)| start_of(pid) != Some(start)))
         .collect()
 }
 
-/// The process id inside a [`unique_name`] (with or without a suffix).
-fn owner(name: &str) -> Option<&str> {
-    let pid = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-').next()?;
-    pid.parse::<u32>().ok().map(|_| pid)
+/// The process id and the start time inside a [`unique_name`] (with or without a suffix).
+fn owner(name: &str) -> Option<(u32, u64)> {
+    let owner = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-').next()?;
+    let (pid, start) = owner.split_once('.')?;
+    Some((pid.parse().ok()?, start.parse().ok()?))
+}
+
+/// When a process began, in ticks of the kernel since it booted; `None` where there is no such process.
+fn start_of(pid: u32) -> Option<u64> {
+    read_start(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Field 22 of `/proc/PID/stat`. Field 2, the program's name, stands in parentheses and may hold anything.
+pub(super) fn read_start(stat: &str) -> Option<u64> {
+    let (_, from_field_3) = stat.rsplit_once(") ")?;
+    from_field_3.split(' ').nth(22 - 3)?.parse().ok()
 }

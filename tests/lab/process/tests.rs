@@ -1,12 +1,12 @@
 //! Nothing outlives the test process, not even one that was killed.
 
 use std::path::Path;
-use std::process::{Command, Stdio, abort};
+use std::process::{self, Command, Stdio, abort};
 use std::time::Duration;
 use std::{env, fs, thread};
 
 use super::spawn;
-use crate::lab::place::{PrivateDir, sweep_leftovers};
+use crate::lab::place::{PrivateDir, leftovers, read_start, sweep_leftovers, unique_name};
 use crate::lab::{Firewall, FirewallOptions, LongWire, MySql97, MySql97Options, wait_for};
 use crate::parts::observe;
 
@@ -47,9 +47,38 @@ fn parts_die_with_a_killed_test_process_and_the_next_run_sweeps_up() {
         let names = fs::read_dir("/run/netns").expect("namespaces have a directory");
         names
             .filter_map(Result::ok)
-            .any(|entry| entry.file_name().to_string_lossy().contains(&format!("-{pid}-")))
+            .any(|entry| entry.file_name().to_string_lossy().contains(&format!("-{pid}.")))
     };
     assert!(left());
     sweep_leftovers();
     assert!(!left());
+}
+
+#[test]
+fn a_name_is_swept_when_its_process_is_dead_though_another_has_its_id() {
+    let dir = PrivateDir::new();
+    let own = unique_name();
+    let pid = process::id();
+    let before = format!("canary-lab-{pid}.1-0");
+    let nobody = format!("canary-lab-{}.1-0-client", u32::MAX);
+    for name in [&*own, &*before, &*nobody, "canary-lab-notes", "another"] {
+        fs::create_dir(dir.path().join(name)).expect("the directory is ours");
+    }
+    let mut swept = leftovers(dir.path());
+    swept.sort();
+    let mut dead = [before, nobody];
+    dead.sort();
+    assert_eq!(swept, dead);
+    // Server, namespace and socket have room after it: a socket's whole path may not pass 107 bytes.
+    assert!(own.len() < 50, "{own}");
+}
+
+#[test]
+fn a_start_time_is_read_past_any_name() {
+    let fields: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
+    for name in ["cat", "a b", "x) S 1 2", ")"] {
+        let stat = format!("7 ({name}) S {}\n", fields.join(" "));
+        assert_eq!(read_start(&stat), Some(22), "{stat}");
+    }
+    assert_eq!(read_start(""), None);
 }
