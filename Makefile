@@ -23,7 +23,7 @@ demo: ## Watch canaries live and die on a private MariaDB; Ctrl-C ends it
 	cargo run --locked -- demo
 
 build: ## Build the exporter: target/release/mysql-canary-exporter
-	cargo build --locked --release
+	MYSQL_CANARY_REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) cargo build --locked --release
 
 # Most tests wait for timers, not for the processor: many at once.
 test: ## Install the test parts, then run every test (root; under ten minutes on two cores)
