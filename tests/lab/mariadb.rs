@@ -87,7 +87,10 @@ impl MariaDb {
                 .extend(["--thread-handling=pool-of-threads".to_owned(), "--thread-pool-size=2".to_owned()]);
         }
         let tls_ca = options.tls.then(|| make_certificates(dir.path()));
-        if tls_ca.is_some() {
+        if tls_ca.is_none() {
+            // From 11.4 on it makes a certificate by itself.
+            command.push("--skip-ssl".to_owned());
+        } else {
             command.extend(["ca", "cert", "key"].map(|file| {
                 format!("--ssl-{file}={}", dir.path().join(file).with_extension("pem").display())
             }));
