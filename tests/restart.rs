@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::exporter::{Exporter, Launch};
 use crate::lab::place::PrivateDir;
-use crate::lab::{MariaDb, MariaDbOptions, Server};
+use crate::lab::{MariaDb, MariaDbOptions, Server, wait_for};
 
 fn launch<'a>(server: &Server, file: &Path) -> Exporter<'a> {
     let state = format!("--state.file={}", file.display());
@@ -79,6 +79,8 @@ fn a_damaged_state_file_is_told_and_set_aside() {
         assert_eq!(aside, text);
         exporter
             .wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
-        assert!(fs::read_to_string(&file).expect("written anew").starts_with("{\"version\":1"));
+        wait_for("the state file written anew", Duration::from_secs(10), || {
+            fs::read_to_string(&file).is_ok_and(|text| text.starts_with("{\"version\":1")).then_some(())
+        });
     }
 }
