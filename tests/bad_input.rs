@@ -5,6 +5,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::lab::place::PrivateDir;
 use crate::lab::process::{bound_command, spawn};
@@ -12,17 +14,33 @@ use crate::lab::process::{bound_command, spawn};
 /// Stands in every place a password may stand in, and must not come out anywhere.
 const SECRET: &str = "hunter2-in-disguise";
 
+/// How long the exporter may take to say no.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What clap adds to its own errors.
 const HELP: &str = "\n\nFor more information, try '--help'.";
 const USAGE: &str = "\n\nUsage: mysql-canary-exporter [OPTIONS]\n       mysql-canary-exporter <COMMAND>";
 
 /// Runs the exporter until it ends by itself; for ever is too long.
 fn run(args: &[String], password: &OsStr) -> Output {
-    let mut command =
-        bound_command(&["timeout", "--signal=KILL", "30"], env!("CARGO_BIN_EXE_mysql-canary-exporter"));
-    command.args(args).env("MYSQL_CANARY_PASSWORD", password);
+    let mut command = bound_command(&[], env!("CARGO_BIN_EXE_mysql-canary-exporter"));
+    // A terminal's width would wrap what clap says.
+    command.args(args).env("MYSQL_CANARY_PASSWORD", password).env_remove("COLUMNS");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    spawn(command).and_then(|child| child.wait_with_output()).expect("the exporter can be run")
+    let mut exporter = spawn(command).expect("the exporter can be run");
+    let begun = Instant::now();
+    while exporter.try_wait().expect("a child can be waited for").is_none() {
+        if begun.elapsed() > PATIENCE {
+            exporter.kill().expect("it runs");
+            let output = exporter.wait_with_output().expect("it was killed");
+            panic!(
+                "{args:?} was not refused within {PATIENCE:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        sleep(Duration::from_millis(5));
+    }
+    exporter.wait_with_output().expect("it ended")
 }
 
 /// Runs it with words separated by spaces, and compares what it says. `{dir}` stands for a private directory.
