@@ -37,7 +37,7 @@ fn a_killed_session_is_told_with_its_age() {
         let exporter = Launch::on(&server).ages(LONG).start();
         hold(&exporter, 2.0);
         sleep(Duration::from_secs(3));
-        // The newest session may be a witness's; the oldest but one is a canary: the oldest may be the view.
+        // Who sleeps for longest is a canary: the server view asks every second, and a witness leaves at once.
         let held: Vec<_> =
             server.processlist().into_iter().filter(|session| session.user == "canary").collect();
         let victim = held.iter().max_by_key(|session| session.time).expect("canaries are held");
