@@ -1,10 +1,8 @@
-//! `/metrics` and its neighbours: what they say, and that they say it at once.
+//! `/metrics`, and what the command line says of itself: golden, and told at once.
 
-use std::collections::BTreeSet;
 use std::env;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,9 +11,11 @@ use mysql_canary_exporter::domain::culprit::possible_culprits;
 use mysql_canary_exporter::domain::ending::Ending;
 use mysql_canary_exporter::domain::kind::Kind;
 
-use crate::exporter::{Exporter, Launch, Page};
+use crate::exporter::{Launch, Page};
 use crate::lab::process::{run, spawn};
-use crate::lab::{Account, MariaDb, MariaDbOptions, Peer, Python, Scene, http};
+use crate::lab::{Account, MariaDb, MariaDbOptions, Python};
+
+mod web;
 
 /// Compares with a file in `tests/golden`; with `UPDATE_GOLDEN=1` writes it anew instead.
 #[track_caller]
@@ -208,156 +208,12 @@ fn promtool_has_nothing_to_say() {
     assert!(output.status.success());
 }
 
-/// An exporter without a server: the pages need none.
-fn alone() -> Launch<'static> {
-    Launch::at(&Peer::refusing().to_string())
-}
-
-#[test]
-fn the_other_pages() {
-    let exporter = alone().start();
-    for (path, body) in [("/-/healthy", "Healthy.\n"), ("/-/ready", "Ready.\n")] {
-        let response = exporter.get(path);
-        assert_eq!((response.status, response.body.as_str()), (200, body));
-        assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
-    }
-    let landing = exporter.get("/");
-    assert_eq!(landing.status, 200);
-    assert_eq!(landing.header("content-type"), Some("text/html; charset=utf-8"));
-    for link in ["/metrics", "/-/healthy", "/-/ready"] {
-        assert!(landing.body.contains(&format!("<a href=\"{link}\">")), "{}", landing.body);
-    }
-    assert!(landing.body.contains(env!("CARGO_PKG_VERSION")));
-    let metrics = exporter.get("/metrics?collect[]=all");
-    assert_eq!(metrics.status, 200, "a query changes nothing");
-    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    for path in ["/nothing", "/metrics/", "/-/", "/probe", "/probe?target=default", "/%2e%2e/etc/passwd"] {
-        let response = exporter.get(path);
-        assert_eq!(response.status, 404, "{path}");
-        assert_eq!(response.body, "nothing here; the metrics are at /metrics\n");
-    }
-    assert_eq!(exporter.events("panic").len(), 0);
-}
-
-#[test]
-fn other_methods() {
-    let exporter = alone().start();
-    let ask = |method, path| http::request(exporter.web(), method, path, &[]).expect("the exporter answers");
-    for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
-        for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
-            let response = ask(method, path);
-            assert_eq!(response.status, 405, "{method} {path}");
-            assert_eq!(response.header("allow"), Some("GET, HEAD"), "{method} {path}");
-        }
-        let (head, get) = (ask("HEAD", path), ask("GET", path));
-        assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
-        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
-        let length: usize =
-            head.header("content-length").and_then(|text| text.parse().ok()).expect("it tells a length");
-        assert!(length > 0, "{path}");
-    }
-    assert_eq!(ask("POST", "/nothing").status, 404);
-}
-
-#[test]
-fn another_path_and_two_addresses() {
-    let exporter =
-        alone().args(&["--web.telemetry-path=/canary/metrics", "--web.listen-address=127.0.0.1:0"]).start();
-    let addresses: Vec<SocketAddr> = exporter
-        .wait_for_events("listening", 2, Duration::from_secs(10))
-        .iter()
-        .filter_map(|event| event["address"].as_str()?.parse().ok())
-        .collect();
-    assert_eq!(BTreeSet::from_iter(&addresses).len(), 2, "{addresses:?}");
-    for address in addresses {
-        let get = |path| http::get(address, path).expect("the exporter answers");
-        let page = get("/canary/metrics");
-        assert_eq!(page.status, 200);
-        assert_eq!(Page::parse(&page.body).one("up", &[]), 0.0);
-        let gone = get("/metrics");
-        assert_eq!(
-            (gone.status, gone.body.as_str()),
-            (404, "nothing here; the metrics are at /canary/metrics\n")
-        );
-        assert!(get("/").body.contains("<a href=\"/canary/metrics\">"));
-    }
-}
-
-#[test]
-fn many_scrapes_at_once_and_many_on_one_connection() {
-    let server = MariaDb::start(MariaDbOptions::default());
-    let exporter = Launch::on(&server).ages("1s,2s").start();
-    exporter.wait_for_metrics("a server view", Duration::from_secs(20), |page| page.sum("up", &[]) == 1.0);
-    std::thread::scope(|scope| {
-        for _ in 0..16 {
-            scope.spawn(|| {
-                let mut lives = 0.0;
-                for _ in 0..25 {
-                    let page = exporter.metrics();
-                    assert_eq!(page.one("exporter_config_last_reload_successful", &[]), 1.0);
-                    let now = page.one("lives_total", &[("kind", "idle")]);
-                    assert!(now >= lives, "a counter fell from {lives} to {now}");
-                    lives = now;
-                }
-            });
-        }
-    });
-    check_kept_alive(&exporter);
-}
-
-/// Prometheus asks again and again on one connection.
-#[track_caller]
-fn check_kept_alive(exporter: &Exporter<'_>) {
-    let mut stream = TcpStream::connect(exporter.web()).expect("the exporter listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
-    for _ in 0..3 {
-        write!(stream, "GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n\r\n").expect("the exporter reads");
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"Healthy.\n") {
-            let mut buffer = [0; 512];
-            let length = stream.read(&mut buffer).expect("the exporter answers in time");
-            assert!(length > 0, "the connection was closed: {:?}", String::from_utf8_lossy(&answer));
-            answer.extend_from_slice(&buffer[..length]);
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
-    }
-}
-
-#[test]
-fn clients_that_speak_nonsense_do_no_harm() {
-    let exporter = alone().start();
-    for bytes in
-        [&b"\x16\x03\x01\x02\x00\x01"[..], b"GET", b"\0\0\0\0", &[b'A'; 100_000], b"GET / HTTP/9.9\r\n\r\n"]
-    {
-        let mut stream = TcpStream::connect(exporter.web()).expect("the exporter listens");
-        // It may have closed already.
-        let _ = stream.write_all(bytes);
-    }
-    let silent: Vec<TcpStream> =
-        (0..20).map(|_| TcpStream::connect(exporter.web()).expect("the exporter listens")).collect();
-    let begun = Instant::now();
-    assert_eq!(exporter.get("/metrics").status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(2), "silent clients hold nobody up");
-    drop(silent);
-    assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
-}
-
 #[test]
 fn help_and_version() {
     let exporter = env!("CARGO_BIN_EXE_mysql-canary-exporter");
-    check_golden("help.txt", &run(Command::new(exporter).arg("--help")));
+    // A terminal's width would wrap it.
+    check_golden("help.txt", &run(Command::new(exporter).arg("--help").env_remove("COLUMNS")));
     let version = format!("mysql-canary-exporter {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(Command::new(exporter).arg("--version")), version);
     assert_eq!(run(Command::new(exporter).arg("-V")), version);
-}
-
-/// A peer that never greets: its exporter's pages are there all the same.
-#[test]
-fn pages_are_there_before_the_first_connect_ends() {
-    let peer = Peer::start(Scene::stay_silent);
-    let exporter = Launch::at(&peer.addr().to_string()).start();
-    let page = exporter.metrics();
-    assert_eq!(page.one("up", &[]), 0.0);
-    assert_eq!(page.sum("connect_failures_total", &[]), 0.0);
-    assert_eq!(exporter.get("/-/ready").status, 200);
 }

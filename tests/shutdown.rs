@@ -1,11 +1,15 @@
-//! SIGTERM and SIGINT: every session ends with COM_QUIT, and the process ends soon.
+//! SIGTERM and SIGINT: every session ends with COM_QUIT, and the process ends soon, whoever does not answer.
 
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::exporter::{Launch, wait_until_gone};
-use crate::lab::{MariaDb, MariaDbOptions, MySql97, MySql97Options, Server};
+use crate::lab::resolver::Answer;
+use crate::lab::{MariaDb, MariaDbOptions, MySql97, MySql97Options, Namespace, Resolver, Server, wait_for};
+
+/// How long the end may take, as the README promises.
+const SOON: Duration = Duration::from_secs(2);
 
 #[track_caller]
 fn check(server: &Server, mode: &str, signal: Signal, wait: Duration) {
@@ -19,7 +23,7 @@ fn check(server: &Server, mode: &str, signal: Signal, wait: Duration) {
     exporter.signal(signal);
     let (status, took) = exporter.terminate();
     assert_eq!(status.code(), Some(0), "{}", exporter.log());
-    assert!(took < Duration::from_secs(2), "it took {took:?}");
+    assert!(took < SOON, "it took {took:?}");
     wait_until_gone(server);
     assert_eq!(server.status("Aborted_clients"), before, "{}", exporter.log());
 }
@@ -42,7 +46,7 @@ fn a_stop_in_the_middle_of_the_first_logins_aborts_nobody() {
         let mut exporter = Launch::on(&server).ages("2s,60s").start();
         let (status, took) = exporter.terminate();
         assert_eq!(status.code(), Some(0));
-        assert!(took < Duration::from_secs(2), "it took {took:?}");
+        assert!(took < SOON, "it took {took:?}");
     }
     wait_until_gone(&server);
     assert_eq!(server.status("Aborted_clients"), before);
@@ -59,5 +63,16 @@ fn a_frozen_server_does_not_hold_the_end_up() {
     let (status, took) = exporter.terminate();
     server.sigcont();
     assert_eq!(status.code(), Some(0));
-    assert!(took < Duration::from_secs(4), "it took {took:?}");
+    assert!(took < SOON, "it took {took:?}");
+}
+
+#[test]
+fn a_name_server_that_never_answers_does_not_hold_the_end_up() {
+    let namespace = Namespace::new("client");
+    let resolver = Resolver::start(&namespace, Answer::Silence);
+    let mut exporter = Launch::at("db.invalid:3306").inside(&namespace).resolving(&resolver).start();
+    wait_for("a look-up under way", Duration::from_secs(20), || (resolver.asked() > 0).then_some(()));
+    let (status, took) = exporter.terminate();
+    assert_eq!(status.code(), Some(0), "{}", exporter.log());
+    assert!(took < SOON, "it took {took:?}");
 }

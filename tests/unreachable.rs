@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use crate::exporter::{Exporter, Launch};
-use crate::lab::{MariaDb, MariaDbOptions, MySql97, MySql97Options, Peer, Scene, Server, http};
+use crate::lab::resolver::Answer;
+use crate::lab::{
+    MariaDb, MariaDbOptions, MySql97, MySql97Options, Namespace, Peer, Resolver, Scene, Server, http,
+};
 
 /// Failed connects are told one by one; between them lie rests of 1, 2, 4 … s.
 const ROUNDS: usize = 4;
@@ -48,7 +51,9 @@ fn quietest(exporter: &Exporter<'_>) -> usize {
 
 #[test]
 fn an_unknown_host() {
-    let exporter = Launch::at("no-such-host.invalid:3306").start();
+    let namespace = Namespace::new("client");
+    let resolver = Resolver::start(&namespace, Answer::NoSuchName);
+    let exporter = Launch::at("no-such-host.invalid:3306").inside(&namespace).resolving(&resolver).start();
     fails(
         &exporter,
         "dns",

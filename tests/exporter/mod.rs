@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::lab::account::DEFAULT_PASSWORD;
 use crate::lab::place::PrivateDir;
 use crate::lab::process::{Daemon, bound_command};
-use crate::lab::{Firewall, Server, http, wait_for};
+use crate::lab::{Firewall, Namespace, Resolver, Server, http, wait_for};
 
 pub(crate) use page::Page;
 
@@ -24,7 +24,8 @@ pub(crate) struct Launch<'a> {
     address: String,
     args: Vec<String>,
     password: String,
-    inside: Option<&'a Firewall>,
+    inside: Option<&'a Namespace>,
+    around: Vec<String>,
 }
 
 /// A running exporter. Dropping it kills it.
@@ -32,7 +33,7 @@ pub(crate) struct Launch<'a> {
 pub(crate) struct Exporter<'a> {
     daemon: Option<Daemon>,
     web: SocketAddr,
-    inside: Option<&'a Firewall>,
+    inside: Option<&'a Namespace>,
     dir: PrivateDir,
 }
 
@@ -49,13 +50,26 @@ impl<'a> Launch<'a> {
             args: Vec::new(),
             password: DEFAULT_PASSWORD.to_owned(),
             inside: None,
+            around: Vec::new(),
         }
         .args(&["--mysql.username=canary", "--server.interval=1s", "--log.level=debug"])
     }
 
     /// In the client's namespace of a firewall, on the server behind it.
     pub(crate) fn behind(firewall: &'a Firewall) -> Self {
-        Self { inside: Some(firewall), ..Self::at(&firewall.addr().to_string()) }
+        Self::at(&firewall.addr().to_string()).inside(firewall.client())
+    }
+
+    /// In a namespace.
+    pub(crate) fn inside(self, namespace: &'a Namespace) -> Self {
+        let around = namespace.around().map(str::to_owned).to_vec();
+        Self { inside: Some(namespace), around, ..self }
+    }
+
+    /// In a namespace whose names this name server resolves.
+    pub(crate) fn resolving(mut self, resolver: &Resolver) -> Self {
+        self.around.extend(resolver.around());
+        self
     }
 
     /// From the same place to another address.
@@ -84,9 +98,8 @@ impl<'a> Launch<'a> {
     /// Starts it; it listens when this returns.
     pub(crate) fn start(self) -> Exporter<'a> {
         let dir = PrivateDir::new();
-        let around = self.inside.map(Firewall::client_around);
-        let around = around.as_ref().map_or(&[][..], |words| &words[..]);
-        let mut command = bound_command(around, env!("CARGO_BIN_EXE_mysql-canary-exporter"));
+        let around: Vec<&str> = self.around.iter().map(String::as_str).collect();
+        let mut command = bound_command(&around, env!("CARGO_BIN_EXE_mysql-canary-exporter"));
         command
             .arg(format!("--mysql.address={}", self.address))
             .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
@@ -125,7 +138,7 @@ impl Exporter<'_> {
     pub(crate) fn get(&self, path: &str) -> http::Response {
         let ask = || http::get(self.web, path);
         let answer = match self.inside {
-            Some(firewall) => firewall.in_client(ask),
+            Some(namespace) => namespace.enter(ask),
             None => ask(),
         };
         answer.expect("the exporter answers")

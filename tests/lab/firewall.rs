@@ -118,6 +118,11 @@ impl Firewall {
         &mut self.server
     }
 
+    /// The client's namespace.
+    pub(crate) fn client(&self) -> &Namespace {
+        &self.client
+    }
+
     /// The words that run a program in the client namespace.
     pub(crate) fn client_around(&self) -> [&str; 4] {
         self.client.around()

@@ -11,6 +11,7 @@
 //! | [`firewall`] | client, stateful router and server, each in a network namespace of its own |
 //! | [`prometheus`], [`alertmanager`] | what watches an exporter and tells people; [`webhook`] is who is told |
 //! | [`peer`] | a scripted server that misbehaves on cue; [`wire`] speaks the protocol for it |
+//! | [`resolver`] | a name server that knows no name, or never answers |
 //! | [`python`] | programs written with PyMySQL and SQLAlchemy: ground truth that is not ours |
 //!
 //! [`process`] and [`place`] are what they share: daemons that die with the test process, private
@@ -30,6 +31,7 @@ pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod python;
+pub(crate) mod resolver;
 pub(crate) mod server;
 pub(crate) mod wait;
 pub(crate) mod webhook;
@@ -42,9 +44,11 @@ pub(crate) use haproxy::HaProxy;
 pub(crate) use mariadb::{MariaDb, MariaDbOptions, ThreadHandling};
 pub(crate) use mysql_router::MySqlRouter;
 pub(crate) use mysql97::{MySql97, MySql97Options};
+pub(crate) use namespace::Namespace;
 pub(crate) use peer::{Answers, Peer, Scene, Served};
 pub(crate) use prometheus::{Prometheus, PrometheusOptions};
 pub(crate) use python::Python;
+pub(crate) use resolver::Resolver;
 pub(crate) use server::Server;
 pub(crate) use wait::wait_for;
 pub(crate) use webhook::Webhook;
