@@ -10,6 +10,10 @@ use serde_json::Value;
 use crate::exporter::{Exporter, Launch};
 use crate::lab::{Answers, Peer, Scene, Served, wait_for, wire};
 
+mod answers;
+mod greetings;
+mod logins;
+
 /// How much more memory than a quiet exporter one may ever have had, in KiB.
 const SWELLING: u64 = 64 * 1024;
 /// What a quiet exporter needs at most, in KiB: about 20 MiB where this was written.
@@ -60,16 +64,6 @@ fn evil_on_cue(evil: impl Fn(&Scene) + Send + Sync + 'static) -> Peer {
 /// A server that does nothing but `evil`, from the first byte on.
 fn evil_at_login(evil: impl Fn(&Scene) + Send + Sync + 'static) -> Peer {
     Peer::start(move |scene: Scene| evil(&scene))
-}
-
-/// A server that is good but for these bytes in answer to queries with `piece`.
-fn evil_answer(piece: &'static str, bytes: Vec<u8>) -> Peer {
-    Peer::start(move |mut scene: Scene| {
-        if scene.log_in("9.7.0", scene.number).is_ok() {
-            let answers = good_answers(scene.number).bytes(piece, bytes.clone());
-            scene.serve(&answers, None);
-        }
-    })
 }
 
 /// Sends bytes; the exporter may hang up before their end.
@@ -228,41 +222,6 @@ fn greeting(plugin: &[u8], challenge: &[u8], told: u8) -> Vec<u8> {
 
 const CHALLENGE: &[u8; 21] = b"abcdefghijklmnopqrst\0";
 
-#[test]
-fn greetings_of_garbage() {
-    const NO_GREETING: &str = "the first bytes are no MySQL greeting";
-    let good = wire::greeting("9.7.0", 7);
-    let overlong = greeting(b"caching_sha2_password\0", CHALLENGE, 0x81);
-    let half_version = wire::packet(0, b"\x0a9.7.0 without an end");
-    let cases = [
-        (random_bytes(500), NO_GREETING),
-        (vec![0; 64], NO_GREETING),
-        (wire::packet(0, &[]), NO_GREETING),
-        (vec![0xff, 0xff, 0xff, 0], NO_GREETING),
-        (wire::packet(0, &random_bytes(4_000)), NO_GREETING),
-        (wire::packet(0, b"\x0a"), NO_GREETING),
-        (wire::packet(9, &good[4..]), NO_GREETING),
-        (wire::packet(0, &good[4..40]), NO_GREETING),
-        (half_version, NO_GREETING),
-        (overlong, NO_GREETING),
-        (good[..30].to_vec(), "the connection closed before a whole greeting came"),
-        (good[..3].to_vec(), "the connection closed before a whole greeting came"),
-        (Vec::new(), "the connection closed before a whole greeting came"),
-        (wire::packet(0, b"\xff"), NO_GREETING),
-        (wire::packet(0, &[&b"\xff\x15\x04"[..], &[b'x'; 4_000]].concat()), "the server said \"xxxxx"),
-    ];
-    side_by_side(cases, |(bytes, words)| fails(move |scene| send(scene, &bytes), "greeting", words));
-}
-
-#[test]
-fn a_greeting_of_one_byte_a_second() {
-    let words = "no whole greeting came within 2 s";
-    let evil = |scene: &Scene| {
-        scene.send_slowly(&wire::greeting("9.7.0", 7), Duration::from_secs(1));
-    };
-    fails(evil, "greeting", words);
-}
-
 /// Greets with `greeting`, reads the login, sends `answers` one by one, each after what the client says.
 fn converse(greeting: Vec<u8>, answers: Vec<Vec<u8>>) -> impl Fn(&Scene) + Send + Sync + 'static {
     move |scene: &Scene| {
@@ -278,198 +237,4 @@ fn converse(greeting: Vec<u8>, answers: Vec<Vec<u8>>) -> impl Fn(&Scene) + Send 
         // What the client says last is read, so that it is not answered with RST.
         let _ = wire::read_packet(&*scene.stream);
     }
-}
-
-#[test]
-fn logins_of_garbage() {
-    let sha2 = || greeting(b"caching_sha2_password\0", CHALLENGE, 21);
-    let native = || wire::greeting("9.7.0", 7);
-    let switch = |text: &[u8]| wire::packet(0, &[&[0xfe], text].concat());
-    let (full, ask) =
-        (wire::packet(0, &[1, 4]), "the server answered the login with something else than its RSA key");
-    let key = |pem: &str| wire::packet(0, &[&[1], pem.as_bytes()].concat());
-    let tiny_key =
-        "-----BEGIN PUBLIC KEY-----\nMBswDQYJKoZIhvcNAQEBBQADCgAwBwICBnUCAQM=\n-----END PUBLIC KEY-----\n";
-    let cases = [
-        (native(), vec![wire::packet(0, &[])], "the server answered the login with an empty packet"),
-        (sha2(), vec![wire::packet(0, &[])], "the server answered the login with an empty packet"),
-        (
-            sha2(),
-            vec![full.clone(), wire::packet(0, &[])],
-            "the server answered the login with an empty packet",
-        ),
-        (sha2(), vec![full.clone(), key("")], ask),
-        (sha2(), vec![full.clone(), key("no key at all")], ask),
-        (sha2(), vec![full.clone(), wire::packet(0, &random_bytes(900))], ask),
-        (
-            sha2(),
-            vec![full.clone(), key("-----BEGIN PUBLIC KEY-----\n====\n-----END PUBLIC KEY-----\n")],
-            ask,
-        ),
-        (sha2(), vec![full, key(tiny_key)], ask),
-        (sha2(), vec![wire::packet(0, &[1])], "the login failed"),
-        (sha2(), vec![wire::packet(0, &[1, 9])], "the login failed"),
-        (
-            native(),
-            vec![vec![0xff, 0xff, 0xff, 0]],
-            "the server answered the login with a packet of 16777215 bytes",
-        ),
-        (native(), vec![wire::packet(0, &random_bytes(20_000))], "the login failed"),
-        (
-            native(),
-            vec![switch(b"caching_sha2_password\0")],
-            "the server answered the login with an empty challenge for the login",
-        ),
-        (native(), vec![switch(b"no_such_plugin\0abcdefghijklmnopqrst\0")], "no_such_plugin"),
-        (native(), vec![switch(&random_bytes(600))], "the login failed"),
-        (native(), vec![switch(b"mysql_clear_password\0abcdefghijklmnopqrst\0")], "the login failed"),
-        (native(), vec![switch(b"mysql_old_password\0abcdefgh\0")], "the login failed"),
-        (native(), vec![wire::packet(0, &[0xfe])], "the login failed"),
-        (native(), vec![wire::packet(0, &[0xff])], "the login failed"),
-        (native(), Vec::new(), "the connection broke during the login"),
-        (
-            native(),
-            vec![wire::packet(0, &[&b"\xff\x15\x04#28000"[..], &[b'x'; 100_000]].concat())],
-            "the server said \"xxxxx",
-        ),
-    ];
-    side_by_side(cases, |(greeting, answers, words)| fails(converse(greeting, answers), "auth", words));
-}
-
-#[test]
-fn plugins_of_nonsense_in_the_greeting() {
-    for plugin in [&b"nonsense\0"[..], b"\0", b"", b"\xff\xfe\xfd\0", &[b'p'; 3_000]] {
-        let ok = wire::packet(0, &[0, 0, 0, 2, 0, 0, 0]);
-        // Whatever it names, the client offers its own: the login goes on, and the first question hangs up.
-        let evil = converse(greeting(plugin, CHALLENGE, 21), vec![ok]);
-        let peer = evil_at_login(evil);
-        let exporter = launch(&peer).start();
-        exporter.wait_for_metrics("a login", Duration::from_secs(15), |page| {
-            page.sum("connect_duration_seconds_count", &[]) >= 1.0
-        });
-        check_well(&exporter);
-    }
-}
-
-#[test]
-fn a_login_of_one_byte_a_second() {
-    let words = "no answer to the login within 2 s";
-    let evil = |scene: &Scene| {
-        scene.send(&wire::greeting("9.7.0", 7));
-        if let Ok((sequence, _)) = wire::read_packet(&*scene.stream) {
-            scene.send_slowly(&wire::ok(sequence.wrapping_add(1)), Duration::from_secs(1));
-        }
-    };
-    fails(evil, "auth", words);
-}
-
-/// One kind of question is answered with `bytes`: the exporter tells it, and goes on.
-#[track_caller]
-fn answers_with(piece: &'static str, bytes: Vec<u8>, words: &str) {
-    let peer = evil_answer(piece, bytes);
-    let exporter = launch(&peer).start();
-    wait_for(&format!("{words:?} in the log after an answer to {piece:?}"), Duration::from_secs(20), || {
-        exporter.log().contains(words).then_some(())
-    });
-    check_well(&exporter);
-    let accepted = peer.accepted();
-    wait_for("another try", Duration::from_secs(20), || (peer.accepted() > accepted).then_some(()));
-}
-
-#[test]
-fn answers_of_garbage() {
-    let head = |columns: u64| wire::packet(1, &[&[0xfe], &columns.to_le_bytes()[..]].concat());
-    let nonsense =
-        |what: &str| format!("the server sent {what}, as no MySQL server does: the connection is given up");
-    let empty = || (wire::packet(1, &[]), nonsense("an empty packet"));
-    let without_columns = || (wire::packet(1, &[0xfc, 0, 0]), nonsense("a result set of 0 columns"));
-    let with_columns =
-        |columns: u64| (head(columns), nonsense(&format!("a result set of {columns} columns")));
-    let cases = [
-        ("connection_id()", empty()),
-        ("connection_id()", without_columns()),
-        ("show global status where", empty()),
-        ("show global variables where", without_columns()),
-        ("id, user, command, time", with_columns(1 << 24)),
-        ("id, user, command, time", with_columns(1 << 40)),
-        ("id, user, command, time", with_columns(u64::MAX)),
-        ("like 'uptime'", (wire::packet(1, b"\xfb/etc/passwd"), nonsense("a request for a file of ours"))),
-        ("like 'uptime'", (vec![0xff, 0xff, 0xff, 1], nonsense("a packet of 16777215 bytes"))),
-    ];
-    side_by_side(cases, |(piece, (bytes, words))| answers_with(piece, bytes, &words));
-}
-
-#[test]
-fn an_answer_without_end() {
-    let columns = ["ID", "USER", "COMMAND", "TIME"].map(str::to_owned);
-    let row = ["999", &"u".repeat(200), "Sleep", "1"].map(|value| Some(value.to_owned()));
-    let mut answer = wire::result_set(&columns, &vec![row.to_vec(); 60_000]);
-    assert!(answer.len() > 12 << 20);
-    // Its end never comes.
-    answer.truncate(answer.len() - 9);
-    let peer = evil_answer("id, user, command, time", answer);
-    let exporter = launch(&peer).start();
-    let words = "the server sent an answer of more than 8 MiB";
-    wait_for("the end of an answer without end", Duration::from_secs(20), || {
-        exporter.log().contains(words).then_some(())
-    });
-    check_well(&exporter);
-}
-
-#[test]
-fn names_that_are_no_names() {
-    let long = "x".repeat(60_000);
-    let odd = "a\"b\\c\nd\u{7f}{}=,é";
-    let columns = ["ID", "USER", "COMMAND", "TIME"].map(str::to_owned);
-    let mut rows: Vec<Vec<Option<String>>> = Vec::new();
-    for (id, user, command, time) in [
-        ("901", odd, "Sleep", "-5"),
-        ("x", "app", odd, "nan"),
-        ("902", "app", "Sleep", "99999999999999999999999"),
-    ] {
-        rows.push([id, user, command, time].iter().map(|value| Some((*value).to_owned())).collect());
-    }
-    rows.push(vec![None; 4]);
-    rows.push(vec![Some("903".to_owned()), Some(long), Some("Sleep".to_owned()), Some("1".to_owned())]);
-    let list = wire::result_set(&columns, &rows);
-    let peer = evil_answer("id, user, command, time", list);
-    let exporter = launch(&peer).start();
-    let response = wait_for("sessions on the page", Duration::from_secs(20), || {
-        let response = exporter.get("/metrics");
-        response.body.contains("mysql_canary_sessions{").then_some(response)
-    });
-    assert!(response.body.contains(r#"user="a\"b\\c\nd"#), "label values are escaped:\n{}", response.body);
-    assert_eq!(response.body.lines().filter(|line| line.starts_with("mysql_canary_up")).count(), 1);
-    let log = exporter.log();
-    assert!(!log.contains("panicked"), "{log}");
-    assert!(peak_memory(&exporter) < QUIET + SWELLING);
-}
-
-#[test]
-fn numbers_that_are_no_numbers() {
-    let peer = Peer::start(|mut scene: Scene| {
-        if scene.log_in("9.7.0", scene.number).is_err() {
-            return;
-        }
-        let odd = [&["NULL"][..], &["-1"], &["many"]][scene.number as usize % 3];
-        let answers = good_answers(scene.number)
-            .rows("connection_id()", &["id"], &[odd])
-            .rows("user_privileges", &["count"], &[odd])
-            .rows("processlist where id = connection_id() + 0", &["count"], &[odd])
-            .rows("processlist where id in", &["ID"], &[odd, &["18446744073709551616"]])
-            .rows("like 'uptime'", &["Variable_name", "Value"], &[&["Uptime", odd[0]]]);
-        if scene.serve(&answers, None) == Served::Cued {
-            send(&scene, &wire::goodbye());
-        }
-    });
-    let exporter = launch(&peer).start();
-    for _ in 0..2 {
-        let deaths = exporter.events("death").len();
-        exporter.wait_for_metrics("canaries and a server view", Duration::from_secs(20), |page| {
-            page.sum("connections", &[]) >= 3.0 && page.sum("up", &[]) == 1.0
-        });
-        peer.cue();
-        exporter.wait_for_events("death", deaths + 2, Duration::from_secs(20));
-    }
-    check_well(&exporter);
 }

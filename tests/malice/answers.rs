@@ -1,0 +1,127 @@
+//! Answers to questions that no server gives.
+
+use std::time::Duration;
+
+use super::{QUIET, SWELLING, check_well, good_answers, launch, peak_memory, send, side_by_side};
+use crate::lab::{Peer, Scene, Served, wait_for, wire};
+
+/// A server that is good but for these bytes in answer to queries with `piece`.
+fn evil_answer(piece: &'static str, bytes: Vec<u8>) -> Peer {
+    Peer::start(move |mut scene: Scene| {
+        if scene.log_in("9.7.0", scene.number).is_ok() {
+            let answers = good_answers(scene.number).bytes(piece, bytes.clone());
+            scene.serve(&answers, None);
+        }
+    })
+}
+
+/// One kind of question is answered with `bytes`: the exporter tells it, and goes on.
+#[track_caller]
+fn answers_with(piece: &'static str, bytes: Vec<u8>, words: &str) {
+    let peer = evil_answer(piece, bytes);
+    let exporter = launch(&peer).start();
+    wait_for(&format!("{words:?} in the log after an answer to {piece:?}"), Duration::from_secs(20), || {
+        exporter.log().contains(words).then_some(())
+    });
+    check_well(&exporter);
+    let accepted = peer.accepted();
+    wait_for("another try", Duration::from_secs(20), || (peer.accepted() > accepted).then_some(()));
+}
+
+#[test]
+fn answers_of_garbage() {
+    let head = |columns: u64| wire::packet(1, &[&[0xfe], &columns.to_le_bytes()[..]].concat());
+    let nonsense =
+        |what: &str| format!("the server sent {what}, as no MySQL server does: the connection is given up");
+    let empty = || (wire::packet(1, &[]), nonsense("an empty packet"));
+    let without_columns = || (wire::packet(1, &[0xfc, 0, 0]), nonsense("a result set of 0 columns"));
+    let with_columns =
+        |columns: u64| (head(columns), nonsense(&format!("a result set of {columns} columns")));
+    let cases = [
+        ("connection_id()", empty()),
+        ("connection_id()", without_columns()),
+        ("show global status where", empty()),
+        ("show global variables where", without_columns()),
+        ("id, user, command, time", with_columns(1 << 24)),
+        ("id, user, command, time", with_columns(1 << 40)),
+        ("id, user, command, time", with_columns(u64::MAX)),
+        ("like 'uptime'", (wire::packet(1, b"\xfb/etc/passwd"), nonsense("a request for a file of ours"))),
+        ("like 'uptime'", (vec![0xff, 0xff, 0xff, 1], nonsense("a packet of 16777215 bytes"))),
+    ];
+    side_by_side(cases, |(piece, (bytes, words))| answers_with(piece, bytes, &words));
+}
+
+#[test]
+fn an_answer_without_end() {
+    let columns = ["ID", "USER", "COMMAND", "TIME"].map(str::to_owned);
+    let row = ["999", &"u".repeat(200), "Sleep", "1"].map(|value| Some(value.to_owned()));
+    let mut answer = wire::result_set(&columns, &vec![row.to_vec(); 60_000]);
+    assert!(answer.len() > 12 << 20);
+    // Its end never comes.
+    answer.truncate(answer.len() - 9);
+    let peer = evil_answer("id, user, command, time", answer);
+    let exporter = launch(&peer).start();
+    let words = "the server sent an answer of more than 8 MiB";
+    wait_for("the end of an answer without end", Duration::from_secs(20), || {
+        exporter.log().contains(words).then_some(())
+    });
+    check_well(&exporter);
+}
+
+#[test]
+fn names_that_are_no_names() {
+    let long = "x".repeat(60_000);
+    let odd = "a\"b\\c\nd\u{7f}{}=,é";
+    let columns = ["ID", "USER", "COMMAND", "TIME"].map(str::to_owned);
+    let mut rows: Vec<Vec<Option<String>>> = Vec::new();
+    for (id, user, command, time) in [
+        ("901", odd, "Sleep", "-5"),
+        ("x", "app", odd, "nan"),
+        ("902", "app", "Sleep", "99999999999999999999999"),
+    ] {
+        rows.push([id, user, command, time].iter().map(|value| Some((*value).to_owned())).collect());
+    }
+    rows.push(vec![None; 4]);
+    rows.push(vec![Some("903".to_owned()), Some(long), Some("Sleep".to_owned()), Some("1".to_owned())]);
+    let list = wire::result_set(&columns, &rows);
+    let peer = evil_answer("id, user, command, time", list);
+    let exporter = launch(&peer).start();
+    let response = wait_for("sessions on the page", Duration::from_secs(20), || {
+        let response = exporter.get("/metrics");
+        response.body.contains("mysql_canary_sessions{").then_some(response)
+    });
+    assert!(response.body.contains(r#"user="a\"b\\c\nd"#), "label values are escaped:\n{}", response.body);
+    assert_eq!(response.body.lines().filter(|line| line.starts_with("mysql_canary_up")).count(), 1);
+    let log = exporter.log();
+    assert!(!log.contains("panicked"), "{log}");
+    assert!(peak_memory(&exporter) < QUIET + SWELLING);
+}
+
+#[test]
+fn numbers_that_are_no_numbers() {
+    let peer = Peer::start(|mut scene: Scene| {
+        if scene.log_in("9.7.0", scene.number).is_err() {
+            return;
+        }
+        let odd = [&["NULL"][..], &["-1"], &["many"]][scene.number as usize % 3];
+        let answers = good_answers(scene.number)
+            .rows("connection_id()", &["id"], &[odd])
+            .rows("user_privileges", &["count"], &[odd])
+            .rows("processlist where id = connection_id() + 0", &["count"], &[odd])
+            .rows("processlist where id in", &["ID"], &[odd, &["18446744073709551616"]])
+            .rows("like 'uptime'", &["Variable_name", "Value"], &[&["Uptime", odd[0]]]);
+        if scene.serve(&answers, None) == Served::Cued {
+            send(&scene, &wire::goodbye());
+        }
+    });
+    let exporter = launch(&peer).start();
+    for _ in 0..2 {
+        let deaths = exporter.events("death").len();
+        exporter.wait_for_metrics("canaries and a server view", Duration::from_secs(20), |page| {
+            page.sum("connections", &[]) >= 3.0 && page.sum("up", &[]) == 1.0
+        });
+        peer.cue();
+        exporter.wait_for_events("death", deaths + 2, Duration::from_secs(20));
+    }
+    check_well(&exporter);
+}
