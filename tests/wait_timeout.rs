@@ -1,8 +1,11 @@
 //! The server's own idle timer: found on every server and thread mode, at its age, with its ending.
 
+use std::thread::sleep;
 use std::time::Duration;
 
-use crate::exporter::{Exporter, Launch, ages, wait_until_gone};
+use serde_json::Value;
+
+use crate::exporter::{Exporter, Launch, Page, ages, wait_until_gone};
 use crate::lab::{
     Account, MariaDb, MariaDbOptions, MySql97, MySql97Options, Server, ThreadHandling, wait_for,
 };
@@ -74,6 +77,7 @@ fn check(server: &Server, launch: Launch<'_>, ending: &str, code: Option<u64>) {
         (lived.iter().any(|age| *age < 3.0) && lived.iter().any(|age| *age > 4.0)).then_some(())
     });
     check_limit(&exporter, lateness(ending));
+    check_page(&exporter);
     let (status, _) = exporter.terminate();
     assert!(status.success());
     check_deaths(&exporter, ending, code);
@@ -95,30 +99,40 @@ fn check_limit(exporter: &Exporter<'_>, lateness: f64) {
     );
     assert!((LIMIT - 0.1..LIMIT + lateness).contains(&upper), "the limit is 5 s, not {upper}");
     assert_eq!(page.one("idle_limit_info", &[("culprit", "server_idle_timeout"), ("layer", "server")]), 1.0);
+}
 
-    // What the page holds is what the event log tells: neither more nor less.
-    let (lived, died) = (exporter.events("survival"), exporter.events("death"));
-    let page = exporter.metrics();
-    let told = exporter.events("death").len();
-    if told == died.len() && exporter.events("survival").len() == lived.len() {
-        assert_eq!(page.sum("deaths_total", &[]) as usize, died.len());
-        assert_eq!(page.sum("death_age_seconds_count", &[]) as usize, died.len());
-        assert_eq!(page.sum("survival_age_seconds_count", &[]) as usize, lived.len());
-        assert_eq!(page.sum("lives_total", &[]) as usize, died.len() + lived.len());
-        for bound in ["2", "4", "8"] {
-            let seconds: f64 = bound.parse().expect("a bound is a number");
-            // The log rounds to milliseconds: ages within one of a bound may fall on either side.
-            let near = |events| ages(events).iter().filter(|age| (*age - seconds).abs() < 0.002).count();
-            let below = |events| ages(events).iter().filter(|age| **age <= seconds).count();
-            for (name, events) in
-                [("survival_age_seconds_bucket", &lived), ("death_age_seconds_bucket", &died)]
-            {
-                assert!(!page.values(name, &[("le", bound)]).is_empty(), "a rung is a bucket's bound");
-                let counted = page.sum(name, &[("le", bound)]) as usize;
-                assert!(counted.abs_diff(below(events)) <= near(events), "{name} le {bound}: {counted}");
-            }
+/// What the page holds is what the event log tells: neither more nor less.
+#[track_caller]
+fn check_page(exporter: &Exporter<'_>) {
+    let (lived, died, page) = at_one_moment(exporter);
+    assert_eq!(page.sum("deaths_total", &[]) as usize, died.len());
+    assert_eq!(page.sum("death_age_seconds_count", &[]) as usize, died.len());
+    assert_eq!(page.sum("survival_age_seconds_count", &[]) as usize, lived.len());
+    assert_eq!(page.sum("lives_total", &[]) as usize, died.len() + lived.len());
+    for bound in ["2", "4", "8"] {
+        let seconds: f64 = bound.parse().expect("a bound is a number");
+        // The log rounds to milliseconds: ages within one of a bound may fall on either side.
+        let near = |events| ages(events).iter().filter(|age| (*age - seconds).abs() < 0.002).count();
+        let below = |events| ages(events).iter().filter(|age| **age <= seconds).count();
+        for (name, events) in [("survival_age_seconds_bucket", &lived), ("death_age_seconds_bucket", &died)] {
+            assert!(!page.values(name, &[("le", bound)]).is_empty(), "a rung is a bucket's bound");
+            let counted = page.sum(name, &[("le", bound)]) as usize;
+            assert!(counted.abs_diff(below(events)) <= near(events), "{name} le {bound}: {counted}");
         }
     }
+}
+
+/// The survivals and deaths in the log and a page between which nothing happened.
+#[track_caller]
+fn at_one_moment(exporter: &Exporter<'_>) -> (Vec<Value>, Vec<Value>, Page) {
+    wait_for("a page between two equal looks at the log", Duration::from_secs(20), || {
+        let log = || (exporter.events("survival"), exporter.events("death"));
+        let (lived, died) = log();
+        let page = exporter.metrics();
+        // What is counted is told a moment after.
+        sleep(Duration::from_millis(50));
+        (log() == (lived.clone(), died.clone())).then_some((lived, died, page))
+    })
 }
 
 #[track_caller]
