@@ -1,15 +1,13 @@
 //! The real firewall's timer located: the reported bracket holds the truth and is narrow.
 //!
-//! The kernel's conntrack does not round to seconds: a flow lives to its timeout less a few
-//! milliseconds, and is dead at it.
+//! The kernel's conntrack does not round to seconds: from its last packet on, a flow lives to its timeout less
+//! a few milliseconds, and is dead at it.
 
 use std::time::Duration;
 
-use crate::exporter::{Launch, Page};
+use crate::exporter::Launch;
+use crate::lab::firewall::CLOCK_SLACK;
 use crate::lab::{Account, Firewall, FirewallOptions, MariaDbOptions};
-
-/// Conntrack's own grain and the time between our clock's reading and the packet, in seconds.
-const GRAIN: f64 = 0.05;
 
 #[track_caller]
 fn locate(limit: u32, ages: &str, patience: Duration) {
@@ -28,11 +26,11 @@ fn locate(limit: u32, ages: &str, patience: Duration) {
     let truth = f64::from(limit);
     let width = (0.02 * truth).max(0.5);
     let page = exporter.wait_for_metrics("a narrow bracket", patience, |page| {
-        bracket(page).is_some_and(|(lower, upper)| upper - lower <= width)
+        page.bracket().is_some_and(|(lower, upper)| upper - lower <= width)
     });
-    let (lower, upper) = bracket(&page).expect("it was there");
+    let (lower, upper) = page.bracket().expect("it was there");
     assert!(
-        lower <= truth + GRAIN && truth - GRAIN <= upper,
+        lower <= truth + CLOCK_SLACK && truth - CLOCK_SLACK <= upper,
         "{truth} s is not in ({lower}, {upper}]\n{}",
         exporter.log()
     );
@@ -40,13 +38,6 @@ fn locate(limit: u32, ages: &str, patience: Duration) {
         page.sum("deaths_total", &[("ending", "silence"), ("culprit", "path_idle_timeout")]),
         page.sum("deaths_total", &[])
     );
-}
-
-fn bracket(page: &Page) -> Option<(f64, f64)> {
-    let idle = [("kind", "idle")];
-    let lower = page.values("idle_limit_lower_seconds", &idle).first().copied()?;
-    let upper = page.values("idle_limit_upper_seconds", &idle).first().copied()?;
-    Some((lower, upper))
 }
 
 #[test]

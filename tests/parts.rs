@@ -1,20 +1,19 @@
 //! Every part of the lab proves itself against PyMySQL: ground truth that is not ours.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::lab::account::DEFAULT_PASSWORD;
 use crate::lab::{
-    Account, Firewall, FirewallOptions, HaProxy, LongWire, MariaDb, MariaDbOptions, MySql97, MySql97Options,
-    MySqlRouter, OnInvalid, Plugin, Python, Server, ThreadHandling, http, wait_for, wire,
+    Account, HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, MySqlRouter, Plugin, Python, Server,
+    ThreadHandling, wait_for, wire,
 };
 
+mod firewall;
 mod watchers;
 
 /// Every character that configuration files, URLs and shells trip over.
@@ -179,120 +178,4 @@ fn mysql_router_forwards_a_query() {
     let router = MySqlRouter::start(server.addr());
     let rows = observe(&[], router.addr(), &["query", "SELECT @@port"]).event("rows");
     assert_eq!(rows["rows"][0][0], server.port());
-}
-
-#[test]
-fn a_silent_firewall_forgets_an_idle_flow_and_leaves_a_ghost() {
-    let firewall = Firewall::start(FirewallOptions::default());
-    let through = |seconds| {
-        observe(&firewall.client_around(), firewall.addr(), &["idle", seconds, "--read-timeout", "3"])
-    };
-    let (mut short, mut long) = (through("4"), through("12"));
-    let id = id(&long.event("connected"));
-    short.event("alive");
-    let lost = long.event("lost");
-    assert_eq!((&lost["code"], &lost["cause"]), (&2013.into(), &"TimeoutError".into()), "{lost}");
-    assert_within(number(&lost, "after"), 2.9..6.0);
-    let ghosts = firewall.server().processlist();
-    assert!(
-        ghosts
-            .iter()
-            .any(|ghost| ghost.id == id && ghost.command == "Sleep" && ghost.host.starts_with("10.99.1.2:"))
-    );
-}
-
-#[test]
-fn a_rejecting_firewall_resets_a_forgotten_flow_on_use() {
-    let firewall = Firewall::start(FirewallOptions {
-        on_invalid: OnInvalid::RejectWithReset,
-        ..FirewallOptions::default()
-    });
-    let mut application = observe(&firewall.client_around(), firewall.addr(), &["idle", "10"]);
-    let id = id(&application.event("connected"));
-    let lost = application.event("lost");
-    assert_eq!((&lost["code"], &lost["cause"]), (&2013.into(), &"ConnectionResetError".into()), "{lost}");
-    assert_within(number(&lost, "after"), 0.0..1.0);
-    assert!(firewall.server().processlist().iter().any(|ghost| ghost.id == id));
-}
-
-#[test]
-fn a_firewall_with_nat_shows_the_server_its_own_address_and_forgets_as_well() {
-    let firewall = Firewall::start(FirewallOptions { nat: true, ..FirewallOptions::default() });
-    let mut application =
-        observe(&firewall.client_around(), firewall.addr(), &["idle", "12", "--read-timeout", "2"]);
-    let id = id(&application.event("connected"));
-    let session = firewall
-        .server()
-        .processlist()
-        .into_iter()
-        .find(|session| session.id == id)
-        .expect("it is connected");
-    assert!(session.host.starts_with("10.99.2.1:"), "{session:?}");
-    assert_eq!(session.user, "canary");
-    application.event("lost");
-}
-
-#[test]
-fn a_firewall_can_be_retuned_while_it_runs() {
-    let mut firewall = Firewall::start(FirewallOptions::default());
-    firewall.set_established_timeout(3);
-    // A client with keepalive tuned in its kernel, as an application would be.
-    firewall.set_client("ipv4/tcp_keepalive_time", 7200);
-    let through = |seconds| {
-        observe(&firewall.client_around(), firewall.addr(), &["idle", seconds, "--read-timeout", "2"])
-    };
-    let (mut short, mut long) = (through("1.5"), through("4"));
-    short.event("alive");
-    long.event("lost");
-    firewall.server_mut().stop();
-    let refused =
-        observe(&firewall.client_around(), firewall.addr(), &["query", "SELECT 1"]).event("refused");
-    assert_eq!(refused["code"], 2003);
-}
-
-#[test]
-fn a_long_wire_delays_and_loses_packets() {
-    let wire = |delay_ms, loss_percent| LongWire { delay_ms, loss_percent };
-    let mut firewall =
-        Firewall::start(FirewallOptions { long_wire: Some(wire(100, 0)), ..FirewallOptions::default() });
-    let connect = |firewall: &Firewall| {
-        let start = Instant::now();
-        let address = firewall.addr();
-        let stream = firewall.in_client(|| TcpStream::connect_timeout(&address, Duration::from_secs(2)));
-        stream.map(|_| start.elapsed().as_secs_f64())
-    };
-    assert_within(connect(&firewall).expect("a delayed connect succeeds"), 0.2..0.6);
-    firewall.set_long_wire(wire(0, 100));
-    assert!(connect(&firewall).is_err());
-    firewall.set_long_wire(wire(0, 0));
-    assert_within(connect(&firewall).expect("a quick connect succeeds"), 0.0..0.15);
-}
-
-#[test]
-fn programs_and_requests_run_in_the_client_namespace() {
-    let firewall = Firewall::start(FirewallOptions::default());
-    let output = firewall.client_command("ip").args(["-brief", "address"]).output().expect("ip runs");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("10.99.1.2"));
-    let response = firewall.in_client(|| {
-        let listener = TcpListener::bind("10.99.1.2:0").expect("the client has that address");
-        let address = listener.local_addr().expect("a listener has an address");
-        thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("the request comes");
-            let mut request = Vec::new();
-            // It may come in pieces, and what is left unread would reset the connection.
-            while !request.ends_with(b"\r\n\r\n") {
-                let mut piece = [0; 1024];
-                let length = stream.read(&mut piece).expect("the request is read");
-                assert!(length > 0, "the request breaks off: {request:?}");
-                request.extend_from_slice(&piece[..length]);
-            }
-            let body = String::from_utf8_lossy(&request);
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n{body}")
-                .expect("the answer is written");
-        });
-        http::get(address, "/metrics")
-    });
-    let response = response.expect("the request is answered");
-    assert_eq!((response.status, response.header("content-type")), (200, Some("text/plain")));
-    assert!(response.body.starts_with("GET /metrics HTTP/1.0\r\n"));
 }

@@ -65,6 +65,12 @@ impl Page {
         self.values(name, labels).iter().sum()
     }
 
+    /// The idle limit's lower and upper bound, in seconds, once there are both.
+    pub(crate) fn bracket(&self) -> Option<(f64, f64)> {
+        let bound = |name| self.values(name, &[("kind", "idle")]).first().copied();
+        Some((bound("idle_limit_lower_seconds")?, bound("idle_limit_upper_seconds")?))
+    }
+
     /// The one such series' value.
     #[track_caller]
     pub(crate) fn one(&self, name: &str, labels: &[(&str, &str)]) -> f64 {

@@ -21,6 +21,13 @@ use super::server::Server;
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 2, 2));
 const MYSQL: u16 = 3306;
 
+/// How far a flow's age by the client's clock may lie from its age by the firewall's, in seconds.
+///
+/// The firewall counts from the last packet: the client's ACK of the last answer, which the kernel holds back for
+/// 40 ms as a rule and for 200 ms at most (`TCP_DELACK_MIN`, `TCP_DELACK_MAX`). The client reads its own clock a
+/// moment after a packet came and before one goes: some tens of milliseconds on a busy machine.
+pub(crate) const CLOCK_SLACK: f64 = 0.25;
+
 /// What the router does with a packet of a flow it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum OnInvalid {
@@ -136,6 +143,11 @@ impl Firewall {
     /// Runs `work` in a thread inside the client namespace.
     pub(crate) fn in_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.client.enter(work)
+    }
+
+    /// Runs `work` in a thread inside the router, at 10.99.1.1 for the client.
+    pub(crate) fn in_router<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.router.enter(work)
     }
 
     /// Sets a kernel parameter of the client, below `/proc/sys/net`.

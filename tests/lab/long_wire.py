@@ -20,8 +20,14 @@ IFF_NO_PI = 0x1000
 
 
 def open_tun(name):
-    device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH14x", name.encode(), IFF_TUN | IFF_NO_PI))
+    try:
+        device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH14x", name.encode(), IFF_TUN | IFF_NO_PI))
+    except OSError as error:
+        sys.exit(
+            f"NO DEVICE CAN BE MADE WITH /dev/net/tun: {error}. The tests of a bad line need it: "
+            "load the module tun, and run in a container with --privileged or --device=/dev/net/tun."
+        )
     return device
 
 

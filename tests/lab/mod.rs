@@ -11,6 +11,7 @@
 //! | [`firewall`] | client, stateful router and server, each in a network namespace of its own |
 //! | [`prometheus`], [`alertmanager`] | what watches an exporter and tells people; [`webhook`] is who is told |
 //! | [`peer`] | a scripted server that misbehaves on cue; [`wire`] speaks the protocol for it |
+//! | [`listing`] | a look at which sessions a server lists, and until when |
 //! | [`resolver`] | a name server that knows no name, or never answers |
 //! | [`python`] | programs written with PyMySQL and SQLAlchemy: ground truth that is not ours |
 //!
@@ -22,6 +23,7 @@ pub(crate) mod alertmanager;
 pub(crate) mod firewall;
 pub(crate) mod haproxy;
 pub(crate) mod http;
+pub(crate) mod listing;
 pub(crate) mod mariadb;
 pub(crate) mod mysql97;
 pub(crate) mod mysql_router;
@@ -41,6 +43,7 @@ pub(crate) use account::{Account, Plugin};
 pub(crate) use alertmanager::Alertmanager;
 pub(crate) use firewall::{Firewall, FirewallOptions, LongWire, OnInvalid};
 pub(crate) use haproxy::HaProxy;
+pub(crate) use listing::Listing;
 pub(crate) use mariadb::{MariaDb, MariaDbOptions, ThreadHandling};
 pub(crate) use mysql_router::MySqlRouter;
 pub(crate) use mysql97::{MySql97, MySql97Options};

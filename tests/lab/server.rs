@@ -98,6 +98,11 @@ impl Server {
         self.address.port()
     }
 
+    /// Its Unix socket.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.dir.path().join(SOCKET)
+    }
+
     /// Its process id; panics when it was stopped.
     pub(crate) fn pid(&self) -> u32 {
         self.running().pid()
