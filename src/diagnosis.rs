@@ -141,7 +141,7 @@ fn server_timeouts(view: Option<&ServerView>, session: Option<f64>) -> ServerTim
 }
 
 fn user_sessions(view: &ServerView) -> Option<Vec<UserSessions>> {
-    let list = view.processlist.as_ref()?;
+    let list = view.applications()?;
     let by_user = list.idle_by_user();
     Some(by_user.into_iter().map(|(user, idle)| UserSessions { user: user.to_owned(), idle }).collect())
 }

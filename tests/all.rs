@@ -10,6 +10,7 @@
 //! | `firewall` | a stateful firewall that forgets idle flows |
 //! | `proxies` | HAProxy's idle timer, and MySQL Router |
 //! | `many_sessions` | thousands of application sessions, hundreds of users |
+//! | `whose` | another server answers at the same address; ids that greetings do not tell |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
@@ -44,3 +45,4 @@ mod shutdown;
 mod truth;
 mod unreachable;
 mod wait_timeout;
+mod whose;

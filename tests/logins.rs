@@ -10,6 +10,7 @@ use crate::exporter::{Exporter, Launch, Page};
 use crate::lab::place::PrivateDir;
 use crate::lab::process::spawn;
 use crate::lab::{Account, MariaDb, MariaDbOptions, MySql97, MySql97Options, Plugin, Server};
+use crate::parts::observe;
 
 /// Every character that ever broke a password on its way to a server.
 const HARD: &str = r#"a?b&c%d@e#f;g$h'i"j\k l"#;
@@ -268,7 +269,7 @@ fn a_password_set_right_on_the_server_is_found_out() {
 }
 
 fn with_and_without_process() -> Vec<Account> {
-    vec![Account::canary(), Account::new("seer").with_process_privilege()]
+    vec![Account::canary(), Account::app(), Account::new("seer").with_process_privilege()]
 }
 
 #[test]
@@ -299,6 +300,62 @@ fn check_process(server: &Server) {
     let exporter = logs_in(Launch::on(server).user("seer", "canary-secret"));
     exporter.wait_for_metrics("every source", Duration::from_secs(5), success);
     assert!(exporter.events("privilege_missing").is_empty(), "{}", exporter.log());
+}
+
+#[test]
+fn mariadb_without_process_says_nothing_of_applications() {
+    let accounts = with_and_without_process();
+    check_applications(&MariaDb::start(MariaDbOptions { accounts, ..MariaDbOptions::default() }));
+}
+
+#[test]
+fn mysql_without_process_says_nothing_of_applications() {
+    let accounts = with_and_without_process();
+    check_applications(&MySql97::start(MySql97Options { accounts, ..MySql97Options::default() }));
+}
+
+/// Whether each series that speaks of applications' sessions is there.
+fn speaks_of_applications(page: &Page) -> Vec<bool> {
+    let families = [
+        "sessions",
+        "session_longest_idle_seconds",
+        "idle_sessions",
+        "sessions_at_risk",
+        "sessions_held_past_recycle",
+    ];
+    let rules = ["sessions_at_risk", "session_held_past_recycle"];
+    let of_families = families.iter().map(|name| !page.values(name, &[]).is_empty());
+    of_families
+        .chain(rules.iter().map(|rule| !page.values("layer_mismatch", &[("rule", rule)]).is_empty()))
+        .collect()
+}
+
+/// An application holds a session past the limit and past its pool's recycle. An account without PROCESS
+/// does not see it, and says nothing, not zero; one that is given PROCESS meanwhile sees it.
+#[track_caller]
+fn check_applications(server: &Server) {
+    let mut application = observe(&[], server.addr(), &["watch", "150", "--user", "app"]);
+    application.event("connected");
+    // For new sessions: canaries die of it, and the application's session does not.
+    server.sql("SET GLOBAL wait_timeout = 3");
+    let exporter = Launch::on(server).ages("1s,2s,4s").args(&["--pool=name=api,user=app,recycle=1s"]).start();
+    let measured = |page: &Page| {
+        page.values("layer_mismatch", &[("rule", "pool_outlives_path")]).len() == 1
+            && page.values("idle_limit_upper_seconds", &[("kind", "idle")]).len() == 1
+    };
+    let page = exporter.wait_for_metrics("a limit", Duration::from_secs(30), measured);
+    assert_eq!(page.sum("collector_success", &[]), 3.0);
+    assert_eq!(speaks_of_applications(&page), [false; 7], "{}", page.text());
+    server.sql("GRANT PROCESS ON *.* TO 'canary'@'%'");
+    let page = exporter.wait_for_metrics("the applications' sessions", Duration::from_secs(60), |page| {
+        speaks_of_applications(page) == [true; 7]
+    });
+    assert_eq!(page.one("sessions", &[("user", "app"), ("command", "Sleep")]), 1.0);
+    assert_eq!(page.one("sessions_at_risk", &[("user", "app")]), 1.0);
+    assert_eq!(page.one("sessions_held_past_recycle", &[("pool", "api"), ("user", "app")]), 1.0);
+    for rule in ["sessions_at_risk", "session_held_past_recycle"] {
+        assert_eq!(page.one("layer_mismatch", &[("rule", rule)]), 1.0, "{rule}");
+    }
 }
 
 #[test]

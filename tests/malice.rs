@@ -20,7 +20,7 @@ const SWELLING: u64 = 64 * 1024;
 const QUIET: u64 = 48 * 1024;
 
 /// What a good server of the flavor MySQL answers to session `id`, which began just now.
-fn good_answers(id: u32) -> Answers {
+pub(crate) fn good_answers(id: u64) -> Answers {
     static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
     let (id, uptime) = (id.to_string(), (1_000 + STARTED.elapsed().as_secs()).to_string());
     let (id, uptime) = (id.as_str(), uptime.as_str());
@@ -53,7 +53,7 @@ fn good_answers(id: u32) -> Answers {
 fn evil_on_cue(evil: impl Fn(&Scene) + Send + Sync + 'static) -> Peer {
     Peer::start(move |mut scene: Scene| {
         if scene.log_in("9.7.0", scene.number).is_ok()
-            && scene.serve(&good_answers(scene.number), None) == Served::Cued
+            && scene.serve(&good_answers(scene.number.into()), None) == Served::Cued
         {
             evil(&scene);
             scene.stay_silent();

@@ -65,6 +65,40 @@ fn nothing_is_counted_twice_and_a_clean_stop_loses_nothing() {
 }
 
 #[test]
+fn what_was_measured_against_another_server_is_dropped_and_told() {
+    let impatient = MariaDb::start(MariaDbOptions::with_args(&["--wait-timeout=3"]));
+    let patient = MariaDb::start(MariaDbOptions::default());
+    let dir = PrivateDir::new();
+    let file = dir.path().join("state.json");
+    let mut exporter = launch(&impatient, &file);
+    exporter.wait_for_metrics("a limit", Duration::from_secs(30), |page| {
+        !page.values("idle_limit_upper_seconds", &[("kind", "idle")]).is_empty()
+    });
+    assert!(exporter.terminate().0.success());
+    let text = fs::read_to_string(&file).expect("it was written");
+    let against = format!("\"against\":{{\"default/default\":\"{}\"}}", impatient.addr());
+    assert!(text.contains(&against), "{text} has no {against}");
+
+    let exporter = launch(&patient, &file);
+    let told = exporter.wait_for_events("state_of_another_server", 1, Duration::from_secs(5)).remove(0);
+    assert_eq!(told["level"], "warn", "{told}");
+    assert_eq!(told["measured_against"], impatient.addr().to_string(), "{told}");
+    let page = exporter
+        .wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
+    assert!(page.values("idle_limit_upper_seconds", &[]).is_empty(), "this server ends nobody");
+    drop(exporter);
+    let text = fs::read_to_string(&file).expect("it was written");
+    assert!(text.contains(&patient.addr().to_string()) && !text.contains(&impatient.addr().to_string()));
+
+    // Written before files said it: taken as it is.
+    let older = "{\"version\":1,\"paths\":{\"default/default\":[{\"at\":1700000000.0,\"kind\":\"idle\",\"age\":25.0,\"fate\":\"lived\"}]}}";
+    fs::write(&file, older).expect("writable");
+    let exporter = launch(&patient, &file);
+    assert!(exporter.events("state_of_another_server").is_empty(), "{}", exporter.log());
+    assert_eq!(exporter.metrics().one("idle_limit_lower_seconds", &[("kind", "idle")]), 25.0);
+}
+
+#[test]
 fn a_damaged_state_file_is_told_and_set_aside() {
     let server = MariaDb::start(MariaDbOptions::default());
     let whole = "{\"version\":1,\"paths\":{\"default/default\":[{\"at\":1700000000.0,\"kind\":\"idle\",\"age\":25.0,\"fate\":\"lived\"}]}}";

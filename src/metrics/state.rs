@@ -179,7 +179,7 @@ impl Families {
         if let Some(limit) = view.variables.as_ref().and_then(|variables| variables.max_connections) {
             self.max_connections.with_label_values(&[target]).set(limit);
         }
-        if let Some(list) = &view.processlist {
+        if let Some(list) = view.applications() {
             self.draw_sessions(target, list, &state.thresholds);
         }
         if let Some(ghosts) = view.ghosts {

@@ -8,16 +8,16 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
-use super::identities::Identities;
 use super::life::{Assignment, Death, Leash, Notice, Outcome, Unborn, World};
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::culprit::Row;
 use crate::domain::kind::Kind;
 use crate::domain::void::VoidReason;
 use crate::server::birth::Birth;
+use crate::server::global_status::has_started_over;
 use crate::server::statement;
 use crate::server::witness::Statement;
-use crate::session::{Connector, NoSession, Session, Stage};
+use crate::session::{Connector, Identities, NoSession, Session, Stage};
 use crate::stop::Stop;
 
 /// How long the farewell may take.
@@ -26,11 +26,6 @@ const FAREWELL: Duration = Duration::from_millis(500);
 const CUT_SHORT: Duration = Duration::from_millis(900);
 /// How long a late answer may take once a fresh connection was answered.
 const LATE_ANSWER: Duration = Duration::from_millis(500);
-/// Uptime is in whole seconds, and read over a network: a shift of the server's start beyond this, in
-/// seconds, is a restart ...
-const UPTIME_SLACK: f64 = 2.0;
-/// ... and this much more as a share of the time between: the server counts by its own clock.
-const UPTIME_DRIFT: f64 = 0.001;
 /// How many TCP keepalive probes a keepalive canary's socket sends in its life, at least.
 const KEEPALIVES: f64 = 5.0;
 /// The shortest and the longest pause between two of them, in seconds: the kernel counts whole seconds.
@@ -45,14 +40,13 @@ struct Inner {
     connector: Arc<Connector>,
     desk: WitnessDesk,
     probe_timeout: Duration,
-    identities: Identities,
 }
 
 impl Network {
     /// A path by its connector. `probe_timeout` is how long an answer to the probe may take.
     pub fn new(connector: Arc<Connector>, probe_timeout: Duration, stop: Stop) -> Self {
         let desk = WitnessDesk::open(Arc::clone(&connector), stop);
-        Self(Arc::new(Inner { connector, desk, probe_timeout, identities: Identities::default() }))
+        Self(Arc::new(Inner { connector, desk, probe_timeout }))
     }
 }
 
@@ -128,7 +122,7 @@ impl Inner {
             Hold::Ended(end) => {
                 let audible = !end.ending.is_found_by_probe();
                 let testimony = self.desk.testify(resting.session.thread_id(), audible).await;
-                resting.die(end, testimony, &self.identities)
+                resting.die(end, testimony, self.connector.identities())
             }
         }
     }
@@ -171,7 +165,7 @@ impl Inner {
                 return Err(Unborn::Failed(Stage::Auth));
             }
         };
-        self.identities.answered(birth.identity.as_deref());
+        self.connector.identities().answered(birth.identity.as_deref(), Instant::now());
         self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
         session.learn_thread_id(birth.backend_id, proxy_seen);
         let born_at = Instant::now();
@@ -252,14 +246,14 @@ impl Inner {
             Answer::InTime(Err(error)) => {
                 let end = hold::read_answer(&resting.session, &error, sent).await;
                 let testimony = self.desk.testify(thread_id, !end.ending.is_found_by_probe()).await;
-                resting.die(end, testimony, &self.identities)
+                resting.die(end, testimony, self.connector.identities())
             }
             Answer::Late => {
                 resting.session.quit(FAREWELL).await;
                 Outcome::Void(VoidReason::Outage)
             }
             Answer::Never(stall, testimony) => {
-                resting.die(End::silence(sent, stall), testimony, &self.identities)
+                resting.die(End::silence(sent, stall), testimony, self.connector.identities())
             }
         }
     }
@@ -295,8 +289,8 @@ impl Resting {
         let Some(Testimony { at, statement, failed_before }) = testimony else {
             return Outcome::Void(VoidReason::Outage);
         };
-        identities.answered(statement.identity.as_deref());
-        let stranger = identities.are_balanced() && statement.identity != self.birth.identity;
+        identities.answered(statement.identity.as_deref(), at);
+        let stranger = identities.are_balanced(at) && statement.identity != self.birth.identity;
         let restarted =
             !stranger && has_restarted(&self.birth, &statement, at.saturating_duration_since(self.born_at));
         if failed_before && !restarted {
@@ -340,7 +334,7 @@ fn has_restarted(birth: &Birth, statement: &Statement, between: Duration) -> boo
     let shifted = birth
         .uptime
         .zip(statement.uptime)
-        .is_some_and(|(then, now)| then + between - now > UPTIME_SLACK + UPTIME_DRIFT * between);
+        .is_some_and(|(then, now)| has_started_over(then, between, now));
     replaced || shifted
 }
 

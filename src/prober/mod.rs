@@ -7,7 +7,6 @@ mod deaths;
 mod epoch;
 mod flights;
 mod hold;
-mod identities;
 pub mod life;
 mod plans;
 mod report;

@@ -70,6 +70,15 @@ impl Birth {
     }
 }
 
+/// The thread id of this session as only the backend can answer it.
+///
+/// # Errors
+/// What the driver says.
+pub async fn backend_id(conn: &mut Conn) -> mysql_async::Result<Option<u64>> {
+    let row: Option<mysql_async::Row> = conn.query_first("SELECT CONNECTION_ID() + 0").await?;
+    Ok(row.and_then(|row| value::id(value::at(&row, 0))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,16 +59,39 @@ pub struct ServerView {
     pub flavor: Flavor,
     /// The version as the greeting spells it.
     pub version: String,
+    /// When the server started, in seconds since the Unix epoch: its `Uptime` before the calendar's time
+    /// at the reading.
+    pub started_at: Option<f64>,
     /// Status counters.
     pub status: Option<GlobalStatus>,
     /// Settings.
     pub variables: Option<GlobalVariables>,
-    /// Sessions, our own left out.
+    /// Sessions, our own left out: all of them only where `sees_all`.
     pub processlist: Option<ProcessList>,
+    /// Whether the processlist is known to show everyone's sessions and not only the account's own: the
+    /// account held PROCESS when this session logged in, or somebody else's session was seen.
+    pub sees_all: bool,
     /// Sessions of ours that the server lists although their client is dead.
     pub ghosts: Option<usize>,
     /// How each source fared.
     pub collectors: BTreeMap<Collector, CollectorRun>,
+}
+
+impl ServerView {
+    /// The applications' sessions. `None` where they were not read, or cannot be seen: that nobody is
+    /// listed then says nothing.
+    pub fn applications(&self) -> Option<&ProcessList> {
+        self.processlist.as_ref().filter(|_| self.sees_all)
+    }
+}
+
+/// A refused query leaves only its answer out; an error that breaks the connection stays one.
+fn unless_fatal<T>(result: mysql_async::Result<T>) -> mysql_async::Result<Option<T>> {
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_fatal() => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A source of the server view: the label `collector`.

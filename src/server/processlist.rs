@@ -44,6 +44,15 @@ pub struct RawRow {
     pub time: Option<f64>,
 }
 
+/// All rows, and who asked for them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Listing {
+    /// The rows as the server gives them.
+    pub rows: Vec<RawRow>,
+    /// The thread id of the very session that read them, as the server behind a proxy knows it.
+    pub asked_by: Option<u64>,
+}
+
 /// Where the rows are read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -91,11 +100,13 @@ impl Source {
     ///
     /// # Errors
     /// What the driver says.
-    pub async fn read(self, conn: &mut Conn) -> mysql_async::Result<Vec<RawRow>> {
+    pub async fn read(self, conn: &mut Conn) -> mysql_async::Result<Listing> {
         let (table, time) = self.table_and_time();
-        let rows: Vec<mysql_async::Row> =
-            conn.query(format!("SELECT ID, USER, COMMAND, {time} FROM {table}")).await?;
-        Ok(rows
+        // With every row, for a proxy may send the next query over another session.
+        let query = format!("SELECT ID, USER, COMMAND, {time}, CONNECTION_ID() + 0 FROM {table}");
+        let answer: Vec<mysql_async::Row> = conn.query(query).await?;
+        let asked_by = answer.first().and_then(|row| value::id(value::at(row, 4)));
+        let rows = answer
             .iter()
             .map(|row| RawRow {
                 id: value::id(value::at(row, 0)),
@@ -103,7 +114,8 @@ impl Source {
                 command: value::text(value::at(row, 2)),
                 time: value::number(value::at(row, 3)),
             })
-            .collect())
+            .collect();
+        Ok(Listing { rows, asked_by })
     }
 
     /// Of these thread ids, the ones that the server lists.
@@ -144,6 +156,11 @@ impl ProcessList {
             list.sessions.push(SessionRow { user, command, idle });
         }
         list
+    }
+
+    /// Whether somebody else's session is among them.
+    pub fn shows_others_than(&self, user: &str) -> bool {
+        self.sessions.iter().any(|session| !session.user.is_empty() && session.user != user)
     }
 
     /// Sessions by user and command.
@@ -189,6 +206,7 @@ mod tests {
         let list = ProcessList::parse(rows, |id| id == 2);
         assert_eq!(list.listed, BTreeSet::from([1, 2, 3, 4, 5, 6]));
         assert_eq!(list.idle_by_user(), BTreeMap::from([("app", vec![7.5])]));
+        assert!(list.shows_others_than("canary") && !list.shows_others_than("app"));
         assert_eq!(list.by_user_and_command()[&("app", "Sleep")], 3);
     }
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use super::global_status::has_started_over;
 use super::processlist::{RawRow, Source};
 use super::{
     Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, privileges,
-    statement,
+    statement, unless_fatal,
 };
+use crate::calendar::unix_now;
 use crate::session::roster::Ghost;
 use crate::session::{Connector, NoSession, Session};
 use crate::stop::Stop;
@@ -22,6 +24,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// After how many rounds an account without PROCESS is asked again whether it has got it.
+const ROUNDS_WITHOUT_PROCESS: u32 = 20;
 
 /// What is known of the server now.
 #[derive(Debug, Clone, Default)]
@@ -34,15 +38,26 @@ pub struct Reading {
 
 struct Control {
     session: Session,
+    opened_at: Instant,
     source: Source,
+    /// Whether the account held PROCESS at the login: a grant or its end reaches new sessions only.
+    /// `None` where the server would not say.
+    holds_process: Option<bool>,
+    /// Whether the processlist is known to show everyone's sessions.
+    sees_all: bool,
+    /// Who the server is, once it has said so.
+    identity: Option<String>,
+    rounds: u32,
 }
 
 /// What outlives a lost connection.
 #[derive(Debug, Default)]
 struct Memory {
     told_about_process: bool,
-    /// The newest `Uptime`, in seconds: it falls when the server was restarted.
-    last_uptime: Option<f64>,
+    /// The newest `Uptime`, in seconds, and when it was read: it falls back when the server was restarted.
+    last_uptime: Option<(f64, Instant)>,
+    /// The newest identity: it changes when another server answers.
+    last_identity: Option<String>,
 }
 
 /// Keeps reading until told to stop, then ends its session with COM_QUIT.
@@ -91,27 +106,67 @@ async fn make_round(
     connector: &Connector,
     memory: &mut Memory,
 ) -> Option<(Control, ServerView)> {
-    let mut control = match control {
+    let kept = match control {
+        Some(control) => stay(control, connector).await,
+        None => None,
+    };
+    let mut control = match kept {
         Some(control) => control,
-        None => open(connector, memory).await?,
+        None => open(connector).await?,
     };
     let view = read_all(&mut control, connector, memory).await?;
     Some((control, view))
 }
 
-async fn open(connector: &Connector, memory: &mut Memory) -> Option<Control> {
+/// Keeps the session, or ends it where a new one will see what this one cannot: the server that answers
+/// since a failover, or everyone's sessions since a grant.
+async fn stay(mut control: Control, connector: &Connector) -> Option<Control> {
+    let left = |identity: &String| connector.identities().have_left(identity, Instant::now());
+    if control.identity.as_ref().is_some_and(left) {
+        tracing::info!(
+            event = "server_view_moved",
+            "another server answers new sessions: the server view logs in again, to read that one"
+        );
+    } else if control.was_granted_process().await {
+        tracing::info!(
+            event = "privilege_granted",
+            user = connector.username(),
+            "the account was given PROCESS: the server view logs in again, to see the applications' sessions"
+        );
+    } else {
+        return Some(control);
+    }
+    control.session.quit(FAREWELL).await;
+    None
+}
+
+impl Control {
+    /// Counts the round, and asks now and then whether the account has got PROCESS where it had not.
+    async fn was_granted_process(&mut self) -> bool {
+        self.rounds = self.rounds.wrapping_add(1);
+        let due = self.holds_process != Some(true) && self.rounds.is_multiple_of(ROUNDS_WITHOUT_PROCESS);
+        // A connection that broke is found out by the round.
+        due && matches!(
+            timeout(DEADLINE, privileges::holds_process(&mut self.session.conn)).await,
+            Ok(Ok(true))
+        )
+    }
+}
+
+async fn open(connector: &Connector) -> Option<Control> {
     // The connector tells and counts what goes wrong.
     let mut session = match connector.connect(None).await {
         Ok(session) => session,
         Err(NoSession::Failed(_) | NoSession::HeldBack { .. }) => return None,
     };
+    let opened_at = Instant::now();
     let flavor = Flavor::of_version(&session.greeting.version);
     let find = async {
         let source = Source::find(&mut session.conn, flavor).await?;
-        let sees_all = privileges::holds_process(&mut session.conn).await.unwrap_or(true);
-        Ok::<_, mysql_async::Error>((source, sees_all))
+        let holds_process = unless_fatal(privileges::holds_process(&mut session.conn).await)?;
+        Ok::<_, mysql_async::Error>((source, holds_process))
     };
-    let (source, sees_all) = match timeout(DEADLINE, find).await {
+    let (source, holds_process) = match timeout(DEADLINE, find).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => {
             connector.distrust(Some(&error));
@@ -122,16 +177,47 @@ async fn open(connector: &Connector, memory: &mut Memory) -> Option<Control> {
             return None;
         }
     };
-    if !sees_all && !memory.told_about_process {
-        memory.told_about_process = true;
-        tracing::warn!(
-            event = "privilege_missing",
-            user = connector.username(),
-            "without the privilege PROCESS the processlist shows only this account's own sessions: the session \
-             metrics leave out the applications' (GRANT PROCESS ON *.* TO the account)"
-        );
+    let sees_all = holds_process == Some(true);
+    Some(Control { session, opened_at, source, holds_process, sees_all, identity: None, rounds: 0 })
+}
+
+/// Takes note of which server answers and for how long it has run. Where it is not the one of before, our
+/// dead are none of its sessions, and it has not counted them.
+fn recognise(
+    control: &mut Control,
+    variables: Option<&GlobalVariables>,
+    uptime: Option<(f64, Instant)>,
+    connector: &Connector,
+    memory: &mut Memory,
+) {
+    let identity = variables.and_then(|variables| variables.identity.clone());
+    if control.identity.is_none() {
+        connector.identities().answered(identity.as_deref(), control.opened_at);
     }
-    Some(Control { session, source })
+    let replaced = memory.last_identity.as_ref().zip(identity.as_ref()).is_some_and(|(last, now)| last != now);
+    let restarted = memory.last_uptime.zip(uptime).is_some_and(|((last, then), (now, at))| {
+        has_started_over(last, at.saturating_duration_since(then).as_secs_f64(), now)
+    });
+    if replaced || restarted {
+        connector.roster().forget_ghosts();
+    }
+    memory.last_uptime = uptime.or(memory.last_uptime);
+    memory.last_identity = identity.clone().or(memory.last_identity.take());
+    control.identity = identity.or(control.identity.take());
+}
+
+/// Says once that the account does not see the applications.
+fn tell_about_process(control: &Control, connector: &Connector, memory: &mut Memory) {
+    if control.sees_all || control.holds_process != Some(false) || memory.told_about_process {
+        return;
+    }
+    memory.told_about_process = true;
+    tracing::warn!(
+        event = "privilege_missing",
+        user = connector.username(),
+        "without the privilege PROCESS the processlist shows only this account's own sessions: the metrics and \
+         rules that need the applications' are absent (GRANT PROCESS ON *.* TO the account)"
+    );
 }
 
 /// Reads every source. `None` when the connection is dead or stuck.
@@ -140,17 +226,26 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
     let conn = &mut control.session.conn;
     let mut collectors = BTreeMap::new();
     let status = run(Collector::GlobalStatus, GlobalStatus::read(conn), &mut collectors).await?;
-    let variables = run(Collector::GlobalVariables, GlobalVariables::read(conn), &mut collectors).await?;
     let uptime = status.as_ref().and_then(|status| status.uptime);
-    if memory.last_uptime.zip(uptime).is_some_and(|(last, now)| now < last) {
-        connector.roster().forget_ghosts();
-    }
-    memory.last_uptime = uptime.or(memory.last_uptime);
+    let (read_at, started_at) = (Instant::now(), uptime.map(|uptime| unix_now() - uptime));
+    let variables = run(Collector::GlobalVariables, GlobalVariables::read(conn), &mut collectors).await?;
+    let uptime = uptime.map(|uptime| (uptime, read_at));
+    recognise(control, variables.as_ref(), uptime, connector, memory);
     let ghosts = connector.roster().ghosts();
-    let rows = run(Collector::Processlist, control.source.read(conn), &mut collectors).await?;
+    let conn = &mut control.session.conn;
+    let listing = run(Collector::Processlist, control.source.read(conn), &mut collectors).await?;
+    if let Some(id) = listing.as_ref().and_then(|listing| listing.asked_by) {
+        let proxied = !control.session.was_greeted_as(id);
+        control.session.learn_thread_id(Some(id), proxied);
+    }
+    let rows = listing.map(|listing| listing.rows);
     let to_end =
         rows.as_deref().map(|rows| certain_ghosts(rows, &ghosts, connector.username())).unwrap_or_default();
     let processlist = rows.map(|rows| ProcessList::parse(rows, |id| connector.roster().is_ours(id)));
+    // A role may give PROCESS without the server saying so. Nobody else's session is shown otherwise.
+    control.sees_all |= processlist.as_ref().is_some_and(|list| list.shows_others_than(connector.username()));
+    tell_about_process(control, connector, memory);
+    let conn = &mut control.session.conn;
     let left = processlist.as_ref().map(|list| connector.roster().settle(&ghosts, &list.listed));
     for thread_id in to_end {
         // Counted first, so that a ghost is seen for one round.
@@ -169,9 +264,11 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
         taken_at: Instant::now(),
         flavor: Flavor::of_version(&version),
         version,
+        started_at,
         status,
         variables,
         processlist,
+        sees_all: control.sees_all,
         ghosts: left,
         collectors,
     })

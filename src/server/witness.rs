@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use mysql_async::prelude::Queryable;
 
 use super::processlist::Source;
-use super::{Flavor, GlobalVariables, value};
+use super::{Flavor, GlobalVariables, birth, unless_fatal, value};
 use crate::session::Session;
 
 /// What a fresh session said.
@@ -26,8 +26,14 @@ pub struct Statement {
 /// When the connection breaks; a refused query only leaves its answer out.
 pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::Result<Statement> {
     let flavor = Flavor::of_version(&session.greeting.version);
+    // First, for its moment is what counts.
+    let uptime: Option<mysql_async::Row> =
+        session.conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
+    if let Some(Some(id)) = unless_fatal(birth::backend_id(&mut session.conn).await)? {
+        let proxied = !session.was_greeted_as(id);
+        session.learn_thread_id(Some(id), proxied);
+    }
     let conn = &mut session.conn;
-    let uptime: Option<mysql_async::Row> = conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
     let variables = unless_fatal(GlobalVariables::read(conn).await)?;
     let source = Source::find(conn, flavor).await?;
     let listed = unless_fatal(source.listed(conn, dead).await)?;
@@ -36,12 +42,4 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
         identity: variables.and_then(|variables| variables.identity),
         listed,
     })
-}
-
-fn unless_fatal<T>(result: mysql_async::Result<T>) -> mysql_async::Result<Option<T>> {
-    match result {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.is_fatal() => Err(error),
-        Err(_) => Ok(None),
-    }
 }

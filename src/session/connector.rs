@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::{ConnectError, Failure, NoSession, Stage};
 use super::gate::Gate;
+use super::identities::Identities;
 use super::login::Account;
 use super::packet::{self, Greeting, GreetingError};
 use super::roster::{Membership, Roster};
@@ -28,6 +29,7 @@ pub struct Connector {
     gate: Gate,
     roster: Roster,
     metrics: PathMetrics,
+    identities: Identities,
     timeouts: Mutex<WaitTimeouts>,
     spare: tokio::sync::Mutex<()>,
 }
@@ -71,6 +73,7 @@ impl Connector {
             gate: Gate::default(),
             roster,
             metrics,
+            identities: Identities::default(),
             timeouts: Mutex::default(),
             spare: tokio::sync::Mutex::default(),
         }
@@ -79,6 +82,11 @@ impl Connector {
     /// The sessions opened here.
     pub fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// The servers that answered here, as far as new sessions asked them.
+    pub fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// The right to the one connection that the budget keeps for witnesses and other errands. Whoever
@@ -207,6 +215,12 @@ impl Session {
     /// The server's thread id of this session, as far as is known.
     pub fn thread_id(&self) -> u64 {
         self.membership.thread_id()
+    }
+
+    /// Whether the greeting told this thread id: the 32 bits that it has room for. Where it did not, a
+    /// proxy that speaks MySQL greeted in the server's place.
+    pub fn was_greeted_as(&self, thread_id: u64) -> bool {
+        thread_id & u64::from(u32::MAX) == u64::from(self.greeting.thread_id)
     }
 
     /// Takes the full thread id as the server says it, which the greeting has only 32 bits of. Behind

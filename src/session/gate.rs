@@ -22,7 +22,7 @@ pub(crate) struct Gate(Mutex<State>);
 struct State {
     /// The last attempt succeeded.
     open: bool,
-    /// An attempt is under way while the gate is not open.
+    /// An attempt is under way that began while the gate was not open.
     trying: bool,
     /// Failures since the last success.
     failures: u32,
@@ -56,13 +56,14 @@ impl Gate {
                 return Err(Closed { rest: left, failed_at: state.failed_at });
             }
         }
-        if !state.open {
+        let alone = !state.open;
+        if alone {
             if state.trying {
                 return Err(Closed { rest: Duration::from_millis(100), failed_at: state.failed_at });
             }
             state.trying = true;
         }
-        Ok(Ticket { gate: self, failed_before: state.failed, told: false })
+        Ok(Ticket { gate: self, failed_before: state.failed, alone })
     }
 
     /// A session that was let through proved to be of no use: rest as after a refusal, or for a while
@@ -80,29 +81,28 @@ impl Gate {
     }
 }
 
-/// One attempt under way. Dropped untold (the attempt was given up), it only frees its place.
+/// One attempt under way. However it ends, and untold too (the attempt was given up), it frees its place.
 #[derive(Debug)]
 pub(crate) struct Ticket<'a> {
     gate: &'a Gate,
     /// How many attempts had failed when this one began.
     failed_before: u64,
-    told: bool,
+    /// It began while the gate was not open, so that no other may begin beside it.
+    alone: bool,
 }
 
 impl Ticket<'_> {
     /// The attempt succeeded.
-    pub(crate) fn succeeded(mut self) {
-        self.told = true;
+    pub(crate) fn succeeded(self) {
         let mut state = self.gate.lock();
         // Another attempt may have failed meanwhile, such as at a limit this one just met: its rest stands.
         if state.failed == self.failed_before {
-            *state = State { open: true, failed: state.failed, ..State::default() };
+            *state = State { open: true, trying: state.trying, failed: state.failed, ..State::default() };
         }
     }
 
     /// The attempt failed at this stage.
-    pub(crate) fn failed(mut self, stage: Stage) {
-        self.told = true;
+    pub(crate) fn failed(self, stage: Stage) {
         let mut state = self.gate.lock();
         let rest = match stage {
             Stage::Auth | Stage::Limit | Stage::Tls => REST_AFTER_REFUSAL,
@@ -112,7 +112,7 @@ impl Ticket<'_> {
         };
         *state = State {
             open: false,
-            trying: false,
+            trying: state.trying,
             failures: state.failures.saturating_add(1),
             failed: state.failed.saturating_add(1),
             failed_at: Some(stage),
@@ -123,7 +123,7 @@ impl Ticket<'_> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        if !self.told {
+        if self.alone {
             self.gate.lock().trying = false;
         }
     }
@@ -172,6 +172,41 @@ mod tests {
         gate.admit().expect("the rest is over").succeeded();
         let (one, two) = (gate.admit(), gate.admit());
         assert!(one.is_ok() && two.is_ok(), "open again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn distrust_during_an_attempt_that_succeeds_does_not_lock_the_gate() {
+        let gate = Gate::default();
+        gate.admit().expect("the first may").failed(Stage::Tcp);
+        tokio::time::advance(FIRST_REST).await;
+        let ticket = gate.admit().expect("the rest is over");
+        gate.distrust(true);
+        ticket.succeeded();
+        tokio::time::advance(REST_AFTER_BREAK).await;
+        gate.admit().expect("the rest is over").succeeded();
+        let (one, two) = (gate.admit(), gate.admit());
+        assert!(one.is_ok() && two.is_ok(), "open again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_attempt_that_is_alone_frees_its_place() {
+        let gate = Gate::default();
+        gate.admit().expect("the first may").succeeded();
+        let tickets = [0, 1, 2].map(|_| gate.admit().expect("an open gate lets all through"));
+        gate.distrust(true);
+        tokio::time::advance(REST_AFTER_BREAK).await;
+        let alone = gate.admit().expect("the rest is over");
+        let busy = Closed { rest: Duration::from_millis(100), failed_at: Some(Stage::Auth) };
+        let [given_up, late, refused] = tickets;
+        drop(given_up);
+        assert_eq!(gate.admit().err(), Some(busy), "the one attempt is under way");
+        late.succeeded();
+        assert_eq!(gate.admit().err(), Some(busy), "a success from before the failure says nothing");
+        refused.failed(Stage::Auth);
+        tokio::time::advance(REST_AFTER_REFUSAL).await;
+        assert_eq!(gate.admit().err(), Some(busy), "it still is under way");
+        drop(alone);
+        assert!(gate.admit().is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,12 +2,13 @@
 //!
 //! `connector` connects by stages, `login` is the last of them, `tap` owns the real socket, `guard` keeps
 //! from the driver what no server says, `gate` keeps us from hammering, `roster` knows which of the
-//! server's sessions are ours, `packet` reads the few bytes the tap must read itself.
+//! server's sessions are ours, `identities` which servers answer, `packet` reads the few bytes the tap must read itself.
 
 pub mod connector;
 pub mod error;
 mod gate;
 mod guard;
+pub mod identities;
 pub mod login;
 pub mod packet;
 pub mod roster;
@@ -15,6 +16,7 @@ pub mod tap;
 
 pub use connector::{Connector, Session};
 pub use error::{ConnectError, NoSession, Stage};
+pub use identities::Identities;
 pub use login::{Account, TlsMode};
 pub use roster::Roster;
 pub use tap::{Closed, Sight, Tap};

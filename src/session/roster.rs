@@ -29,10 +29,26 @@ pub struct Ghost {
 
 #[derive(Debug, Default)]
 struct State {
-    living: BTreeSet<u64>,
+    /// How many go by each id: behind a proxy, one's greeting may tell another's true one.
+    living: BTreeMap<u64, usize>,
     ghosts: BTreeMap<u64, Ghost>,
     /// Those that said COM_QUIT, and when.
     leaving: BTreeMap<u64, Instant>,
+}
+
+impl State {
+    fn enter(&mut self, thread_id: u64) {
+        *self.living.entry(thread_id).or_default() += 1;
+    }
+
+    fn exit(&mut self, thread_id: u64) {
+        if let Some(count) = self.living.get_mut(&thread_id) {
+            *count -= 1;
+            if *count == 0 {
+                self.living.remove(&thread_id);
+            }
+        }
+    }
 }
 
 impl Roster {
@@ -48,7 +64,7 @@ impl Roster {
     /// A session of ours is born.
     pub fn join(&self, thread_id: u64) -> Membership {
         let mut state = self.lock();
-        state.living.insert(thread_id);
+        state.enter(thread_id);
         // Thread ids start over when the server does.
         state.ghosts.remove(&thread_id);
         Membership {
@@ -64,7 +80,7 @@ impl Roster {
     pub fn is_ours(&self, thread_id: u64) -> bool {
         let state = self.lock();
         let leaves = |since: &Instant| since.elapsed() < LEAVING;
-        state.living.contains(&thread_id)
+        state.living.contains_key(&thread_id)
             || state.ghosts.contains_key(&thread_id)
             || state.leaving.get(&thread_id).is_some_and(leaves)
     }
@@ -123,8 +139,8 @@ impl Membership {
         self.certain = certain;
         if thread_id != self.thread_id {
             let mut state = self.roster.lock();
-            state.living.remove(&self.thread_id);
-            state.living.insert(thread_id);
+            state.exit(self.thread_id);
+            state.enter(thread_id);
             drop(state);
             self.thread_id = thread_id;
         }
@@ -149,7 +165,7 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let mut state = self.roster.lock();
-        state.living.remove(&self.thread_id);
+        state.exit(self.thread_id);
         match self.end {
             End::Quit => {
                 state.leaving.retain(|_, since| since.elapsed() < LEAVING);
@@ -166,6 +182,18 @@ impl Drop for Membership {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_sessions_that_go_by_one_id_for_a_while_are_both_ours() {
+        let roster = Roster::counting(IntCounter::new("aborted", "for the test").expect("a good name"));
+        let mut canary = roster.join(3);
+        canary.rename(7, false);
+        let mut view = roster.join(7);
+        view.rename(9, false);
+        assert!(roster.is_ours(7) && roster.is_ours(9) && !roster.is_ours(3));
+        canary.leave();
+        assert_eq!(roster.lock().living, BTreeMap::from([(9, 1)]));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_ghost_is_aborted_once_when_the_server_lists_it_no_more() {

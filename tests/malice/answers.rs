@@ -9,7 +9,7 @@ use crate::lab::{Peer, Scene, Served, wait_for, wire};
 fn evil_answer(piece: &'static str, bytes: Vec<u8>) -> Peer {
     Peer::start(move |mut scene: Scene| {
         if scene.log_in("9.7.0", scene.number).is_ok() {
-            let answers = good_answers(scene.number).bytes(piece, bytes.clone());
+            let answers = good_answers(scene.number.into()).bytes(piece, bytes.clone());
             scene.serve(&answers, None);
         }
     })
@@ -104,7 +104,7 @@ fn numbers_that_are_no_numbers() {
             return;
         }
         let odd = [&["NULL"][..], &["-1"], &["many"]][scene.number as usize % 3];
-        let answers = good_answers(scene.number)
+        let answers = good_answers(scene.number.into())
             .rows("connection_id()", &["id"], &[odd])
             .rows("user_privileges", &["count"], &[odd])
             .rows("processlist where id = connection_id() + 0", &["count"], &[odd])
