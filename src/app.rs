@@ -5,13 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
+use crate::calendar::unix_now;
 use crate::cli::Settings;
+use crate::config::address::Address;
 use crate::diagnosis::{self, Diagnosis};
 use crate::domain::catalogue::landmarks;
 use crate::domain::kind::Kind;
@@ -20,7 +21,7 @@ use crate::domain::suspension::is_headroom_low;
 use crate::http::{self, Site};
 use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
-use crate::prober::{self, Memory, PathReport, Prober, Wires};
+use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
 use crate::server::{self, Reading};
 use crate::session::{Connector, Roster};
 use crate::state_file::{StateFile, StateFileError};
@@ -88,7 +89,11 @@ pub async fn run(
     // A second call finds the first one's provider, which is the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let now = unix_now();
-    let mut memory = memory(settings.state_file.as_deref(), &settings.target, &settings.path)?;
+    let epoch = Epoch::new(now);
+    let mut memory = match &settings.state_file {
+        Some(file) => remember(file, &settings.target, &settings.path, &settings.address, epoch)?,
+        None => Memory::default(),
+    };
     memory.history.end_at(now);
     let registry = Registry::new();
     let metrics = Metrics::register(&registry, &settings.ladder)?;
@@ -113,7 +118,7 @@ pub async fn run(
         target: settings.target.clone(),
         server: reading.clone(),
         stale_after: settings.server_interval * 2 + Duration::from_secs(5),
-        epoch: (Instant::now(), now),
+        epoch,
         thresholds: settings.ladder.ages().to_vec(),
         paths: vec![PathState { path: settings.path.clone(), report: report.clone(), diagnosis }],
     }])?))?;
@@ -159,7 +164,7 @@ pub async fn run(
         path_metrics,
         publish_report,
         memory,
-        now,
+        epoch,
     );
     prober.run(Wires { low_headroom, stop }).await;
     // A panic there was told by the runtime; the sessions it held are closed either way.
@@ -167,14 +172,22 @@ pub async fn run(
     Ok(())
 }
 
-/// What the path's loop remembers, and where it keeps it.
-fn memory(file: Option<&Path>, target: &str, path: &str) -> Result<Memory, StateFileError> {
-    let Some(file) = file else { return Ok(Memory::default()) };
+/// What the path's loop remembers, and where it keeps it: in the calendar's time, to which `epoch` ties the
+/// loop's.
+fn remember(
+    file: &Path,
+    target: &str,
+    path: &str,
+    address: &Address,
+    epoch: Epoch,
+) -> Result<Memory, StateFileError> {
     let mut state = StateFile::open(file)?;
     state.keep_only(&[(target, path)]);
-    let history = state.history(target, path);
+    let history = state.history(target, path, address);
     let (target, path) = (target.to_owned(), path.to_owned());
-    let keep = Box::new(move |history: &History| state.save(&target, &path, history));
+    let keep = Box::new(move |history: &History| {
+        state.save(&target, &path, history, epoch.behind(unix_now()));
+    });
     Ok(Memory { history, keep: Some(keep) })
 }
 
@@ -211,8 +224,4 @@ async fn watch_headroom(mut reading: watch::Receiver<Reading>, publish: watch::S
             return;
         }
     }
-}
-
-fn unix_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

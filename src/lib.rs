@@ -16,6 +16,7 @@
 //! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
 //! | [`server`] | the server view, one file per source; the only SQL that is sent to a server |
 //! | [`diagnosis`] | joins both loops' findings into mismatches and the verdict |
+//! | [`calendar`] | what the calendar says now |
 //! | [`kernel`] | the TCP settings of the kernel below |
 //! | [`state_file`] | what was observed, kept across restarts |
 //! | [`metrics`] | every metric's name, help, labels and buckets; those read from state at a scrape in `metrics::state` |
@@ -65,6 +66,7 @@
 //! session of that age would share bound the limit.
 
 pub mod app;
+pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod demo;

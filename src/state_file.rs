@@ -1,12 +1,12 @@
 //! The state file: what was observed, kept across restarts. Written whole and put in place by a rename,
 //! so that a kill at any moment leaves the old text or the new one.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::domain::observation::History;
+use crate::config::address::Address;
+use crate::domain::observation::{History, Observation};
 use crate::domain::remembered::{Remembered, RememberedError};
 
 /// One state file, owned by one exporter.
@@ -58,20 +58,39 @@ impl StateFile {
         Ok(Self { file: file.to_owned(), remembered, failing: false, _lock: lock })
     }
 
-    /// What was observed on a path before.
-    pub fn history(&self, target: &str, path: &str) -> History {
-        self.remembered.paths.get(&key(target, path)).cloned().unwrap_or_default()
+    /// What was observed before on a path that leads `against` an address. Where it led to another address
+    /// then, that is told, and nothing is taken up; a file that does not say where is taken as it is.
+    pub fn history(&mut self, target: &str, path: &str, against: &Address) -> History {
+        let key = key(target, path);
+        let (now, before) = (against.to_string(), self.remembered.against.get(&key));
+        if let Some(before) = before.filter(|before| !before.eq_ignore_ascii_case(&now)) {
+            tracing::warn!(
+                event = "state_of_another_server",
+                file = %self.file.display(),
+                target_name = target,
+                path,
+                measured_against = before,
+                "the state file holds what was measured against another address than {now}: it is dropped, \
+                 and the search starts afresh"
+            );
+            self.remembered.paths.remove(&key);
+        }
+        let history = self.remembered.paths.get(&key).cloned().unwrap_or_default();
+        self.remembered.against.insert(key, now);
+        history
     }
 
     /// Forgets every path but these, each a target's and a path's name.
     pub fn keep_only(&mut self, paths: &[(&str, &str)]) {
         let keys: Vec<String> = paths.iter().map(|(target, path)| key(target, path)).collect();
         self.remembered.paths.retain(|known, _| keys.contains(known));
+        self.remembered.against.retain(|known, _| keys.contains(known));
     }
 
-    /// Keeps what was observed on a path. A write that fails is told once, until one succeeds.
-    pub fn save(&mut self, target: &str, path: &str, history: &History) {
-        self.remembered.paths.insert(key(target, path), history.clone());
+    /// Keeps what was observed on a path, each time moved by `shift` seconds: from a scale of the loop's own
+    /// to the calendar. A write that fails is told once, until one succeeds.
+    pub fn save(&mut self, target: &str, path: &str, history: &History, shift: f64) {
+        self.remembered.paths.insert(key(target, path), shifted(history, shift));
         match self.write() {
             Ok(()) => self.failing = false,
             Err(error) if !self.failing => {
@@ -91,6 +110,15 @@ impl StateFile {
         file.sync_data()?;
         fs::rename(&new, &self.file)
     }
+}
+
+/// The observations with their times moved; none is moved past the Unix epoch, for nothing was seen there.
+fn shifted(history: &History, seconds: f64) -> History {
+    let mut moved = History::default();
+    for seen in history.iter() {
+        moved.push(Observation { at: (seen.at + seconds).max(0.0), ..*seen });
+    }
+    moved
 }
 
 fn key(target: &str, path: &str) -> String {
@@ -115,5 +143,23 @@ fn set_aside(file: &Path, error: &RememberedError) -> Remembered {
         "the state file cannot be read, the search starts afresh; what it held is in {}",
         aside.display()
     );
-    Remembered { paths: BTreeMap::new() }
+    Remembered::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::kind::Kind;
+    use crate::domain::observation::Fate;
+
+    #[test]
+    fn times_are_moved_to_the_calendar_and_never_past_its_beginning() {
+        let mut history = History::default();
+        for at in [1.0, 1.8e9, 1.8e9 + 5.0] {
+            history.push(Observation { at, kind: Kind::Idle, age: 25.0, fate: Fate::Lived });
+        }
+        assert_eq!(shifted(&history, 0.0), history);
+        let times: Vec<f64> = shifted(&history, -3600.0).iter().map(|seen| seen.at).collect();
+        assert_eq!(times, [0.0, 1.8e9 - 3600.0, 1.8e9 - 3595.0]);
+    }
 }

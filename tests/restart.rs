@@ -81,7 +81,7 @@ fn what_was_measured_against_another_server_is_dropped_and_told() {
 
     let exporter = launch(&patient, &file);
     let told = exporter.wait_for_events("state_of_another_server", 1, Duration::from_secs(5)).remove(0);
-    assert_eq!(told["level"], "warn", "{told}");
+    assert_eq!(told["level"], "WARN", "{told}");
     assert_eq!(told["measured_against"], impatient.addr().to_string(), "{told}");
     let page = exporter
         .wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);

@@ -111,11 +111,12 @@ const PAST_32_BITS: u64 = 1 << 32;
 
 /// What it answers to a session, and that it lists its first three.
 fn old_answers(scene: &Scene) -> Answers {
+    let own = (PAST_32_BITS + u64::from(scene.number)).to_string();
     let ids = [1, 2, 3].map(|number| (PAST_32_BITS + number).to_string());
-    let rows = ids.each_ref().map(|id| [id.as_str(), "canary", "Sleep", "1"]);
+    let rows = ids.each_ref().map(|id| [id.as_str(), "canary", "Sleep", "1", &own]);
     good_answers(PAST_32_BITS + u64::from(scene.number)).rows(
         "id, user, command, time",
-        &["ID", "USER", "COMMAND", "TIME"],
+        &["ID", "USER", "COMMAND", "TIME", "OWN"],
         &rows.each_ref().map(|row| &row[..]),
     )
 }

@@ -23,6 +23,8 @@ pub const LONGEST_TEXT_BYTES: usize = 256 << 20;
 pub struct Remembered {
     /// What was seen on each path.
     pub paths: BTreeMap<String, History>,
+    /// What each path led to, as it was configured; unknown for what older versions wrote.
+    pub against: BTreeMap<String, String>,
 }
 
 /// Why a text does not tell what was remembered.
@@ -81,12 +83,16 @@ struct Text {
     #[serde(rename = "version")]
     _version: u64,
     paths: BTreeMap<String, History>,
+    #[serde(default)]
+    against: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
 struct TextRef<'a> {
     version: u64,
     paths: &'a BTreeMap<String, History>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    against: &'a BTreeMap<String, String>,
 }
 
 impl Remembered {
@@ -96,7 +102,8 @@ impl Remembered {
     /// When a number in it cannot be written as JSON, such as an infinite age.
     pub fn to_text(&self) -> Result<String, RememberedError> {
         self.check()?;
-        Ok(serde_json::to_string(&TextRef { version: VERSION, paths: &self.paths })?)
+        let Self { paths, against } = self;
+        Ok(serde_json::to_string(&TextRef { version: VERSION, paths, against })?)
     }
 
     /// Reads the text again.
@@ -111,14 +118,14 @@ impl Remembered {
         if version != VERSION {
             return Err(RememberedError::UnknownVersion { found: version });
         }
-        let Text { paths, .. } = serde_json::from_slice(text)?;
-        let remembered = Self { paths };
+        let Text { paths, against, .. } = serde_json::from_slice(text)?;
+        let remembered = Self { paths, against };
         remembered.check()?;
         Ok(remembered)
     }
 
     fn check(&self) -> Result<(), RememberedError> {
-        let count = self.paths.len();
+        let count = self.paths.len().max(self.against.len());
         if count > MOST_PATHS {
             return Err(RememberedError::TooManyPaths { count });
         }
@@ -157,7 +164,8 @@ mod tests {
             let fate = if number % 2 == 0 { Fate::Lived } else { died };
             history.push(Observation { at: 1.7e9 + number as f64, kind: Kind::Idle, age, fate });
         }
-        Remembered { paths: BTreeMap::from([("shop/direct".to_owned(), history)]) }
+        let paths = BTreeMap::from([("shop/direct".to_owned(), history)]);
+        Remembered { paths, against: BTreeMap::new() }
     }
 
     fn message(text: &str) -> String {
@@ -174,6 +182,16 @@ mod tests {
              {\"at\":1700000001.0,\"kind\":\"idle\",\"age\":40.5,\"fate\":{\"died\":\
              {\"ending\":\"silence\",\"exact\":false,\"culprit\":\"path_idle_timeout\",\"recurs\":false}}}]}}"
         );
+    }
+
+    #[test]
+    fn what_a_path_led_to_is_kept_beside_it() {
+        let mut remembered = sample(&[]);
+        remembered.against.insert("shop/direct".to_owned(), "db.example.org:3306".to_owned());
+        let text = remembered.to_text().expect("can be written");
+        let against = "\"against\":{\"shop/direct\":\"db.example.org:3306\"}}";
+        assert_eq!(text, format!("{{\"version\":1,\"paths\":{{\"shop/direct\":[]}},{against}"));
+        assert_eq!(Remembered::from_text(text.as_bytes()).expect("can be read"), remembered);
     }
 
     #[test]

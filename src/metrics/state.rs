@@ -4,11 +4,12 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec};
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 
 use super::named;
+use crate::calendar::unix_now;
 use crate::diagnosis::Diagnosis;
-use crate::prober::PathReport;
+use crate::prober::{Epoch, PathReport};
 use crate::server::{self, Reading, ServerView, bare_version};
 
 /// The most users that get series of their own; the rest are summed under [`OTHER_USERS`].
@@ -25,8 +26,8 @@ pub struct TargetState {
     pub server: watch::Receiver<Reading>,
     /// After how long a server view is stale.
     pub stale_after: Duration,
-    /// The start of the runtime's clock on the calendar: an instant, and seconds since the Unix epoch.
-    pub epoch: (Instant, f64),
+    /// What ties the times that paths report to the calendar.
+    pub epoch: Epoch,
     /// Thresholds of `_idle_sessions`, in seconds.
     pub thresholds: Vec<f64>,
     /// Each path's state.
@@ -152,7 +153,8 @@ impl Families {
         ]
     }
 
-    fn draw(&self, state: &TargetState) {
+    /// Draws a target's state at a moment when the calendar says `unix_now`, in seconds since the Unix epoch.
+    fn draw(&self, state: &TargetState, unix_now: f64) {
         let target = state.target.as_str();
         let reading = state.server.borrow().clone();
         let view = reading.view.filter(|view| view.taken_at.elapsed() <= state.stale_after);
@@ -161,7 +163,8 @@ impl Families {
             self.draw_server(target, &view, state);
         }
         for path in &state.paths {
-            self.draw_path(target, &path.path, &path.report.borrow(), &path.diagnosis.borrow());
+            let behind = state.epoch.behind(unix_now);
+            self.draw_path(target, &path.path, &path.report.borrow(), &path.diagnosis.borrow(), behind);
         }
     }
 
@@ -174,7 +177,10 @@ impl Families {
             self.collector_duration.with_label_values(&labels).set(run.seconds);
         }
         if let Some(status) = &view.status {
-            self.draw_status(target, status, view, state);
+            self.draw_status(target, status);
+        }
+        if let Some(started_at) = view.started_at {
+            self.server_start_time.with_label_values(&[target]).set(started_at.round());
         }
         if let Some(limit) = view.variables.as_ref().and_then(|variables| variables.max_connections) {
             self.max_connections.with_label_values(&[target]).set(limit);
@@ -189,17 +195,7 @@ impl Families {
         }
     }
 
-    fn draw_status(
-        &self,
-        target: &str,
-        status: &server::GlobalStatus,
-        view: &ServerView,
-        state: &TargetState,
-    ) {
-        if let Some(uptime) = status.uptime {
-            let taken = state.epoch.1 + view.taken_at.saturating_duration_since(state.epoch.0).as_secs_f64();
-            self.server_start_time.with_label_values(&[target]).set((taken - uptime).round());
-        }
+    fn draw_status(&self, target: &str, status: &server::GlobalStatus) {
         let count = |family: &CounterVec, labels: &[&str], value: Option<f64>| {
             // A counter below zero is a server's bug, and nothing to count.
             if let Some(value) = value.filter(|value| *value >= 0.0) {
@@ -244,7 +240,8 @@ impl Families {
         }
     }
 
-    fn draw_path(&self, target: &str, path: &str, report: &PathReport, diagnosis: &Diagnosis) {
+    /// Draws what is known of a path, whose times are so many seconds `behind` the calendar.
+    fn draw_path(&self, target: &str, path: &str, report: &PathReport, diagnosis: &Diagnosis, behind: f64) {
         for (kind, limit) in &report.limits {
             let labels = [target, path, kind.label()];
             self.limit_lower.with_label_values(&labels).set(limit.survived);
@@ -253,7 +250,7 @@ impl Families {
                 self.limit_confirmed.with_label_values(&labels).set(f64::from(u8::from(limit.confirmed)));
             }
             if let Some(at) = limit.evidence_at {
-                self.limit_evidence.with_label_values(&labels).set(at);
+                self.limit_evidence.with_label_values(&labels).set(at + behind);
             }
         }
         if let Some(culprit) = report.killer.map(|killer| killer.culprit) {
@@ -302,7 +299,7 @@ impl Collector for StateCollector {
     fn collect(&self) -> Vec<MetricFamily> {
         let Ok(families) = Families::new() else { return Vec::new() };
         for state in &self.targets {
-            families.draw(state);
+            families.draw(state, unix_now());
         }
         families
             .each()
@@ -310,5 +307,44 @@ impl Collector for StateCollector {
             .flat_map(Collector::collect)
             .filter(|family| !family.get_metric().is_empty())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::kind::Kind;
+    use crate::domain::observation::{Fate, History, Observation};
+
+    const START: f64 = 1.8e9;
+
+    fn evidence(families: &Families) -> f64 {
+        let labels = ["default", "default", "idle"];
+        families.limit_evidence.with_label_values(&labels).get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn evidence_is_as_old_as_it_is_whatever_the_calendar_was_set_to() {
+        let mut history = History::default();
+        history.push(Observation { at: START, kind: Kind::Idle, age: 25.0, fate: Fate::Lived });
+        let (_reading, server) = watch::channel(Reading::default());
+        let (_report, report) = watch::channel(PathReport::new(&history, None));
+        let (_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
+        let name = || "default".to_owned();
+        let state = TargetState {
+            target: name(),
+            server,
+            stale_after: Duration::from_secs(35),
+            epoch: Epoch::new(START),
+            thresholds: Vec::new(),
+            paths: vec![PathState { path: name(), report, diagnosis }],
+        };
+        tokio::time::advance(Duration::from_secs(60)).await;
+        for step in [0.0, 3600.0, -3600.0] {
+            let families = Families::new().expect("the names are good");
+            let unix_now = START + 60.0 + step;
+            families.draw(&state, unix_now);
+            assert_eq!(unix_now - evidence(&families), 60.0, "a step of {step} s");
+        }
     }
 }

@@ -331,10 +331,8 @@ fn has_restarted(birth: &Birth, statement: &Statement, between: Duration) -> boo
     let between = between.as_secs_f64();
     let replaced =
         birth.identity.as_ref().zip(statement.identity.as_ref()).is_some_and(|(then, now)| then != now);
-    let shifted = birth
-        .uptime
-        .zip(statement.uptime)
-        .is_some_and(|(then, now)| has_started_over(then, between, now));
+    let shifted =
+        birth.uptime.zip(statement.uptime).is_some_and(|(then, now)| has_started_over(then, between, now));
     replaced || shifted
 }
 

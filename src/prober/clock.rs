@@ -20,6 +20,18 @@ impl ClockGap {
         Self(seconds(ClockId::Boottime) - seconds(ClockId::Monotonic))
     }
 
+    /// For how long the machine was suspended between this gap and a later one, in seconds. Zero for what
+    /// disturbs nothing: two clocks are never read in the same moment.
+    pub(super) fn slept_until(self, later: Self) -> f64 {
+        if self.differs(later) { (later.0 - self.0).max(0.0) } else { 0.0 }
+    }
+
+    /// This gap after a suspension of so many seconds.
+    #[cfg(test)]
+    pub(super) fn after_sleep(self, seconds: f64) -> Self {
+        Self(self.0 + seconds)
+    }
+
     /// Whether the machine was suspended since this gap was taken.
     pub(super) fn has_jumped(self) -> bool {
         self.differs(Self::now())
@@ -39,5 +51,7 @@ mod tests {
         assert!(!ClockGap::now().has_jumped());
         assert!(ClockGap(0.0).differs(ClockGap(30.0)));
         assert!(!ClockGap(100.0).differs(ClockGap(100.2)));
+        assert_eq!(ClockGap(100.0).slept_until(ClockGap(7300.0)), 7200.0);
+        assert_eq!(ClockGap(100.0).slept_until(ClockGap(100.2)), 0.0);
     }
 }

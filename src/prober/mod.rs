@@ -27,10 +27,10 @@ use crate::metrics::PathMetrics;
 use crate::session::Stage;
 use crate::stop::Stop;
 use deaths::{Decided, Undecided};
-use epoch::Epoch;
 use flights::{Flights, News};
 use life::{Notice, Outcome, Unborn, World};
 
+pub use epoch::Epoch;
 pub use report::PathReport;
 
 /// How long canaries may take to say COM_QUIT when the exporter stops.
@@ -108,14 +108,14 @@ enum Event {
 }
 
 impl<W: World> Prober<W> {
-    /// A loop that remembers what it saw before. `unix_now` is the time now, in seconds since the Unix epoch.
+    /// A loop that remembers what it saw before, with its times on the scale of `epoch`.
     pub fn new(
         world: W,
         settings: Settings,
         metrics: PathMetrics,
         publish: watch::Sender<PathReport>,
         memory: Memory,
-        unix_now: f64,
+        epoch: Epoch,
     ) -> Self {
         Self {
             world,
@@ -131,7 +131,7 @@ impl<W: World> Prober<W> {
             suspended: BTreeSet::new(),
             retry_at: None,
             wake: None,
-            epoch: Epoch::new(unix_now),
+            epoch,
         }
     }
 

@@ -151,7 +151,7 @@ async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn
         metrics.path("t", "p", &Kind::ALL),
         publish,
         Memory::default(),
-        1.8e9,
+        Epoch::new(1.8e9),
     );
     let running = tokio::spawn(prober.run(Wires { low_headroom, stop }));
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
@@ -231,8 +231,8 @@ async fn nothing_is_launched_while_the_server_has_no_room() {
     let (say_stop, stop) = stop::channel();
     let script = Script::new(f64::INFINITY, true);
     let path_metrics = metrics.path("t", "p", &Kind::ALL);
-    let prober =
-        Prober::new(script.clone(), settings(ladder), path_metrics, publish, Memory::default(), 1.8e9);
+    let (memory, epoch) = (Memory::default(), Epoch::new(1.8e9));
+    let prober = Prober::new(script.clone(), settings(ladder), path_metrics, publish, memory, epoch);
     let running = tokio::spawn(prober.run(Wires { low_headroom, stop }));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(script.tally().logins, 0);

@@ -55,7 +55,10 @@ impl GlobalVariables {
             let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
             match name.as_str() {
                 "max_connections" => variables.max_connections = number,
-                "server_uuid" | "server_uid" => variables.identity = Some(text),
+                "server_uuid" | "server_uid" => {
+                    // The first where a server has both, as sessions read it at birth.
+                    variables.identity.get_or_insert(text);
+                }
                 _ => {
                     let known = TIMEOUTS.iter().find(|(known, _)| *known == name);
                     if let (Some(&(known, zero_is_never)), Some(seconds)) = (known, number)

@@ -194,7 +194,8 @@ fn recognise(
     if control.identity.is_none() {
         connector.identities().answered(identity.as_deref(), control.opened_at);
     }
-    let replaced = memory.last_identity.as_ref().zip(identity.as_ref()).is_some_and(|(last, now)| last != now);
+    let replaced =
+        memory.last_identity.as_ref().zip(identity.as_ref()).is_some_and(|(last, now)| last != now);
     let restarted = memory.last_uptime.zip(uptime).is_some_and(|((last, then), (now, at))| {
         has_started_over(last, at.saturating_duration_since(then).as_secs_f64(), now)
     });
