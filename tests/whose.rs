@@ -94,6 +94,32 @@ fn the_server_view_follows_a_failover_that_breaks_no_connection() {
 }
 
 #[test]
+fn a_failover_and_the_failback_after_it_are_server_restarts() {
+    let (mut first, mut second) = (start_server(101), start_server(102));
+    let name = Name::of(&[&first]);
+    let exporter = Launch::at(&name.address.to_string()).ages("60s,120s").start();
+    let held = |max_connections| {
+        exporter.wait_for_metrics("canaries and a server view", Duration::from_secs(40), |page| {
+            is_seen(page, max_connections) && page.sum("connections", &[("kind", "idle")]) >= 2.0
+        });
+        exporter.events("death").len()
+    };
+    assert_eq!(held(101.0), 0);
+    name.point_at(&[&second]);
+    first.stop();
+    exporter.wait_for_events("death", 2, Duration::from_secs(30));
+    let deaths = held(102.0);
+    first.restart();
+    name.point_at(&[&first]);
+    second.stop();
+    exporter.wait_for_events("death", deaths + 2, Duration::from_secs(30));
+    held(101.0);
+    for death in exporter.events("death") {
+        assert_eq!(death["culprit"], "server_restart", "{death}");
+    }
+}
+
+#[test]
 fn where_servers_answer_in_turn_the_server_view_stays_with_one() {
     let servers = [start_server(101), start_server(102)];
     let name = Name::of(&[&servers[0], &servers[1]]);
