@@ -26,16 +26,6 @@ const QUERY: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
     ('Uptime', 'Aborted_clients', 'Aborted_connects', 'Threads_connected') \
     OR Variable_name LIKE 'Connection\\_errors\\_%'";
 
-/// Whether a server with an `Uptime` of `now` is not the process that had `then`, so many seconds
-/// (`between`) before: its start lies later. All in seconds.
-pub fn has_started_over(then: f64, between: f64, now: f64) -> bool {
-    /// `Uptime` is in whole seconds, and read over a network: the start strays by this much, in seconds ...
-    const SLACK: f64 = 2.0;
-    /// ... and by this much more as a share of the time between: the server counts by its own clock.
-    const DRIFT: f64 = 0.001;
-    then + between - now > SLACK + DRIFT * between
-}
-
 impl GlobalStatus {
     /// Reads the counters. Needs no privilege.
     ///

@@ -8,6 +8,7 @@ pub mod global_variables;
 pub mod privileges;
 pub mod processlist;
 pub mod statement;
+pub mod uptime;
 mod value;
 pub mod watch;
 pub mod witness;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::global_status::has_started_over;
 use super::processlist::{RawRow, Source};
+use super::uptime::Uptime;
 use super::{
     Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, privileges,
     statement, unless_fatal,
@@ -54,8 +54,8 @@ struct Control {
 #[derive(Debug, Default)]
 struct Memory {
     told_about_process: bool,
-    /// The newest `Uptime`, in seconds, and when it was read: it falls back when the server was restarted.
-    last_uptime: Option<(f64, Instant)>,
+    /// The newest `Uptime`: it falls back when the server was restarted.
+    last_uptime: Option<Uptime>,
     /// The newest identity: it changes when another server answers.
     last_identity: Option<String>,
 }
@@ -186,7 +186,7 @@ async fn open(connector: &Connector) -> Option<Control> {
 fn recognise(
     control: &mut Control,
     variables: Option<&GlobalVariables>,
-    uptime: Option<(f64, Instant)>,
+    uptime: Option<Uptime>,
     connector: &Connector,
     memory: &mut Memory,
 ) {
@@ -196,9 +196,7 @@ fn recognise(
     }
     let replaced =
         memory.last_identity.as_ref().zip(identity.as_ref()).is_some_and(|(last, now)| last != now);
-    let restarted = memory.last_uptime.zip(uptime).is_some_and(|((last, then), (now, at))| {
-        has_started_over(last, at.saturating_duration_since(then).as_secs_f64(), now)
-    });
+    let restarted = memory.last_uptime.zip(uptime).is_some_and(|(last, now)| now.shows_restart_since(last));
     if replaced || restarted {
         connector.roster().forget_ghosts();
     }
@@ -226,11 +224,12 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
     let version = control.session.greeting.version.clone();
     let conn = &mut control.session.conn;
     let mut collectors = BTreeMap::new();
+    let asked_at = Instant::now();
     let status = run(Collector::GlobalStatus, GlobalStatus::read(conn), &mut collectors).await?;
     let uptime = status.as_ref().and_then(|status| status.uptime);
-    let (read_at, started_at) = (Instant::now(), uptime.map(|uptime| unix_now() - uptime));
+    let started_at = uptime.map(|uptime| unix_now() - uptime);
+    let uptime = uptime.map(|seconds| Uptime { seconds, asked_at, answered_at: Instant::now() });
     let variables = run(Collector::GlobalVariables, GlobalVariables::read(conn), &mut collectors).await?;
-    let uptime = uptime.map(|uptime| (uptime, read_at));
     recognise(control, variables.as_ref(), uptime, connector, memory);
     let ghosts = connector.roster().ghosts();
     let conn = &mut control.session.conn;
