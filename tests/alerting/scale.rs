@@ -174,7 +174,7 @@ fn many_targets_with_two_paths_each() {
     };
     wait("count(up == 1)", f64::from(asked(TARGETS)));
     thread::sleep(SCRAPE_INTERVAL * asked(SCRAPES));
-    wait("count(path:mysql_canary_idle_limit_seconds:upper)", paths);
+    wait("count(path:mysql_canary_idle_limit_upper_seconds:max)", paths);
     let ill_paths = f64::from(asked(ILL) * PATHS);
     wait("count(ALERTS{alertname=\"MySQLCanaryPathShorterThanServer\"})", ill_paths);
     wait("count(ALERTS{alertname=\"MySQLCanarySessionsAtRisk\"})", 5.0 * ill_paths);
