@@ -6,6 +6,9 @@ import re
 import urllib.parse
 import urllib.request
 
+# How often the Prometheus of the pictures scrapes, in seconds: a data source of Grafana's knows it too.
+SCRAPE = 2
+
 
 class Prometheus:
     """A running Prometheus, asked for the last `seconds` seconds with the choice of one dashboard."""
@@ -19,7 +22,8 @@ class Prometheus:
             return json.load(answer)["data"]["result"]
 
     def _filled(self, expr, step):
-        values = {**self.chosen, "__interval": f"{step}s", "__rate_interval": f"{max(step, 20)}s", "__range": f"{self.seconds}s"}
+        rate = max(step + SCRAPE, 4 * SCRAPE)
+        values = {**self.chosen, "__interval": f"{step}s", "__rate_interval": f"{rate}s", "__range": f"{self.seconds}s"}
         for name in sorted(values, key=len, reverse=True):
             expr = expr.replace(f"${name}", values[name])
         return expr

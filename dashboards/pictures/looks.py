@@ -6,7 +6,7 @@ import re
 BACK, PANEL, EDGE, TEXT, DIM, GRID = "#111217", "#181b1f", "#2c3235", "#ccccdc", "#8e8e9e", "#2a2d33"
 COLORS = {
     "green": "#73bf69", "yellow": "#fade2a", "orange": "#ff9830", "red": "#f2495c", "blue": "#5794f2", "purple": "#b877d9",
-    "text": "#ccccdc", "transparent": None,
+    "super-light-blue": "#c0d8ff", "text": "#ccccdc", "transparent": None,
 }
 PALETTE = ["#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#705da0", "#37872d", "#fade2a", "#447ebc", "#c15c17"]
 
@@ -17,6 +17,8 @@ def said(value, unit, decimals=None):
         return ""
     if unit == "s":
         return seconds(value, decimals)
+    if unit == "dthms":
+        return f"{int(value // 3600):02}:{int(value % 3600 // 60):02}:{int(value % 60):02}"
     if unit == "percentunit":
         return f"{value * 100:.0f}%"
     if unit == "bytes":
@@ -80,3 +82,12 @@ def threshold_color(value, look):
 def fixed_color(look):
     color = look.get("color", {})
     return COLORS.get(color.get("fixedColor")) if color.get("mode") == "fixed" else None
+
+
+def shade(look, index):
+    """A shade of the look's colour, another one for each index; nothing where it has no shades."""
+    color = look.get("color", {})
+    if color.get("mode") != "shades":
+        return None
+    strength = 1 - index % 4 * 0.17
+    return "#" + "".join(f"{round(int(COLORS[color['fixedColor']][at : at + 2], 16) * strength):02x}" for at in (1, 3, 5))

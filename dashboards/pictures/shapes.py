@@ -7,7 +7,7 @@ import matplotlib.colors
 import matplotlib.ticker
 
 from answers import named, tables
-from looks import COLORS, DIM, EDGE, GRID, PALETTE, PANEL, TEXT, Look, fixed_color, mapped, said, threshold_color
+from looks import COLORS, DIM, EDGE, GRID, PALETTE, PANEL, TEXT, Look, fixed_color, mapped, said, shade, threshold_color
 
 FONT, SMALL = 8.5, 7
 
@@ -115,7 +115,7 @@ def series(panel, prometheus, step):
             made.append([of.get("displayName", name), of, fixed_color(of), times, values])
     made.sort(key=lambda one: one[0])
     for index, one in enumerate(made):
-        one[2] = one[2] or PALETTE[index % len(PALETTE)]
+        one[2] = one[2] or shade(one[1], index) or PALETTE[index % len(PALETTE)]
     return made
 
 

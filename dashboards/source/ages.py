@@ -3,7 +3,8 @@
 from grafana_foundation_sdk.models import dashboard
 
 from frame import BY_PATH
-from panels import GREEN, ORANGE, RED, Look, Panel, Query, bar_panel, fixed, heatmap_panel, line_panel, override, transform
+from panels import AGE, GREEN, ORANGE, RED, Look, Panel, Query, bar_panel, fixed, heatmap_panel, line_panel, override, shades, transform
+from words import LAYERS
 
 IDLE = f'{BY_PATH}, kind="idle"'
 DEATHS, SURVIVALS = "mysql_canary_death_age_seconds", "mysql_canary_survival_age_seconds"
@@ -19,7 +20,7 @@ def over_time() -> list[dashboard.Panel]:
         "At which idle age did canaries die, over time?",
         "Each cell counts the idle canaries that died in one step of time, between the age at its lower edge and the one at its upper edge; "
         "the edges are the ladder's rungs. Grafana's heatmap draws no lines: the layers' timeouts lie over the same deaths in the panel beside it.",
-        [Query(f"sum by (le) (increase({DEATHS}_bucket{{{IDLE}}}[$__interval]))", "{{le}}", "heatmap")],
+        [Query(f"sum by (le) (increase({DEATHS}_bucket{{{IDLE}}}[$__rate_interval]))", "{{le}}", "heatmap")],
         12, 10, Look(unit="short", decimals=0),
     )
     points = {"custom.drawStyle": "points", "custom.showPoints": "always", "custom.pointSize": 7, "color": fixed(RED)}
@@ -28,11 +29,11 @@ def over_time() -> list[dashboard.Panel]:
         "Which layer's timeout lies where canaries die?",
         "Points: the mean idle age of the idle canaries that died in a step (sum over count of the histogram). "
         "Dashed: the idle limit, between the age survived and the age died at. "
-        "Solid: every layer's timeout that counts idle time or age. A line through the points is the one that kills.",
+        "Solid: every layer's timeout that counts idle time or age, in shades of one colour for each layer. A line through the points is the one that kills.",
         [
             Query(
-                f"sum by (culprit) (increase({DEATHS}_sum{{{IDLE}}}[$__interval]))"
-                f" / (sum by (culprit) (increase({DEATHS}_count{{{IDLE}}}[$__interval])) > 0)",
+                f"sum by (culprit) (increase({DEATHS}_sum{{{IDLE}}}[$__rate_interval]))"
+                f" / (sum by (culprit) (increase({DEATHS}_count{{{IDLE}}}[$__rate_interval])) > 0)",
                 "died: {{culprit}}",
             ),
             Query(f"mysql_canary_idle_limit_lower_seconds{{{IDLE}}}", "idle limit: survived"),
@@ -44,9 +45,10 @@ def over_time() -> list[dashboard.Panel]:
         ],
         12, 10,
         Look(
-            unit="s",
+            unit=AGE,
             overrides=[
                 override("^died: .*", points, "byRegexp"),
+                *(override(f"^{layer}: .*", {"color": shades(color)}, "byRegexp") for layer, color in LAYERS.items()),
                 override("idle limit: survived", {"color": fixed(GREEN), **dashed}),
                 override("idle limit: died", {"color": fixed(ORANGE), **dashed}),
             ],

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models import dashboard
 
 from frame import BY_PATH, BY_TARGET
-from panels import BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, bar_panel, event_panel, fixed, line_panel, override, transform
+from panels import AGE, BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, bar_panel, event_panel, fixed, line_panel, override, transform
 
 DASHED: dict[str, object] = {"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}, "custom.lineWidth": 2}
 
@@ -17,7 +17,7 @@ def sessions() -> list[dashboard.Panel]:
             Query(f"max by (user) (mysql_canary_session_longest_idle_seconds{{{BY_TARGET}}})", "{{user}}"),
             Query(f"mysql_canary_idle_limit_upper_seconds{idle}", "idle limit: died"),
         ],
-        8, 9, Look(unit="s", overrides=[override("idle limit: died", {"color": fixed(ORANGE), **DASHED})]),
+        8, 9, Look(unit=AGE, overrides=[override("idle limit: died", {"color": fixed(ORANGE), **DASHED})]),
     )
     spread = Panel(
         "How many sessions have slept for at least this long?",
@@ -50,8 +50,8 @@ def consequences() -> list[dashboard.Panel]:
         "Lines: what the kernel and a declared pool would wait.",
         [
             Query(
-                f"sum(increase(mysql_canary_stall_seconds_sum{{{BY_PATH}}}[$__interval]))"
-                f" / (sum(increase(mysql_canary_stall_seconds_count{{{BY_PATH}}}[$__interval])) > 0)",
+                f"sum(increase(mysql_canary_stall_seconds_sum{{{BY_PATH}}}[$__rate_interval]))"
+                f" / (sum(increase(mysql_canary_stall_seconds_count{{{BY_PATH}}}[$__rate_interval])) > 0)",
                 "measured stall",
             ),
             Query(
@@ -77,11 +77,11 @@ def consequences() -> list[dashboard.Panel]:
         "What the server counted, split into canaries that were killed (ours) and the rest: applications that died or closed without COM_QUIT.",
         [
             Query(
-                f"clamp_min(increase(mysql_canary_server_aborted_clients_total{{{BY_TARGET}}}[$__interval])"
-                f" - on (job, instance, target) increase(mysql_canary_self_aborted_clients_total{{{BY_TARGET}}}[$__interval]), 0)",
+                f"clamp_min(increase(mysql_canary_server_aborted_clients_total{{{BY_TARGET}}}[$__rate_interval])"
+                f" - on (job, instance, target) increase(mysql_canary_self_aborted_clients_total{{{BY_TARGET}}}[$__rate_interval]), 0)",
                 "applications",
             ),
-            Query(f"increase(mysql_canary_self_aborted_clients_total{{{BY_TARGET}}}[$__interval])", "ours"),
+            Query(f"increase(mysql_canary_self_aborted_clients_total{{{BY_TARGET}}}[$__rate_interval])", "ours"),
         ],
         8, 8, Look(decimals=0, overrides=[override("applications", {"color": fixed(RED)}), override("ours", {"color": fixed(BLUE)})]),
     )
@@ -104,8 +104,8 @@ def consequences() -> list[dashboard.Panel]:
         "Does the server refuse connections?",
         "Aborted_connects and Connection_errors_*, as the server counts them, whoever tried.",
         [
-            Query(f"increase(mysql_canary_server_aborted_connects_total{{{BY_TARGET}}}[$__interval])", "Aborted_connects"),
-            Query(f"increase(mysql_canary_server_connection_errors_total{{{BY_TARGET}}}[$__interval])", "Connection_errors_{{error}}"),
+            Query(f"increase(mysql_canary_server_aborted_connects_total{{{BY_TARGET}}}[$__rate_interval])", "Aborted_connects"),
+            Query(f"increase(mysql_canary_server_connection_errors_total{{{BY_TARGET}}}[$__rate_interval])", "Connection_errors_{{error}}"),
         ],
         8, 8, Look(decimals=0, no_value="none were refused"),
     )

@@ -20,7 +20,8 @@ MAY_BE_EMPTY = {
 
 
 def substituted(expr: str, chosen: dict[str, str]) -> str:
-    """The query as Grafana sends it. Longer names first: $__interval is no part of another."""
+    """The query as Grafana sends it, for every place at once. Longer names first: $__interval is no part of another."""
+    expr = expr.replace('="$', '=~"$')
     for name in sorted(chosen, key=len, reverse=True):
         expr = expr.replace(f"${name}", chosen[name])
     return expr

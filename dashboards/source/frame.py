@@ -9,9 +9,12 @@ from panels import DATASOURCE, GRAFANA
 
 OVERVIEW = "mysql-canary-overview"
 PATH = "mysql-canary-path"
-# One target and path are chosen by these; a metric of the whole target has no path.
-BY_TARGET = 'job=~"$job", instance=~"$instance", target=~"$target"'
-BY_PATH = BY_TARGET + ', path=~"$path"'
+# What is chosen of many is a regular expression, and Grafana escapes it. What is chosen alone it leaves as it is: the brackets of
+# an IPv6 address would be a class of letters there. A metric of the whole target has no path.
+BY_TARGETS = 'job=~"$job", instance=~"$instance", target=~"$target"'
+BY_PATHS = BY_TARGETS + ', path=~"$path"'
+BY_TARGET = BY_TARGETS.replace("=~", "=")
+BY_PATH = BY_PATHS.replace("=~", "=")
 
 Row = tuple[str, Sequence[dashboard.Panel]]
 
@@ -34,7 +37,7 @@ def variables(many: bool) -> list[dashboard.VariableModel]:
     ]
     chosen: list[str] = []
     for name in ("job", "instance", "target", "path"):
-        within = ", ".join(f'{before}=~"${before}"' for before in chosen)
+        within = ", ".join(f'{before}{"=~" if many else "="}"${before}"' for before in chosen)
         query = f"label_values(mysql_canary_lives_total{{{within}}}, {name})"
         made.append(
             dashboard.VariableModel(

@@ -20,11 +20,11 @@ def measuring() -> list[dashboard.Panel]:
         "Lives of every kind that ended in each step: survived to their probe, or died, by what the wire showed. Void outcomes say nothing and count as neither.",
         [
             Query(
-                f"sum(increase(mysql_canary_lives_total{{{BY_PATH}}}[$__interval])) - sum(increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval]))",
+                f"sum(increase(mysql_canary_lives_total{{{BY_PATH}}}[$__rate_interval])) - sum(increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__rate_interval]))",
                 "survived",
             ),
-            Query(f"sum by (ending) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval]))", "died: {{ending}}"),
-            Query(f"sum by (reason) (increase(mysql_canary_voided_total{{{BY_PATH}}}[$__interval]))", "void: {{reason}}"),
+            Query(f"sum by (ending) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__rate_interval]))", "died: {{ending}}"),
+            Query(f"sum by (reason) (increase(mysql_canary_voided_total{{{BY_PATH}}}[$__rate_interval]))", "void: {{reason}}"),
         ],
         8, 8,
         Look(decimals=0, overrides=[override("survived", {"color": fixed(GREEN)}), override("^void: .*", {"color": fixed(GREY)}, "byRegexp")]),
@@ -52,7 +52,7 @@ def measuring() -> list[dashboard.Panel]:
     failures = Panel(
         "At which stage do connects fail?",
         "dns, tcp, tls, greeting, auth, or limit: the server's own word that there are too many connections.",
-        [Query(f"sum by (stage) (increase(mysql_canary_connect_failures_total{{{BY_PATH}}}[$__interval]))", "{{stage}}")],
+        [Query(f"sum by (stage) (increase(mysql_canary_connect_failures_total{{{BY_PATH}}}[$__rate_interval]))", "{{stage}}")],
         8, 8, Look(decimals=0, no_value="none failed"),
     )
     sources = Panel(

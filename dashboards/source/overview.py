@@ -2,9 +2,9 @@
 
 from grafana_foundation_sdk.models import common, dashboard
 
-from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, framed, link, runbook
+from frame import BY_PATHS, BY_TARGETS, OVERVIEW, PATH, framed, link, runbook
 from panels import (
-    BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, event_panel, fixed, line_panel, mapping, override, stat_panel,
+    AGE, BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, event_panel, fixed, line_panel, mapping, override, stat_panel,
     table_panel, thresholds, timeline_panel, transform,
 )
 from words import ANSWERS, CULPRITS, MEASURING, RULES
@@ -38,36 +38,36 @@ def total(title: str, description: str, expr: str) -> dashboard.Panel:
 
 
 def numbers() -> list[dashboard.Panel]:
-    path_of = f"max by ({WHO}) (mysql_canary_suspended{{{BY_PATH}}})"
+    path_of = f"max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}}})"
     return [
         total("How many paths are watched?", "One path is one address of one target.", f"count({path_of})"),
         total(
             "How many have an idle limit?",
             "Paths on which an idle connection was seen to die. On the others nothing died yet, at any age that was reached.",
-            f'count(mysql_canary_idle_limit_upper_seconds{{{BY_PATH}, kind="idle"}})',
+            f'count(mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})',
         ),
         known(
             "How many sessions fail next?",
             "Application sessions idle past the measured limit of their path: their next query fails. Not known without a confirmed limit, or without the privilege PROCESS.",
-            f"sum(mysql_canary_sessions_at_risk{{{BY_PATH}}})",
+            f"sum(mysql_canary_sessions_at_risk{{{BY_PATHS}}})",
             RED,
         ),
         known(
             "How many contradictions hold?",
             "Rules about two layers whose settings contradict each other.",
-            f"sum(mysql_canary_layer_mismatch{{{BY_PATH}}})",
+            f"sum(mysql_canary_layer_mismatch{{{BY_PATHS}}})",
             ORANGE,
         ),
         known(
             "How many ghosts are there?",
             "Canary sessions that a server still lists although their client is dead. Applications leave such sessions too.",
-            f"sum(mysql_canary_ghost_sessions{{{BY_PATH}}})",
+            f"sum(mysql_canary_ghost_sessions{{{BY_PATHS}}})",
             YELLOW,
         ),
         count(
             "How many servers do not answer?",
             "Targets whose newest round of the server view failed.",
-            f"count(mysql_canary_up{{{BY_TARGET}}} == 0)",
+            f"count(mysql_canary_up{{{BY_TARGETS}}} == 0)",
             RED,
         ),
         count(
@@ -88,18 +88,18 @@ def numbers() -> list[dashboard.Panel]:
 def fleet() -> dashboard.Panel:
     """One row for each path, made of one query for each column."""
     columns: list[tuple[str, str]] = [
-        ("Culprit", f"max by ({WHO}, culprit, layer, suspect) (mysql_canary_idle_limit_info{{{BY_PATH}}})"),
-        ("Survived", f'max by ({WHO}) (mysql_canary_idle_limit_lower_seconds{{{BY_PATH}, kind="idle"}})'),
-        ("Died at", f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATH}, kind="idle"}})'),
-        ("At risk", f"sum by ({WHO}) (mysql_canary_sessions_at_risk{{{BY_PATH}}})"),
-        ("Contradictions", f"sum by ({WHO}) (mysql_canary_layer_mismatch{{{BY_PATH}}})"),
-        ("Ghosts", f"max by ({WHO}) (mysql_canary_ghost_sessions{{{BY_PATH}}})"),
-        ("Evidence age", f'time() - max by ({WHO}) (mysql_canary_idle_limit_evidence_timestamp_seconds{{{BY_PATH}, kind="idle"}})'),
-        ("Canaries", f"max by ({WHO}) (mysql_canary_suspended{{{BY_PATH}}})"),
+        ("Culprit", f"max by ({WHO}, culprit, layer, suspect) (mysql_canary_idle_limit_info{{{BY_PATHS}}})"),
+        ("Survived", f'max by ({WHO}) (mysql_canary_idle_limit_lower_seconds{{{BY_PATHS}, kind="idle"}})'),
+        ("Died at", f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})'),
+        ("At risk", f"sum by ({WHO}) (mysql_canary_sessions_at_risk{{{BY_PATHS}}})"),
+        ("Contradictions", f"sum by ({WHO}) (mysql_canary_layer_mismatch{{{BY_PATHS}}})"),
+        ("Ghosts", f"max by ({WHO}) (mysql_canary_ghost_sessions{{{BY_PATHS}}})"),
+        ("Evidence age", f'time() - max by ({WHO}) (mysql_canary_idle_limit_evidence_timestamp_seconds{{{BY_PATHS}, kind="idle"}})'),
+        ("Canaries", f"max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}}})"),
         (
             "Server answers",
-            f'max by ({WHO}) (mysql_canary_suspended{{{BY_PATH}, reason="connect_failing"}}) * 0'
-            f" + on (job, instance, target) group_left () mysql_canary_up{{{BY_TARGET}}}",
+            f'max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}, reason="connect_failing"}}) * 0'
+            f" + on (job, instance, target) group_left () mysql_canary_up{{{BY_TARGETS}}}",
         ),
     ]
     values = {f"Value #{letter}": name for letter, (name, _) in zip("ABCDEFGHI", columns, strict=True)}
@@ -142,7 +142,7 @@ def contradictions() -> list[dashboard.Panel]:
     now = Panel(
         "Which contradictions hold now?",
         "One row for each rule that holds. The runbook says how to confirm each one and what to change.",
-        [Query(f"max by ({WHO}, rule, pool) (mysql_canary_layer_mismatch{{{BY_PATH}}} == 1)", shape="table")],
+        [Query(f"max by ({WHO}, rule, pool) (mysql_canary_layer_mismatch{{{BY_PATHS}}} == 1)", shape="table")],
         12,
         9,
         Look(
@@ -167,7 +167,7 @@ def contradictions() -> list[dashboard.Panel]:
     since = Panel(
         "Since when do they hold?",
         "One row for each rule that held at some time; a gap is a time when it did not.",
-        [Query(f"max by ({WHO}, rule, pool) (mysql_canary_layer_mismatch{{{BY_PATH}}} == 1)", "{{instance}} {{target}}/{{path}} {{rule}} {{pool}}")],
+        [Query(f"max by ({WHO}, rule, pool) (mysql_canary_layer_mismatch{{{BY_PATHS}}} == 1)", "{{instance}} {{target}}/{{path}} {{rule}} {{pool}}")],
         12,
         9,
         Look(words={"1": ("holds", ORANGE)}),
@@ -179,15 +179,15 @@ def changes() -> list[dashboard.Panel]:
     limits = Panel(
         "Did an idle limit appear or move?",
         "The shortest idle age that died, for each path. A new line is a new limit; a step is a limit that moved.",
-        [Query(f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATH}, kind="idle"}})', "{{instance}} {{target}}/{{path}}")],
+        [Query(f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})', "{{instance}} {{target}}/{{path}}")],
         8,
         8,
-        Look(unit="s"),
+        Look(unit=AGE),
     )
     risk = Panel(
         "Whose sessions fail with their next query?",
         "Application sessions idle past the measured limit, by place and user.",
-        [Query(f"sum by (instance, target, path, user) (mysql_canary_sessions_at_risk{{{BY_PATH}}})", "{{instance}} {{target}}/{{path}} {{user}}")],
+        [Query(f"sum by (instance, target, path, user) (mysql_canary_sessions_at_risk{{{BY_PATHS}}})", "{{instance}} {{target}}/{{path}} {{user}}")],
         8,
         8,
         Look(decimals=0),
@@ -196,7 +196,7 @@ def changes() -> list[dashboard.Panel]:
         "Who kills canaries?",
         "Canaries of every kind that died in each step, by culprit. Deaths of canaries are how the limit is known: "
         "a steady number is normal on a path that has one.",
-        [Query(f"sum by (culprit) (increase(mysql_canary_deaths_total{{{BY_PATH}}}[$__interval]))", "{{culprit}}")],
+        [Query(f"sum by (culprit) (increase(mysql_canary_deaths_total{{{BY_PATHS}}}[$__rate_interval]))", "{{culprit}}")],
         8,
         8,
         Look(
@@ -243,7 +243,7 @@ def exporters() -> list[dashboard.Panel]:
     sources = Panel(
         "Which part of the server view cannot be read?",
         "One row for each source that failed at some time. Without the processlist nothing is known of applications' sessions.",
-        [Query(f"mysql_canary_collector_success{{{BY_TARGET}}} == 0", "{{instance}} {{target}} {{collector}}")],
+        [Query(f"mysql_canary_collector_success{{{BY_TARGETS}}} == 0", "{{instance}} {{target}} {{collector}}")],
         6,
         8,
         Look(words={"0": ("failed", RED)}, no_value="all were read"),
@@ -251,7 +251,7 @@ def exporters() -> list[dashboard.Panel]:
     slow = Panel(
         "How long does the server view take?",
         "Each source is one query on the exporter's own connection.",
-        [Query(f"max by (collector) (mysql_canary_collector_duration_seconds{{{BY_TARGET}}})", "{{collector}}")],
+        [Query(f"max by (collector) (mysql_canary_collector_duration_seconds{{{BY_TARGETS}}})", "{{collector}}")],
         6,
         8,
         Look(unit="s"),

@@ -7,8 +7,10 @@ from grafana_foundation_sdk.models import barchart, common, dashboard, heatmap, 
 # The release whose published types the panels are written against. Grafana migrates panels that name an older one.
 GRAFANA = "13.2.3"
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
-# Deaths are rare and Prometheus may scrape once a minute: a shorter step would leave single scrapes in a window.
+# Deaths are rare: a shorter step would be a picture of gaps.
 RARE = "5m"
+# Idle ages on a logarithmic axis: hh:mm:ss says 100 and 10000 s exactly, Grafana's seconds say 1.67 mins and 2.78 hours.
+AGE = "dthms"
 
 GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE, GREY = "green", "yellow", "orange", "red", "blue", "purple", "text"
 
@@ -97,6 +99,11 @@ def override(name: str, properties: dict[str, object], by: str = "byName") -> da
 def fixed(color: str) -> dict[str, object]:
     """The property value of one colour."""
     return {"mode": dashboard.FieldColorModeId.FIXED, "fixedColor": color}
+
+
+def shades(color: str) -> dict[str, object]:
+    """The property value of one colour in a shade for each series."""
+    return {"mode": dashboard.FieldColorModeId.SHADES, "fixedColor": color}
 
 
 def transform(id_val: str, **options: object) -> dashboard.DataTransformerConfig:

@@ -14,6 +14,9 @@ CULPRITS: Words = {
     "unknown": ("not decided", GREY),
 }
 
+# Where lines of layers cross points of deaths, which are red, and the idle limit, which is orange and green.
+LAYERS = {"pool": PURPLE, "kernel": GREY, "network": "super-light-blue", "proxy": YELLOW, "server": BLUE}
+
 RULES: Words = {
     "path_shorter_than_server": ("the path kills before wait_timeout", ORANGE),
     "pool_outlives_path": ("the pool lends connections idle past the limit", ORANGE),

@@ -1,7 +1,7 @@
 //! The queries of the dashboards, as Grafana would send them.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::Value;
@@ -15,11 +15,18 @@ pub(super) struct Query {
     pub(super) place: String,
     /// The expression with its variables.
     pub(super) expression: String,
+    /// The labels that the panel takes from the answer: for the names of series, and for names and links of fields.
+    pub(super) labels: BTreeSet<String>,
 }
 
-/// What the user chose in the dashboard's variables: job, instance, target and path, each a regular expression.
+/// What the user chose in the dashboard's variables job, instance, target and path.
 #[derive(Debug, Clone)]
-pub(super) struct Choice([String; 4]);
+pub(super) enum Choice {
+    /// One path of one exporter.
+    Path([String; 4]),
+    /// All of it. What is chosen alone has no such choice.
+    Everything,
+}
 
 /// Every dashboard of the project.
 pub(super) fn all() -> Vec<Value> {
@@ -53,11 +60,47 @@ fn collect(parent: &Value, uid: &str, queries: &mut Vec<Query>) {
         for target in panel["targets"].as_array().into_iter().flatten() {
             let letter = target["refId"].as_str().unwrap_or_default();
             let expression = target["expr"].as_str().expect("every query has an expression");
-            queries
-                .push(Query { place: format!("{uid}: {title} {letter}"), expression: expression.to_owned() });
+            let mut labels = labels_of_fields(panel);
+            labels.extend(names_after(target["legendFormat"].as_str().unwrap_or_default(), "{{"));
+            let place = format!("{uid}: {title} {letter}");
+            queries.push(Query { place, expression: expression.to_owned(), labels });
         }
         collect(panel, uid, queries);
     }
+}
+
+/// The labels that a panel's fields are named by, and those that their links take.
+fn labels_of_fields(panel: &Value) -> BTreeSet<String> {
+    let text = panel["fieldConfig"].to_string();
+    let mut labels: BTreeSet<String> = names_after(&text, "${__field.labels.").collect();
+    let transformations = panel["transformations"].as_array().into_iter().flatten();
+    let renamed = transformations.filter_map(|step| step["options"]["renameByName"].as_object());
+    let renamed: Vec<(&String, &Value)> = renamed.flatten().collect();
+    for field in names_after(&text, "${__data.fields.") {
+        let found = renamed.iter().find(|(_, shown)| **shown == field.as_str());
+        labels.insert(found.map_or(field, |(label, _)| (*label).clone()));
+    }
+    labels
+}
+
+/// The words that stand behind a sign.
+fn names_after<'a>(text: &'a str, sign: &'a str) -> impl Iterator<Item = String> + use<'a> {
+    text.split(sign).skip(1).map(|rest| {
+        let rest = rest.trim_start();
+        rest.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'))
+            .next()
+            .unwrap_or("")
+            .to_owned()
+    })
+}
+
+/// The variables that ask for a label's values, each with whether many may be chosen.
+pub(super) fn choices(dashboard: &Value) -> Vec<(&str, bool)> {
+    let list = dashboard["templating"]["list"].as_array().into_iter().flatten();
+    let is_many = |variable: &Value| variable["multi"] == true || variable["includeAll"] == true;
+    list.filter(|variable| variable["type"] == "query")
+        .filter_map(|variable| Some((variable["name"].as_str()?, is_many(variable))))
+        .collect()
 }
 
 /// The names of a dashboard's variables.
@@ -84,14 +127,9 @@ pub(super) fn variable_queries(dashboard: &Value) -> Vec<(String, String, String
 }
 
 impl Choice {
-    /// One path of one exporter.
-    pub(super) fn path(instance: SocketAddr) -> Self {
-        Self([JOB.to_owned(), instance.to_string(), "default".to_owned(), "default".to_owned()])
-    }
-
-    /// All of it.
-    pub(super) fn everything() -> Self {
-        Self([".*"; 4].map(str::to_owned))
+    /// The path of an exporter that has only one.
+    pub(super) fn path(instance: &str) -> Self {
+        Self::Path([JOB, instance, "default", "default"].map(str::to_owned))
     }
 
     /// The expression that Grafana sends. Ranges are a minute: the data of a test are no older.
@@ -101,10 +139,47 @@ impl Choice {
         for window in ["$__rate_interval", "$__interval", "$__range"] {
             sent = sent.replace(window, "1m");
         }
-        for (name, value) in ["job", "instance", "target", "path"].into_iter().zip(&self.0) {
-            sent = sent.replace(&format!("\"${name}\""), &format!("\"{value}\""));
+        for (at, name) in ["job", "instance", "target", "path"].into_iter().enumerate() {
+            let (alone, of_many) = match self {
+                Self::Path(chosen) => (chosen[at].clone(), escaped(&chosen[at])),
+                Self::Everything => (String::new(), ".*".to_owned()),
+            };
+            sent = sent.replace(&format!("=~\"${name}\""), &format!("=~\"{of_many}\""));
+            sent = sent.replace(&format!("=\"${name}\""), &format!("=\"{alone}\""));
         }
         assert!(!sent.contains("\"$") && !sent.contains("[$"), "a variable without a value: {sent}");
         sent
     }
+}
+
+/// A value in a regular expression inside a string, as Grafana writes it.
+fn escaped(value: &str) -> String {
+    let mut escaped = String::new();
+    for letter in value.chars() {
+        if r"\^$*+?.()|{}[]/".contains(letter) {
+            escaped.push_str(r"\\");
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
+#[test]
+fn a_choice_alone_is_sent_as_it_is_and_one_of_many_escaped() {
+    let choice = Choice::path("[::1]:10052");
+    assert_eq!(choice.apply("a{instance=\"$instance\"}"), "a{instance=\"[::1]:10052\"}");
+    assert_eq!(choice.apply("a{instance=~\"$instance\"}"), "a{instance=~\"\\\\[::1\\\\]:10052\"}");
+    assert_eq!(Choice::Everything.apply("a{path=~\"$path\"}"), "a{path=~\".*\"}");
+}
+
+#[test]
+fn the_labels_that_a_panel_shows_are_found() {
+    let panel = serde_json::json!({
+        "fieldConfig": { "defaults": { "displayName": "x ${__field.labels.pool}", "url": "${__data.fields.Job}" } },
+        "transformations": [{ "options": { "renameByName": { "job": "Job" } } }],
+        "targets": [{ "expr": "up", "refId": "A", "legendFormat": "{{user}} of {{ path }}" }],
+    });
+    let found = panel_queries(&serde_json::json!({ "uid": "x", "panels": [panel] }));
+    let labels: Vec<&str> = found.iter().flat_map(|query| &query.labels).map(String::as_str).collect();
+    assert_eq!(labels, ["job", "path", "pool", "user"]);
 }

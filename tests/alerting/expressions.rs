@@ -2,6 +2,7 @@
 //! names only what they export.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,12 +19,19 @@ use crate::parts::observe;
 const MAY_BE_EMPTY: [(&str, &str); 1] =
     [("mysql-canary-overview: Which part of the server view cannot be read? A", "every source can be read")];
 
+/// The names under which the exporters are scraped. Brackets and dots are signs of regular expressions too.
+const INSTANCES: [&str; 3] = ["[2001:db8::1]:10052", "away.example:10052", "nobody.example:10052"];
+
 /// Alerts that must be on their way on these data.
-const EXPECTED: [&str; 5] = [
+const EXPECTED: [&str; 9] = [
     "MySQLCanarySessionsAtRisk",
     "MySQLCanaryPathShorterThanServer",
     "MySQLCanaryKeepaliveTooLate",
     "MySQLCanaryPoolNeverRecycles",
+    "MySQLCanaryPoolOutlivesPath",
+    "MySQLCanaryPoolRecyclesTooEagerly",
+    "MySQLCanaryServerOutlivesClientStall",
+    "MySQLCanarySessionHeldPastRecycle",
     "MySQLCanaryServerUnreachable",
 ];
 
@@ -46,7 +54,7 @@ impl<'a> World<'a> {
         let nobody = ([127, 0, 0, 1], 2).into();
         let prometheus = Prometheus::start(PrometheusOptions {
             inside: Some(firewall),
-            targets: [exporter.web(), away.web(), nobody].map(|address| (address, Vec::new())).to_vec(),
+            targets: [exporter.web(), away.web(), nobody].into_iter().zip(INSTANCES).map(named).collect(),
             scrape_interval: STEP,
             evaluation_interval: STEP,
             rules: rule_files(&alerts()).expect("there are rules"),
@@ -74,24 +82,39 @@ impl<'a> World<'a> {
         self.prometheus.wait_for_query(void, PATIENCE, |found| !found.is_empty());
     }
 
-    /// Queries that find nothing, wherever one looks.
+    /// The labels of all answers to a query, wherever one looks; nothing where there is no answer.
+    fn answered(&self, query: &Query) -> Option<BTreeSet<String>> {
+        let answers =
+            choices().into_iter().flat_map(|choice| self.prometheus.query(&choice.apply(&query.expression)));
+        answers.map(|answer| answer.labels.into_keys().collect()).reduce(|mut all: BTreeSet<String>, more| {
+            all.extend(more);
+            all
+        })
+    }
+
+    /// Queries that find nothing.
     fn empty(&self, queries: &[Query]) -> BTreeSet<String> {
-        let choices =
-            [Choice::path(self.exporter.web()), Choice::path(self.away.web()), Choice::everything()];
-        let is_empty = |query: &&Query| {
-            let answers =
-                choices.each_ref().map(|choice| self.prometheus.query(&choice.apply(&query.expression)));
-            answers.iter().all(Vec::is_empty)
-        };
+        let is_empty = |query: &&Query| self.answered(query).is_none();
         queries.iter().filter(is_empty).map(|query| query.place.clone()).collect()
+    }
+
+    /// Labels that a panel shows and its answers do not have.
+    fn without_a_label(&self, queries: &[Query]) -> Vec<String> {
+        let missing = |query: &Query| {
+            let known = self.answered(query)?;
+            let missing: Vec<&String> = query.labels.difference(&known).collect();
+            (!missing.is_empty()).then(|| format!("{missing:?} in {}", query.place))
+        };
+        queries.iter().filter_map(missing).collect()
     }
 
     /// The variables of a dashboard that find no value.
     fn without_a_choice(&self, dashboard: &Value) -> Vec<String> {
         let queries = dashboard::variable_queries(dashboard).into_iter();
         let has_none = |selector: &str, label: &str| {
-            let found = self.prometheus.series(&Choice::everything().apply(selector));
-            !found.iter().any(|series| series.contains_key(label))
+            let found =
+                choices().into_iter().flat_map(|choice| self.prometheus.series(&choice.apply(selector)));
+            !found.into_iter().any(|series| series.contains_key(label))
         };
         queries.filter(|(_, selector, label)| has_none(selector, label)).map(|(name, ..)| name).collect()
     }
@@ -104,6 +127,16 @@ impl<'a> World<'a> {
         }
         labels
     }
+}
+
+/// A target of Prometheus' under a name of its own.
+fn named((address, instance): (SocketAddr, &str)) -> (SocketAddr, Vec<(String, String)>) {
+    (address, vec![("instance".to_owned(), instance.to_owned())])
+}
+
+/// What one may choose in a dashboard.
+fn choices() -> [Choice; 3] {
+    [Choice::path(INSTANCES[0]), Choice::path(INSTANCES[1]), Choice::Everything]
 }
 
 #[test]
@@ -122,6 +155,8 @@ fn every_expression_runs_and_names_only_what_is_exported() {
     let chosen: Vec<String> =
         dashboards.iter().flat_map(|dashboard| world.without_a_choice(dashboard)).collect();
     assert!(chosen.is_empty(), "variables with nothing to choose: {chosen:?}");
+    let nameless = world.without_a_label(&shown);
+    assert!(nameless.is_empty(), "labels that are shown and are not there: {nameless:#?}");
     world.freeze_the_server(&firewall);
     let empty: BTreeSet<String> = world.empty(&shown).intersection(&empty).cloned().collect();
     firewall.server().sigcont();
@@ -138,7 +173,7 @@ fn every_expression_runs_and_names_only_what_is_exported() {
 }
 
 fn as_sent(query: Query) -> Query {
-    Query { expression: Choice::everything().apply(&query.expression), ..query }
+    Query { expression: Choice::Everything.apply(&query.expression), ..query }
 }
 
 /// The rules, once every one was evaluated.

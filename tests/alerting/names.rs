@@ -26,7 +26,7 @@ pub(super) fn written_in(rule: &Value) -> Vec<Query> {
     let own = rule["query"].as_str().expect("a rule has an expression").to_owned();
     let annotations = rule["annotations"].as_object().into_iter().flatten();
     let asked = annotations.filter_map(|(_, text)| text.as_str()).flat_map(quoted);
-    let query = |expression| Query { place: place.clone(), expression };
+    let query = |expression| Query { place: place.clone(), expression, labels: BTreeSet::new() };
     [own].into_iter().chain(asked).map(query).collect()
 }
 
@@ -48,6 +48,7 @@ pub(super) fn of_variables(dashboard: &Value) -> Vec<Query> {
         .map(|(name, selector, label)| Query {
             place: place(&name),
             expression: format!("count by ({label}) ({selector})"),
+            labels: BTreeSet::new(),
         })
         .collect()
 }
@@ -90,7 +91,8 @@ pub(super) fn assert_each_is_used(exported: &BTreeSet<String>, written: &[Query]
 fn what_does_not_exist_is_found() {
     let known = BTreeMap::from([("a".to_owned(), BTreeSet::from(["b".to_owned()]))]);
     let found = |expression: &str| {
-        let query = Query { place: "here".to_owned(), expression: expression.to_owned() };
+        let query =
+            Query { place: "here".to_owned(), expression: expression.to_owned(), labels: BTreeSet::new() };
         unknown(&query, &known).len()
     };
     assert_eq!(found("sum by (b) (a{b='c'}) or up"), 0);
