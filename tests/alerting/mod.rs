@@ -6,12 +6,14 @@
 //! | `expressions` | every expression runs, on what the exporter really exports |
 //! | `complete` | every rule of the exporter has its alert; every alert has its tests and its runbook |
 //! | `scale` | what the rules cost with two hundred targets |
+//! | `history` | a past of thirty-one hours for those rules |
 //! | `scaled` | the rules in seconds instead of minutes |
 //! | `dashboard`, `promql`, `names` | the queries of a dashboard; what they name, and whether it exists |
 
 mod complete;
 mod dashboard;
 mod expressions;
+mod history;
 mod incidents;
 mod names;
 mod promql;

@@ -1,6 +1,7 @@
 //! The rules at scale: real pages, served as many exporters with two paths each, on a real Prometheus.
 //!
 //! Every path has a limit. On every tenth target all is wrong that can be: contradictions and sessions at risk.
+//! Every window of the rules is full: what they read over hours has a past.
 //! Beside other tests there are twenty targets; `make bench-rules` measures two hundred.
 
 use std::collections::BTreeMap;
@@ -9,11 +10,13 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::history;
 use crate::exporter::Launch;
+use crate::lab::place::PrivateDir;
 use crate::lab::{Account, HaProxy, MariaDb, MariaDbOptions, Prometheus, PrometheusOptions};
 use crate::many_sessions::{log_in, start_server};
 
@@ -25,9 +28,11 @@ const PATHS: u32 = 2;
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often rules are evaluated by people, for whom a group must be done in a quarter of it.
 const USUAL_INTERVAL: Duration = Duration::from_secs(15);
-/// How many scrapes of each target come before the measurement; this variable may ask for more: with 240 a
-/// window of an hour holds as many samples as it does for people who scrape every 15 s.
-const SCRAPES: (&str, u32) = ("MYSQL_CANARY_SCALE_SCRAPES", 3);
+/// How many scrapes of each target come before the measurement.
+const SCRAPES: u32 = 3;
+/// The seconds between two samples of the past; this variable may ask for others. To make them takes promtool half a
+/// minute with a hundred targets or more at the second.
+const PAST: (&str, [u32; 2]) = ("MYSQL_CANARY_SCALE_PAST", [300, 60]);
 /// On how many targets all is wrong; this variable may ask for more.
 const ILL: (&str, u32) = ("MYSQL_CANARY_SCALE_ILL", 2);
 /// How many evaluations are measured; the quickest counts, for the others waited for a processor.
@@ -36,6 +41,13 @@ const EVALUATIONS: usize = 2;
 /// The number that a variable asks for, or the one that is usual.
 fn asked((variable, usual): (&str, u32)) -> u32 {
     std::env::var(variable).map_or(usual, |text| text.parse().expect("the variable holds a number"))
+}
+
+/// How far apart the samples of the past are.
+fn step() -> Duration {
+    let (variable, [few, many]) = PAST;
+    let usual = if asked(TARGETS) < 100 { few } else { many };
+    Duration::from_secs(asked((variable, usual)).into())
 }
 
 /// A page without contradictions: the server itself ends idle sessions, and every twin was sent.
@@ -68,10 +80,16 @@ fn ill() -> String {
     with_paths(page.text())
 }
 
-/// The page with each path's lines once for every path.
+/// The page with each path's lines once for every path, of a process that began with its past.
 fn with_paths(page: &str) -> String {
+    let begun = SystemTime::now() - Duration::from_secs(history::HOURS * 3600);
+    let begun = begun.duration_since(UNIX_EPOCH).expect("the clock is right").as_secs();
     let mut all = String::new();
     for line in page.lines() {
+        if line.starts_with("process_start_time_seconds ") {
+            writeln!(all, "process_start_time_seconds {begun}").expect("a string grows");
+            continue;
+        }
         let paths = if line.contains("path=\"default\"") { PATHS } else { 1 };
         for path in 0..paths {
             let line = line.replace("path=\"default\"", &format!("path=\"path-{path}\""));
@@ -81,29 +99,36 @@ fn with_paths(page: &str) -> String {
     all
 }
 
-/// Serves the pages at `/0`, `/1`, …, each with a target of its own, until the process ends.
-fn serve(well: String, ill: String) -> SocketAddr {
+/// The pages of all targets.
+fn pages(well: &str, ill: &str) -> Vec<String> {
+    let page = |number| {
+        let page = if number < asked(ILL) { ill } else { well };
+        page.replace("target=\"default\"", &format!("target=\"db-{number}\""))
+    };
+    (0..asked(TARGETS)).map(page).collect()
+}
+
+/// Serves the pages at `/0`, `/1`, …, until the process ends.
+fn serve(pages: Arc<Vec<String>>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let address = listener.local_addr().expect("it listens");
-    let ills = asked(ILL);
-    let page = Arc::new(move |number: u32| if number < ills { ill.clone() } else { well.clone() });
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let page = Arc::clone(&page);
+            let pages = Arc::clone(&pages);
             // A scraper that goes away takes its answer with it.
-            thread::spawn(move || answer(&stream, &*page).ok());
+            thread::spawn(move || answer(&stream, &pages).ok());
         }
     });
     address
 }
 
 /// Answers requests on one connection for as long as they come.
-fn answer(mut stream: &TcpStream, page: impl Fn(u32) -> String) -> io::Result<()> {
+fn answer(mut stream: &TcpStream, pages: &[String]) -> io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     while let Some(request) = lines.next().transpose()? {
         while lines.next().transpose()?.is_some_and(|header| !header.is_empty()) {}
-        let number = request.split(['/', ' ']).nth(2).and_then(|number| number.parse().ok()).unwrap_or(0);
-        let body = page(number).replace("target=\"default\"", &format!("target=\"db-{number}\""));
+        let number = request.split(['/', ' ']).nth(2).and_then(|number| number.parse().ok());
+        let body = &pages[number.unwrap_or(0)];
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8";
         stream.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
     }
@@ -153,17 +178,34 @@ fn many_targets_with_two_paths_each() {
         let ill = ill();
         (well.join().expect("a page"), ill)
     });
-    let address = serve(well, ill);
+    let pages = Arc::new(pages(&well, &ill));
+    let data = PrivateDir::new();
+    let begun = Instant::now();
+    let instance = |number: usize| format!("exporter-{number}");
+    history::make(
+        data.path(),
+        pages.iter().enumerate().map(|(number, page)| (instance(number), page.as_str())),
+        step(),
+    );
+    println!(
+        "a past with {} s between two samples: made in {:.0} s",
+        step().as_secs(),
+        begun.elapsed().as_secs_f64()
+    );
+    let targets = pages.len();
+    let address = serve(pages);
     let label = |name: &str, value: String| (name.to_owned(), value);
-    let targets = (0..asked(TARGETS)).map(|number| {
+    let targets = (0..targets).map(|number| {
         let path = label("__metrics_path__", format!("/{number}"));
-        (address, vec![path, label("instance", format!("exporter-{number}"))])
+        (address, vec![path, label("instance", instance(number))])
     });
     let prometheus = Prometheus::start(PrometheusOptions {
         targets: targets.collect(),
         scrape_interval: SCRAPE_INTERVAL,
         evaluation_interval: Duration::from_secs(5),
         rules: super::rule_files(&super::alerts()).expect("the rules are there"),
+        data: Some(data.path().to_owned()),
+        retention: Duration::from_secs(48 * 3600),
         ..PrometheusOptions::scraping(address)
     });
     let paths = f64::from(asked(TARGETS) * PATHS);
@@ -173,12 +215,31 @@ fn many_targets_with_two_paths_each() {
         });
     };
     wait("count(up == 1)", f64::from(asked(TARGETS)));
-    thread::sleep(SCRAPE_INTERVAL * asked(SCRAPES));
+    thread::sleep(SCRAPE_INTERVAL * SCRAPES);
     wait("count(path:mysql_canary_idle_limit_upper_seconds:max)", paths);
     let ill_paths = f64::from(asked(ILL) * PATHS);
     wait("count(ALERTS{alertname=\"MySQLCanaryPathShorterThanServer\"})", ill_paths);
     wait("count(ALERTS{alertname=\"MySQLCanarySessionsAtRisk\"})", 5.0 * ill_paths);
+    assert_windows_are_full(&prometheus);
     report(&prometheus);
+}
+
+/// What the rules read over an hour or more holds the samples of all that time.
+#[track_caller]
+fn assert_windows_are_full(prometheus: &Prometheus<'_>) {
+    let rules = prometheus.rules();
+    let expressions = rules.iter().filter_map(|rule| rule["query"].as_str());
+    let windows: BTreeMap<String, u64> = expressions.flat_map(history::long_windows).collect();
+    assert!(windows.len() > 10, "the rules read long windows: {windows:?}");
+    // No exporter is down here.
+    for (selector, seconds) in windows.iter().filter(|(selector, _)| !selector.starts_with("ALERTS{")) {
+        let least = prometheus.query(&format!("min(count_over_time({selector}))"));
+        let wanted = 0.9 * (seconds / step().as_secs()) as f64;
+        assert!(
+            least.first().is_some_and(|least| least.value >= wanted),
+            "{selector} holds {least:?}, and {wanted} samples make a full window"
+        );
+    }
 }
 
 /// Prints what was measured, and holds every group to its bound.

@@ -64,7 +64,7 @@ fn shorten<'a>(text: &'a str, factor: u64, scaled: &mut String) -> &'a str {
 }
 
 /// The duration a text begins with, such as `5m` or `1h30m`: its length in bytes, and milliseconds.
-fn duration(text: &str) -> Option<(usize, u64)> {
+pub(super) fn duration(text: &str) -> Option<(usize, u64)> {
     // `ms` is looked for before `m`.
     const UNITS: [(&str, u64); 6] =
         [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];

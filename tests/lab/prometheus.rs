@@ -31,6 +31,10 @@ pub(crate) struct PrometheusOptions<'a> {
     pub(crate) rules: Vec<PathBuf>,
     /// Where alerts go.
     pub(crate) alertmanager: Option<SocketAddr>,
+    /// Its data, if it is to find some; a directory that outlives it.
+    pub(crate) data: Option<PathBuf>,
+    /// For how long it keeps them.
+    pub(crate) retention: Duration,
 }
 
 impl PrometheusOptions<'_> {
@@ -43,6 +47,8 @@ impl PrometheusOptions<'_> {
             evaluation_interval: Duration::from_secs(1),
             rules: Vec::new(),
             alertmanager: None,
+            data: None,
+            retention: Duration::from_secs(3600),
         }
     }
 }
@@ -72,16 +78,18 @@ impl<'a> Prometheus<'a> {
         let config = dir.path().join("prometheus.yml");
         // JSON is YAML, and needs no thought about quotes.
         fs::write(&config, configuration(&options).to_string()).expect("the private directory is writable");
+        let data = options.data.clone().unwrap_or_else(|| dir.path().join("data"));
         let around = options.inside.map(Firewall::client_around);
         let around = around.as_ref().map_or(&[][..], |words| &words[..]);
         let (port, daemon) = on_free_port(|port| {
             let mut command = bound_command(around, "prometheus");
             command
                 .arg(format!("--config.file={}", config.display()))
-                .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+                .arg(format!("--storage.tsdb.path={}", data.display()))
+                .arg(format!("--storage.tsdb.retention.time={}s", options.retention.as_secs()))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
                 // An alert that an Alertmanager did not hear is told again in a moment, not in a minute.
-                .args(["--storage.tsdb.retention.time=1h", "--rules.alert.resend-delay=2s"])
+                .arg("--rules.alert.resend-delay=2s")
                 .env("GOMAXPROCS", "1");
             let mut daemon = Daemon::start(command, &dir.path().join("log"));
             daemon.wait_for_output("Server is ready to receive web requests").map(|()| daemon)
