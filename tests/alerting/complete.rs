@@ -8,7 +8,7 @@ use std::process::Command;
 use mysql_canary_exporter::domain::mismatch::Rule;
 
 use super::dashboard::Query;
-use super::{alerts, dashboard, rule_files};
+use super::{alerts, dashboard, rule_files, scaled};
 use crate::lab::place::PrivateDir;
 
 /// The values of a key of a YAML file, one a line, in order.
@@ -107,22 +107,28 @@ fn the_runbook_names_every_recording_rule_and_each_name_says_level_metric_and_op
     let named: BTreeSet<&str> = rows.map(|(name, _)| name).filter(|name| name.contains(':')).collect();
     assert_eq!(recorded, named, "left: recording rules, right: rows of the runbook's table");
 
-    let is_operation = |word: &str| {
-        ["sum", "min", "max"].contains(&word) || word.strip_prefix("increase").is_some_and(is_window)
-    };
     for name in recorded {
         let [level, metric, operation] = name.split(':').collect::<Vec<_>>()[..] else {
             panic!("{name} has no three parts")
         };
-        assert!(["path", "target"].contains(&level) && metric.starts_with("mysql_canary_"), "{name}");
+        assert!(
+            ["path", "target", "instance"].contains(&level) && metric.starts_with("mysql_canary_"),
+            "{name}"
+        );
         assert!(is_operation(operation), "{operation} of {name} is no operation");
     }
 }
 
-/// Whether a word is a window, such as `1h`.
-fn is_window(word: &str) -> bool {
-    let digits = word.trim_end_matches(['m', 'h', 'd']);
-    digits.len() + 1 == word.len() && digits.parse::<u32>().is_ok()
+/// Whether the last part of a recorded name says what was done: `sum`, or with its window `increase1h`, or with what
+/// lies between that window and now `median1d_offset6h`.
+fn is_operation(word: &str) -> bool {
+    let (word, offset) =
+        word.split_once("_offset").map_or((word, None), |(word, offset)| (word, Some(offset)));
+    let is_window = |text: &str| scaled::duration(text).is_some_and(|(length, _)| length == text.len());
+    let has_window = |name: &str| word.strip_prefix(name).is_some_and(is_window);
+    offset.is_none_or(is_window)
+        && (["sum", "min", "max"].contains(&word)
+            || ["increase", "max", "median"].into_iter().any(has_window))
 }
 
 #[test]

@@ -23,8 +23,11 @@ const READ: [(&str, u64); 8] = [
     ("mysql_canary_server_aborted_clients_total{", 26),
 ];
 /// What they have recorded before, of every path.
-const RECORDED: [&str; 2] =
-    ["path:mysql_canary_deaths_total:sum", "path:mysql_canary_restart_deaths_total:sum"];
+const RECORDED: [(&str, u64); 3] = [
+    ("path:mysql_canary_deaths_total:sum", 26),
+    ("path:mysql_canary_lives_total:sum", 31),
+    ("path:mysql_canary_restart_deaths_total:sum", 2),
+];
 /// The hours of the longest of them.
 pub(super) const HOURS: u64 = 31;
 /// The time that one block spans, in seconds: where it begins is a multiple of that.
@@ -68,9 +71,9 @@ fn series(instance: &str, page: &str) -> Vec<Series> {
         }
         // One such line stands for each path.
         if let Some(rest) = line.strip_prefix("mysql_canary_ghost_sessions{") {
-            for name in RECORDED {
+            for (name, hours) in RECORDED {
                 let (head, _) = head(&format!("{name}{{{rest}"));
-                found.push(Series { head, value: "4".to_owned(), hours: 26 });
+                found.push(Series { head, value: "4".to_owned(), hours });
             }
         }
     }
