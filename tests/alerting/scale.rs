@@ -26,16 +26,17 @@ use crate::many_sessions::{log_in, start_server};
 const TARGETS: (&str, u32) = ("MYSQL_CANARY_SCALE_TARGETS", 20);
 /// The paths of each.
 const PATHS: u32 = 2;
-/// How often Prometheus asks each of them.
-const SCRAPE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often Prometheus asks each of them and evaluates rules, in seconds; with a hundred targets or more as seldom
+/// as people let it.
+const INTERVAL: [u32; 2] = [5, 15];
 /// How often rules are evaluated by people, for whom a group must be done in a quarter of it.
 const USUAL_INTERVAL: Duration = Duration::from_secs(15);
-/// What a rule file says of a group that is evaluated more seldom, how often that is, and how often here.
-const SELDOM: (&str, Duration, &str) = ("interval: 2m", Duration::from_secs(120), "interval: 10s");
+/// What a rule file says of a group that is evaluated more seldom, and how often that is. Here it is every other time.
+const SELDOM: (&str, Duration) = ("interval: 2m", Duration::from_secs(120));
 /// How many scrapes of each target come before the measurement.
 const SCRAPES: u32 = 3;
-/// The seconds between two samples of the past; this variable may ask for others. To make them takes promtool half a
-/// minute with a hundred targets or more at the second.
+/// The seconds between two samples of the past; this variable may ask for others. With a hundred targets or more they
+/// are further apart than scrapes, for promtool takes its time to make them.
 const PAST: (&str, [u32; 2]) = ("MYSQL_CANARY_SCALE_PAST", [300, 60]);
 /// On how many targets all is wrong; this variable may ask for more.
 const ILL: (&str, u32) = ("MYSQL_CANARY_SCALE_ILL", 2);
@@ -47,11 +48,19 @@ fn asked((variable, usual): (&str, u32)) -> u32 {
     std::env::var(variable).map_or(usual, |text| text.parse().expect("the variable holds a number"))
 }
 
+/// The first of two numbers where there are few targets, and the second where there are many.
+fn by_size([few, many]: [u32; 2]) -> u32 {
+    if asked(TARGETS) < 100 { few } else { many }
+}
+
+/// How often Prometheus asks each target, and evaluates rules.
+fn interval() -> Duration {
+    Duration::from_secs(by_size(INTERVAL).into())
+}
+
 /// How far apart the samples of the past are.
 fn step() -> Duration {
-    let (variable, [few, many]) = PAST;
-    let usual = if asked(TARGETS) < 100 { few } else { many };
-    Duration::from_secs(asked((variable, usual)).into())
+    Duration::from_secs(asked((PAST.0, by_size(PAST.1))).into())
 }
 
 /// A page without contradictions: the server itself ends idle sessions, and every twin was sent.
@@ -141,12 +150,12 @@ fn answer(mut stream: &TcpStream, pages: &[String]) -> io::Result<()> {
 
 /// The rule files, with groups that are evaluated seldom evaluated often enough for a test.
 fn rules(directory: &Path) -> Vec<PathBuf> {
-    let (said, _, here) = SELDOM;
+    let (said, here) = (SELDOM.0, format!("interval: {}s", 2 * interval().as_secs()));
     let files = super::rule_files(&super::alerts()).expect("the rules are there");
     let copy = |file: PathBuf| {
         let text = fs::read_to_string(&file).expect("a rule file is readable");
         let copy = directory.join(file.file_name().expect("a file has a name"));
-        fs::write(&copy, text.replace(said, here)).expect("the private directory is writable");
+        fs::write(&copy, text.replace(said, &here)).expect("the private directory is writable");
         copy
     };
     files.into_iter().map(copy).collect()
@@ -218,8 +227,8 @@ fn many_targets_with_two_paths_each() {
     });
     let prometheus = Prometheus::start(PrometheusOptions {
         targets: targets.collect(),
-        scrape_interval: SCRAPE_INTERVAL,
-        evaluation_interval: Duration::from_secs(5),
+        scrape_interval: interval(),
+        evaluation_interval: interval(),
         rules: rules(rules_here.path()),
         data: Some(data.path().to_owned()),
         retention: Duration::from_secs(48 * 3600),
@@ -232,7 +241,7 @@ fn many_targets_with_two_paths_each() {
         });
     };
     wait("count(up == 1)", f64::from(asked(TARGETS)));
-    thread::sleep(SCRAPE_INTERVAL * SCRAPES);
+    thread::sleep(interval() * SCRAPES);
     wait("count(path:mysql_canary_idle_limit_upper_seconds:max)", paths);
     let ill_paths = f64::from(asked(ILL) * PATHS);
     wait("count(ALERTS{alertname=\"MySQLCanaryPathShorterThanServer\"})", ill_paths);
