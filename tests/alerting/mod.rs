@@ -51,6 +51,23 @@ fn rule_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "yml")).collect())
 }
 
+/// The rule files, copied into a directory; the group that people evaluate every two minutes has another interval.
+fn rules_at(directory: &Path, interval: Duration) -> Vec<PathBuf> {
+    let files = rule_files(&alerts()).expect("there are rules");
+    let mut found = false;
+    let copy = |file: PathBuf| {
+        let text = fs::read_to_string(&file).expect("a rule file is readable");
+        found |= text.contains("interval: 2m\n");
+        let copy = directory.join(file.file_name().expect("a file has a name"));
+        let text = text.replace("interval: 2m\n", &format!("interval: {}ms\n", interval.as_millis()));
+        fs::write(&copy, text).expect("the directory is writable");
+        copy
+    };
+    let copies = files.into_iter().map(copy).collect();
+    assert!(found, "there is such a group");
+    copies
+}
+
 /// All that stands between an exporter and a person: Prometheus with the real rules, their durations scaled,
 /// Alertmanager and the person's webhook.
 #[derive(Debug)]

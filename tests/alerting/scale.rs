@@ -6,10 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -31,8 +29,8 @@ const PATHS: u32 = 2;
 const INTERVAL: [u32; 2] = [5, 15];
 /// How often rules are evaluated by people, for whom a group must be done in a quarter of it.
 const USUAL_INTERVAL: Duration = Duration::from_secs(15);
-/// What a rule file says of a group that is evaluated more seldom, and how often that is. Here it is every other time.
-const SELDOM: (&str, Duration) = ("interval: 2m", Duration::from_secs(120));
+/// How often the group of the past is evaluated by people. Here it is every other time.
+const SELDOM: Duration = Duration::from_secs(120);
 /// How many scrapes of each target come before the measurement.
 const SCRAPES: u32 = 3;
 /// The seconds between two samples of the past; this variable may ask for others. With a hundred targets or more they
@@ -148,19 +146,6 @@ fn answer(mut stream: &TcpStream, pages: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-/// The rule files, with groups that are evaluated seldom evaluated often enough for a test.
-fn rules(directory: &Path) -> Vec<PathBuf> {
-    let (said, here) = (SELDOM.0, format!("interval: {}s", 2 * interval().as_secs()));
-    let files = super::rule_files(&super::alerts()).expect("the rules are there");
-    let copy = |file: PathBuf| {
-        let text = fs::read_to_string(&file).expect("a rule file is readable");
-        let copy = directory.join(file.file_name().expect("a file has a name"));
-        fs::write(&copy, text.replace(said, &here)).expect("the private directory is writable");
-        copy
-    };
-    files.into_iter().map(copy).collect()
-}
-
 /// What the newest evaluation of every group and every rule took, in seconds, by `group` and `group/rule`; and
 /// when that was. Nothing for what was not evaluated yet.
 fn evaluations(prometheus: &Prometheus<'_>) -> BTreeMap<String, Option<(f64, String)>> {
@@ -229,7 +214,7 @@ fn many_targets_with_two_paths_each() {
         targets: targets.collect(),
         scrape_interval: interval(),
         evaluation_interval: interval(),
-        rules: rules(rules_here.path()),
+        rules: super::rules_at(rules_here.path(), interval() * 2),
         data: Some(data.path().to_owned()),
         retention: Duration::from_secs(48 * 3600),
         ..PrometheusOptions::scraping(address)
@@ -290,7 +275,7 @@ fn report(prometheus: &Prometheus<'_>) {
     let groups = measured.iter().filter(|(name, _)| !name.contains('/'));
     assert!(groups.clone().count() > 1, "there are groups");
     for (name, seconds) in groups {
-        let interval = if name == "mysql-canary.past" { SELDOM.1 } else { USUAL_INTERVAL };
+        let interval = if name == "mysql-canary.past" { SELDOM } else { USUAL_INTERVAL };
         let most = interval.as_secs_f64() / 4.0;
         assert!(*seconds < most, "group {name} takes {seconds:.3} s, and {most} s are allowed");
     }
