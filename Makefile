@@ -82,7 +82,7 @@ lint-scripts:
 deploy: ## Write deploy/ anew from alerts/ and dashboards/
 	script/render-deploy
 
-bench-rules: ## Measure the alert rules on 200 targets with two paths each (root; a minute)
+bench-rules: ## Measure the alert rules on 200 targets with two paths each (root; about three minutes)
 	script/install-test-parts
 	MYSQL_CANARY_SCALE_TARGETS=200 MYSQL_CANARY_SCALE_ILL=20 cargo test --locked --test all -- --nocapture alerting::scale
 

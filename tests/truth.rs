@@ -37,7 +37,7 @@ const WAIT_TIMEOUT: Truth = Truth {
     layer: "server",
     ending: "",
     limit: 5.0,
-    late: 0.7,
+    late: 1.4,
     tcp_keepalive: false,
 };
 
@@ -214,7 +214,7 @@ fn killer_of_idle_sessions() {
     repeat(|| {
         let server = MariaDb::start(MariaDbOptions::default());
         while_idle_are_killed(&server, 5, || {
-            let truth = Truth { culprit: "server_kill", ending: "fin", late: 1.7, ..WAIT_TIMEOUT };
+            let truth = Truth { culprit: "server_kill", ending: "fin", late: 3.0, ..WAIT_TIMEOUT };
             check(&on(Launch::on(&server)).start(), &truth);
         });
     });
