@@ -37,7 +37,7 @@ const WAIT_TIMEOUT: Truth = Truth {
     layer: "server",
     ending: "",
     limit: 5.0,
-    late: 1.4,
+    late: 2.0,
     tcp_keepalive: false,
 };
 

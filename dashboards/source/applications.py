@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.models import dashboard
 
-from frame import BY_PATH, BY_TARGET
+from frame import BY_PATH, BY_TARGET, at_risk
 from panels import AGE, BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, bar_panel, event_panel, fixed, line_panel, override, transform
 
 DASHED: dict[str, object] = {"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}, "custom.lineWidth": 2}
@@ -35,7 +35,7 @@ def sessions() -> list[dashboard.Panel]:
         "Whose sessions fail next, and who holds them too long?",
         "At risk: idle past the measured limit. Held: idle for longer than their own pool keeps a connection, so lent and held, or leaked.",
         [
-            Query(f"sum by (user) (mysql_canary_sessions_at_risk{{{BY_PATH}}})", "at risk: {{user}}"),
+            Query(f"sum by (user) {at_risk(BY_PATH)}", "at risk: {{user}}"),
             Query(f"sum by (pool, user) (mysql_canary_sessions_held_past_recycle{{{BY_PATH}}})", "held: {{user}} (pool {{pool}})"),
         ],
         8, 9, Look(decimals=0, low=0),

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models import common, dashboard
 
 from ages import ages
 from applications import applications
-from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, framed, link, runbook
+from frame import BY_PATH, BY_TARGET, OVERVIEW, PATH, at_risk, framed, link, runbook
 from measuring import measuring
 from panels import BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, mapping, override, stat_panel, table_panel, timeline_panel, transform
 from words import ANSWERS, CULPRITS, HOLDS, MEASURING, OF_POOLS, RULES, Words, YES_NO
@@ -58,7 +58,7 @@ def answer() -> list[dashboard.Panel]:
         number(
             "How many sessions fail next?",
             "Application sessions idle past the limit: their next query fails.",
-            f"sum(mysql_canary_sessions_at_risk{{{BY_PATH}}})", 6,
+            f"sum {at_risk(BY_PATH)}", 6,
             Look(steps=[(None, GREEN), (1, RED)], decimals=0, no_value="not known"),
         ),
         number(

@@ -124,16 +124,15 @@ pub(super) fn sessions_at_risk(facts: &Facts) -> Option<bool> {
 }
 
 /// How many sessions of each user reached the limit for certain, by user. `None` while the limit is not
-/// confirmed or the server cannot be asked. Users with none are listed with zero, and so are all where the
-/// server ends idle sessions itself.
+/// confirmed or the server cannot be asked. Users with none are listed with zero. Where the server ends idle
+/// sessions itself, those that it still lists past its limit have a longer timer of their own, and are counted:
+/// [`sessions_at_risk`] says whether anybody should worry.
 pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<(String, usize)>> {
     let sessions = facts.sessions.as_ref()?;
     firm_upper(&facts.idle)?;
-    let spared = server_ends_idle_sessions(facts);
     let mut users: Vec<(String, usize)> = Vec::new();
     for of in sessions {
-        let is_at_risk = |idle: &&f64| !spared && reached(&facts.idle, **idle) == Some(true);
-        let count = of.idle.iter().filter(is_at_risk).count();
+        let count = of.idle.iter().filter(|idle| reached(&facts.idle, **idle) == Some(true)).count();
         match users.iter_mut().find(|(user, _)| *user == of.user) {
             Some((_, known)) => *known += count,
             None => users.push((of.user.clone(), count)),
