@@ -126,7 +126,7 @@ pub(super) fn sessions_at_risk(facts: &Facts) -> Option<bool> {
 /// How many sessions of each user reached the limit for certain, by user. `None` while the limit is not
 /// confirmed or the server cannot be asked. Users with none are listed with zero. Where the server ends idle
 /// sessions itself, those that it still lists past its limit have a longer timer of their own, and are counted:
-/// [`sessions_at_risk`] says whether anybody should worry.
+/// the rule of that name says whether anybody should worry.
 pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<(String, usize)>> {
     let sessions = facts.sessions.as_ref()?;
     firm_upper(&facts.idle)?;
