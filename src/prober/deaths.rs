@@ -76,8 +76,7 @@ impl Undecided {
             case.outlived_by_younger |=
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
             let conclusion = conclude(&evidence(&case, history, &others));
-            let may_be_one_of_many =
-                unix_now < case.struck() + INSTANT_SECONDS && case.could_be_one_of_many();
+            let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= case.until {
                 let Case { kind, death, at, .. } = case;
                 decided.push(Decided { kind, death, at, conclusion });
@@ -96,8 +95,8 @@ impl Undecided {
 
     /// When the first of them has waited long enough; it and `now` in seconds since the Unix epoch.
     pub(super) fn next_deadline(&self, now: f64) -> Option<f64> {
-        let instant = |case: &Case| Some(case.struck() + INSTANT_SECONDS).filter(|at| *at > now);
-        self.0.iter().map(|case| instant(case).unwrap_or(case.until)).min_by(f64::total_cmp)
+        let company = |case: &Case| case.company_until().filter(|until| *until > now);
+        self.0.iter().map(|case| company(case).unwrap_or(case.until)).min_by(f64::total_cmp)
     }
 }
 
@@ -107,9 +106,11 @@ impl Case {
         self.born + self.death.age
     }
 
-    /// Whether others that died with it would change what is concluded.
-    fn could_be_one_of_many(&self) -> bool {
-        self.death.exact && !self.death.restarted && self.death.error_code.is_none()
+    /// Until when others may turn out to have died with it, in seconds since the Unix epoch; `None` where they
+    /// would change nothing.
+    fn company_until(&self) -> Option<f64> {
+        let could_matter = self.death.exact && !self.death.restarted && self.death.error_code.is_none();
+        could_matter.then_some(self.struck() + INSTANT_SECONDS)
     }
 }
 
@@ -134,7 +135,7 @@ impl Others {
                 .collect(),
             spared: flights
                 .iter()
-                .filter(|(_, flight)| flight.is_held() && flight.stirred.is_none())
+                .filter(|(_, flight)| flight.is_well())
                 .filter_map(|(_, flight)| flight.born.map(|born| epoch.unix(born)))
                 .collect(),
             struck: exact()

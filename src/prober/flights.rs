@@ -176,12 +176,14 @@ impl Flight {
         (self.is_held() && idle < self.age).then_some((at, idle))
     }
 
+    /// Whether it is held, and nothing has happened to it.
+    pub(super) fn is_well(&self) -> bool {
+        self.is_held() && self.stirred.is_none()
+    }
+
     /// Whether it is an idle canary, well at this moment and idle for longer than an age in seconds.
     pub(super) fn outlives(&self, age: f64, now: Instant) -> bool {
         let idle = self.born.map(|born| now.saturating_duration_since(born).as_secs_f64());
-        self.kind == Kind::Idle
-            && self.is_held()
-            && self.stirred.is_none()
-            && idle.is_some_and(|idle| idle > age)
+        self.kind == Kind::Idle && self.is_well() && idle.is_some_and(|idle| idle > age)
     }
 }

@@ -235,8 +235,7 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
     let conn = &mut control.session.conn;
     let listing = run(Collector::Processlist, control.source.read(conn), &mut collectors).await?;
     if let Some(id) = listing.as_ref().and_then(|listing| listing.asked_by) {
-        let proxied = !control.session.was_greeted_as(id);
-        control.session.learn_thread_id(Some(id), proxied);
+        control.session.learn_backend_id(id);
     }
     let rows = listing.map(|listing| listing.rows);
     let to_end =

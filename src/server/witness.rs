@@ -30,8 +30,7 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
     let uptime: Option<mysql_async::Row> =
         session.conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
     if let Some(Some(id)) = unless_fatal(birth::backend_id(&mut session.conn).await)? {
-        let proxied = !session.was_greeted_as(id);
-        session.learn_thread_id(Some(id), proxied);
+        session.learn_backend_id(id);
     }
     let conn = &mut session.conn;
     let variables = unless_fatal(GlobalVariables::read(conn).await)?;

@@ -219,7 +219,7 @@ impl Session {
 
     /// Whether the greeting told this thread id: the 32 bits that it has room for. Where it did not, a
     /// proxy that speaks MySQL greeted in the server's place.
-    pub fn was_greeted_as(&self, thread_id: u64) -> bool {
+    fn was_greeted_as(&self, thread_id: u64) -> bool {
         thread_id & u64::from(u32::MAX) == u64::from(self.greeting.thread_id)
     }
 
@@ -228,6 +228,13 @@ impl Session {
     pub fn learn_thread_id(&mut self, thread_id: Option<u64>, proxied: bool) {
         let thread_id = thread_id.unwrap_or(self.thread_id());
         self.membership.rename(thread_id, !proxied);
+    }
+
+    /// Takes the full thread id as the server that holds the session says it, which tells by itself whether a
+    /// proxy greeted.
+    pub fn learn_backend_id(&mut self, thread_id: u64) {
+        let proxied = !self.was_greeted_as(thread_id);
+        self.learn_thread_id(Some(thread_id), proxied);
     }
 
     /// Ends the session with COM_QUIT, so that the server does not count it as aborted. Waits at most
