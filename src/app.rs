@@ -123,7 +123,12 @@ pub async fn run(
         paths: vec![PathState { path: settings.path.clone(), report: report.clone(), diagnosis }],
     }])?))?;
 
-    let site = Arc::new(Site { registry, telemetry_path: settings.telemetry_path.clone() });
+    let site = Arc::new(Site {
+        registry,
+        telemetry_path: settings.telemetry_path.clone(),
+        gathering: http::Gathering::default(),
+        clients: Arc::default(),
+    });
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(event = "listening", address = %address, "Listening on {address}");

@@ -20,7 +20,7 @@
 //! | [`kernel`] | the TCP settings of the kernel below |
 //! | [`state_file`] | what was observed, kept across restarts |
 //! | [`metrics`] | every metric's name, help, labels and buckets; those read from state at a scrape in `metrics::state` |
-//! | [`http`] | the pages |
+//! | [`http`] | the pages, and the clients that ask for them |
 //! | [`cli`], [`config`] | flags and files, parsed once; what exists is good |
 //! | [`logging`] | log lines |
 //! | [`app`], [`stop`] | the exporter put together, and the word that ends it |

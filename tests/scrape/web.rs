@@ -6,8 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 use crate::exporter::{Exporter, Launch, Page};
-use crate::lab::{MariaDb, MariaDbOptions, Namespace, Peer, Scene, http};
+use crate::lab::{MariaDb, MariaDbOptions, Namespace, Peer, Scene, http, wait_for};
 
 /// An exporter without a server: the pages need none.
 fn alone() -> Launch<'static> {
@@ -157,12 +159,52 @@ fn clients_that_speak_nonsense_do_no_harm() {
         let _ = stream.write_all(bytes);
     }
     let silent: Vec<TcpStream> =
-        (0..20).map(|_| TcpStream::connect(exporter.web()).expect("the exporter listens")).collect();
+        (0..600).map(|_| TcpStream::connect(exporter.web()).expect("the exporter listens")).collect();
     let begun = Instant::now();
     assert_eq!(exporter.get("/metrics").status, 200);
     assert!(begun.elapsed() < Duration::from_secs(2), "silent clients hold nobody up");
     drop(silent);
     assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
+}
+
+/// At the limit of its descriptors: those who wait give theirs up, one is kept in reserve, and it does not spin.
+#[test]
+fn without_descriptors_pages_are_still_there() {
+    let peer = Peer::start(Scene::stay_silent);
+    let exporter = Launch::at(&peer.addr().to_string()).args(&["--canary.ages=1h"]).start();
+    exporter.wait_for_events("listening", 1, Duration::from_secs(10));
+    std::thread::sleep(Duration::from_millis(500));
+    let pid = i32::try_from(exporter.pid()).ok().and_then(Pid::from_raw);
+    for free in [4, 0] {
+        // A client whose descriptor is not one of the reserve.
+        let limit = exporter.open_files() as u64 + free;
+        let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(limit), maximum: Some(20_000) });
+        let before = before.expect("a limit can be lowered");
+        let crowd: Vec<TcpStream> = (0..50)
+            .map(|_| TcpStream::connect(exporter.web()).expect("the kernel's queue has room"))
+            .collect();
+        let (begun, used) = (Instant::now(), processor_seconds(&exporter));
+        for path in ["/-/healthy", "/metrics"].repeat(10) {
+            // With a handful of places and fifty who want them, one may be cut off; not for long.
+            let answered = || http::get(exporter.web(), path).ok().filter(|answer| answer.status == 200);
+            wait_for(path, Duration::from_secs(5), answered);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}, {free} free", begun.elapsed());
+        std::thread::sleep(Duration::from_secs(1));
+        let used = processor_seconds(&exporter) - used;
+        assert!(used < 0.7 * begun.elapsed().as_secs_f64(), "{used} s of {:?}: it spins", begun.elapsed());
+        drop(crowd);
+        prlimit(pid, Resource::Nofile, before).expect("a limit can be raised again");
+    }
+    assert_eq!(exporter.events("accept_failed").len(), 1, "it is told once a minute");
+}
+
+/// Seconds of processor time it has used.
+fn processor_seconds(exporter: &Exporter<'_>) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", exporter.pid())).expect("it runs");
+    let fields: Vec<&str> =
+        stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ').collect()).expect("fields");
+    [11, 12].map(|field: usize| fields[field].parse::<f64>().expect("ticks")).iter().sum::<f64>() / 100.0
 }
 
 /// A peer that never greets: its exporter's pages are there all the same.

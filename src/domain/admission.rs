@@ -1,0 +1,215 @@
+//! Which clients of the web side may stay: how long each phase of a visit may last, how many may be in it, and
+//! who gives up its place to a newcomer. Nobody is refused: whoever comes gets in, and the one that keeps us
+//! waiting longest goes.
+
+/// What a client is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Has not sent the whole head of its request.
+    Asking,
+    /// Its answer is being made or written.
+    Answering,
+    /// Was answered; keeps its connection for another request.
+    Kept,
+    /// All was said; the last bytes are under way.
+    Parting,
+}
+
+/// The longest wait for a request's head, in seconds.
+const ASKING: f64 = 3.0;
+/// The longest time in which a client takes nothing of its answer, in seconds.
+const STALLED: f64 = 5.0;
+/// The longest time for a whole answer, in seconds; Prometheus waits 10 s by default.
+const ANSWERING: f64 = 30.0;
+/// How long a connection is kept between requests, in seconds: twice a scrape interval of 60 s.
+const KEPT: f64 = 120.0;
+/// How long the last bytes may take, in seconds.
+const PARTING: f64 = 1.0;
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 4] = [Self::Asking, Self::Answering, Self::Kept, Self::Parting];
+
+    /// How many clients may be in this phase. The sum is the most clients there can be. Those who ask cost little
+    /// and are many: at 5,000 newcomers in a second of one address, each still has 300 ms to send its request.
+    #[must_use]
+    pub const fn places(self) -> usize {
+        match self {
+            Self::Asking => 2048,
+            Self::Answering | Self::Kept => 128,
+            Self::Parting => 64,
+        }
+    }
+
+    /// How many of them may come from one address: a quarter is left to the others.
+    #[must_use]
+    pub const fn places_of_one_address(self) -> usize {
+        self.places() / 4 * 3
+    }
+
+    /// When a client has been in this phase for too long, in seconds of the clock of `since`, when it entered
+    /// it, and of `stalled`, since when it takes nothing of what is written to it.
+    #[must_use]
+    pub fn deadline(self, since: f64, stalled: Option<f64>) -> f64 {
+        let whole = since
+            + match self {
+                Self::Asking => ASKING,
+                Self::Answering => ANSWERING,
+                Self::Kept => KEPT,
+                Self::Parting => PARTING,
+            };
+        stalled.map_or(whole, |stalled| whole.min(stalled + STALLED))
+    }
+}
+
+/// A client in a phase.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place<A> {
+    /// Where it comes from.
+    pub address: A,
+    /// When it entered the phase, in seconds of any one clock.
+    pub since: f64,
+    /// Since when we wait for it, not it for us; on the same clock.
+    pub awaited: Option<f64>,
+}
+
+/// Which of the clients in a phase gives up its place to one more from `newcomer`: none where there is room. Of
+/// an address that has all it may have, or of the address that has most, the one that is awaited longest; where none
+/// is, and we are the slow ones, the one that came first.
+#[must_use]
+pub fn pushed_out<A: Copy + Ord>(phase: Phase, inside: &[Place<A>], newcomer: A) -> Option<usize> {
+    if inside.len() < phase.places_of_one_address() {
+        return None;
+    }
+    let own = inside.iter().filter(|place| place.address == newcomer).count();
+    if own >= phase.places_of_one_address() {
+        return first(inside, |place| place.address == newcomer);
+    }
+    if inside.len() < phase.places() {
+        return None;
+    }
+    let mut addresses: Vec<A> = inside.iter().map(|place| place.address).collect();
+    addresses.sort_unstable();
+    let count = |address: A| {
+        addresses.partition_point(|&other| other <= address)
+            - addresses.partition_point(|&other| other < address)
+    };
+    // The newcomer counts too: of two that would have as many, neither is spared.
+    let most = addresses.chunk_by(PartialEq::eq).map(<[A]>::len).max()?.max(own + 1);
+    let has_most = |address: A| count(address) + usize::from(address == newcomer) >= most;
+    first(inside, |place| has_most(place.address))
+}
+
+/// The one that is awaited longest, or came first.
+fn first<A>(inside: &[Place<A>], wanted: impl Fn(&Place<A>) -> bool) -> Option<usize> {
+    let candidates = inside.iter().enumerate().filter(|(_, place)| wanted(place));
+    let key = |place: &Place<A>| (place.awaited.is_none(), place.awaited.unwrap_or(place.since));
+    candidates
+        .min_by(|(_, one), (_, other)| {
+            let (one, other) = (key(one), key(other));
+            one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))
+        })
+        .map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place<A>(address: A, since: f64) -> Place<A> {
+        Place { address, since, awaited: None }
+    }
+
+    #[test]
+    fn those_who_wait_for_us_go_last() {
+        let phase = Phase::Answering;
+        let mut inside: Vec<Place<u8>> = crowd(&[(1, phase.places_of_one_address())]);
+        inside[40].awaited = Some(500.0);
+        inside[50].awaited = Some(400.0);
+        for expected in [50, 40, 0] {
+            assert_eq!(pushed_out(phase, &inside, 1), Some(expected));
+            inside[expected].awaited = None;
+        }
+    }
+
+    /// So many clients of each address, the later ones younger.
+    fn crowd(counts: &[(u8, usize)]) -> Vec<Place<u8>> {
+        let addresses = counts.iter().flat_map(|&(address, count)| std::iter::repeat_n(address, count));
+        addresses.zip(0_u32..).map(|(address, at)| place(address, f64::from(at))).collect()
+    }
+
+    #[test]
+    fn whoever_comes_gets_in_and_the_longest_of_the_greediest_goes() {
+        let phase = Phase::Kept;
+        let (all, share) = (phase.places(), phase.places_of_one_address());
+        let rows: [(&str, Vec<Place<u8>>, u8, Option<usize>); 10] = [
+            ("nobody is there", vec![], 1, None),
+            ("there is room", crowd(&[(1, share - 1)]), 1, None),
+            ("its own address has its share", crowd(&[(1, share)]), 1, Some(0)),
+            ("another address has its share", crowd(&[(1, share)]), 2, None),
+            (
+                "its own has its share, and an older one is another's",
+                crowd(&[(2, 1), (1, share)]),
+                1,
+                Some(1),
+            ),
+            ("the last place is free", crowd(&[(1, share), (2, all - share - 1)]), 2, None),
+            ("full: the greediest gives", crowd(&[(2, all - share), (1, share)]), 3, Some(all - share)),
+            ("full, and it would have as many", crowd(&[(1, all / 2 - 1), (2, all / 2), (3, 1)]), 1, Some(0)),
+            ("full of many addresses", (0..=127).map(|a| place(a, 9.0 - f64::from(a))).collect(), 7, Some(7)),
+            (
+                "full of strangers that have one each",
+                (1..=127).chain([127]).map(|a| place(a, f64::from(a))).collect(),
+                0,
+                Some(126),
+            ),
+        ];
+        for (what, inside, newcomer, expected) in rows {
+            assert_eq!(pushed_out(phase, &inside, newcomer), expected, "{what}");
+        }
+    }
+
+    /// However they come, there are never more than there are places, and of one address never more than its share.
+    #[test]
+    fn no_order_of_coming_fills_more_than_the_places() {
+        for phase in Phase::ALL {
+            let mut inside: Vec<Place<u32>> = Vec::new();
+            let mut random = numbers(7);
+            for at in 0..4000_u32 {
+                let newcomer = if random() % 3 == 0 { random() % 400 } else { random() % 3 };
+                if let Some(index) = pushed_out(phase, &inside, newcomer) {
+                    inside.remove(index);
+                }
+                inside.push(place(newcomer, f64::from(at)));
+                let own = inside.iter().filter(|place| place.address == newcomer).count();
+                assert!(inside.len() <= phase.places() && own <= phase.places_of_one_address());
+            }
+            assert_eq!(inside.len(), phase.places(), "{phase:?}: the places are used");
+        }
+    }
+
+    /// Numbers that look random and are the same in each run.
+    fn numbers(seed: u64) -> impl FnMut() -> u32 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            u32::try_from(state >> 33).unwrap_or_default()
+        }
+    }
+
+    #[test]
+    fn how_long_each_phase_may_last() {
+        let rows = [
+            (Phase::Asking, None, 103.0),
+            (Phase::Answering, None, 130.0),
+            (Phase::Answering, Some(101.0), 106.0),
+            (Phase::Answering, Some(127.0), 130.0),
+            (Phase::Kept, None, 220.0),
+            (Phase::Parting, None, 101.0),
+        ];
+        for (phase, stalled, deadline) in rows {
+            assert_eq!(phase.deadline(100.0, stalled), deadline, "{phase:?}, stalled since {stalled:?}");
+        }
+        assert!(KEPT > 60.0, "a connection outlives a scrape interval of a minute");
+    }
+}

@@ -1,0 +1,302 @@
+//! Who is here: every client's phase, and whose place a newcomer takes.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::domain::admission::{Phase, Place, pushed_out};
+
+/// How often it is told that clients are pushed out.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// How many give up their descriptors at once when there are none, and the share of all that they may be: where few
+/// are here, a newcomer must have the time to say what it wants.
+const PUSHED_OUT_AT_ONCE: usize = 8;
+const SHARE_PUSHED_OUT: usize = 4;
+
+/// The clients of all listening sockets.
+#[derive(Debug)]
+pub struct Clients {
+    begun: Instant,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    next_id: u64,
+    clients: BTreeMap<u64, Client>,
+    pushed_out: u64,
+    told: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Client {
+    origin: Origin,
+    phase: Phase,
+    since: Instant,
+    /// Since when we wait for it, not it for us.
+    awaited: Option<Instant>,
+    task: Option<AbortHandle>,
+}
+
+/// Where a client comes from: its IPv4 address, or its network of 64 bits, which one machine may have whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Origin(u128);
+
+impl From<IpAddr> for Origin {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
+            IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
+        }
+    }
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self { begun: Instant::now(), inside: Mutex::default() }
+    }
+}
+
+impl Clients {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        // Each change is whole before anything can panic.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets one in.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Arc<Visit> {
+        let now = Instant::now();
+        let origin = Origin::from(address);
+        let mut inside = self.inside();
+        self.make_room(&mut inside, Phase::Asking, origin, now);
+        let id = inside.next_id;
+        inside.next_id += 1;
+        inside
+            .clients
+            .insert(id, Client { origin, phase: Phase::Asking, since: now, awaited: None, task: None });
+        drop(inside);
+        Arc::new(Visit { clients: Arc::clone(self), id, stay: Mutex::new(Stay::new(Phase::Asking, now)) })
+    }
+
+    /// Learns the task of a client, so that it can be ended; ends it where the client had to go meanwhile.
+    pub(super) fn attended_by(&self, id: u64, task: AbortHandle) {
+        match self.inside().clients.get_mut(&id) {
+            Some(client) => client.task = Some(task),
+            None => task.abort(),
+        }
+    }
+
+    /// Sends away a few of those that are awaited longest, for their descriptors are needed: others only where
+    /// nobody is awaited. Says whether there were any.
+    pub(super) fn push_out_some(&self) -> bool {
+        let mut inside = self.inside();
+        let mut all: Vec<_> = inside
+            .clients
+            .iter()
+            .map(|(&id, client)| (client.awaited.is_none(), client.awaited.unwrap_or(client.since), id))
+            .collect();
+        all.sort_unstable();
+        all.truncate((all.len() / SHARE_PUSHED_OUT).clamp(1, PUSHED_OUT_AT_ONCE));
+        all.iter().fold(false, |any, &(.., id)| inside.remove(id) || any)
+    }
+
+    /// A client begins another phase, in which it is awaited since that moment.
+    fn enter(&self, id: u64, phase: Phase, now: Instant, awaited: Option<Instant>) {
+        let mut inside = self.inside();
+        // One that had to go is about to end.
+        let Some(client) = inside.clients.get_mut(&id) else { return };
+        let origin = client.origin;
+        if client.phase != phase {
+            self.make_room(&mut inside, phase, origin, now);
+        }
+        if let Some(client) = inside.clients.get_mut(&id) {
+            (client.phase, client.since, client.awaited) = (phase, now, awaited);
+        }
+    }
+
+    /// Since when a client is awaited.
+    fn await_since(&self, id: u64, awaited: Option<Instant>) {
+        if let Some(client) = self.inside().clients.get_mut(&id) {
+            client.awaited = awaited;
+        }
+    }
+
+    fn make_room(&self, inside: &mut Inside, phase: Phase, newcomer: Origin, now: Instant) {
+        let (ids, places): (Vec<u64>, Vec<Place<Origin>>) = inside
+            .clients
+            .iter()
+            .filter(|(_, client)| client.phase == phase)
+            .map(|(&id, client)| {
+                let seconds = |at: Instant| at.duration_since(self.begun).as_secs_f64();
+                let (since, awaited) = (seconds(client.since), client.awaited.map(seconds));
+                (id, Place { address: client.origin, since, awaited })
+            })
+            .unzip();
+        let Some(index) = pushed_out(phase, &places, newcomer) else { return };
+        if inside.remove(ids[index]) {
+            inside.pushed_out += 1;
+        }
+        if inside.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
+            inside.told = Some(now);
+            tracing::warn!(
+                event = "web_crowded",
+                pushed_out = inside.pushed_out,
+                "too many web clients at once: those that wait longest give up their places"
+            );
+        }
+    }
+}
+
+impl Inside {
+    fn remove(&mut self, id: u64) -> bool {
+        let Some(client) = self.clients.remove(&id) else { return false };
+        if let Some(task) = client.task {
+            task.abort();
+        }
+        true
+    }
+}
+
+/// A client's stay, from its coming until this is dropped.
+#[derive(Debug)]
+pub(super) struct Visit {
+    clients: Arc<Clients>,
+    id: u64,
+    stay: Mutex<Stay>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stay {
+    phase: Phase,
+    since: Instant,
+    /// Since when it takes nothing of what is written to it.
+    stalled: Option<Instant>,
+    /// Whether it took anything of its answer.
+    wrote: bool,
+    /// Whether its request is awaited.
+    awaited: bool,
+    /// When the process stops.
+    latest: Option<Instant>,
+}
+
+impl Stay {
+    const fn new(phase: Phase, since: Instant) -> Self {
+        Self { phase, since, stalled: None, wrote: false, awaited: false, latest: None }
+    }
+}
+
+impl Visit {
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn stay(&self) -> MutexGuard<'_, Stay> {
+        self.stay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a phase.
+    pub(super) fn enter(&self, phase: Phase) {
+        let now = Instant::now();
+        let mut stay = self.stay();
+        let (stalled, latest) = (stay.stalled, stay.latest);
+        *stay = Stay { stalled, latest, ..Stay::new(phase, now) };
+        drop(stay);
+        let awaited = stalled.or((phase == Phase::Kept).then_some(now));
+        self.clients.enter(self.id, phase, now, awaited);
+    }
+
+    /// Bytes came: after an answer, they are the next request's.
+    pub(super) fn heard(&self) {
+        if self.stay().phase == Phase::Kept {
+            self.enter(Phase::Asking);
+        }
+    }
+
+    /// All that was to be written is out: where that was its answer, it is done.
+    pub(super) fn flushed(&self) {
+        let stay = *self.stay();
+        if stay.phase == Phase::Answering && stay.wrote && stay.stalled.is_none() {
+            self.enter(Phase::Kept);
+        }
+    }
+
+    /// There is nothing to read: a request that is not there yet is awaited from the first time on.
+    pub(super) fn listens(&self) {
+        let mut stay = self.stay();
+        if stay.phase == Phase::Asking && !stay.awaited {
+            stay.awaited = true;
+            drop(stay);
+            self.clients.await_since(self.id, Some(Instant::now()));
+        }
+    }
+
+    /// It took something of what is written to it.
+    pub(super) fn took(&self) {
+        let mut stay = self.stay();
+        stay.wrote = true;
+        if stay.stalled.take().is_some() {
+            drop(stay);
+            self.clients.await_since(self.id, None);
+        }
+    }
+
+    /// It takes nothing more for now.
+    pub(super) fn stalls(&self) {
+        let mut stay = self.stay();
+        if stay.stalled.is_none() {
+            let now = Instant::now();
+            stay.stalled = Some(now);
+            drop(stay);
+            self.clients.await_since(self.id, Some(now));
+        }
+    }
+
+    /// The process stops: it may stay that long and no longer.
+    pub(super) fn hurry(&self, time: Duration) {
+        self.stay().latest.get_or_insert_with(|| Instant::now() + time);
+    }
+
+    /// Until when it may stay as things are.
+    pub(super) fn deadline(&self) -> Instant {
+        let stay = *self.stay();
+        // The older of both is the clock's beginning.
+        let begun = stay.stalled.map_or(stay.since, |stalled| stalled.min(stay.since));
+        let seconds = |at: Instant| at.duration_since(begun).as_secs_f64();
+        let deadline = stay.phase.deadline(seconds(stay.since), stay.stalled.map(seconds));
+        let deadline = begun + Duration::from_secs_f64(deadline);
+        stay.latest.map_or(deadline, |latest| latest.min(deadline))
+    }
+
+    /// Whether it is between two requests.
+    pub(super) fn is_kept(&self) -> bool {
+        self.stay().phase == Phase::Kept
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.clients.inside().clients.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_machine_is_one_origin() {
+        let origin = |text: &str| Origin::from(text.parse::<IpAddr>().expect("an address"));
+        assert_eq!(origin("192.0.2.1"), origin("::ffff:192.0.2.1"), "IPv4 over a socket for both");
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:2"), "one network of 64 bits");
+        for (one, other) in
+            [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8:0:1::1"), ("::1", "127.0.0.1")]
+        {
+            assert_ne!(origin(one), origin(other));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The metrics page, written once for all who wait for it: a page is never older than the question, unless many
+//! pages lie unread, and writing pages takes half of one processor at most, however many ask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use prometheus::{Registry, TextEncoder};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// How many pages may lie unread by slow clients before others are given the newest one again.
+const MOST_UNREAD: usize = 16;
+/// How old a page is that is given again while so many lie unread.
+const OLDEST_SHARED: Duration = Duration::from_secs(1);
+
+/// Writes the metrics page, one at a time.
+#[derive(Debug, Default)]
+pub struct Gathering {
+    newest: Mutex<Newest>,
+    /// How many wait for a page: the last of them takes it away.
+    waiting: AtomicUsize,
+    /// How many pages are in memory.
+    unread: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Default)]
+struct Newest {
+    page: Option<Page>,
+    /// When the next page may be begun.
+    not_before: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Page {
+    bytes: Bytes,
+    begun: Instant,
+}
+
+impl Gathering {
+    /// The page: written now, or by another client that asked later than this one.
+    ///
+    /// # Errors
+    /// When the metrics cannot be written as text.
+    pub(super) async fn page(&self, registry: &Registry) -> Result<Bytes, prometheus::Error> {
+        let asked = Instant::now();
+        let _waiting = Counted::one_more(&self.waiting);
+        let mut newest = self.newest.lock().await;
+        let crowded = self.unread.load(Ordering::Relaxed) >= MOST_UNREAD;
+        let shared = newest.page.as_ref().filter(|page| {
+            page.begun >= asked || (crowded && asked.duration_since(page.begun) < OLDEST_SHARED)
+        });
+        let bytes = match shared {
+            Some(page) => page.bytes.clone(),
+            None => {
+                if let Some(earliest) = newest.not_before {
+                    tokio::time::sleep_until(earliest).await;
+                }
+                let begun = Instant::now();
+                let text = TextEncoder::new().encode_to_string(&registry.gather())?;
+                let ended = Instant::now();
+                newest.not_before = Some(ended + (ended - begun));
+                let bytes = Bytes::from_owner(Unread::new(text, &self.unread));
+                newest.page = Some(Page { bytes: bytes.clone(), begun });
+                bytes
+            }
+        };
+        // Nobody else waits: it need not be kept, unless it may have to be given again.
+        if self.waiting.load(Ordering::Relaxed) == 1 && self.unread.load(Ordering::Relaxed) < MOST_UNREAD {
+            newest.page = None;
+        }
+        Ok(bytes)
+    }
+}
+
+/// One of those that are counted, until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn one_more(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A page that counts until the last client has read it.
+struct Unread {
+    text: String,
+    count: Arc<AtomicUsize>,
+}
+
+impl Unread {
+    fn new(text: String, count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self { text, count: Arc::clone(count) }
+    }
+}
+
+impl AsRef<[u8]> for Unread {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::IntCounter;
+
+    use super::*;
+
+    /// A registry whose one counter can be moved.
+    fn registry() -> (Registry, IntCounter) {
+        let registry = Registry::new();
+        let counter = IntCounter::new("asked_total", "how often").expect("a good name");
+        registry.register(Box::new(counter.clone())).expect("the first of its name");
+        (registry, counter)
+    }
+
+    fn value(page: &Bytes) -> u64 {
+        let text = std::str::from_utf8(page).expect("text");
+        let line = text.lines().find(|line| line.starts_with("asked_total")).expect("the counter");
+        line.split(' ').nth(1).and_then(|value| value.parse().ok()).expect("a number")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_is_never_older_than_its_question() {
+        let (registry, counter) = registry();
+        let gathering = Gathering::default();
+        for expected in 0..100 {
+            assert_eq!(value(&gathering.page(&registry).await.expect("a page")), expected);
+            counter.inc();
+        }
+        assert_eq!(gathering.unread.load(Ordering::Relaxed), 0, "what was read is gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_share_one_page() {
+        let (registry, counter) = registry();
+        let gathering = Arc::new(Gathering::default());
+        let busy = gathering.newest.lock().await;
+        let askers: Vec<_> = (0..200)
+            .map(|_| {
+                let (gathering, registry) = (Arc::clone(&gathering), registry.clone());
+                tokio::spawn(async move { gathering.page(&registry).await.expect("a page") })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        counter.inc();
+        drop(busy);
+        let mut pages = Vec::new();
+        for asker in askers {
+            pages.push(asker.await.expect("no panic"));
+        }
+        assert!(pages.iter().all(|page| value(page) == 1 && page.as_ptr() == pages[0].as_ptr()));
+        drop(pages);
+        assert_eq!(gathering.unread.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_pages_are_few_however_many_ask() {
+        let (registry, counter) = registry();
+        let gathering = Gathering::default();
+        let mut unread = Vec::new();
+        for _ in 0..5000 {
+            unread.push(gathering.page(&registry).await.expect("a page"));
+            counter.inc();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let pages = gathering.unread.load(Ordering::Relaxed);
+        assert!(pages <= MOST_UNREAD + 5, "{pages} pages in 5 s");
+        let newest = value(unread.last().expect("many"));
+        assert!(newest >= 4000 - 1, "a page given again is a second old at most: {newest}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_goes_while_it_waits_holds_nobody_up() {
+        let (registry, _) = registry();
+        let gathering = Gathering::default();
+        gathering.newest.lock().await.not_before = Some(Instant::now() + Duration::from_secs(60));
+        let gone = tokio::time::timeout(Duration::from_secs(1), gathering.page(&registry)).await;
+        assert!(gone.is_err(), "it went");
+        gathering.newest.lock().await.not_before = None;
+        gathering.page(&registry).await.expect("a page");
+        assert_eq!(gathering.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(gathering.unread.load(Ordering::Relaxed), 0);
+    }
+}
