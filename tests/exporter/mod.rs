@@ -99,7 +99,10 @@ impl<'a> Launch<'a> {
     pub(crate) fn start(self) -> Exporter<'a> {
         let dir = PrivateDir::new();
         let around: Vec<&str> = self.around.iter().map(String::as_str).collect();
-        let mut command = bound_command(&around, env!("CARGO_BIN_EXE_mysql-canary-exporter"));
+        // Measurements are made with a release build.
+        let binary = std::env::var("MYSQL_CANARY_BINARY")
+            .unwrap_or_else(|_| env!("CARGO_BIN_EXE_mysql-canary-exporter").to_owned());
+        let mut command = bound_command(&around, &binary);
         command
             .arg(format!("--mysql.address={}", self.address))
             .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
