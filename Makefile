@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules bench-locate dashboards dashboards-typescript dashboard-pictures
+.PHONY: help demo build test truth lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules bench-locate bench-footprint hostile-clients dashboards dashboards-typescript dashboard-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -88,3 +88,17 @@ bench-rules: ## Measure the alert rules on 200 targets with two paths each (root
 
 bench-locate: ## Locate thousands of hidden limits in virtual time
 	cargo bench --locked --bench locate
+
+# What to compare with, and for how long.
+REVISION ?= HEAD
+MINUTES ?= 10
+
+bench-footprint: ## Measure memory, scrape time and CPU beside another revision (REVISION=00ced85 MINUTES=10)
+	script/install-test-parts mariadb
+	script/bench-footprint $(REVISION) $(MINUTES)
+
+hostile-clients: ## Ten thousand HTTP clients of six bad kinds for a minute, beside a scraper (root; two minutes)
+	script/install-test-parts mariadb
+	cargo build --locked --release
+	MYSQL_CANARY_BINARY=$(CURDIR)/target/release/mysql-canary-exporter MYSQL_CANARY_HOSTILE_CLIENTS=10000 MYSQL_CANARY_HOSTILE_SECONDS=60 \
+	  cargo test --locked --test all -- --nocapture scrape::hostile
