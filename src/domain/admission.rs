@@ -7,8 +7,10 @@
 pub enum Phase {
     /// Has not sent the whole head of its request.
     Asking,
-    /// Its answer is being made or written.
+    /// Its answer is being made or written: it waits for us.
     Answering,
+    /// Takes nothing of its answer for now.
+    Stalled,
     /// Was answered; keeps its connection for another request.
     Kept,
     /// All was said; the last bytes are under way.
@@ -28,15 +30,15 @@ const PARTING: f64 = 1.0;
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 4] = [Self::Asking, Self::Answering, Self::Kept, Self::Parting];
+    pub const ALL: [Self; 5] = [Self::Asking, Self::Answering, Self::Stalled, Self::Kept, Self::Parting];
 
-    /// How many clients may be in this phase. The sum is the most clients there can be. Those who ask cost little
-    /// and are many: at 5,000 newcomers in a second of one address, each still has 300 ms to send its request.
+    /// How many clients may be in this phase. The sum is the most clients there can be. Those who ask, or wait for us,
+    /// cost little and are many: at 5,000 newcomers in a second of one address, each still has 300 ms to send its request.
     #[must_use]
     pub const fn places(self) -> usize {
         match self {
-            Self::Asking => 2048,
-            Self::Answering | Self::Kept => 128,
+            Self::Asking | Self::Answering => 2048,
+            Self::Stalled | Self::Kept => 128,
             Self::Parting => 64,
         }
     }
@@ -54,7 +56,7 @@ impl Phase {
         let whole = since
             + match self {
                 Self::Asking => ASKING,
-                Self::Answering => ANSWERING,
+                Self::Answering | Self::Stalled => ANSWERING,
                 Self::Kept => KEPT,
                 Self::Parting => PARTING,
             };

@@ -119,10 +119,10 @@ impl Clients {
         }
     }
 
-    /// Since when a client is awaited.
-    fn await_since(&self, id: u64, awaited: Option<Instant>) {
+    /// A client is awaited from now on.
+    fn await_from(&self, id: u64, now: Instant) {
         if let Some(client) = self.inside().clients.get_mut(&id) {
-            client.awaited = awaited;
+            client.awaited = Some(now);
         }
     }
 
@@ -207,6 +207,7 @@ impl Visit {
         *stay = Stay { stalled, latest, ..Stay::new(phase, now) };
         drop(stay);
         let awaited = stalled.or((phase == Phase::Kept).then_some(now));
+        let phase = if stalled.is_some() { Phase::Stalled } else { phase };
         self.clients.enter(self.id, phase, now, awaited);
     }
 
@@ -231,7 +232,7 @@ impl Visit {
         if stay.phase == Phase::Asking && !stay.awaited {
             stay.awaited = true;
             drop(stay);
-            self.clients.await_since(self.id, Some(Instant::now()));
+            self.clients.await_from(self.id, Instant::now());
         }
     }
 
@@ -240,8 +241,9 @@ impl Visit {
         let mut stay = self.stay();
         stay.wrote = true;
         if stay.stalled.take().is_some() {
+            let phase = stay.phase;
             drop(stay);
-            self.clients.await_since(self.id, None);
+            self.clients.enter(self.id, phase, Instant::now(), None);
         }
     }
 
@@ -252,7 +254,7 @@ impl Visit {
             let now = Instant::now();
             stay.stalled = Some(now);
             drop(stay);
-            self.clients.await_since(self.id, Some(now));
+            self.clients.enter(self.id, Phase::Stalled, now, Some(now));
         }
     }
 

@@ -18,7 +18,7 @@ use crate::lab::{MariaDb, MariaDbOptions, http};
 /// The kinds of bad clients.
 const KINDS: u32 = 6;
 /// All places for clients, the pages' own descriptors and those that are just going.
-const MOST_FILES: usize = 2700;
+const MOST_FILES: usize = 4800;
 /// What the crowd may cost in resident memory, in MB.
 const MOST_MEMORY: f64 = 48.0;
 
