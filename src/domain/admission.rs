@@ -64,6 +64,20 @@ impl Phase {
     }
 }
 
+/// What one answer costs a connection, in seconds of its time: twenty in a second.
+const ANSWER: f64 = 0.05;
+/// How much of it a connection may be ahead, in seconds: twenty answers at once.
+const AHEAD: f64 = 1.0;
+
+/// How long a connection's next answer is put off, in seconds, and until when its answers are then paid for;
+/// `paid` is until when they are now, both on the clock of `now`. One that asks again and again takes no more of the
+/// processor than that.
+#[must_use]
+pub fn put_off(paid: f64, now: f64) -> (f64, f64) {
+    let paid = paid.max(now) + ANSWER;
+    ((paid - now - AHEAD).max(0.0), paid)
+}
+
 /// A client in a phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place<A> {
@@ -72,11 +86,11 @@ pub struct Place<A> {
     /// When it entered the phase, in seconds of any one clock.
     pub since: f64,
     /// Since when we wait for it, not it for us; on the same clock.
-    pub awaited: Option<f64>,
+    pub waited_for: Option<f64>,
 }
 
 /// Which of the clients in a phase gives up its place to one more from `newcomer`: none where there is room. Of
-/// an address that has all it may have, or of the address that has most, the one that is awaited longest; where none
+/// an address that has all it may have, or of the address that has most, the one that is waited for longest; where none
 /// is, and we are the slow ones, the one that came first.
 #[must_use]
 pub fn pushed_out<A: Copy + Ord>(phase: Phase, inside: &[Place<A>], newcomer: A) -> Option<usize> {
@@ -102,10 +116,10 @@ pub fn pushed_out<A: Copy + Ord>(phase: Phase, inside: &[Place<A>], newcomer: A)
     first(inside, |place| has_most(place.address))
 }
 
-/// The one that is awaited longest, or came first.
+/// The one that is waited for longest, or came first.
 fn first<A>(inside: &[Place<A>], wanted: impl Fn(&Place<A>) -> bool) -> Option<usize> {
     let candidates = inside.iter().enumerate().filter(|(_, place)| wanted(place));
-    let key = |place: &Place<A>| (place.awaited.is_none(), place.awaited.unwrap_or(place.since));
+    let key = |place: &Place<A>| (place.waited_for.is_none(), place.waited_for.unwrap_or(place.since));
     candidates
         .min_by(|(_, one), (_, other)| {
             let (one, other) = (key(one), key(other));
@@ -119,18 +133,18 @@ mod tests {
     use super::*;
 
     fn place<A>(address: A, since: f64) -> Place<A> {
-        Place { address, since, awaited: None }
+        Place { address, since, waited_for: None }
     }
 
     #[test]
     fn those_who_wait_for_us_go_last() {
         let phase = Phase::Answering;
         let mut inside: Vec<Place<u8>> = crowd(&[(1, phase.places_of_one_address())]);
-        inside[40].awaited = Some(500.0);
-        inside[50].awaited = Some(400.0);
+        inside[40].waited_for = Some(500.0);
+        inside[50].waited_for = Some(400.0);
         for expected in [50, 40, 0] {
             assert_eq!(pushed_out(phase, &inside, 1), Some(expected));
-            inside[expected].awaited = None;
+            inside[expected].waited_for = None;
         }
     }
 
@@ -144,7 +158,8 @@ mod tests {
     fn whoever_comes_gets_in_and_the_longest_of_the_greediest_goes() {
         let phase = Phase::Kept;
         let (all, share) = (phase.places(), phase.places_of_one_address());
-        let rows: [(&str, Vec<Place<u8>>, u8, Option<usize>); 10] = [
+        type Row = (&'static str, Vec<Place<u8>>, u8, Option<usize>);
+        let rows: [Row; 10] = [
             ("nobody is there", vec![], 1, None),
             ("there is room", crowd(&[(1, share - 1)]), 1, None),
             ("its own address has its share", crowd(&[(1, share)]), 1, Some(0)),
@@ -178,7 +193,7 @@ mod tests {
             let mut inside: Vec<Place<u32>> = Vec::new();
             let mut random = numbers(7);
             for at in 0..4000_u32 {
-                let newcomer = if random() % 3 == 0 { random() % 400 } else { random() % 3 };
+                let newcomer = if random().is_multiple_of(3) { random() % 400 } else { random() % 3 };
                 if let Some(index) = pushed_out(phase, &inside, newcomer) {
                     inside.remove(index);
                 }
@@ -200,6 +215,18 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_gets_twenty_answers_at_once_and_twenty_in_each_second() {
+        let (mut now, mut paid, mut answered) = (100.0, 0.0, 0);
+        while now < 110.0 {
+            let (wait, then) = put_off(paid, now);
+            assert!(answered >= 20 || wait == 0.0, "the first twenty are at once");
+            (now, paid, answered) = (now + wait, then, answered + 1);
+        }
+        assert!((219..=222).contains(&answered), "{answered} in ten seconds");
+        assert_eq!(put_off(paid, now + 60.0).0, 0.0, "a scraper never waits");
+    }
+
+    #[test]
     fn how_long_each_phase_may_last() {
         let rows = [
             (Phase::Asking, None, 103.0),
@@ -212,6 +239,6 @@ mod tests {
         for (phase, stalled, deadline) in rows {
             assert_eq!(phase.deadline(100.0, stalled), deadline, "{phase:?}, stalled since {stalled:?}");
         }
-        assert!(KEPT > 60.0, "a connection outlives a scrape interval of a minute");
+        const { assert!(KEPT > 60.0, "a connection outlives a scrape interval of a minute") };
     }
 }

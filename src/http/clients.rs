@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::domain::admission::{Phase, Place, pushed_out};
+use crate::domain::admission::{Phase, Place, pushed_out, put_off};
 
 /// How often it is told that clients are pushed out.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -29,6 +29,8 @@ pub struct Clients {
 struct Inside {
     next_id: u64,
     clients: BTreeMap<u64, Client>,
+    /// How many are in each phase.
+    counts: BTreeMap<Phase, usize>,
     pushed_out: u64,
     told: Option<Instant>,
 }
@@ -39,7 +41,7 @@ struct Client {
     phase: Phase,
     since: Instant,
     /// Since when we wait for it, not it for us.
-    awaited: Option<Instant>,
+    waited_for: Option<Instant>,
     task: Option<AbortHandle>,
 }
 
@@ -78,7 +80,7 @@ impl Clients {
         inside.next_id += 1;
         inside
             .clients
-            .insert(id, Client { origin, phase: Phase::Asking, since: now, awaited: None, task: None });
+            .insert(id, Client { origin, phase: Phase::Asking, since: now, waited_for: None, task: None });
         drop(inside);
         Arc::new(Visit { clients: Arc::clone(self), id, stay: Mutex::new(Stay::new(Phase::Asking, now)) })
     }
@@ -91,22 +93,22 @@ impl Clients {
         }
     }
 
-    /// Sends away a few of those that are awaited longest, for their descriptors are needed: others only where
-    /// nobody is awaited. Says whether there were any.
+    /// Sends away a few of those that are waited for longest, for their descriptors are needed: others only where
+    /// nobody is waited for. Says whether there were any.
     pub(super) fn push_out_some(&self) -> bool {
         let mut inside = self.inside();
         let mut all: Vec<_> = inside
             .clients
             .iter()
-            .map(|(&id, client)| (client.awaited.is_none(), client.awaited.unwrap_or(client.since), id))
+            .map(|(&id, client)| (client.waited_for.is_none(), client.waited_for.unwrap_or(client.since), id))
             .collect();
         all.sort_unstable();
         all.truncate((all.len() / SHARE_PUSHED_OUT).clamp(1, PUSHED_OUT_AT_ONCE));
         all.iter().fold(false, |any, &(.., id)| inside.remove(id) || any)
     }
 
-    /// A client begins another phase, in which it is awaited since that moment.
-    fn enter(&self, id: u64, phase: Phase, now: Instant, awaited: Option<Instant>) {
+    /// A client begins another phase, in which it is waited for since that moment.
+    fn enter(&self, id: u64, phase: Phase, now: Instant, waited_for: Option<Instant>) {
         let mut inside = self.inside();
         // One that had to go is about to end.
         let Some(client) = inside.clients.get_mut(&id) else { return };
@@ -115,26 +117,32 @@ impl Clients {
             self.make_room(&mut inside, phase, origin, now);
         }
         if let Some(client) = inside.clients.get_mut(&id) {
-            (client.phase, client.since, client.awaited) = (phase, now, awaited);
+            let before = std::mem::replace(&mut client.phase, phase);
+            (client.since, client.waited_for) = (now, waited_for);
+            inside.count_move(Some(before), Some(phase));
         }
     }
 
-    /// A client is awaited from now on.
-    fn await_from(&self, id: u64, now: Instant) {
+    /// A client is waited for from now on.
+    fn wait_from(&self, id: u64, now: Instant) {
         if let Some(client) = self.inside().clients.get_mut(&id) {
-            client.awaited = Some(now);
+            client.waited_for = Some(now);
         }
     }
 
     fn make_room(&self, inside: &mut Inside, phase: Phase, newcomer: Origin, now: Instant) {
+        // Most often there is room, and nobody needs to be looked at.
+        if inside.counts.get(&phase).is_none_or(|&count| count < phase.places_of_one_address()) {
+            return;
+        }
         let (ids, places): (Vec<u64>, Vec<Place<Origin>>) = inside
             .clients
             .iter()
             .filter(|(_, client)| client.phase == phase)
             .map(|(&id, client)| {
                 let seconds = |at: Instant| at.duration_since(self.begun).as_secs_f64();
-                let (since, awaited) = (seconds(client.since), client.awaited.map(seconds));
-                (id, Place { address: client.origin, since, awaited })
+                let (since, waited_for) = (seconds(client.since), client.waited_for.map(seconds));
+                (id, Place { address: client.origin, since, waited_for })
             })
             .unzip();
         let Some(index) = pushed_out(phase, &places, newcomer) else { return };
@@ -153,8 +161,19 @@ impl Clients {
 }
 
 impl Inside {
+    fn count_move(&mut self, from: Option<Phase>, to: Option<Phase>) {
+        if let Some(count) = from.and_then(|phase| self.counts.get_mut(&phase)) {
+            *count -= 1;
+        }
+        if let Some(phase) = to {
+            *self.counts.entry(phase).or_default() += 1;
+        }
+    }
+
+    /// Takes one out; its task ends, where it has not ended by itself.
     fn remove(&mut self, id: u64) -> bool {
         let Some(client) = self.clients.remove(&id) else { return false };
+        self.count_move(Some(client.phase), None);
         if let Some(task) = client.task {
             task.abort();
         }
@@ -178,15 +197,17 @@ struct Stay {
     stalled: Option<Instant>,
     /// Whether it took anything of its answer.
     wrote: bool,
-    /// Whether its request is awaited.
-    awaited: bool,
+    /// Whether its request is waited for.
+    waited_for: bool,
     /// When the process stops.
     latest: Option<Instant>,
+    /// Until when its answers are paid for.
+    paid: Option<Instant>,
 }
 
 impl Stay {
     const fn new(phase: Phase, since: Instant) -> Self {
-        Self { phase, since, stalled: None, wrote: false, awaited: false, latest: None }
+        Self { phase, since, stalled: None, wrote: false, waited_for: false, latest: None, paid: None }
     }
 }
 
@@ -203,12 +224,23 @@ impl Visit {
     pub(super) fn enter(&self, phase: Phase) {
         let now = Instant::now();
         let mut stay = self.stay();
-        let (stalled, latest) = (stay.stalled, stay.latest);
-        *stay = Stay { stalled, latest, ..Stay::new(phase, now) };
+        let (stalled, latest, paid) = (stay.stalled, stay.latest, stay.paid);
+        *stay = Stay { stalled, latest, paid, ..Stay::new(phase, now) };
         drop(stay);
-        let awaited = stalled.or((phase == Phase::Kept).then_some(now));
+        let waited_for = stalled.or((phase == Phase::Kept).then_some(now));
         let phase = if stalled.is_some() { Phase::Stalled } else { phase };
-        self.clients.enter(self.id, phase, now, awaited);
+        self.clients.enter(self.id, phase, now, waited_for);
+    }
+
+    /// Its answer begins: when it may.
+    pub(super) fn answer(&self) -> Instant {
+        self.enter(Phase::Answering);
+        let mut stay = self.stay();
+        let now = stay.since;
+        let ahead = stay.paid.map_or(0.0, |paid| paid.duration_since(now).as_secs_f64());
+        let (wait, paid) = put_off(ahead, 0.0);
+        stay.paid = Some(now + Duration::from_secs_f64(paid));
+        now + Duration::from_secs_f64(wait)
     }
 
     /// Bytes came: after an answer, they are the next request's.
@@ -226,13 +258,13 @@ impl Visit {
         }
     }
 
-    /// There is nothing to read: a request that is not there yet is awaited from the first time on.
+    /// There is nothing to read: a request that is not there yet is waited for from the first time on.
     pub(super) fn listens(&self) {
         let mut stay = self.stay();
-        if stay.phase == Phase::Asking && !stay.awaited {
-            stay.awaited = true;
+        if stay.phase == Phase::Asking && !stay.waited_for {
+            stay.waited_for = true;
             drop(stay);
-            self.clients.await_from(self.id, Instant::now());
+            self.clients.wait_from(self.id, Instant::now());
         }
     }
 
@@ -282,7 +314,8 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.clients.inside().clients.remove(&self.id);
+        // The task is at its end, or this runs in its course: to abort it changes nothing.
+        self.clients.inside().remove(self.id);
     }
 }
 

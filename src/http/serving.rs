@@ -181,9 +181,12 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request: Request<Incoming>| {
-        visit.enter(Phase::Answering);
+        let begin = visit.answer();
         let site = Arc::clone(&site);
         Box::pin(async move {
+            if begin > Instant::now() {
+                tokio::time::sleep_until(begin).await;
+            }
             let mut response = pages::answer(&site, &request).await;
             // No page takes a body: what comes of it is not waited for.
             if !request.body().is_end_stream() {

@@ -126,12 +126,12 @@ async fn whoever_does_not_read_is_gone_after_five_seconds() {
     client.io.write_all(GET).await.expect("it is heard");
     assert_between(client.seconds_until_gone().await, 5.0, 5.1);
     // Pipelined, of pages small and large.
-    for request in [GET, HEALTH] {
+    for (request, latest) in [(GET, 5.1), (HEALTH, 15.0)] {
         let mut client = Client::new();
         let requests = request.repeat(10_000);
         let sent = tokio::time::timeout(Duration::from_secs(60), client.io.write_all(&requests)).await;
         assert!(sent.is_ok_and(|sent| sent.is_err()), "it is not listened to for ever");
-        assert_between(client.seconds_until_gone().await, 5.0, 5.1);
+        assert_between(client.seconds_until_gone().await, 5.0, latest);
     }
 }
 
@@ -213,14 +213,14 @@ async fn a_newcomer_always_gets_in() {
     let mut crowd = Vec::new();
     // Of one address and of many; silent ones, those that do not read, and those that are kept.
     for number in 0..4000 {
-        let mut client = Client::of(&site, if number % 2 == 0 { 1 } else { number });
+        let mut client = Client::of(&site, if number.is_multiple_of(2) { 1 } else { number });
         match number % 8 {
             0 => client.io.write_all(GET).await.expect("it is heard"),
             1 => client.io.write_all(HEALTH).await.expect("it is heard"),
             _ => {}
         }
         crowd.push(client);
-        if number % 100 == 0 {
+        if number.is_multiple_of(100) {
             for address in [1, 9999] {
                 let mut newcomer = Client::of(&site, address);
                 let begun = Instant::now();
