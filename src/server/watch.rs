@@ -14,7 +14,7 @@ use super::{
     privileges, unless_fatal,
 };
 use crate::calendar::unix_now;
-use crate::session::{Connector, NoSession, Session};
+use crate::session::{Connector, NoSession, Purpose, Session};
 use crate::stop::Stop;
 
 /// How long one source may take.
@@ -75,7 +75,7 @@ pub async fn watch(
             () = stop.told() => break,
             _ = ticks.tick() => {}
         }
-        let round = make_round(control.take(), &connector, &mut memory);
+        let round = make_round(control.take(), every, &connector, &mut memory);
         tokio::pin!(round);
         let outcome = tokio::select! {
             outcome = &mut round => outcome,
@@ -102,6 +102,7 @@ pub async fn watch(
 /// stuck; the next round then opens a fresh one.
 async fn make_round(
     control: Option<Control>,
+    every: Duration,
     connector: &Connector,
     memory: &mut Memory,
 ) -> Option<(Control, ServerView)> {
@@ -111,7 +112,7 @@ async fn make_round(
     };
     let mut control = match kept {
         Some(control) => control,
-        None => open(connector).await?,
+        None => open(every, connector).await?,
     };
     let view = read_all(&mut control, connector, memory).await?;
     Some((control, view))
@@ -152,15 +153,16 @@ impl Control {
     }
 }
 
-async fn open(connector: &Connector) -> Option<Control> {
+async fn open(every: Duration, connector: &Connector) -> Option<Control> {
     // The connector tells and counts what goes wrong.
-    let mut session = match connector.connect(None).await {
+    let mut session = match connector.connect(Purpose::ServerView, None).await {
         Ok(session) => session,
         Err(NoSession::Failed(_) | NoSession::HeldBack { .. }) => return None,
     };
     let opened_at = Instant::now();
     let flavor = Flavor::of_version(&session.greeting.version);
     let find = async {
+        ghosts::introduce(&mut session, every, connector).await?;
         let source = Source::find(&mut session.conn, flavor).await?;
         let holds_process = unless_fatal(privileges::holds_process(&mut session.conn).await)?;
         Ok::<_, mysql_async::Error>((source, holds_process))
@@ -237,17 +239,13 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
         control.session.learn_backend_id(id);
     }
     let rows = listing.map(|listing| listing.rows);
-    let to_end = rows
-        .as_deref()
-        .map(|rows| ghosts::certain_ghosts(rows, &dead, connector.username()))
-        .unwrap_or_default();
     let processlist = rows.map(|rows| ProcessList::parse(rows, |id| connector.roster().is_ours(id)));
     // A role may give PROCESS without the server saying so. Nobody else's session is shown otherwise.
     control.sees_all |= processlist.as_ref().is_some_and(|list| list.shows_others_than(connector.username()));
     tell_about_process(control, connector, memory);
-    let conn = &mut control.session.conn;
     let left = processlist.as_ref().map(|list| connector.roster().settle(&dead, &list.listed));
-    ghosts::end(conn, to_end).await?;
+    // Counted first, so that a ghost is seen for one round.
+    ghosts::end(&mut control.session, control.source, connector, &dead).await?;
     Some(ServerView {
         taken_at: Instant::now(),
         flavor: Flavor::of_version(&version),
