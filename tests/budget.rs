@@ -73,7 +73,8 @@ fn a_server_view_that_dies_in_every_pause_leaves_no_more_than_the_budget() {
     let exporter = Launch::behind(&firewall)
         .ages("2s,5s,20s,40s")
         // The server view's own session is forgotten in each pause.
-        .args(&["--canary.max-connections=6", "--canary.probe-timeout=1s", "--server.interval=6s"])
+        .args(&["--canary.max-connections=6", "--canary.probe-timeout=1s"])
+        .interval("6s")
         .start();
     let most = most_listed(firewall.server(), Duration::from_secs(30), || {});
     println!("at most {most} of 6 listed; {} lost views", exporter.events("server_view_lost").len());
@@ -82,7 +83,7 @@ fn a_server_view_that_dies_in_every_pause_leaves_no_more_than_the_budget() {
     let ended = exporter.events("ghost_ended");
     let views = ended
         .iter()
-        .filter(|event| event["message"].as_str().is_some_and(|text| text.contains("the server view")));
+        .filter(|event| event["msg"].as_str().is_some_and(|text| text.contains("the server view")));
     assert!(views.count() >= 1, "{}", exporter.log());
     assert_nobody_was_refused(&exporter);
 }
@@ -161,7 +162,8 @@ fn a_witness_that_is_refused_for_want_of_room_makes_no_outage_of_a_death() {
     });
     let exporter = Launch::behind(&firewall)
         .ages("6s")
-        .args(&["--canary.max-connections=3", "--canary.probe-timeout=1s", "--server.interval=600s"])
+        .args(&["--canary.max-connections=3", "--canary.probe-timeout=1s"])
+        .interval("600s")
         .start();
     exporter
         .wait_for_metrics("a canary", Duration::from_secs(20), |page| page.sum("connections", &[]) >= 1.0);

@@ -70,7 +70,7 @@ fn nobody_elses_session_or_statement_is_touched_behind_a_balancer_that_forgets()
         most = most.max(ours.saturating_sub(before));
         std::thread::sleep(Duration::from_millis(500));
     }
-    let deaths = total(&exporters, "lives_total", &[]);
+    let lives = total(&exporters, "lives_total", &[]);
     let silent = total(&exporters, "stall_seconds_count", &[]);
     let kills = |outcome: &str| total(&exporters, "ghost_kills_total", &[("outcome", outcome)]);
     let outcomes = ["killed", "refused", "unproven", "forbidden"].map(|outcome| (outcome, kills(outcome)));
@@ -84,7 +84,7 @@ fn nobody_elses_session_or_statement_is_touched_behind_a_balancer_that_forgets()
     let com_kill: i64 = servers.iter().map(|server| server.status("Com_kill")).sum();
     println!(
         "{:.0} s: foreign sessions {before} before, {} after, {} opened in all; foreign statements {} finished; \
-         lives {deaths}, silent deaths {silent}; Com_kill {com_kill}; ghosts by outcome {outcomes:?}, {ghosts} left; \
+         lives {lives}, silent deaths {silent}; Com_kill {com_kill}; ghosts by outcome {outcomes:?}, {ghosts} left; \
          at most {most} sessions of the exporters on the servers",
         begun.elapsed().as_secs_f64(),
         told.alive,
