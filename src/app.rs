@@ -23,6 +23,7 @@ use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
 use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
 use crate::server::{self, Reading};
+use crate::session::roster::Rules;
 use crate::session::{Connector, Roster};
 use crate::state_file::{StateFile, StateFileError};
 use crate::stop::{Stop, StopSender};
@@ -107,7 +108,12 @@ pub async fn run(
         settings.address.clone(),
         settings.account.clone(),
         settings.probe_timeout,
-        Roster::counting(path_metrics.self_aborted_clients()),
+        Roster::new(Rules {
+            budget: settings.max_connections,
+            kill_ghosts: settings.kill_ghosts,
+            aborted: path_metrics.self_aborted_clients(),
+            kills: path_metrics.ghost_kills(),
+        }),
         path_metrics.clone(),
     ));
     let (publish_reading, reading) = watch::channel(Reading::default());
@@ -209,7 +215,7 @@ pub fn stop_on_signals(stop: StopSender) -> io::Result<()> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!(event = "stopping", "Stopping: every session says COM_QUIT");
+        tracing::info!(event = "stopping", "Stopping: every session that can says COM_QUIT");
         stop.say();
     });
     Ok(())

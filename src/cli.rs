@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::config::address::{Address, AddressError};
 use crate::config::credentials::{self, CredentialsError};
@@ -89,6 +89,18 @@ pub struct ExportArgs {
     #[arg(long = "canary.precision", value_name = "PERCENT", default_value = "1%", value_parser = parse_precision)]
     precision: f64,
 
+    /// Whether to KILL sessions of our own whose client is dead, where they are proved to be ours
+    #[arg(
+        long = "canary.kill-ghosts",
+        value_name = "BOOL",
+        default_value_t = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        action = ArgAction::Set
+    )]
+    kill_ghosts: bool,
+
     /// A declared connection pool, such as name=api,user=api,framework=sqlalchemy,recycle=1800s,read_timeout=30s; may be given several times
     #[arg(long = "pool", value_name = "KEY=VALUE,…", value_parser = Pool::parse)]
     pools: Vec<Pool>,
@@ -137,6 +149,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     /// How sharp the limit is wanted, as a share.
     pub precision: f64,
+    /// Whether ghosts may be killed.
+    pub kill_ghosts: bool,
     /// Where observations are kept across restarts.
     pub state_file: Option<PathBuf>,
     /// The declared pools, no two of one name.
@@ -214,6 +228,7 @@ impl ExportArgs {
             max_connections: self.max_connections,
             probe_timeout: self.probe_timeout,
             precision: self.precision,
+            kill_ghosts: self.kill_ghosts,
             state_file: self.state_file,
             pools: self.pools,
             server_interval: self.server_interval,

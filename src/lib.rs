@@ -35,7 +35,8 @@
 //! - No death without a witness: where a fresh connection fails too, or the machine slept, it is void.
 //! - The connection budget is hard, for canaries, witness and server view together, and for failures too.
 //! - No scrape touches MySQL: pages are drawn from what the loops last published.
-//! - Every session that can still be spoken to ends with COM_QUIT.
+//! - Every session that can still be spoken to ends with COM_QUIT; one in a statement is closed.
+//! - Nothing is killed that is not proved to be ours and dead (`domain::proof`); nobody else's is touched.
 //! - Labels are closed enums, born at zero; server messages, hosts and addresses are never labels.
 //! - Secrets cannot be printed: a password is a type without `Display`, and no error repeats what a file holds.
 //! - The core has no clock: time is an argument, in seconds. `tests/architecture.rs` keeps these arrows.

@@ -2,6 +2,8 @@
 //! [`Metrics`]; values that describe the present are drawn afresh at each scrape from what the loops
 //! last published (`state.rs`), so that what is gone vanishes.
 
+use std::collections::BTreeMap;
+
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
     Registry,
@@ -11,6 +13,7 @@ use crate::domain::culprit::{Culprit, possible_culprits};
 use crate::domain::ending::Ending;
 use crate::domain::kind::Kind;
 use crate::domain::ladder::Ladder;
+use crate::domain::proof::GhostKill;
 use crate::domain::suspension::Suspension;
 use crate::domain::void::VoidReason;
 use crate::session::Stage;
@@ -38,6 +41,7 @@ pub struct Metrics {
     voided: IntCounterVec,
     suspended: IntGaugeVec,
     self_aborted_clients: IntCounterVec,
+    ghost_kills: IntCounterVec,
     /// Whether the configuration was read, and when (seconds since the Unix epoch).
     pub config_last_reload: ConfigReload,
 }
@@ -93,6 +97,7 @@ impl Metrics {
             voided: counters("voided_total", "Canaries whose outcome says nothing and was not counted.", &["target", "path", "reason"])?,
             suspended: gauges("suspended", "1 while no canary is launched, for this reason.", &["target", "path", "reason"])?,
             self_aborted_clients: counters("self_aborted_clients_total", "Sessions of this exporter that the server counted in Aborted_clients.", &["target"])?,
+            ghost_kills: counters("ghost_kills_total", "Sessions of this exporter that the server held although their client was dead, by what became of the attempt to kill them.", &["target", "path", "outcome"])?,
             config_last_reload: ConfigReload {
                 successful: gauge("exporter_config_last_reload_successful", "1 if the newest attempt to read the configuration succeeded.")?,
                 success_timestamp: gauge("exporter_config_last_reload_success_timestamp_seconds", "When the configuration was last read, in seconds since the Unix epoch.")?,
@@ -132,6 +137,7 @@ impl Metrics {
         self.connect_duration.with_label_values(&[target, path]);
         self.stall.with_label_values(&[target, path]);
         self.self_aborted_clients.with_label_values(&[target]);
+        bound.ghost_kills();
         bound
     }
 }
@@ -202,6 +208,15 @@ impl PathMetrics {
     /// Counts the sessions of ours that the server counted in `Aborted_clients`.
     pub fn self_aborted_clients(&self) -> IntCounter {
         self.metrics.self_aborted_clients.with_label_values(&[&self.target])
+    }
+
+    /// Counts ghosts by what became of them.
+    pub fn ghost_kills(&self) -> BTreeMap<GhostKill, IntCounter> {
+        let counter = |outcome: GhostKill| {
+            let labels = [self.target.as_str(), &self.path, outcome.label()];
+            (outcome, self.metrics.ghost_kills.with_label_values(&labels))
+        };
+        GhostKill::ALL.into_iter().map(counter).collect()
     }
 
     fn lives(&self, kind: Kind) -> IntCounter {

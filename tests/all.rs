@@ -10,6 +10,8 @@
 //! | `firewall` | a stateful firewall that forgets idle flows |
 //! | `proxies` | HAProxy's idle timer, and MySQL Router |
 //! | `many_sessions` | thousands of application sessions, hundreds of users |
+//! | `harmless` | nobody else's session or statement is touched |
+//! | `budget` | never more sessions than the budget, whatever becomes of them |
 //! | `whose` | another server answers at the same address; ids that greetings do not tell |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
@@ -27,9 +29,11 @@
 
 mod alerting;
 mod bad_input;
+mod budget;
 mod demo;
 mod exporter;
 mod firewall;
+mod harmless;
 mod incidents;
 mod kill_and_restart;
 mod lab;

@@ -56,7 +56,7 @@ fn log_in_many(server: SocketAddr, user: &str, count: usize) -> Vec<TcpStream> {
     (0..count).map(|_| log_in(server, user).expect("a login succeeds")).collect()
 }
 
-fn raise_file_limit(wanted: u64) {
+pub(crate) fn raise_file_limit(wanted: u64) {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
         let raised = Rlimit { current: Some(wanted), maximum: limit.maximum.map(|most| most.max(wanted)) };

@@ -138,7 +138,8 @@ fn check_born_at_zero(page: &Page) {
     let closed = [
         ("voided_total", "reason", &["outage", "clock_jump", "shutdown", "reload"][..]),
         ("connect_failures_total", "stage", &["dns", "tcp", "tls", "greeting", "auth", "limit"]),
-        ("suspended", "reason", &["connect_failing", "connection_limit", "low_headroom"]),
+        ("suspended", "reason", &["connect_failing", "connection_limit", "low_headroom", "ghosts"]),
+        ("ghost_kills_total", "outcome", &["killed", "refused", "unproven", "forbidden"]),
     ];
     for (name, label, values) in closed {
         for value in values {

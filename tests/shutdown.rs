@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: every session ends with COM_QUIT, and the process ends soon, whoever does not answer.
+//! SIGTERM and SIGINT: every session that is in no statement ends with COM_QUIT (`budget.rs` has the busy one), and the
+//! process ends soon, whoever does not answer.
 
 use std::time::Duration;
 

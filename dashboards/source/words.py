@@ -41,6 +41,7 @@ SUSPENSIONS: Words = {
     "connect_failing": ("connects fail", RED),
     "connection_limit": ("a connection limit", ORANGE),
     "low_headroom": ("few connections left on the server", ORANGE),
+    "ghosts": ("sessions of dead canaries fill the budget", ORANGE),
 }
 
 YES_NO: Words = {"1": ("yes", GREEN), "0": ("no", ORANGE)}

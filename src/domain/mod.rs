@@ -14,6 +14,7 @@ pub mod limit;
 pub mod mismatch;
 pub mod observation;
 pub mod pool;
+pub mod proof;
 pub mod remedy;
 pub mod remembered;
 pub mod schedule;

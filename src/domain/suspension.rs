@@ -12,11 +12,13 @@ pub enum Suspension {
     ConnectionLimit,
     /// Less than a fifth of the server's `max_connections` is free.
     LowHeadroom,
+    /// Sessions of the dead, which the server may still hold, take the places of all canaries.
+    Ghosts,
 }
 
 impl Suspension {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 3] = [Self::ConnectFailing, Self::ConnectionLimit, Self::LowHeadroom];
+    pub const ALL: [Self; 4] = [Self::ConnectFailing, Self::ConnectionLimit, Self::LowHeadroom, Self::Ghosts];
 
     /// The value of the label `reason`.
     pub const fn label(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Suspension {
             Self::ConnectFailing => "connect_failing",
             Self::ConnectionLimit => "connection_limit",
             Self::LowHeadroom => "low_headroom",
+            Self::Ghosts => "ghosts",
         }
     }
 }

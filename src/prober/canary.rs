@@ -14,16 +14,14 @@ use crate::domain::culprit::Row;
 use crate::domain::kind::Kind;
 use crate::domain::void::VoidReason;
 use crate::server::birth::Birth;
-use crate::server::statement;
+use crate::server::introduction;
 use crate::server::uptime::has_started_over;
 use crate::server::witness::Statement;
-use crate::session::{Connector, Identities, NoSession, Session, Stage};
+use crate::session::{Connector, Identities, NoSession, Purpose, Session, Stage};
 use crate::stop::Stop;
 
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How long it may take to end a busy canary's statement.
-const CUT_SHORT: Duration = Duration::from_millis(900);
 /// How long a late answer may take once a fresh connection was answered.
 const LATE_ANSWER: Duration = Duration::from_millis(500);
 /// How many TCP keepalive probes a keepalive canary's socket sends in its life, at least.
@@ -56,14 +54,21 @@ impl World for Network {
         async move { inner.live(assignment).await }
     }
 
-    fn ghosts(&self) -> usize {
-        self.0.connector.roster().ghosts().len()
+    fn room(&self) -> usize {
+        self.0.connector.roster().room()
+    }
+
+    fn haunting(&self) -> usize {
+        self.0.connector.roster().haunting()
+    }
+
+    fn crowded(&self) -> impl Future<Output = ()> + Send {
+        self.0.connector.roster().crowded()
     }
 }
 
 /// A canary at rest: born, and not yet ended.
 struct Resting {
-    kind: Kind,
     session: Session,
     birth: Birth,
     proxy_seen: bool,
@@ -110,12 +115,7 @@ impl Inner {
         let _ = notices.send(Notice::Stirred { id: assignment.id });
         match held {
             Hold::Called(leash) => resting.go_home(leash).await,
-            Hold::CalledBusy(leash) => {
-                if !resting.proxy_seen {
-                    self.cut_short(&mut resting.session).await;
-                }
-                resting.go_home(leash).await
-            }
+            Hold::CalledBusy(leash) => resting.abandon(leash),
             Hold::Disturbed => resting.go_home(Leash::Recall).await,
             Hold::Answered => resting.retire(Instant::now()).await,
             Hold::Due => self.probe(resting).await,
@@ -134,12 +134,13 @@ impl Inner {
                 (assignment.orders.borrow().age / KEEPALIVES).clamp(KEEPALIVE_PAUSE.0, KEEPALIVE_PAUSE.1);
             Duration::from_secs_f64(pause.floor())
         });
-        let mut session = self.connector.connect(keepalive).await.map_err(|error| match error {
-            NoSession::HeldBack { rest, failed_at } => {
-                Unborn::HeldBack { seconds: rest.as_secs_f64(), failed_at }
-            }
-            NoSession::Failed(error) => Unborn::Failed(error.stage),
-        })?;
+        let mut session =
+            self.connector.connect(Purpose::Canary, keepalive).await.map_err(|error| match error {
+                NoSession::HeldBack { rest, failed_at } => {
+                    Unborn::HeldBack { seconds: rest.as_secs_f64(), failed_at }
+                }
+                NoSession::Failed(error) => Unborn::Failed(error.stage),
+            })?;
         let questions = async {
             let birth = Birth::read(&mut session.conn).await?;
             let proxy_seen = birth.shows_proxy(session.greeting.thread_id);
@@ -149,6 +150,11 @@ impl Inner {
                 Birth::bound_wait_timeout(&mut session.conn, seconds).await?;
             }
             let wait_timeout = bound.map_or(birth.wait_timeout, |seconds| Some(seconds as f64));
+            session.learn_thread_id(birth.backend_id, proxy_seen);
+            if let Some(seconds) = wait_timeout {
+                session.ends_by_itself_after(seconds);
+            }
+            introduction::introduce(&mut session, self.connector.roster()).await?;
             Ok::<_, mysql_async::Error>((birth, wait_timeout, proxy_seen))
         };
         let (birth, wait_timeout, proxy_seen) = match timeout(self.probe_timeout, questions).await {
@@ -167,20 +173,14 @@ impl Inner {
         };
         self.connector.identities().answered(birth.identity.as_deref(), Instant::now());
         self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
-        session.learn_thread_id(birth.backend_id, proxy_seen);
         let born_at = Instant::now();
         let since = session.tap.rest().await;
         session.rests_since(since);
+        if assignment.kind == Kind::Busy {
+            session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.borrow().age));
+        }
         let birth = Birth { wait_timeout, ..birth };
-        Ok(Resting {
-            kind: assignment.kind,
-            session,
-            birth,
-            proxy_seen,
-            since,
-            born_at,
-            gap: ClockGap::now(),
-        })
+        Ok(Resting { session, birth, proxy_seen, since, born_at, gap: ClockGap::now() })
     }
 
     /// The `wait_timeout` to set, in whole seconds, so that a ghost of this canary dies by itself a
@@ -192,22 +192,6 @@ impl Inner {
         }
         let bound = (longest + 2.0 * self.probe_timeout.as_secs_f64() + 5.0).ceil();
         (bound < own).then_some(bound as u64)
-    }
-
-    /// Ends the statement that a busy canary is in, so that it can say COM_QUIT. Should that fail, the
-    /// server reads COM_QUIT when the statement is over.
-    async fn cut_short(&self, session: &mut Session) {
-        let thread_id = session.thread_id();
-        let cut = async {
-            let _spare = self.connector.spare().await;
-            let mut other = self.connector.connect(None).await.ok()?;
-            statement::cut_short(&mut other.conn, thread_id).await.ok()?;
-            // The interrupted statement's answer, before the farewell.
-            session.conn.ping().await.ok()?;
-            other.quit(FAREWELL).await;
-            Some(())
-        };
-        let _ = timeout(CUT_SHORT, cut).await;
     }
 
     /// Sends COM_PING and tells what came of it.
@@ -269,6 +253,16 @@ impl Resting {
         }
     }
 
+    /// The loop wants it back in the middle of its statement, in which it can say nothing: the connection is
+    /// closed. The session is a ghost until the server notices.
+    fn abandon(self, leash: Leash) -> Outcome {
+        drop(self.session);
+        match leash {
+            Leash::Stop => Outcome::Void(VoidReason::Shutdown),
+            Leash::Hold | Leash::Recall => Outcome::Recalled,
+        }
+    }
+
     /// The probe, sent at this moment, was answered.
     async fn retire(self, sent: Instant) -> Outcome {
         let jumped = self.gap.has_jumped();
@@ -281,11 +275,7 @@ impl Resting {
     fn die(self, end: End, testimony: Option<Testimony>, identities: &Identities) -> Outcome {
         let thread_id = self.session.thread_id();
         // Dropped unspoken, the membership leaves a ghost on the roster.
-        let mut membership = self.session.bury();
-        if end.at > self.since && self.kind != Kind::Idle {
-            // Its last word was no earlier than this: a statement's end, a ping.
-            membership.rests_since(end.at);
-        }
+        let membership = self.session.bury();
         let Some(Testimony { at, statement, failed_before }) = testimony else {
             return Outcome::Void(VoidReason::Outage);
         };
@@ -326,6 +316,7 @@ impl Resting {
         })
     }
 }
+
 /// Whether the server was restarted or replaced between a birth and its witness, this long after.
 fn has_restarted(birth: &Birth, statement: &Statement, between: Duration) -> bool {
     let between = between.as_secs_f64();

@@ -147,6 +147,13 @@ pub trait World: Send + Sync + 'static {
     /// One life, from the launch to its one outcome.
     fn live(&self, assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static;
 
-    /// How many sessions of dead canaries the server may still hold.
-    fn ghosts(&self) -> usize;
+    /// How many more canaries the budget has room for: sessions of the dead that the server may still hold take
+    /// their places.
+    fn room(&self) -> usize;
+
+    /// How many sessions of the dead the server may hold.
+    fn haunting(&self) -> usize;
+
+    /// Waits until the witness or the server view lacks a place in the budget.
+    fn crowded(&self) -> impl Future<Output = ()> + Send;
 }

@@ -103,6 +103,7 @@ pub struct Prober<W> {
 enum Event {
     News(News),
     Headroom,
+    Crowded,
     Wake,
     Stop,
 }
@@ -159,6 +160,7 @@ impl<W: World> Prober<W> {
             biased;
             () = wires.stop.told() => Event::Stop,
             Ok(()) = wires.low_headroom.changed() => Event::Headroom,
+            () = self.world.crowded() => Event::Crowded,
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Wake,
             news = self.flights.next() => Event::News(news),
         }
@@ -168,6 +170,7 @@ impl<W: World> Prober<W> {
         match event {
             Event::News(news) => self.hear(news),
             Event::Headroom => self.set_headroom(*wires.low_headroom.borrow()),
+            Event::Crowded => self.make_room(),
             Event::Wake | Event::Stop => {}
         }
     }

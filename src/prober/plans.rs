@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::flights::Flight;
 use super::life::{Leash, World};
 use super::{Prober, RETRY_SECONDS};
 use crate::domain::kind::Kind;
@@ -38,6 +39,7 @@ impl<W: World> Prober<W> {
         for (id, age) in plan.retimes {
             self.flights.aim(id, age);
         }
+        self.watch_the_dead();
         if self.retry_at.is_some() || self.suspended.contains(&Suspension::LowHeadroom) {
             return;
         }
@@ -60,14 +62,33 @@ impl<W: World> Prober<W> {
     /// How many canaries may be launched now: those that say COM_QUIT, and those that the server may
     /// still hold, count against the budget too. While connecting fails, one canary feels its way.
     fn launches_allowed(&self) -> usize {
-        // Ghosts that nobody ends must not stop the search.
-        let ghosts = self.world.ghosts().min(self.settings.canaries / 2);
-        let room = self.settings.canaries.saturating_sub(self.flights.len() + ghosts);
-        let feeling = self.flights.iter().any(|(_, flight)| flight.born.is_none());
+        let unborn = self.flights.iter().filter(|(_, flight)| flight.born.is_none()).count();
+        let room = self.settings.canaries.saturating_sub(self.flights.len());
+        let room = room.min(self.world.room().saturating_sub(unborn));
         match self.suspended.is_empty() {
             true => room,
-            false => room.min(usize::from(!feeling)),
+            false => room.min(usize::from(unborn == 0)),
         }
+    }
+
+    /// Gives a place of the canaries' up to the witness or the server view, which lack one: the canary goes that
+    /// has the longest way before it. One at a time, for each needs a moment to go.
+    pub(super) fn make_room(&mut self) {
+        let going = self.flights.iter().any(|(_, flight)| !flight.is_well());
+        let left = |flight: &Flight| {
+            let born = flight.born.map_or_else(|| self.epoch.now(), |born| self.epoch.unix(born));
+            born + flight.age
+        };
+        let longest = self.flights.iter().max_by(|a, b| left(a.1).total_cmp(&left(b.1)));
+        if let Some((id, _)) = longest.filter(|_| !going) {
+            self.flights.call(id, Leash::Recall);
+        }
+    }
+
+    /// Says so when the dead take the places of all canaries.
+    fn watch_the_dead(&mut self) {
+        let haunted = self.world.room() == 0 && self.world.haunting() >= self.settings.canaries;
+        self.suspend(Suspension::Ghosts, haunted);
     }
 
     /// The twins to launch now.

@@ -135,6 +135,10 @@ pub(super) fn tell_void(settings: &Settings, kind: Kind, reason: VoidReason) {
     }
 }
 
+/// What to do where the dead take all places.
+const GHOSTS: &str = ": the server may still hold so many sessions of dead canaries that --canary.max-connections \
+    leaves no room; each ends at its own wait_timeout, or let them be killed (--canary.kill-ghosts)";
+
 pub(super) fn tell_suspension(settings: &Settings, reason: Suspension, suspended: bool) {
     tracing::info!(
         event = "suspension",
@@ -142,8 +146,9 @@ pub(super) fn tell_suspension(settings: &Settings, reason: Suspension, suspended
         path = settings.path,
         reason = reason.label(),
         suspended,
-        "launches are {}",
-        if suspended { "suspended" } else { "resumed" }
+        "launches are {}{}",
+        if suspended { "suspended" } else { "resumed" },
+        if suspended && reason == Suspension::Ghosts { GHOSTS } else { "" }
     );
 }
 

@@ -51,8 +51,16 @@ impl Script {
 }
 
 impl World for Script {
-    fn ghosts(&self) -> usize {
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
+    fn haunting(&self) -> usize {
         0
+    }
+
+    async fn crowded(&self) {
+        std::future::pending().await
     }
 
     fn live(&self, mut assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::server::witness::{Statement, state};
-use crate::session::{Connector, NoSession, Stage};
+use crate::session::{Connector, NoSession, Purpose, Stage};
 use crate::stop::Stop;
 
 /// How long deaths of one moment are gathered, and the server given time to clear its list.
@@ -34,6 +34,13 @@ pub struct Testimony {
     pub statement: Statement,
     /// A fresh connection failed before one succeeded: the way was out in between.
     pub failed_before: bool,
+}
+
+impl Testimony {
+    /// That the server answers, and has no room for a witness.
+    fn of_a_full_server(failed_before: bool) -> Self {
+        Self { at: Instant::now(), statement: Statement::default(), failed_before }
+    }
 }
 
 /// The desk where canaries ask for testimony.
@@ -84,18 +91,21 @@ async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver
                         let _ = request.answer.send(Some(testimony));
                     }
                 }
-                Err(Unheard { rest, tried }) => {
+                Err(Unheard { rest, tried, refused }) => {
                     let (mut patient, impatient): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|request| {
                         let may_wait = request.audible || !tried;
                         may_wait && request.since.elapsed() < GRACE && !request.answer.is_closed()
                     });
                     patient.iter_mut().for_each(|request| request.failed |= tried);
                     for request in impatient {
-                        let _ = request.answer.send(None);
+                        // A server without room for a witness answers: the way to it is no outage, and the death
+                        // is judged by the rest.
+                        let testimony = refused.then(|| Testimony::of_a_full_server(request.failed));
+                        let _ = request.answer.send(testimony);
                     }
                     waiting = patient;
-                    if !waiting.is_empty() {
-                        sleep(rest).await;
+                    if let Some(longest) = waiting.iter().map(|request| request.since.elapsed()).max() {
+                        sleep(rest.min(GRACE.saturating_sub(longest))).await;
                     }
                 }
             }
@@ -109,19 +119,23 @@ struct Unheard {
     rest: Duration,
     /// Whether a connection was tried, now or a moment ago, and the server was not reached.
     tried: bool,
+    /// Whether the server was reached, now or a moment ago, and had no room.
+    refused: bool,
 }
 
 /// One attempt.
 async fn ask(connector: &Connector, waiting: &[Request], stop: &mut Stop) -> Result<Testimony, Unheard> {
     /// The gate asks for longer rests where they are due.
-    const FAILED: Unheard = Unheard { rest: Duration::from_millis(250), tried: true };
-    let _spare = connector.spare().await;
-    let mut session = connector.connect(None).await.map_err(|error| match error {
+    const FAILED: Unheard = Unheard { rest: Duration::from_millis(250), tried: true, refused: false };
+    let mut session = connector.connect(Purpose::Witness, None).await.map_err(|error| match error {
         // Held back because the server could not be reached a moment ago: as good as tried. Refused for
         // want of room, say, the path is well.
         NoSession::HeldBack { rest, failed_at } => {
             let out = matches!(failed_at, Some(Stage::Dns | Stage::Tcp | Stage::Greeting));
-            Unheard { rest, tried: out }
+            Unheard { rest, tried: out, refused: failed_at == Some(Stage::Limit) }
+        }
+        NoSession::Failed(error) if error.stage == Stage::Limit => {
+            Unheard { tried: false, refused: true, ..FAILED }
         }
         NoSession::Failed(_) => FAILED,
     })?;

@@ -3,8 +3,10 @@
 //! in the tree is here.
 
 pub mod birth;
+mod ghosts;
 pub mod global_status;
 pub mod global_variables;
+pub mod introduction;
 pub mod privileges;
 pub mod processlist;
 pub mod statement;

@@ -88,7 +88,8 @@ impl Source {
         }
     }
 
-    fn table_and_time(self) -> (&'static str, &'static str) {
+    /// The table, and how it spells `TIME` in seconds.
+    pub(super) fn table_and_time(self) -> (&'static str, &'static str) {
         match self {
             Self::PerformanceSchema => ("performance_schema.processlist", "TIME"),
             Self::MariadbInformationSchema => ("information_schema.PROCESSLIST", "TIME_MS / 1000"),

@@ -1,4 +1,4 @@
-//! The statement a busy canary sits in, and how it is cut short.
+//! The statement a busy canary sits in, and the one that ends a ghost.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -11,23 +11,10 @@ pub async fn sleep(conn: &mut Conn, seconds: f64) -> mysql_async::Result<()> {
     conn.query_drop(format!("DO SLEEP({seconds:.3})")).await
 }
 
-/// Ends the statement that a session of our own account is in; the session stays. Needs no privilege.
-///
-/// # Errors
-/// What the driver says.
-pub async fn cut_short(conn: &mut Conn, thread_id: u64) -> mysql_async::Result<()> {
-    conn.query_drop(format!("KILL QUERY {thread_id}")).await
-}
-
 /// Ends a session of our own account. Needs no privilege.
 ///
 /// # Errors
-/// What the driver says; that the session is gone already is no error.
+/// What the driver says, among it that the session is gone already.
 pub async fn end_session(conn: &mut Conn, thread_id: u64) -> mysql_async::Result<()> {
-    /// ER_NO_SUCH_THREAD.
-    const GONE: u16 = 1094;
-    match conn.query_drop(format!("KILL {thread_id}")).await {
-        Err(mysql_async::Error::Server(error)) if error.code == GONE => Ok(()),
-        other => other,
-    }
+    conn.query_drop(format!("KILL {thread_id}")).await
 }

@@ -7,15 +7,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::processlist::{RawRow, Source};
+use super::processlist::Source;
 use super::uptime::Uptime;
 use super::{
-    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, privileges,
-    statement, unless_fatal,
+    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, ghosts,
+    privileges, unless_fatal,
 };
 use crate::calendar::unix_now;
-use crate::session::roster::Ghost;
-use crate::session::{Connector, NoSession, Session};
+use crate::session::{Connector, NoSession, Purpose, Session};
 use crate::stop::Stop;
 
 /// How long one source may take.
@@ -76,7 +75,7 @@ pub async fn watch(
             () = stop.told() => break,
             _ = ticks.tick() => {}
         }
-        let round = make_round(control.take(), &connector, &mut memory);
+        let round = make_round(control.take(), every, &connector, &mut memory);
         tokio::pin!(round);
         let outcome = tokio::select! {
             outcome = &mut round => outcome,
@@ -103,6 +102,7 @@ pub async fn watch(
 /// stuck; the next round then opens a fresh one.
 async fn make_round(
     control: Option<Control>,
+    every: Duration,
     connector: &Connector,
     memory: &mut Memory,
 ) -> Option<(Control, ServerView)> {
@@ -112,7 +112,7 @@ async fn make_round(
     };
     let mut control = match kept {
         Some(control) => control,
-        None => open(connector).await?,
+        None => open(every, connector).await?,
     };
     let view = read_all(&mut control, connector, memory).await?;
     Some((control, view))
@@ -153,15 +153,16 @@ impl Control {
     }
 }
 
-async fn open(connector: &Connector) -> Option<Control> {
+async fn open(every: Duration, connector: &Connector) -> Option<Control> {
     // The connector tells and counts what goes wrong.
-    let mut session = match connector.connect(None).await {
+    let mut session = match connector.connect(Purpose::ServerView, None).await {
         Ok(session) => session,
         Err(NoSession::Failed(_) | NoSession::HeldBack { .. }) => return None,
     };
     let opened_at = Instant::now();
     let flavor = Flavor::of_version(&session.greeting.version);
     let find = async {
+        ghosts::introduce(&mut session, every, connector).await?;
         let source = Source::find(&mut session.conn, flavor).await?;
         let holds_process = unless_fatal(privileges::holds_process(&mut session.conn).await)?;
         Ok::<_, mysql_async::Error>((source, holds_process))
@@ -231,34 +232,20 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
     let uptime = uptime.map(|seconds| Uptime { seconds, asked_at, answered_at: Instant::now() });
     let variables = run(Collector::GlobalVariables, GlobalVariables::read(conn), &mut collectors).await?;
     recognise(control, variables.as_ref(), uptime, connector, memory);
-    let ghosts = connector.roster().ghosts();
+    let dead = connector.roster().ghosts();
     let conn = &mut control.session.conn;
     let listing = run(Collector::Processlist, control.source.read(conn), &mut collectors).await?;
     if let Some(id) = listing.as_ref().and_then(|listing| listing.asked_by) {
         control.session.learn_backend_id(id);
     }
     let rows = listing.map(|listing| listing.rows);
-    let to_end =
-        rows.as_deref().map(|rows| certain_ghosts(rows, &ghosts, connector.username())).unwrap_or_default();
     let processlist = rows.map(|rows| ProcessList::parse(rows, |id| connector.roster().is_ours(id)));
     // A role may give PROCESS without the server saying so. Nobody else's session is shown otherwise.
     control.sees_all |= processlist.as_ref().is_some_and(|list| list.shows_others_than(connector.username()));
     tell_about_process(control, connector, memory);
-    let conn = &mut control.session.conn;
-    let left = processlist.as_ref().map(|list| connector.roster().settle(&ghosts, &list.listed));
-    for thread_id in to_end {
-        // Counted first, so that a ghost is seen for one round.
-        match timeout(DEADLINE, statement::end_session(conn, thread_id)).await {
-            Err(_) => return None,
-            Ok(Err(error)) if error.is_fatal() => return None,
-            Ok(_) => {}
-        }
-        tracing::info!(
-            event = "ghost_ended",
-            thread_id,
-            "the server still listed a canary that is dead: its session was ended"
-        );
-    }
+    let left = processlist.as_ref().map(|list| connector.roster().settle(&dead, &list.listed));
+    // Counted first, so that a ghost is seen for one round.
+    ghosts::end(&mut control.session, control.source, connector, &dead).await?;
     Some(ServerView {
         taken_at: Instant::now(),
         flavor: Flavor::of_version(&version),
@@ -306,23 +293,4 @@ async fn run<T>(
             None
         }
     }
-}
-
-/// The ghosts whose identity is certain: the id is listed for our own user, sleeping, and for about as
-/// long as its client has been dead at least.
-fn certain_ghosts(rows: &[RawRow], ghosts: &BTreeMap<u64, Ghost>, user: &str) -> Vec<u64> {
-    /// The server counts whole seconds, and heard from the client before it died.
-    const SLACK_SECONDS: f64 = 2.0;
-    rows.iter()
-        .filter_map(|row| {
-            let ghost = ghosts.get(&row.id?)?;
-            let asleep =
-                row.time.is_some_and(|time| time + SLACK_SECONDS >= ghost.since.elapsed().as_secs_f64());
-            let sure = ghost.certain
-                && asleep
-                && row.user.as_deref() == Some(user)
-                && row.command.as_deref() == Some("Sleep");
-            row.id.filter(|_| sure)
-        })
-        .collect()
 }

@@ -6,11 +6,14 @@ use std::collections::BTreeSet;
 use mysql_async::prelude::Queryable;
 
 use super::processlist::Source;
-use super::{Flavor, GlobalVariables, birth, unless_fatal, value};
+use super::{Flavor, GlobalVariables, birth, introduction, unless_fatal, value};
 use crate::session::Session;
 
+/// How long a witness's session may be silent before the server ends it: a witness speaks without a pause.
+const SILENCE_SECONDS: u64 = 30;
+
 /// What a fresh session said.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Statement {
     /// `Uptime`, in seconds.
     pub uptime: Option<f64>,
@@ -32,6 +35,7 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
     if let Some(Some(id)) = unless_fatal(birth::backend_id(&mut session.conn).await)? {
         session.learn_backend_id(id);
     }
+    introduction::bound_silence(session, SILENCE_SECONDS).await?;
     let conn = &mut session.conn;
     let variables = unless_fatal(GlobalVariables::read(conn).await)?;
     let source = Source::find(conn, flavor).await?;

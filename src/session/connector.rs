@@ -12,12 +12,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::{ConnectError, Failure, NoSession, Stage};
 use super::gate::Gate;
+use super::ghost::Purpose;
 use super::identities::Identities;
 use super::login::Account;
 use super::packet::{self, Greeting, GreetingError};
-use super::roster::{Membership, Roster};
-use super::tap::Tap;
+use super::roster::{Membership, Place, Roster};
+use super::tap::{Parted, Tap};
 use crate::config::address::Address;
+use crate::domain::proof::{OwnRow, ServerMark};
 use crate::metrics::PathMetrics;
 
 /// Opens the sessions of one path, one like the other.
@@ -31,7 +33,6 @@ pub struct Connector {
     metrics: PathMetrics,
     identities: Identities,
     timeouts: Mutex<WaitTimeouts>,
-    spare: tokio::sync::Mutex<()>,
 }
 
 /// What sessions of a path found at login, in seconds.
@@ -75,7 +76,6 @@ impl Connector {
             metrics,
             identities: Identities::default(),
             timeouts: Mutex::default(),
-            spare: tokio::sync::Mutex::default(),
         }
     }
 
@@ -87,12 +87,6 @@ impl Connector {
     /// The servers that answered here, as far as new sessions asked them.
     pub fn identities(&self) -> &Identities {
         &self.identities
-    }
-
-    /// The right to the one connection that the budget keeps for witnesses and other errands. Whoever
-    /// makes one holds this meanwhile.
-    pub async fn spare(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.spare.lock().await
     }
 
     /// Keeps what a session found at login, in seconds.
@@ -110,17 +104,21 @@ impl Connector {
         &self.account.username
     }
 
-    /// Opens a session; with `keepalive`, its socket sends TCP keepalive probes at that interval.
+    /// Opens a session, where the budget has a place for one; with `keepalive`, its socket sends TCP keepalive
+    /// probes at that interval.
     ///
     /// # Errors
     /// [`NoSession::HeldBack`] without having tried, while earlier attempts fail;
     /// [`NoSession::Failed`] with the stage and the reason.
-    pub async fn connect(&self, keepalive: Option<Duration>) -> Result<Session, NoSession> {
+    pub async fn connect(&self, purpose: Purpose, keepalive: Option<Duration>) -> Result<Session, NoSession> {
+        /// How soon a place in the budget may be free.
+        const NO_PLACE: NoSession = NoSession::HeldBack { rest: Duration::from_millis(250), failed_at: None };
+        let place = self.roster.claim(purpose).ok_or(NO_PLACE)?;
         let ticket = self
             .gate
             .admit()
             .map_err(|closed| NoSession::HeldBack { rest: closed.rest, failed_at: closed.failed_at })?;
-        match self.attempt(keepalive).await {
+        match self.attempt(place, keepalive).await {
             Ok(session) => {
                 ticket.succeeded();
                 self.metrics.connected(session.connect_duration.as_secs_f64());
@@ -162,20 +160,39 @@ impl Connector {
         );
     }
 
-    async fn attempt(&self, keepalive: Option<Duration>) -> Result<Session, Failure> {
+    async fn attempt(&self, place: Place, keepalive: Option<Duration>) -> Result<Session, Failure> {
         let begun = Instant::now();
         let deadline = begun + self.timeout;
-        let mut socket = self.dial(deadline).await?;
+        let socket = self.dial(deadline).await?;
         set_socket_options(&socket, keepalive)
             .map_err(|error| Failure::new(Stage::Tcp, error.to_string()))?;
+        match self.log_in(socket, deadline).await {
+            Ok((conn, tap, greeting)) => {
+                let membership = place.join(u64::from(greeting.thread_id));
+                Ok(Session { conn, tap, greeting, connect_duration: begun.elapsed(), membership })
+            }
+            Err(failure) => {
+                // Whom the server itself refused, it does not hold.
+                if failure.code.is_none() {
+                    place.broke_off();
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn log_in(
+        &self,
+        mut socket: TcpStream,
+        deadline: Instant,
+    ) -> Result<(Conn, Tap, Greeting), Failure> {
         let (greeting, first) = read_greeting(&mut socket, deadline, self.timeout).await?;
         let tls = self.account.choose_tls(&greeting)?;
         let tap = Tap::open(socket, first, tls)
             .await
             .map_err(|error| Failure::new(Stage::Tcp, format!("no loopback socket for the tap: {error}")))?;
         let conn = self.account.log_in(&self.address.host, &tap, tls, deadline, self.timeout).await?;
-        let membership = self.roster.join(u64::from(greeting.thread_id));
-        Ok(Session { conn, tap, greeting, connect_duration: begun.elapsed(), membership })
+        Ok((conn, tap, greeting))
     }
 
     /// Resolves the host and connects to the first of its addresses that answers.
@@ -226,8 +243,8 @@ impl Session {
     /// Takes the full thread id as the server says it, which the greeting has only 32 bits of. Behind
     /// a proxy (`proxied`) it is the backend's for now.
     pub fn learn_thread_id(&mut self, thread_id: Option<u64>, proxied: bool) {
-        let thread_id = thread_id.unwrap_or(self.thread_id());
-        self.membership.rename(thread_id, !proxied);
+        let certain = thread_id.is_some_and(|thread_id| self.was_greeted_as(thread_id)) && !proxied;
+        self.membership.rename(thread_id.unwrap_or(self.thread_id()), certain);
     }
 
     /// Takes the full thread id as the server that holds the session says it, which tells by itself whether a
@@ -246,14 +263,43 @@ impl Session {
             return;
         }
         tap.wake();
+        let tls = tap.is_tls();
         let farewell = async {
             conn.disconnect().await?;
-            tap.finish().await;
-            Ok::<(), mysql_async::Error>(())
+            Ok::<_, mysql_async::Error>(tap.finish().await)
         };
-        if let Ok(Ok(())) = tokio::time::timeout(patience, farewell).await {
-            membership.leave();
+        match tokio::time::timeout(patience, farewell).await {
+            Ok(Ok(Parted::Closed)) => membership.leave(),
+            Ok(Ok(Parted::Reset)) => membership.leave_unheard(tls),
+            Ok(Ok(Parted::Unheard) | Err(_)) | Err(_) => membership.leave_unheard(false),
         }
+    }
+
+    /// Whether the thread id is surely the server's own: no proxy that speaks MySQL was seen.
+    pub fn is_certain(&self) -> bool {
+        self.membership.is_certain()
+    }
+
+    /// Where the session lives, as far as it could read that.
+    pub fn server(&self) -> Option<&ServerMark> {
+        self.membership.server()
+    }
+
+    /// Takes what the session read about itself: its own row, and where it lives.
+    pub fn introduce(&mut self, row: Option<OwnRow>, server: Option<ServerMark>) {
+        self.membership.introduce(row, server);
+    }
+
+    /// After how much silence, in seconds, the server ends the session by itself.
+    pub fn ends_by_itself_after(&mut self, wait_timeout: f64) {
+        if let Ok(wait_timeout) = Duration::try_from_secs_f64(wait_timeout) {
+            self.membership.ends_by_itself_after(wait_timeout);
+        }
+    }
+
+    /// The session's statement lasts until then.
+    pub fn is_busy_until(&mut self, until: Instant) {
+        self.membership.is_busy_until(until);
     }
 
     /// The session is idle from this moment on.

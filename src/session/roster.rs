@@ -1,39 +1,68 @@
-//! The roster: which of the server's sessions are ours, and which of those the server still lists
-//! although their client is dead (ghosts). Shared by all that open sessions and by the server view.
+//! The roster: which of the server's sessions are ours, which of those the server still lists although their
+//! client is dead (ghosts), and whether the budget has room for one more. Shared by all that open sessions and
+//! by the server view.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntCounter;
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
+
+use super::ghost::{Ghost, Parting, Purpose};
+use crate::domain::proof::{Claim, GhostKill, OwnRow, ServerMark};
 
 /// How long a session that said COM_QUIT may still be listed.
 const LEAVING: Duration = Duration::from_secs(5);
+/// How long it may take a server to forget a session whose end it has confirmed.
+const CLEARING: Duration = Duration::from_millis(300);
+/// How long a server keeps a login that broke off: its `connect_timeout`.
+const HALF_OPEN: Duration = Duration::from_secs(10);
 
-/// One path's own sessions, by the server's thread ids.
+/// One path's own sessions.
 #[derive(Debug, Clone)]
 pub struct Roster {
-    state: Arc<Mutex<State>>,
-    /// Sessions that ended without COM_QUIT and that the server has given up.
-    aborted: IntCounter,
+    inner: Arc<Inner>,
 }
 
-/// A session whose client is dead and whose server may not know.
-#[derive(Debug, Clone, Copy)]
-pub struct Ghost {
-    /// When its client last said something.
-    pub since: Instant,
-    /// Whether the thread id is surely its own: no proxy stands between.
-    pub certain: bool,
+/// What a roster is kept by.
+#[derive(Debug)]
+pub struct Rules {
+    /// How many sessions of ours the server may hold at most.
+    pub budget: usize,
+    /// Whether a ghost may be killed where it is proved to be one.
+    pub kill_ghosts: bool,
+    /// Counts sessions that ended without COM_QUIT and that the server has given up.
+    pub aborted: IntCounter,
+    /// Counts ghosts by what became of them, each once.
+    pub kills: BTreeMap<GhostKill, IntCounter>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    rules: Rules,
+    /// Zero of the clock that server marks are told in.
+    begun: Instant,
+    state: Mutex<State>,
+    /// The witness or the server view lacks a place.
+    crowded: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// Places taken, by what for: of sessions that live, and of those that still connect.
+    seats: BTreeMap<Purpose, usize>,
     /// How many go by each id: behind a proxy, one's greeting may tell another's true one.
     living: BTreeMap<u64, usize>,
+    /// By numbers of our own: two servers behind one address use the same ids.
     ghosts: BTreeMap<u64, Ghost>,
-    /// Those that said COM_QUIT, and when.
+    last_ghost: u64,
+    /// Those whose end the server has confirmed, and when.
     leaving: BTreeMap<u64, Instant>,
+    /// When logins broke off.
+    half_open: Vec<Instant>,
+    /// The server that the server view reads.
+    viewed: Option<ServerMark>,
 }
 
 impl State {
@@ -49,63 +78,208 @@ impl State {
             }
         }
     }
+
+    fn seated(&self, purpose: Purpose) -> usize {
+        self.seats.get(&purpose).copied().unwrap_or(0)
+    }
+
+    fn is_leaving(&self, thread_id: u64, within: Duration) -> bool {
+        self.leaving.get(&thread_id).is_some_and(|since| since.elapsed() < within)
+    }
+
+    /// How many sessions of ours the server may hold now.
+    fn held(&mut self) -> usize {
+        let now = Instant::now();
+        self.ghosts.retain(|_, ghost| !ghost.is_over(now));
+        self.half_open.retain(|since| since.elapsed() < HALF_OPEN);
+        let leaving = self.leaving.values().filter(|since| since.elapsed() < CLEARING).count();
+        let ghosts = self.ghosts.values().filter(|ghost| ghost.counts(now)).count();
+        self.seats.values().sum::<usize>() + leaving + ghosts + self.half_open.len()
+    }
+
+    /// How many places must stay free for these: one each, where it has none.
+    fn kept_for(&self, purposes: &[Purpose]) -> usize {
+        purposes.iter().filter(|purpose| self.seated(**purpose) == 0).count()
+    }
 }
 
 impl Roster {
-    /// An empty roster that counts the server's aborted sessions of ours.
-    pub fn counting(aborted: IntCounter) -> Self {
-        Self { state: Arc::default(), aborted }
+    /// An empty roster.
+    pub fn new(rules: Rules) -> Self {
+        let state = Mutex::default();
+        Self { inner: Arc::new(Inner { rules, begun: Instant::now(), state, crowded: Notify::new() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session of ours is born.
-    pub fn join(&self, thread_id: u64) -> Membership {
+    /// Asks for a place on the server, to be taken before connecting. `None` where the budget has no room:
+    /// canaries leave one to the witness and one to the server view.
+    pub fn claim(&self, purpose: Purpose) -> Option<Place> {
         let mut state = self.lock();
-        state.enter(thread_id);
-        // Thread ids start over when the server does.
-        state.ghosts.remove(&thread_id);
-        Membership {
-            roster: self.clone(),
-            thread_id,
-            certain: false,
-            since: Instant::now(),
-            end: End::Unknown,
+        let kept = match purpose {
+            Purpose::Canary => state.kept_for(&[Purpose::Witness, Purpose::ServerView]),
+            // Whoever of the two comes first: without the server view no ghost is ended.
+            Purpose::Witness | Purpose::ServerView => 0,
+        };
+        let budget = self.inner.rules.budget;
+        let wanted = state.held() + 1;
+        let others = [Purpose::Witness, Purpose::ServerView].map(|other| (other != purpose).then_some(other));
+        let others: Vec<Purpose> = others.into_iter().flatten().collect();
+        if purpose != Purpose::Canary && wanted + state.kept_for(&others) > budget {
+            // Either this one has no place now, or the other will have none.
+            self.inner.crowded.notify_one();
         }
+        (wanted + kept <= budget).then(|| {
+            *state.seats.entry(purpose).or_default() += 1;
+            Place { roster: self.clone(), purpose, seated: true }
+        })
+    }
+
+    /// How many more canaries the budget has room for.
+    pub fn room(&self) -> usize {
+        let mut state = self.lock();
+        let kept = state.kept_for(&[Purpose::Witness, Purpose::ServerView]);
+        self.inner.rules.budget.saturating_sub(state.held() + kept)
+    }
+
+    /// How many ghosts the server may hold.
+    pub fn haunting(&self) -> usize {
+        let now = Instant::now();
+        self.lock().ghosts.values().filter(|ghost| ghost.counts(now)).count()
+    }
+
+    /// Waits until the witness or the server view lacks a place.
+    pub async fn crowded(&self) {
+        self.inner.crowded.notified().await;
     }
 
     /// Whether a session is ours: alive, dead, or about to leave the server's list.
     pub fn is_ours(&self, thread_id: u64) -> bool {
         let state = self.lock();
-        let leaves = |since: &Instant| since.elapsed() < LEAVING;
+        let viewed = state.viewed.as_ref();
         state.living.contains_key(&thread_id)
-            || state.ghosts.contains_key(&thread_id)
-            || state.leaving.get(&thread_id).is_some_and(leaves)
+            || state.ghosts.values().any(|ghost| ghost.thread_id == thread_id && ghost.may_live_on(viewed))
+            || state.is_leaving(thread_id, LEAVING)
     }
 
     /// Compares ghosts, as they were before the server was asked, with the sessions it then listed.
-    /// Those it lists no more it has aborted. Gives how many ghosts are left.
+    /// Those of this server that it lists no more are gone. Gives how many it does list.
     pub fn settle(&self, ghosts: &BTreeMap<u64, Ghost>, listed: &BTreeSet<u64>) -> usize {
         let mut state = self.lock();
-        for id in ghosts.keys().filter(|id| !listed.contains(id)) {
-            // Behind a proxy the client's end is not the server's abort.
-            if state.ghosts.remove(id).is_some_and(|ghost| ghost.certain) {
-                self.aborted.inc();
+        let viewed = state.viewed.clone();
+        let mut haunting = 0;
+        for (number, before) in ghosts.iter().filter(|(_, ghost)| ghost.may_live_on(viewed.as_ref())) {
+            let Some(ghost) = state.ghosts.get_mut(number) else { continue };
+            if listed.contains(&before.thread_id) {
+                ghost.listed = true;
+                haunting += 1;
+                continue;
+            }
+            // One that said COM_QUIT and was not seen since was heard. Behind a proxy the client's end is not
+            // the server's abort.
+            let aborted = ghost.certain && (ghost.listed || ghost.parting == Parting::Silent);
+            state.ghosts.remove(number);
+            if aborted {
+                self.inner.rules.aborted.inc();
             }
         }
-        state.ghosts.len()
+        haunting
     }
 
-    /// The server started over: it lists nobody, and its counters are new.
+    /// The server that the server view reads started over, or is another one: what it held is gone. Ghosts of
+    /// other servers stay.
     pub fn forget_ghosts(&self) {
-        self.lock().ghosts.clear();
+        let mut state = self.lock();
+        let viewed = state.viewed.clone();
+        state.ghosts.retain(|_, ghost| {
+            let elsewhere = ghost.server.as_ref().zip(viewed.as_ref());
+            elsewhere.is_some_and(|(its, viewed)| !viewed.is_later_run_of(its))
+        });
     }
 
-    /// The ghosts, by thread id.
+    /// The ghosts, by numbers of our own.
     pub fn ghosts(&self) -> BTreeMap<u64, Ghost> {
         self.lock().ghosts.clone()
+    }
+
+    /// What is known of a ghost that nothing was tried with yet.
+    pub fn claim_of(&self, number: u64) -> Option<Claim> {
+        let state = self.lock();
+        let ghost = state.ghosts.get(&number).filter(|ghost| ghost.judged.is_none())?;
+        let id = ghost.thread_id;
+        Some(ghost.claim(state.living.contains_key(&id) || state.is_leaving(id, LEAVING)))
+    }
+
+    /// What became of a ghost, once and for all: it is counted, and nothing is tried again.
+    pub fn judge(&self, number: u64, outcome: GhostKill) {
+        let mut state = self.lock();
+        let Some(ghost) = state.ghosts.get_mut(&number).filter(|ghost| ghost.judged.is_none()) else {
+            return;
+        };
+        ghost.judged = Some(outcome);
+        if let Some(counter) = self.inner.rules.kills.get(&outcome) {
+            counter.inc();
+        }
+    }
+
+    /// Whether ghosts may be killed at all.
+    pub fn may_kill(&self) -> bool {
+        self.inner.rules.kill_ghosts
+    }
+
+    /// A moment in seconds, on the clock that server marks are told in.
+    pub fn seconds(&self, at: Instant) -> f64 {
+        at.saturating_duration_since(self.inner.begun).as_secs_f64()
+    }
+}
+
+/// A place in the budget, for a session that is not there yet. Dropped, it is free again.
+#[derive(Debug)]
+pub struct Place {
+    roster: Roster,
+    purpose: Purpose,
+    seated: bool,
+}
+
+impl Place {
+    /// The session is born, and takes the place over.
+    pub fn join(self, thread_id: u64) -> Membership {
+        self.roster.lock().enter(thread_id);
+        Membership {
+            thread_id,
+            certain: false,
+            since: Instant::now(),
+            busy_until: None,
+            wait_timeout: None,
+            row: None,
+            server: None,
+            end: End::Unknown(Parting::Silent),
+            place: self,
+        }
+    }
+
+    /// The login broke off, and the server may not know yet.
+    pub fn broke_off(self) {
+        self.roster.lock().half_open.push(Instant::now());
+    }
+
+    fn vacate(&mut self, state: &mut State) {
+        if std::mem::take(&mut self.seated)
+            && let Some(count) = state.seats.get_mut(&self.purpose)
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.seated {
+            let roster = self.roster.clone();
+            self.vacate(&mut roster.lock());
+        }
     }
 }
 
@@ -113,16 +287,20 @@ impl Roster {
 /// COM_QUIT, and the server may not know yet.
 #[derive(Debug)]
 pub struct Membership {
-    roster: Roster,
+    place: Place,
     thread_id: u64,
     certain: bool,
     since: Instant,
+    busy_until: Option<Instant>,
+    wait_timeout: Option<Duration>,
+    row: Option<OwnRow>,
+    server: Option<ServerMark>,
     end: End,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum End {
-    Unknown,
+    Unknown(Parting),
     Quit,
     Aborted,
 }
@@ -133,12 +311,22 @@ impl Membership {
         self.thread_id
     }
 
+    /// Whether the thread id is surely the server's own.
+    pub fn is_certain(&self) -> bool {
+        self.certain
+    }
+
+    /// Where the session lives, as far as it could read that.
+    pub fn server(&self) -> Option<&ServerMark> {
+        self.server.as_ref()
+    }
+
     /// The server calls the session by this id, whatever its greeting did. Behind a proxy that is so
     /// only for now, and not `certain`.
     pub fn rename(&mut self, thread_id: u64, certain: bool) {
         self.certain = certain;
         if thread_id != self.thread_id {
-            let mut state = self.roster.lock();
+            let mut state = self.place.roster.lock();
             state.exit(self.thread_id);
             state.enter(thread_id);
             drop(state);
@@ -146,14 +334,49 @@ impl Membership {
         }
     }
 
+    /// The session read its own row, and where it lives.
+    pub fn introduce(&mut self, row: Option<OwnRow>, server: Option<ServerMark>) {
+        let mut state = self.place.roster.lock();
+        if let Some(server) = &server {
+            // The sessions of the server's earlier runs are gone; and no two sessions of one run share an id.
+            state.ghosts.retain(|_, ghost| {
+                ghost.server.as_ref().is_none_or(|its| {
+                    let same_id = ghost.thread_id == self.thread_id && self.certain && ghost.certain;
+                    !(server.is_later_run_of(its) || same_id && server.is_same_run(its))
+                })
+            });
+        }
+        if self.place.purpose == Purpose::ServerView {
+            state.viewed = server.clone();
+        }
+        drop(state);
+        self.row = row;
+        self.server = server;
+    }
+
     /// The session is idle from this moment on.
     pub fn rests_since(&mut self, since: Instant) {
         self.since = since;
     }
 
+    /// The session's statement lasts until then.
+    pub fn is_busy_until(&mut self, until: Instant) {
+        self.busy_until = Some(until);
+    }
+
+    /// After how much silence the server ends the session by itself.
+    pub fn ends_by_itself_after(&mut self, wait_timeout: Duration) {
+        self.wait_timeout = Some(wait_timeout);
+    }
+
     /// The session ended with COM_QUIT, or together with its server.
     pub fn leave(mut self) {
         self.end = End::Quit;
+    }
+
+    /// The session said COM_QUIT, and nothing shows that the server heard it; or it answered with RST.
+    pub fn leave_unheard(mut self, reset: bool) {
+        self.end = End::Unknown(if reset { Parting::Reset } else { Parting::Unheard });
     }
 
     /// The session is dead and the server knows: it counted it in `Aborted_clients`.
@@ -164,54 +387,38 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let mut state = self.roster.lock();
+        let roster = self.place.roster.clone();
+        let mut state = roster.lock();
         state.exit(self.thread_id);
+        self.place.vacate(&mut state);
         match self.end {
             End::Quit => {
                 state.leaving.retain(|_, since| since.elapsed() < LEAVING);
                 state.leaving.insert(self.thread_id, Instant::now());
             }
-            End::Aborted => self.roster.aborted.inc(),
-            End::Unknown => {
-                state.ghosts.insert(self.thread_id, Ghost { since: self.since, certain: self.certain });
+            End::Aborted => roster.inner.rules.aborted.inc(),
+            End::Unknown(parting) => {
+                let ghost = Ghost {
+                    thread_id: self.thread_id,
+                    purpose: self.place.purpose,
+                    judged: None,
+                    certain: self.certain,
+                    since: self.since,
+                    made: Instant::now(),
+                    busy_until: self.busy_until,
+                    wait_timeout: self.wait_timeout,
+                    row: self.row.take(),
+                    server: self.server.take(),
+                    parting,
+                    listed: false,
+                };
+                state.last_ghost += 1;
+                let number = state.last_ghost;
+                state.ghosts.insert(number, ghost);
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_sessions_that_go_by_one_id_for_a_while_are_both_ours() {
-        let roster = Roster::counting(IntCounter::new("aborted", "for the test").expect("a good name"));
-        let mut canary = roster.join(3);
-        canary.rename(7, false);
-        let mut view = roster.join(7);
-        view.rename(9, false);
-        assert!(roster.is_ours(7) && roster.is_ours(9) && !roster.is_ours(3));
-        canary.leave();
-        assert_eq!(roster.lock().living, BTreeMap::from([(9, 1)]));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_ghost_is_aborted_once_when_the_server_lists_it_no_more() {
-        let aborted = IntCounter::new("aborted", "for the test").expect("a good name");
-        let roster = Roster::counting(aborted.clone());
-        let (mut first, second) = (roster.join(7), roster.join(8));
-        first.rename(7, true);
-        drop(first);
-        assert!(roster.is_ours(7) && roster.is_ours(8));
-        assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 8])), 1);
-        assert_eq!(aborted.get(), 0);
-        assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([8])), 0);
-        assert_eq!(aborted.get(), 1);
-        second.abort();
-        assert_eq!(aborted.get(), 2);
-        roster.join(9).leave();
-        assert!(roster.is_ours(9), "the server may still list it");
-        tokio::time::advance(LEAVING).await;
-        assert!(!roster.is_ours(9) && roster.ghosts().is_empty());
-    }
-}
+mod tests;

@@ -73,12 +73,23 @@ impl Shared {
     }
 }
 
+/// What the server did when the driver had said its last words and closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parted {
+    /// It closed too.
+    Closed,
+    /// It answered with RST: it is not there any more, or still has bytes that it did not read.
+    Reset,
+    /// Nothing that shows that it heard them.
+    Unheard,
+}
+
 /// The tap under one session. Dropping it closes both sockets at once.
 #[derive(Debug)]
 pub struct Tap {
     shared: Arc<Shared>,
     address: SocketAddr,
-    relay: JoinHandle<()>,
+    relay: JoinHandle<Parted>,
 }
 
 impl Tap {
@@ -166,9 +177,14 @@ impl Tap {
     }
 
     /// Waits until the relay has handed on the driver's last words and closed both sockets.
-    pub(crate) async fn finish(mut self) {
-        // The relay ends by itself after LINGER; a join error means it is gone, which is all we want.
-        let _ = (&mut self.relay).await;
+    pub(crate) async fn finish(mut self) -> Parted {
+        // The relay ends by itself after LINGER.
+        (&mut self.relay).await.unwrap_or(Parted::Unheard)
+    }
+
+    /// Whether the session is encrypted.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.shared.lock().tls
     }
 }
 
@@ -179,13 +195,13 @@ impl Drop for Tap {
 }
 
 /// Carries bytes both ways until both sides are closed.
-async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, shared: Arc<Shared>) {
-    let Ok((mut driver, _)) = listener.accept().await else { return };
+async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, shared: Arc<Shared>) -> Parted {
+    let Ok((mut driver, _)) = listener.accept().await else { return Parted::Unheard };
     drop(listener);
     // Small packets in strict turns: waiting to fill a segment would only delay them.
     let _ = driver.set_nodelay(true);
     if driver.write_all(&first).await.is_err() {
-        return;
+        return Parted::Unheard;
     }
     let (mut from_server, mut from_driver) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     loop {
@@ -202,12 +218,13 @@ async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, sha
                         Heard::Nonsense => false,
                     };
                     if !passed {
-                        return;
+                        return Parted::Unheard;
                     }
                 }
                 closed => {
+                    let reset = closed.is_err();
                     shared.see_close(closed.err());
-                    return;
+                    return if reset { Parted::Reset } else { Parted::Closed };
                 }
             },
             read = driver.read(&mut from_driver) => match read {
@@ -215,17 +232,28 @@ async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, sha
                     shared.say(&from_driver[..length]);
                     if let Err(error) = server.write_all(&from_driver[..length]).await {
                         shared.see_close(Some(error));
-                        return;
+                        return Parted::Unheard;
                     }
                 }
                 // The driver has said COM_QUIT and closed: hand it on and wait for the server's FIN.
                 _ => {
                     let _ = server.shutdown().await;
-                    let drain = async { while matches!(server.read(&mut from_server).await, Ok(1..)) {} };
-                    let _ = tokio::time::timeout(LINGER, drain).await;
-                    return;
+                    return tokio::time::timeout(LINGER, drain(&mut server)).await.unwrap_or(Parted::Unheard);
                 }
             },
+        }
+    }
+}
+
+/// Reads what the server still says until it closes.
+async fn drain(server: &mut TcpStream) -> Parted {
+    let mut bytes = vec![0; 4096];
+    loop {
+        match server.read(&mut bytes).await {
+            Ok(0) => return Parted::Closed,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Parted::Reset,
+            Err(_) => return Parted::Unheard,
         }
     }
 }

@@ -88,6 +88,12 @@ impl<'a> Launch<'a> {
         self
     }
 
+    /// With a server view that is read this often.
+    pub(crate) fn interval(mut self, every: &str) -> Self {
+        self.args.retain(|arg| !arg.starts_with("--server.interval"));
+        self.args(&[&format!("--server.interval={every}")])
+    }
+
     /// As another user.
     pub(crate) fn user(mut self, name: &str, password: &str) -> Self {
         self.args.retain(|arg| !arg.starts_with("--mysql.username"));

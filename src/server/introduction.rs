@@ -1,0 +1,76 @@
+//! What a session reads about itself, so that it can be told from everybody else's should its client die: its
+//! own row of the processlist, and on which run of which server it is. Needs no privilege.
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use tokio::time::Instant;
+
+use super::{Flavor, unless_fatal, value};
+use crate::domain::proof::{OwnRow, ServerMark};
+use crate::session::{Roster, Session};
+
+/// Lets a session read about itself, and tells the roster. What the server refuses stays unknown.
+///
+/// # Errors
+/// When the connection breaks.
+pub async fn introduce(session: &mut Session, roster: &Roster) -> mysql_async::Result<()> {
+    let read_at = roster.seconds(Instant::now());
+    let uptime = unless_fatal(uptime(&mut session.conn).await)?.flatten();
+    let flavor = Flavor::of_version(&session.greeting.version);
+    for query in queries(flavor) {
+        let Some(Some(row)) = unless_fatal(session.conn.query_first::<mysql_async::Row, _>(query).await)?
+        else {
+            continue;
+        };
+        if value::id(value::at(&row, 0)) != Some(session.thread_id()) {
+            // The greeting has 32 bits of an id; or somebody else answers.
+            continue;
+        }
+        let text = |place| value::text(value::at(&row, place));
+        let own = text(1).zip(text(2)).map(|(user, host)| OwnRow { user, host });
+        let port = value::id(value::at(&row, 5));
+        let server =
+            text(3).zip(text(4)).zip(port).zip(uptime).map(|(((identity, hostname), port), uptime)| {
+                let started = read_at - uptime;
+                ServerMark { identity, hostname, port, started, read_at }
+            });
+        session.introduce(own, server);
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// Lets the server end the session after so many seconds of silence, should that be sooner than it would
+/// anyway: its ghost then dies by itself. What the server refuses is left as it is.
+///
+/// # Errors
+/// When the connection breaks.
+pub async fn bound_silence(session: &mut Session, seconds: u64) -> mysql_async::Result<()> {
+    let words = format!("SET SESSION wait_timeout = LEAST(@@session.wait_timeout, {seconds})");
+    if unless_fatal(session.conn.query_drop(words).await)?.is_some() {
+        session.ends_by_itself_after(seconds as f64);
+    }
+    Ok(())
+}
+
+async fn uptime(conn: &mut Conn) -> mysql_async::Result<Option<f64>> {
+    let row: Option<mysql_async::Row> = conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
+    Ok(row.and_then(|row| value::number(value::at(&row, 1))))
+}
+
+/// The questions to try, the cheaper first: `information_schema` takes a global mutex.
+fn queries(flavor: Flavor) -> Vec<String> {
+    let (identity, tables) = match flavor {
+        Flavor::Mariadb => ("server_uid", &["information_schema.PROCESSLIST"][..]),
+        Flavor::Mysql => {
+            ("server_uuid", &["performance_schema.processlist", "information_schema.PROCESSLIST"][..])
+        }
+    };
+    let query = |table: &&str| {
+        format!(
+            "SELECT CONNECTION_ID() + 0, USER, HOST, @@global.{identity}, @@global.hostname, @@global.port \
+             FROM {table} WHERE ID = CONNECTION_ID() + 0"
+        )
+    };
+    tables.iter().map(query).collect()
+}

@@ -1,0 +1,160 @@
+use super::*;
+
+const BUDGET: usize = 5;
+
+fn counter() -> IntCounter {
+    IntCounter::new("count", "for the test").expect("a good name")
+}
+
+fn roster() -> (Roster, IntCounter, BTreeMap<GhostKill, IntCounter>) {
+    let (aborted, kills) = (counter(), GhostKill::ALL.map(|outcome| (outcome, counter())));
+    let kills = BTreeMap::from(kills);
+    let rules = Rules { budget: BUDGET, kill_ghosts: true, aborted: aborted.clone(), kills: kills.clone() };
+    (Roster::new(rules), aborted, kills)
+}
+
+fn join(roster: &Roster, purpose: Purpose, thread_id: u64) -> Membership {
+    roster.claim(purpose).expect("there is room").join(thread_id)
+}
+
+fn mark(identity: &str, started: f64) -> ServerMark {
+    ServerMark { identity: identity.to_owned(), hostname: "db".to_owned(), port: 3306, started, read_at: 0.0 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_sessions_that_go_by_one_id_for_a_while_are_both_ours() {
+    let (roster, ..) = roster();
+    let mut canary = join(&roster, Purpose::Canary, 3);
+    canary.rename(7, false);
+    let mut view = join(&roster, Purpose::ServerView, 7);
+    view.rename(9, false);
+    assert!(roster.is_ours(7) && roster.is_ours(9) && !roster.is_ours(3));
+    canary.leave();
+    assert_eq!(roster.lock().living, BTreeMap::from([(9, 1)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ghost_is_aborted_once_when_the_server_lists_it_no_more() {
+    let (roster, aborted, _) = roster();
+    let (mut first, second) = (join(&roster, Purpose::Canary, 7), join(&roster, Purpose::Canary, 8));
+    first.rename(7, true);
+    drop(first);
+    assert!(roster.is_ours(7) && roster.is_ours(8));
+    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 8])), 1);
+    assert_eq!(aborted.get(), 0);
+    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([8])), 0);
+    assert_eq!(aborted.get(), 1);
+    second.abort();
+    assert_eq!(aborted.get(), 2);
+    join(&roster, Purpose::Canary, 9).leave();
+    assert!(roster.is_ours(9), "the server may still list it");
+    tokio::time::advance(LEAVING).await;
+    assert!(!roster.is_ours(9) && roster.ghosts().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_session_that_the_server_may_hold_takes_a_place() {
+    let (roster, ..) = roster();
+    assert_eq!(roster.room(), BUDGET - 2, "one place is kept for the witness, one for the server view");
+    let view = join(&roster, Purpose::ServerView, 1);
+    let mut canaries: Vec<_> = (2..5).map(|id| join(&roster, Purpose::Canary, id)).collect();
+    assert_eq!(roster.room(), 0);
+    assert!(roster.claim(Purpose::Canary).is_none());
+    // A ghost takes its canary's place.
+    drop(canaries.pop());
+    assert_eq!((roster.room(), roster.haunting()), (0, 1));
+    // One that said COM_QUIT frees it, when the server has had time.
+    canaries.pop().expect("two are left").leave();
+    assert_eq!(roster.room(), 0);
+    tokio::time::advance(CLEARING).await;
+    assert_eq!(roster.room(), 1);
+    // A login that broke off.
+    roster.claim(Purpose::Canary).expect("there is room").broke_off();
+    assert_eq!(roster.room(), 0);
+    tokio::time::advance(HALF_OPEN).await;
+    assert_eq!(roster.room(), 1);
+    let witness = join(&roster, Purpose::Witness, 9);
+    assert_eq!(roster.room(), 1, "its place was kept");
+    witness.leave_unheard(false);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(roster.room(), 0, "nothing shows that the server has heard it");
+    drop(view);
+    assert_eq!(roster.haunting(), 3);
+    let view = join(&roster, Purpose::ServerView, 10);
+    assert!(roster.claim(Purpose::Witness).is_none(), "five sessions: the budget is hard");
+    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([10])), 0);
+    assert!(roster.claim(Purpose::Witness).is_some());
+    drop(view);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_witness_without_a_place_asks_for_one() {
+    let (roster, ..) = roster();
+    for id in 0..3 {
+        drop(join(&roster, Purpose::Canary, id));
+    }
+    let view = join(&roster, Purpose::ServerView, 4);
+    drop(view);
+    let quiet = tokio::time::timeout(Duration::from_secs(1), roster.crowded()).await;
+    assert!(quiet.is_err(), "the budget had room for both");
+    let _view = join(&roster, Purpose::ServerView, 5);
+    let crowded = tokio::time::timeout(Duration::from_secs(1), roster.crowded()).await;
+    assert!(crowded.is_ok(), "the witness has no place now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ghost_is_forgotten_when_its_server_must_have_ended_it() {
+    let (roster, aborted, _) = roster();
+    let mut canary = join(&roster, Purpose::Canary, 7);
+    canary.ends_by_itself_after(Duration::from_secs(60));
+    drop(canary);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(roster.room(), BUDGET - 3);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!(roster.room(), BUDGET - 2);
+    assert_eq!(aborted.get(), 0, "nobody has seen that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_servers_list_says_nothing_of_a_ghost() {
+    let (roster, aborted, _) = roster();
+    let mut canary = join(&roster, Purpose::Canary, 7);
+    canary.rename(7, true);
+    canary.introduce(None, Some(mark("a", -100.0)));
+    drop(canary);
+    let mut view = join(&roster, Purpose::ServerView, 9);
+    view.rename(9, true);
+    view.introduce(None, Some(mark("b", -100.0)));
+    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([9])), 0);
+    assert!(!roster.is_ours(7), "the other server's session of that id is not ours");
+    roster.forget_ghosts();
+    assert_eq!((roster.haunting(), aborted.get()), (1, 0));
+    view.introduce(None, Some(mark("a", -100.0)));
+    assert!(roster.is_ours(7));
+    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 9])), 1);
+    // The server was restarted: the ghost is gone with it.
+    view.introduce(None, Some(mark("a", -5.0)));
+    assert_eq!((roster.haunting(), aborted.get()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ghost_is_judged_and_counted_once() {
+    let (roster, _, kills) = roster();
+    let mut canary = join(&roster, Purpose::Canary, 7);
+    canary.rename(7, true);
+    drop(canary);
+    let number = *roster.ghosts().keys().next().expect("a ghost");
+    let claim = roster.claim_of(number).expect("nothing was tried yet");
+    assert!(claim.id_certain && !claim.id_in_use);
+    let another = join(&roster, Purpose::Canary, 7);
+    assert!(roster.claim_of(number).expect("nothing was tried yet").id_in_use);
+    another.leave();
+    assert!(roster.claim_of(number).expect("nothing was tried yet").id_in_use, "it may still be listed");
+    for outcome in [GhostKill::Refused, GhostKill::Refused, GhostKill::Unproven] {
+        roster.judge(number, outcome);
+    }
+    assert_eq!(roster.claim_of(number), None);
+    assert_eq!(kills.values().map(IntCounter::get).sum::<u64>(), 1);
+    assert_eq!(kills[&GhostKill::Refused].get(), 1);
+    assert_eq!(roster.haunting(), 1, "it still takes its place");
+}
