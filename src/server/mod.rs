@@ -3,6 +3,7 @@
 //! in the tree is here.
 
 pub mod birth;
+mod ghosts;
 pub mod global_status;
 pub mod global_variables;
 pub mod privileges;

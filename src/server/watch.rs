@@ -7,14 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::processlist::{RawRow, Source};
+use super::processlist::Source;
 use super::uptime::Uptime;
 use super::{
-    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, privileges,
-    statement, unless_fatal,
+    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, ghosts,
+    privileges, unless_fatal,
 };
 use crate::calendar::unix_now;
-use crate::session::roster::Ghost;
 use crate::session::{Connector, NoSession, Session};
 use crate::stop::Stop;
 
@@ -231,34 +230,24 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
     let uptime = uptime.map(|seconds| Uptime { seconds, asked_at, answered_at: Instant::now() });
     let variables = run(Collector::GlobalVariables, GlobalVariables::read(conn), &mut collectors).await?;
     recognise(control, variables.as_ref(), uptime, connector, memory);
-    let ghosts = connector.roster().ghosts();
+    let dead = connector.roster().ghosts();
     let conn = &mut control.session.conn;
     let listing = run(Collector::Processlist, control.source.read(conn), &mut collectors).await?;
     if let Some(id) = listing.as_ref().and_then(|listing| listing.asked_by) {
         control.session.learn_backend_id(id);
     }
     let rows = listing.map(|listing| listing.rows);
-    let to_end =
-        rows.as_deref().map(|rows| certain_ghosts(rows, &ghosts, connector.username())).unwrap_or_default();
+    let to_end = rows
+        .as_deref()
+        .map(|rows| ghosts::certain_ghosts(rows, &dead, connector.username()))
+        .unwrap_or_default();
     let processlist = rows.map(|rows| ProcessList::parse(rows, |id| connector.roster().is_ours(id)));
     // A role may give PROCESS without the server saying so. Nobody else's session is shown otherwise.
     control.sees_all |= processlist.as_ref().is_some_and(|list| list.shows_others_than(connector.username()));
     tell_about_process(control, connector, memory);
     let conn = &mut control.session.conn;
-    let left = processlist.as_ref().map(|list| connector.roster().settle(&ghosts, &list.listed));
-    for thread_id in to_end {
-        // Counted first, so that a ghost is seen for one round.
-        match timeout(DEADLINE, statement::end_session(conn, thread_id)).await {
-            Err(_) => return None,
-            Ok(Err(error)) if error.is_fatal() => return None,
-            Ok(_) => {}
-        }
-        tracing::info!(
-            event = "ghost_ended",
-            thread_id,
-            "the server still listed a canary that is dead: its session was ended"
-        );
-    }
+    let left = processlist.as_ref().map(|list| connector.roster().settle(&dead, &list.listed));
+    ghosts::end(conn, to_end).await?;
     Some(ServerView {
         taken_at: Instant::now(),
         flavor: Flavor::of_version(&version),
@@ -306,23 +295,4 @@ async fn run<T>(
             None
         }
     }
-}
-
-/// The ghosts whose identity is certain: the id is listed for our own user, sleeping, and for about as
-/// long as its client has been dead at least.
-fn certain_ghosts(rows: &[RawRow], ghosts: &BTreeMap<u64, Ghost>, user: &str) -> Vec<u64> {
-    /// The server counts whole seconds, and heard from the client before it died.
-    const SLACK_SECONDS: f64 = 2.0;
-    rows.iter()
-        .filter_map(|row| {
-            let ghost = ghosts.get(&row.id?)?;
-            let asleep =
-                row.time.is_some_and(|time| time + SLACK_SECONDS >= ghost.since.elapsed().as_secs_f64());
-            let sure = ghost.certain
-                && asleep
-                && row.user.as_deref() == Some(user)
-                && row.command.as_deref() == Some("Sleep");
-            row.id.filter(|_| sure)
-        })
-        .collect()
 }
