@@ -11,6 +11,7 @@
 //! | `proxies` | HAProxy's idle timer, and MySQL Router |
 //! | `many_sessions` | thousands of application sessions, hundreds of users |
 //! | `whose` | another server answers at the same address; ids that greetings do not tell |
+//! | `server_view` | what the server view cannot see it does not call well; servers that answer too much, or never |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
@@ -41,6 +42,7 @@ mod parts;
 mod proxies;
 mod restart;
 mod scrape;
+mod server_view;
 mod shutdown;
 mod truth;
 mod unreachable;
