@@ -142,8 +142,12 @@ fn server_timeouts(view: Option<&ServerView>, session: Option<f64>) -> ServerTim
 
 fn user_sessions(view: &ServerView) -> Option<Vec<UserSessions>> {
     let list = view.applications()?;
-    let by_user = list.idle_by_user();
-    Some(by_user.into_iter().map(|(user, idle)| UserSessions { user: user.to_owned(), idle }).collect())
+    let sessions = list.users.iter().map(|(user, of)| UserSessions {
+        user: user.clone(),
+        idle: of.idle.clone(),
+        ageless: of.ageless,
+    });
+    Some(sessions.collect())
 }
 
 /// After how many rounds without it a rule is over: one that comes and goes with every round is told

@@ -13,6 +13,7 @@
 //! | `harmless` | nobody else's session or statement is touched |
 //! | `budget` | never more sessions than the budget, whatever becomes of them |
 //! | `whose` | another server answers at the same address; ids that greetings do not tell |
+//! | `server_view` | what the server view cannot see it does not call well; servers that answer too much, or never |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
@@ -45,6 +46,7 @@ mod parts;
 mod proxies;
 mod restart;
 mod scrape;
+mod server_view;
 mod shutdown;
 mod truth;
 mod unreachable;

@@ -76,7 +76,7 @@ fn launch(peer: &Peer) -> Launch<'static> {
 }
 
 /// The most memory a process ever had, in KiB.
-fn peak_memory(exporter: &Exporter<'_>) -> u64 {
+pub(crate) fn peak_memory(exporter: &Exporter<'_>) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", exporter.pid())).expect("the exporter runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
     line.trim().trim_end_matches(" kB").parse().expect("it is a number")
@@ -181,7 +181,7 @@ fn sixteen_megabytes_out_of_turn() {
 }
 
 /// Runs every case in a thread of its own: most of their time they wait.
-fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+pub(crate) fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
     std::thread::scope(|scope| {
         for case in cases {
             scope.spawn(|| check(case));

@@ -9,13 +9,13 @@ use tokio::time::Duration;
 use super::named;
 use crate::calendar::unix_now;
 use crate::diagnosis::Diagnosis;
+use crate::domain::mismatch::Rule;
+use crate::domain::words::{Field, OTHER, OTHER_USERS, account_label};
 use crate::prober::{Epoch, PathReport};
-use crate::server::{self, Reading, ServerView, bare_version};
+use crate::server::{self, Reading, ServerView};
 
 /// The most users that get series of their own; the rest are summed under [`OTHER_USERS`].
 const MOST_USERS: usize = 50;
-/// The user label of the rest.
-const OTHER_USERS: &str = "_other";
 
 /// One target's published state.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ struct Families {
     session_longest_idle: GaugeVec,
     idle_sessions: GaugeVec,
     ghost_sessions: GaugeVec,
+    words_cut: CounterVec,
     collector_success: GaugeVec,
     collector_duration: GaugeVec,
     limit_lower: GaugeVec,
@@ -109,6 +110,7 @@ impl Families {
             session_longest_idle: gauges("session_longest_idle_seconds", "How long the longest sleeper of a user's sessions has slept.", &["target", "user"])?,
             idle_sessions: gauges("idle_sessions", "Application sessions that have slept at least this many seconds.", &["target", "user", "idle_at_least"])?,
             ghost_sessions: gauges("ghost_sessions", "Sessions of ours that the server lists although their client is dead.", &["target", "path"])?,
+            words_cut: counters("server_words_cut_total", "Words of the server's that no list knows, or that were cut or cleaned before they became labels.", &["target", "field"])?,
             collector_success: gauges("collector_success", "1 if this source of the server view was read in the newest round.", &["target", "collector"])?,
             collector_duration: gauges("collector_duration_seconds", "How long this source took in the newest round.", &["target", "collector"])?,
             limit_lower: gauges("idle_limit_lower_seconds", "The longest idle age survived that no later death contradicts.", &["target", "path", "kind"])?,
@@ -124,7 +126,7 @@ impl Families {
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 24] {
+    fn each(&self) -> [&dyn Collector; 25] {
         [
             &self.up,
             &self.server_info,
@@ -138,6 +140,7 @@ impl Families {
             &self.session_longest_idle,
             &self.idle_sessions,
             &self.ghost_sessions,
+            &self.words_cut,
             &self.collector_success,
             &self.collector_duration,
             &self.limit_lower,
@@ -159,22 +162,33 @@ impl Families {
         let reading = state.server.borrow().clone();
         let view = reading.view.filter(|view| view.taken_at.elapsed() <= state.stale_after);
         self.up.with_label_values(&[target]).set(f64::from(u8::from(reading.up && view.is_some())));
+        for field in Field::ALL {
+            self.words_cut
+                .with_label_values(&[target, field.label()])
+                .inc_by(reading.words_cut.of(field) as f64);
+        }
+        let viewed = view.is_some();
         if let Some(view) = view {
             self.draw_server(target, &view, state);
         }
         for path in &state.paths {
             let behind = state.epoch.behind(unix_now);
             self.draw_path(target, &path.path, &path.report.borrow(), &path.diagnosis.borrow(), behind);
+            if viewed {
+                self.draw_seen(target, &path.path, &path.diagnosis.borrow());
+            }
         }
     }
 
     fn draw_server(&self, target: &str, view: &ServerView, state: &TargetState) {
-        let version = bare_version(&view.version);
+        let version = view.version.as_deref().unwrap_or(OTHER);
         self.server_info.with_label_values(&[target, view.flavor.label(), version]).set(1.0);
         for (collector, run) in &view.collectors {
             let labels = [target, collector.label()];
             self.collector_success.with_label_values(&labels).set(f64::from(u8::from(run.succeeded)));
-            self.collector_duration.with_label_values(&labels).set(run.seconds);
+            if let Some(seconds) = run.seconds {
+                self.collector_duration.with_label_values(&labels).set(seconds);
+            }
         }
         if let Some(status) = &view.status {
             self.draw_status(target, status);
@@ -213,30 +227,31 @@ impl Families {
     }
 
     fn draw_sessions(&self, target: &str, list: &server::ProcessList, thresholds: &[f64]) {
-        let counts = list.by_user_and_command();
-        let mut totals: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-        for (&(user, _), &count) in &counts {
-            *totals.entry(user).or_default() += count;
-        }
         // The users with the most sessions get series of their own; ties fall by name.
-        let mut ranked: Vec<(&str, usize)> = totals.into_iter().collect();
-        ranked.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-        let named_users: std::collections::BTreeSet<&str> =
-            ranked.iter().take(MOST_USERS).map(|&(user, _)| user).collect();
-        let label = |user| if named_users.contains(user) { user } else { OTHER_USERS };
-        for (&(user, command), &count) in &counts {
-            self.sessions.with_label_values(&[target, label(user), command]).add(count as f64);
-        }
-        for (user, ages) in list.idle_by_user() {
-            let user = label(user);
-            let longest = self.session_longest_idle.with_label_values(&[target, user]);
-            longest.set(ages.iter().copied().fold(longest.get(), f64::max));
-            for &threshold in thresholds {
-                let count = ages.iter().filter(|&&age| age >= threshold).count();
-                self.idle_sessions
-                    .with_label_values(&[target, user, &threshold.to_string()])
-                    .add(count as f64);
+        let mut ranked: Vec<_> = list.users.iter().map(|(user, of)| (user, of, of.count())).collect();
+        ranked.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(b.0)));
+        // A user with a session whose age is not known has no ages to tell: a count of some would seem that of all.
+        let others_have_ages = ranked.iter().skip(MOST_USERS).all(|(_, of, _)| of.ageless == 0);
+        for (place, (user, of, _)) in ranked.into_iter().enumerate() {
+            let named = place < MOST_USERS;
+            let label = if named { account_label(user) } else { OTHER_USERS.into() };
+            for (command, &count) in &of.commands {
+                self.sessions.with_label_values(&[target, &label, command]).add(count as f64);
             }
+            let has_ages = if named { of.ageless == 0 } else { others_have_ages };
+            if has_ages && !of.idle.is_empty() {
+                self.draw_ages(target, &label, &of.idle, thresholds);
+            }
+        }
+    }
+
+    fn draw_ages(&self, target: &str, user: &str, ages: &[f64], thresholds: &[f64]) {
+        let longest = self.session_longest_idle.with_label_values(&[target, user]);
+        longest.set(ages.iter().copied().fold(longest.get(), f64::max));
+        for &threshold in thresholds {
+            let count = ages.iter().filter(|&&age| age >= threshold).count();
+            let labels = [target, user, &threshold.to_string()];
+            self.idle_sessions.with_label_values(&labels).add(count as f64);
         }
     }
 
@@ -264,7 +279,7 @@ impl Families {
                 self.remedy.with_label_values(&[target, path, remedy]).set(f64::from(u8::from(helps)));
             }
         }
-        for finding in &diagnosis.findings {
+        for finding in diagnosis.findings.iter().filter(|finding| !rests_on_the_view(finding.rule)) {
             let labels = [target, path, finding.rule.label(), &finding.pool];
             self.layer_mismatch.with_label_values(&labels).set(f64::from(u8::from(finding.holds)));
         }
@@ -273,6 +288,14 @@ impl Families {
                 (setting.layer.label(), setting.clock.label(), setting.source.label());
             let labels = [target, path, layer, &setting.setting, clock, source];
             self.layer_timeout.with_label_values(&labels).set(setting.seconds);
+        }
+    }
+
+    /// Draws what was concluded from the server view: only while that is not stale.
+    fn draw_seen(&self, target: &str, path: &str, diagnosis: &Diagnosis) {
+        for finding in diagnosis.findings.iter().filter(|finding| rests_on_the_view(finding.rule)) {
+            let labels = [target, path, finding.rule.label(), &finding.pool];
+            self.layer_mismatch.with_label_values(&labels).set(f64::from(u8::from(finding.holds)));
         }
         for held in &diagnosis.held_past_recycle {
             let labels = [target, path, &held.pool, &held.user];
@@ -285,10 +308,15 @@ impl Families {
         let mut ranked: Vec<&(String, usize)> = at_risk.iter().collect();
         ranked.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         for (place, (user, count)) in ranked.into_iter().enumerate() {
-            let user = if place < MOST_USERS { user } else { OTHER_USERS };
-            self.sessions_at_risk.with_label_values(&[target, path, user]).add(*count as f64);
+            let user = if place < MOST_USERS { account_label(user) } else { OTHER_USERS.into() };
+            self.sessions_at_risk.with_label_values(&[target, path, &user]).add(*count as f64);
         }
     }
+}
+
+/// Whether a rule speaks of sessions that the server lists, as it does now.
+const fn rests_on_the_view(rule: Rule) -> bool {
+    matches!(rule, Rule::SessionHeldPastRecycle | Rule::SessionsAtRisk | Rule::GhostsOnServer)
 }
 
 impl Collector for StateCollector {

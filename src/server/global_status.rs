@@ -6,6 +6,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::value;
+use crate::domain::words::{self, Field, OTHER, WordsCut};
 
 /// The status counters that speak of connections.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,8 +19,10 @@ pub struct GlobalStatus {
     pub aborted_connects: Option<f64>,
     /// `Threads_connected`.
     pub threads_connected: Option<f64>,
-    /// `Connection_errors_*`, by the rest of the name in lower case.
-    pub connection_errors: BTreeMap<String, f64>,
+    /// `Connection_errors_*`, by the rest of the name in lower case; names that no server has under [`OTHER`].
+    pub connection_errors: BTreeMap<&'static str, f64>,
+    /// Words that were not known.
+    pub cut: WordsCut,
 }
 
 const QUERY: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
@@ -32,31 +35,36 @@ impl GlobalStatus {
     /// # Errors
     /// What the driver says.
     pub async fn read(conn: &mut Conn) -> mysql_async::Result<Self> {
-        let rows: Vec<mysql_async::Row> = conn.query(QUERY).await?;
-        Ok(Self::parse(
-            rows.iter()
-                .filter_map(|row| Some((value::text(value::at(row, 0))?, value::number(value::at(row, 1))?))),
-        ))
+        conn.query_fold(QUERY, Self::default(), |mut status, row: mysql_async::Row| {
+            let name = value::text(value::at(&row, 0));
+            if let Some((name, number)) = name.zip(value::number(value::at(&row, 1))) {
+                status.take(&name, number);
+            }
+            status
+        })
+        .await
     }
 
-    /// Builds the counters from names and values; unknown names are passed over.
-    pub fn parse(rows: impl Iterator<Item = (String, f64)>) -> Self {
-        let mut status = Self::default();
-        for (name, number) in rows {
-            let name = name.to_ascii_lowercase();
-            match name.as_str() {
-                "uptime" => status.uptime = Some(number),
-                "aborted_clients" => status.aborted_clients = Some(number),
-                "aborted_connects" => status.aborted_connects = Some(number),
-                "threads_connected" => status.threads_connected = Some(number),
-                _ => {
-                    if let Some(error) = name.strip_prefix("connection_errors_") {
-                        status.connection_errors.insert(error.to_owned(), number);
-                    }
-                }
+    /// Takes one counter; unknown names are passed over, and a number below zero is none of them.
+    pub fn take(&mut self, name: &str, number: f64) {
+        if number < 0.0 {
+            return;
+        }
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "uptime" => self.uptime = Some(number),
+            "aborted_clients" => self.aborted_clients = Some(number),
+            "aborted_connects" => self.aborted_connects = Some(number),
+            "threads_connected" => self.threads_connected = Some(number),
+            _ => {
+                let Some(word) = name.strip_prefix("connection_errors_") else { return };
+                let error = words::connection_error(word).unwrap_or_else(|| {
+                    self.cut.count(Field::ConnectionError);
+                    OTHER
+                });
+                *self.connection_errors.entry(error).or_default() += number;
             }
         }
-        status
     }
 }
 
@@ -66,16 +74,22 @@ mod tests {
 
     #[test]
     fn names_are_sorted_into_their_places() {
-        let rows = [
+        let mut status = GlobalStatus::default();
+        for (name, number) in [
             ("Uptime", 12.0),
             ("Aborted_clients", 3.0),
+            ("Aborted_connects", -3.0),
             ("Connection_errors_peer_address", 1.0),
+            ("Connection_errors_made_up_1", 2.0),
+            ("Connection_errors_made_up_2", 4.0),
             ("Queries", 9.0),
-        ];
-        let status = GlobalStatus::parse(rows.iter().map(|&(name, number)| (name.to_owned(), number)));
+        ] {
+            status.take(name, number);
+        }
         assert_eq!(status.uptime, Some(12.0));
         assert_eq!(status.aborted_clients, Some(3.0));
         assert_eq!(status.aborted_connects, None);
-        assert_eq!(status.connection_errors, BTreeMap::from([("peer_address".to_owned(), 1.0)]));
+        assert_eq!(status.connection_errors, BTreeMap::from([("peer_address", 1.0), (OTHER, 6.0)]));
+        assert_eq!(status.cut.of(Field::ConnectionError), 2);
     }
 }

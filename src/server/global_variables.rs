@@ -40,36 +40,34 @@ impl GlobalVariables {
         let query = format!(
             "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('max_connections', 'server_uuid', 'server_uid', {names})"
         );
-        let rows: Vec<mysql_async::Row> = conn.query(query).await?;
-        Ok(Self::parse(
-            rows.iter()
-                .filter_map(|row| Some((value::text(value::at(row, 0))?, value::text(value::at(row, 1))?))),
-        ))
+        conn.query_fold(query, Self::default(), |mut variables, row: mysql_async::Row| {
+            if let Some((name, text)) = value::text(value::at(&row, 0)).zip(value::text(value::at(&row, 1))) {
+                variables.take(&name, text);
+            }
+            variables
+        })
+        .await
     }
 
-    /// Builds the settings from names and texts; unknown names and odd values are passed over.
-    pub fn parse(rows: impl Iterator<Item = (String, String)>) -> Self {
-        let mut variables = Self::default();
-        for (name, text) in rows {
-            let name = name.to_ascii_lowercase();
-            let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-            match name.as_str() {
-                "max_connections" => variables.max_connections = number,
-                "server_uuid" | "server_uid" => {
-                    // The first where a server has both, as sessions read it at birth.
-                    variables.identity.get_or_insert(text);
-                }
-                _ => {
-                    let known = TIMEOUTS.iter().find(|(known, _)| *known == name);
-                    if let (Some(&(known, zero_is_never)), Some(seconds)) = (known, number)
-                        && (seconds > 0.0 || !zero_is_never)
-                    {
-                        variables.timeouts.insert(known, seconds);
-                    }
+    /// Takes one setting; unknown names and odd values are passed over.
+    pub fn take(&mut self, name: &str, text: String) {
+        let name = name.to_ascii_lowercase();
+        let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+        match name.as_str() {
+            "max_connections" => self.max_connections = number.filter(|number| *number >= 1.0),
+            "server_uuid" | "server_uid" => {
+                // The first where a server has both, as sessions read it at birth.
+                self.identity.get_or_insert(text);
+            }
+            _ => {
+                let known = TIMEOUTS.iter().find(|(known, _)| *known == name);
+                if let (Some(&(known, zero_is_never)), Some(seconds)) = (known, number)
+                    && (seconds > 0.0 || !zero_is_never)
+                {
+                    self.timeouts.insert(known, seconds);
                 }
             }
         }
-        variables
     }
 }
 
@@ -85,9 +83,10 @@ mod tests {
             ("max_connections", "151"),
             ("server_uuid", "abc"),
             ("net_read_timeout", "soon"),
+            ("net_write_timeout", "-60"),
         ];
-        let read =
-            GlobalVariables::parse(rows.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())));
+        let mut read = GlobalVariables::default();
+        rows.iter().for_each(|&(name, text)| read.take(name, text.to_owned()));
         assert_eq!(read.timeouts, BTreeMap::from([("wait_timeout", 28800.0)]));
         assert_eq!(read.max_connections, Some(151.0));
         assert_eq!(read.identity.as_deref(), Some("abc"));

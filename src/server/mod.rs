@@ -9,7 +9,9 @@ pub mod global_variables;
 pub mod introduction;
 pub mod privileges;
 pub mod processlist;
+mod round;
 pub mod statement;
+mod troubles;
 pub mod uptime;
 mod value;
 pub mod watch;
@@ -18,6 +20,8 @@ pub mod witness;
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
+
+use crate::domain::sight::Sight;
 
 pub use global_status::GlobalStatus;
 pub use global_variables::GlobalVariables;
@@ -48,11 +52,6 @@ impl Flavor {
     }
 }
 
-/// The numbers of a version text, without its suffixes: `10.11.19` of `10.11.19-MariaDB-log`.
-pub fn bare_version(version: &str) -> &str {
-    version.split_once(|c: char| !c.is_ascii_digit() && c != '.').map_or(version, |(bare, _)| bare)
-}
-
 /// What one round over the sources found. A source that failed is absent; the others stay.
 #[derive(Debug, Clone)]
 pub struct ServerView {
@@ -60,8 +59,8 @@ pub struct ServerView {
     pub taken_at: Instant,
     /// MySQL or MariaDB.
     pub flavor: Flavor,
-    /// The version as the greeting spells it.
-    pub version: String,
+    /// The numbers of the version in the greeting: `10.11.19` of `10.11.19-MariaDB-log`.
+    pub version: Option<String>,
     /// When the server started, in seconds since the Unix epoch: its `Uptime` before the calendar's time
     /// at the reading.
     pub started_at: Option<f64>,
@@ -69,11 +68,10 @@ pub struct ServerView {
     pub status: Option<GlobalStatus>,
     /// Settings.
     pub variables: Option<GlobalVariables>,
-    /// Sessions, our own left out: all of them only where `sees_all`.
+    /// Sessions, our own left out: all of them only where `sight` says so.
     pub processlist: Option<ProcessList>,
-    /// Whether the processlist is known to show everyone's sessions and not only the account's own: the
-    /// account held PROCESS when this session logged in, or somebody else's session was seen.
-    pub sees_all: bool,
+    /// What the processlist shows. `None` where it was not read.
+    pub sight: Option<Sight>,
     /// Sessions of ours that the server lists although their client is dead.
     pub ghosts: Option<usize>,
     /// How each source fared.
@@ -84,7 +82,7 @@ impl ServerView {
     /// The applications' sessions. `None` where they were not read, or cannot be seen: that nobody is
     /// listed then says nothing.
     pub fn applications(&self) -> Option<&ProcessList> {
-        self.processlist.as_ref().filter(|_| self.sees_all)
+        self.processlist.as_ref().filter(|_| self.sight == Some(Sight::Everyone))
     }
 }
 
@@ -127,8 +125,8 @@ impl Collector {
 pub struct CollectorRun {
     /// Whether it was read.
     pub succeeded: bool,
-    /// How long it took, in seconds.
-    pub seconds: f64,
+    /// How long it took, in seconds. `None` where it was not asked: it rests, or nothing could be asked.
+    pub seconds: Option<f64>,
 }
 
 #[cfg(test)]
@@ -139,7 +137,5 @@ mod tests {
     fn versions() {
         assert_eq!(Flavor::of_version("10.11.19-MariaDB-0+deb12u1"), Flavor::Mariadb);
         assert_eq!(Flavor::of_version("9.7.4"), Flavor::Mysql);
-        assert_eq!(bare_version("10.11.19-MariaDB"), "10.11.19");
-        assert_eq!(bare_version("8.0.36"), "8.0.36");
     }
 }

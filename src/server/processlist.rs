@@ -3,54 +3,78 @@
 //! `performance_schema.processlist` where it is there and on (MySQL 8.0.22 and later), for it takes no
 //! global mutex; else `information_schema.PROCESSLIST`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::{Flavor, value};
+use crate::domain::words::{self, Field, OTHER, WordsCut};
 
-/// The sessions that the server lists.
+/// The most rows that are read: no server accepts more than 100,000 sessions, and its own threads come on top.
+pub const MOST_ROWS: usize = 120_000;
+/// The most users that are told apart.
+const MOST_USERS: usize = 10_000;
+
+/// What the sessions that the server lists come to. The rows themselves are not kept.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProcessList {
-    /// Applications' sessions: our own and the server's own threads are left out.
-    pub sessions: Vec<SessionRow>,
-    /// Every thread id listed, our own too.
+    /// Applications' sessions by user: our own and the server's own threads are left out.
+    pub users: BTreeMap<String, OfUser>,
+    /// Of the thread ids that were asked after, the ones that are listed.
     pub listed: BTreeSet<u64>,
+    /// The rows of those.
+    pub asked_after: Vec<RawRow>,
+    /// How many rows there are, our own and the server's own threads too.
+    pub rows: usize,
+    /// The thread id of the very session that read them, as the server behind a proxy knows it.
+    pub asked_by: Option<u64>,
+    /// Words that were cut, cleaned or not known.
+    pub cut: WordsCut,
+    lists_asker: bool,
+    too_many_users: bool,
 }
 
-/// One application session.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SessionRow {
-    /// The MySQL user.
-    pub user: String,
-    /// `COMMAND`, as MySQL spells it.
-    pub command: String,
-    /// How long a sleeping session has slept, in seconds; `None` where it does not sleep or the server
-    /// gives no sense.
-    pub idle: Option<f64>,
+/// The sessions of one application user.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OfUser {
+    /// How many there are, by `COMMAND` as MySQL spells it, or [`OTHER`].
+    pub commands: BTreeMap<&'static str, usize>,
+    /// How long each sleeping session has slept, in seconds.
+    pub idle: Vec<f64>,
+    /// How many sleeping sessions there are whose time the server gives no sense.
+    pub ageless: usize,
+    cut_as_label: bool,
+}
+
+/// Why a list is not to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Untrusted {
+    /// Not even the session that asked is on it.
+    #[error("the server's list of sessions does not hold the session that asked for it")]
+    WithoutAsker,
+    /// More than are read.
+    #[error("the server lists more than {MOST_ROWS} sessions: the list is incomplete")]
+    TooManyRows,
+    /// More than are told apart.
+    #[error("the server lists sessions of more than {MOST_USERS} users: the list is incomplete")]
+    TooManyUsers,
 }
 
 /// One row as the server gives it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RawRow {
     /// `ID`.
     pub id: Option<u64>,
     /// `USER`.
     pub user: Option<String>,
+    /// `HOST`: `host:port`, or `localhost` over the Unix socket.
+    pub host: Option<String>,
     /// `COMMAND`.
     pub command: Option<String>,
     /// `TIME`, in seconds.
     pub time: Option<f64>,
-}
-
-/// All rows, and who asked for them.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Listing {
-    /// The rows as the server gives them.
-    pub rows: Vec<RawRow>,
-    /// The thread id of the very session that read them, as the server behind a proxy knows it.
-    pub asked_by: Option<u64>,
 }
 
 /// Where the rows are read from.
@@ -64,6 +88,8 @@ pub enum Source {
     InformationSchema,
 }
 
+/// The command of a session that waits for its client.
+const SLEEP: &str = "Sleep";
 /// The server's own threads, which are nobody's sessions.
 const SERVER_THREADS: [&str; 3] = ["system user", "event_scheduler", "unauthenticated user"];
 
@@ -97,26 +123,30 @@ impl Source {
         }
     }
 
-    /// Reads every row. Without the privilege PROCESS the server shows only the account's own.
+    /// Reads every row, one after the other, and keeps what they come to. Without the privilege PROCESS the
+    /// server shows only the account's own. `is_ours` tells our own thread ids; `asked_after` are those that
+    /// are to be told if they are listed.
     ///
     /// # Errors
     /// What the driver says.
-    pub async fn read(self, conn: &mut Conn) -> mysql_async::Result<Listing> {
+    pub async fn read(
+        self,
+        conn: &mut Conn,
+        is_ours: impl Fn(u64) -> bool + Send + Sync,
+        asked_after: &BTreeSet<u64>,
+    ) -> mysql_async::Result<ProcessList> {
         let (table, time) = self.table_and_time();
-        // With every row, for a proxy may send the next query over another session.
-        let query = format!("SELECT ID, USER, COMMAND, {time}, CONNECTION_ID() + 0 FROM {table}");
-        let answer: Vec<mysql_async::Row> = conn.query(query).await?;
-        let asked_by = answer.first().and_then(|row| value::id(value::at(row, 4)));
-        let rows = answer
-            .iter()
-            .map(|row| RawRow {
-                id: value::id(value::at(row, 0)),
-                user: value::text(value::at(row, 1)),
-                command: value::text(value::at(row, 2)),
-                time: value::number(value::at(row, 3)),
-            })
-            .collect();
-        Ok(Listing { rows, asked_by })
+        // Who asks is told with every row, for a proxy may send the next query over another session.
+        let query = format!(
+            "SELECT ID, USER, COMMAND, {time}, CONNECTION_ID() + 0, HOST FROM {table} LIMIT {}",
+            MOST_ROWS + 1
+        );
+        conn.query_fold(query, ProcessList::default(), |mut list, row: mysql_async::Row| {
+            list.asked_by = list.asked_by.or_else(|| value::id(value::at(&row, 4)));
+            list.take(RawRow::of(&row), &is_ours, asked_after);
+            list
+        })
+        .await
     }
 
     /// Of these thread ids, the ones that the server lists.
@@ -136,52 +166,117 @@ impl Source {
     }
 }
 
+impl RawRow {
+    fn of(row: &mysql_async::Row) -> Self {
+        Self {
+            id: value::id(value::at(row, 0)),
+            user: value::text(value::at(row, 1)),
+            command: value::text(value::at(row, 2)),
+            time: value::number(value::at(row, 3)),
+            host: value::text(value::at(row, 5)),
+        }
+    }
+}
+
 impl ProcessList {
-    /// Sorts rows into applications' sessions; `is_ours` tells our own thread ids.
-    pub fn parse(rows: Vec<RawRow>, is_ours: impl Fn(u64) -> bool) -> Self {
-        let mut list = Self::default();
-        for row in rows {
-            if let Some(id) = row.id {
-                list.listed.insert(id);
-                if is_ours(id) {
-                    continue;
-                }
+    /// Takes one row as it streams by, and keeps no more of it than what all of them come to.
+    pub fn take(&mut self, row: RawRow, is_ours: impl Fn(u64) -> bool, asked_after: &BTreeSet<u64>) {
+        self.rows += 1;
+        if self.rows > MOST_ROWS {
+            return;
+        }
+        if let Some(id) = row.id {
+            self.lists_asker |= self.asked_by == Some(id);
+            if asked_after.contains(&id) && self.listed.insert(id) {
+                self.asked_after.push(row.clone());
             }
-            let user = row.user.unwrap_or_default();
-            let command = row.command.unwrap_or_default();
-            if SERVER_THREADS.contains(&user.as_str()) || command == "Daemon" {
-                continue;
+            if is_ours(id) {
+                return;
             }
+        }
+        let user = row.user.as_deref().unwrap_or_default();
+        let word = row.command.as_deref().unwrap_or_default();
+        if SERVER_THREADS.contains(&user) || word == "Daemon" {
+            return;
+        }
+        let command = words::command(word).unwrap_or_else(|| {
+            self.cut.count(Field::Command);
+            OTHER
+        });
+        if let Some(of) = self.of_user(user) {
+            of.take(command, row.time);
+        }
+    }
+
+    /// The place of a user. `None` where there is none left.
+    fn of_user(&mut self, user: &str) -> Option<&mut OfUser> {
+        // Almost every row is of a user whose name was looked at before, and kept as it is.
+        if self.users.contains_key(user) {
+            let of = self.users.get_mut(user)?;
+            if of.cut_as_label {
+                self.cut.count(Field::User);
+            }
+            return Some(of);
+        }
+        let (name, changed) = words::account_name(user);
+        let full = self.users.len() >= MOST_USERS;
+        let of = match self.users.entry(name) {
+            Entry::Occupied(of) => of.into_mut(),
+            Entry::Vacant(_) if full => {
+                self.too_many_users = true;
+                return None;
+            }
+            Entry::Vacant(place) => {
+                let cut_as_label = words::is_cut_as_label(place.key());
+                place.insert(OfUser { cut_as_label, ..OfUser::default() })
+            }
+        };
+        if changed || of.cut_as_label {
+            self.cut.count(Field::User);
+        }
+        Some(of)
+    }
+
+    /// Whether the list can be trusted, as far as it shows by itself. One without the session that asked is no
+    /// server's.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn trusted(self) -> Result<Self, Untrusted> {
+        let without_asker = self.rows == 0 || (self.asked_by.is_some() && !self.lists_asker);
+        if self.rows > MOST_ROWS {
+            Err(Untrusted::TooManyRows)
+        } else if self.too_many_users {
+            Err(Untrusted::TooManyUsers)
+        } else if without_asker {
+            Err(Untrusted::WithoutAsker)
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// Whether somebody else's session is among them: a user who goes by none of these names, in whatever case.
+    pub fn shows_others_than(&self, names: &BTreeSet<String>) -> bool {
+        let is_own = |user: &str| names.iter().any(|name| name.eq_ignore_ascii_case(user));
+        self.users.keys().any(|user| !user.is_empty() && !is_own(user))
+    }
+}
+
+impl OfUser {
+    fn take(&mut self, command: &'static str, time: Option<f64>) {
+        *self.commands.entry(command).or_default() += 1;
+        if command == SLEEP {
             // TIME can be NULL, negative or huge; a session older than a year is a wrapped counter.
-            let idle = row.time.filter(|time| command == "Sleep" && (0.0..=31_536_000.0).contains(time));
-            list.sessions.push(SessionRow { user, command, idle });
-        }
-        list
-    }
-
-    /// Whether somebody else's session is among them.
-    pub fn shows_others_than(&self, user: &str) -> bool {
-        self.sessions.iter().any(|session| !session.user.is_empty() && session.user != user)
-    }
-
-    /// Sessions by user and command.
-    pub fn by_user_and_command(&self) -> BTreeMap<(&str, &str), usize> {
-        let mut counts = BTreeMap::new();
-        for session in &self.sessions {
-            *counts.entry((session.user.as_str(), session.command.as_str())).or_default() += 1;
-        }
-        counts
-    }
-
-    /// The idle ages of each user's sleeping sessions, in seconds.
-    pub fn idle_by_user(&self) -> BTreeMap<&str, Vec<f64>> {
-        let mut ages: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for session in &self.sessions {
-            if let Some(idle) = session.idle {
-                ages.entry(session.user.as_str()).or_default().push(idle);
+            match time.filter(|time| (0.0..=31_536_000.0).contains(time)) {
+                Some(time) => self.idle.push(time),
+                None => self.ageless += 1,
             }
         }
-        ages
+    }
+
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.commands.values().sum()
     }
 }
 
@@ -190,7 +285,17 @@ mod tests {
     use super::*;
 
     fn row(id: u64, user: &str, command: &str, time: Option<f64>) -> RawRow {
-        RawRow { id: Some(id), user: Some(user.into()), command: Some(command.into()), time }
+        RawRow { id: Some(id), user: Some(user.into()), command: Some(command.into()), time, host: None }
+    }
+
+    fn list(rows: impl IntoIterator<Item = RawRow>, asked_by: Option<u64>) -> ProcessList {
+        let mut list = ProcessList { asked_by, ..ProcessList::default() };
+        rows.into_iter().for_each(|row| list.take(row, |id| id == 2, &BTreeSet::from([2, 3, 99])));
+        list
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -202,12 +307,35 @@ mod tests {
             row(4, "app", "Query", Some(1.0)),
             row(5, "app", "Sleep", Some(-1.0)),
             row(6, "app", "Sleep", Some(4_294_967_295.0)),
-            RawRow { id: None, user: None, command: None, time: None },
+            RawRow::default(),
         ];
-        let list = ProcessList::parse(rows, |id| id == 2);
-        assert_eq!(list.listed, BTreeSet::from([1, 2, 3, 4, 5, 6]));
-        assert_eq!(list.idle_by_user(), BTreeMap::from([("app", vec![7.5])]));
-        assert!(list.shows_others_than("canary") && !list.shows_others_than("app"));
-        assert_eq!(list.by_user_and_command()[&("app", "Sleep")], 3);
+        let list = list(rows, None);
+        assert_eq!(list.listed, BTreeSet::from([2, 3]));
+        assert_eq!(list.asked_after.len(), 2);
+        assert_eq!((list.users["app"].idle.as_slice(), list.users["app"].ageless), (&[7.5][..], 2));
+        assert!(list.shows_others_than(&names(&["canary"])));
+        assert!(!list.shows_others_than(&names(&["canary", "APP"])));
+        assert_eq!(list.users["app"].commands, BTreeMap::from([("Query", 1), ("Sleep", 3)]));
+        assert_eq!(list.users[""].commands, BTreeMap::from([(OTHER, 1)]));
+        assert_eq!(list.cut.of(Field::Command), 1);
+    }
+
+    #[test]
+    fn words_that_a_server_made_up_take_no_place() {
+        let list = list((0..30_000).map(|id| row(id, "app", &format!("command{id}"), None)), None);
+        assert_eq!(list.users["app"].commands, BTreeMap::from([(OTHER, 29_999)]));
+        assert_eq!(list.cut.of(Field::Command), 29_999);
+    }
+
+    #[test]
+    fn a_list_that_is_not_whole_is_not_trusted() {
+        let some = |rows: usize| (0..rows).map(|id| row(id as u64, "app", "Sleep", Some(1.0)));
+        assert_eq!(list(some(0), None).trusted(), Err(Untrusted::WithoutAsker));
+        assert_eq!(list(some(9), Some(9)).trusted(), Err(Untrusted::WithoutAsker));
+        assert!(list(some(9), Some(8)).trusted().is_ok() && list(some(9), None).trusted().is_ok());
+        assert!(list(some(MOST_ROWS), None).trusted().is_ok());
+        assert_eq!(list(some(MOST_ROWS + 1), None).trusted(), Err(Untrusted::TooManyRows));
+        let users = (0..=MOST_USERS).map(|id| row(id as u64 + 9, &format!("u{id}"), "Sleep", Some(1.0)));
+        assert_eq!(list(users, None).trusted(), Err(Untrusted::TooManyUsers));
     }
 }

@@ -3,6 +3,8 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
+use super::{Flavor, unless_fatal};
+
 /// Sleeps on the server for so many seconds: the path is silent, and the session is not idle.
 ///
 /// # Errors
@@ -17,4 +19,21 @@ pub async fn sleep(conn: &mut Conn, seconds: f64) -> mysql_async::Result<()> {
 /// What the driver says, among it that the session is gone already.
 pub async fn end_session(conn: &mut Conn, thread_id: u64) -> mysql_async::Result<()> {
     conn.query_drop(format!("KILL {thread_id}")).await
+}
+
+/// Has the server itself end each statement of this session that runs for longer, so that none is left behind
+/// on it. A server that knows no such limit goes without: MySQL minds it for SELECT, MariaDB for all.
+///
+/// # Errors
+/// When the connection breaks.
+pub async fn bound_statements(
+    conn: &mut Conn,
+    flavor: Flavor,
+    longest: std::time::Duration,
+) -> mysql_async::Result<()> {
+    let limit = match flavor {
+        Flavor::Mariadb => format!("SET SESSION max_statement_time = {:.3}", longest.as_secs_f64()),
+        Flavor::Mysql => format!("SET SESSION max_execution_time = {}", longest.as_millis()),
+    };
+    unless_fatal(conn.query_drop(limit).await).map(|_| ())
 }

@@ -25,10 +25,15 @@ pub(super) fn id(value: &Value) -> Option<u64> {
     }
 }
 
-/// A text; bytes that are no UTF-8 are replaced.
+/// The longest text that is kept, in bytes: no name, number or identity of a server's comes near it.
+const LONGEST_TEXT: usize = 4096;
+
+/// A text; bytes that are no UTF-8 are replaced, and what is longer than any good one is cut.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
-        Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Value::Bytes(bytes) => {
+            Some(String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_TEXT)]).into_owned())
+        }
         _ => None,
     }
 }
@@ -51,6 +56,7 @@ mod tests {
         assert_eq!(number(&bytes("nan")), None);
         assert_eq!(number(&bytes("ON")), None);
         assert_eq!(number(&Value::NULL), None);
+        assert_eq!(text(&bytes(&"x".repeat(60_000))).map(|text| text.len()), Some(LONGEST_TEXT));
         assert_eq!(id(&bytes("4294967297")), Some(4_294_967_297));
         assert_eq!(id(&bytes("-1")), None);
     }

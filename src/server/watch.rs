@@ -1,24 +1,27 @@
 //! The loop that keeps the server view: one connection, one round an interval, a deadline for each.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::processlist::Source;
+use super::privileges::Privileges;
+use super::processlist::{ProcessList, Source};
+use super::round::{self, Outcome};
+use super::troubles::Troubles;
 use super::uptime::Uptime;
-use super::{
-    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, ghosts,
-    privileges, unless_fatal,
-};
-use crate::calendar::unix_now;
+use super::{Flavor, GlobalVariables, ServerView, ghosts, statement};
+use crate::domain::sight::{self, Sight};
+use crate::domain::words::WordsCut;
 use crate::session::{Connector, NoSession, Purpose, Session};
 use crate::stop::Stop;
 
 /// How long one source may take.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// How long the server itself lets one statement run, where it minds: shorter, so that none is left behind.
+const SERVERS_DEADLINE: Duration = Duration::from_secs(4);
 /// How soon a lost server is tried again, at most; the connector's gate spaces the attempts.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the farewell may take.
@@ -33,30 +36,39 @@ pub struct Reading {
     pub up: bool,
     /// The newest view; none before the first round, or after the server was lost.
     pub view: Option<Arc<ServerView>>,
+    /// Words of the server's that were cut, cleaned or not known, since the start.
+    pub words_cut: WordsCut,
 }
 
-struct Control {
-    session: Session,
-    opened_at: Instant,
-    source: Source,
-    /// Whether the account held PROCESS at the login: a grant or its end reaches new sessions only.
-    /// `None` where the server would not say.
-    holds_process: Option<bool>,
-    /// Whether the processlist is known to show everyone's sessions.
-    sees_all: bool,
+/// The one connection of the server view.
+pub(super) struct Control {
+    pub(super) session: Session,
+    pub(super) opened_at: Instant,
+    /// Where the processlist is read from, once that is found.
+    pub(super) source: Option<Source>,
+    /// What the account may see, as of the login: a grant or its end reaches new sessions only. `None` until
+    /// the server has said it.
+    pub(super) privileges: Option<Privileges>,
+    /// PROCESS was given since the login: a new session will see what this one cannot.
+    pub(super) outdated: bool,
     /// Who the server is, once it has said so.
-    identity: Option<String>,
-    rounds: u32,
+    pub(super) identity: Option<String>,
+    pub(super) rounds: u32,
 }
 
 /// What outlives a lost connection.
 #[derive(Debug, Default)]
-struct Memory {
-    told_about_process: bool,
+pub(super) struct Memory {
+    /// What was last said of what the account sees.
+    told_sight: Option<Sight>,
     /// The newest `Uptime`: it falls back when the server was restarted.
     last_uptime: Option<Uptime>,
     /// The newest identity: it changes when another server answers.
     last_identity: Option<String>,
+    /// What could not be read, and until when it rests.
+    pub(super) troubles: Troubles,
+    /// Words that were cut so far.
+    pub(super) words_cut: WordsCut,
 }
 
 /// Keeps reading until told to stop, then ends its session with COM_QUIT.
@@ -75,20 +87,23 @@ pub async fn watch(
             () = stop.told() => break,
             _ = ticks.tick() => {}
         }
-        let round = make_round(control.take(), every, &connector, &mut memory);
-        tokio::pin!(round);
-        let outcome = tokio::select! {
-            outcome = &mut round => outcome,
-            // Told to stop in the middle of a round: let it end, so that its session can say COM_QUIT.
-            () = stop.told() => timeout(FAREWELL, round).await.unwrap_or(None),
+        let outcome = {
+            let round = make_round(control.take(), every, &connector, &mut memory);
+            tokio::pin!(round);
+            tokio::select! {
+                outcome = &mut round => outcome,
+                // Told to stop in the middle of a round: let it end, so that its session can say COM_QUIT.
+                () = stop.told() => timeout(FAREWELL, round).await.unwrap_or(None),
+            }
         };
+        let words_cut = memory.words_cut;
         match outcome {
-            Some((live, view)) => {
-                publish.send_replace(Reading { up: true, view: Some(Arc::new(view)) });
-                control = Some(live);
+            Some(Outcome { kept, view, up }) => {
+                publish.send_replace(Reading { up, view: Some(Arc::new(view)), words_cut });
+                control = kept;
             }
             None => {
-                publish.send_replace(Reading::default());
+                publish.send_replace(Reading { words_cut, ..Reading::default() });
                 ticks.reset_after(every.min(RETRY));
             }
         }
@@ -98,36 +113,30 @@ pub async fn watch(
     }
 }
 
-/// One round over the sources. `None` when the server cannot be reached or its session is dead or
-/// stuck; the next round then opens a fresh one.
+/// One round over the sources. `None` when the server cannot be reached; the next round then tries again.
 async fn make_round(
     control: Option<Control>,
     every: Duration,
     connector: &Connector,
     memory: &mut Memory,
-) -> Option<(Control, ServerView)> {
+) -> Option<Outcome> {
     let kept = match control {
         Some(control) => stay(control, connector).await,
         None => None,
     };
-    let mut control = match kept {
-        Some(control) => control,
-        None => open(every, connector).await?,
-    };
-    let view = read_all(&mut control, connector, memory).await?;
-    Some((control, view))
+    round::make(kept, every, connector, memory).await
 }
 
 /// Keeps the session, or ends it where a new one will see what this one cannot: the server that answers
 /// since a failover, or everyone's sessions since a grant.
-async fn stay(mut control: Control, connector: &Connector) -> Option<Control> {
+async fn stay(control: Control, connector: &Connector) -> Option<Control> {
     let left = |identity: &String| connector.identities().have_left(identity, Instant::now());
     if control.identity.as_ref().is_some_and(left) {
         tracing::info!(
             event = "server_view_moved",
             "another server answers new sessions: the server view logs in again, to read that one"
         );
-    } else if control.was_granted_process().await {
+    } else if control.outdated {
         tracing::info!(
             event = "privilege_granted",
             user = connector.username(),
@@ -141,19 +150,45 @@ async fn stay(mut control: Control, connector: &Connector) -> Option<Control> {
 }
 
 impl Control {
-    /// Counts the round, and asks now and then whether the account has got PROCESS where it had not.
-    async fn was_granted_process(&mut self) -> bool {
-        self.rounds = self.rounds.wrapping_add(1);
-        let due = self.holds_process != Some(true) && self.rounds.is_multiple_of(ROUNDS_WITHOUT_PROCESS);
-        // A connection that broke is found out by the round.
-        due && matches!(
-            timeout(DEADLINE, privileges::holds_process(&mut self.session.conn)).await,
-            Ok(Ok(true))
-        )
+    /// Whether the account's privileges are to be asked for in this round: at once, and now and then where it
+    /// does not hold PROCESS.
+    pub(super) fn is_to_ask_for_privileges(&self) -> bool {
+        let holds = |privileges: &Privileges| privileges.holds_process == Some(true);
+        match &self.privileges {
+            None => true,
+            Some(privileges) => !holds(privileges) && self.rounds.is_multiple_of(ROUNDS_WITHOUT_PROCESS),
+        }
+    }
+
+    /// Takes note of what the account may see now. What it did not hold at the login this session does not see.
+    pub(super) fn learn_privileges(&mut self, now: Privileges) {
+        if self.rounds == 0 || now.holds_process != Some(true) {
+            self.privileges = Some(now);
+        } else {
+            self.outdated = true;
+        }
+    }
+
+    /// What the list shows, read in the round in which the server counted so many sessions (`connected`); without
+    /// a list, what one would show.
+    pub(super) fn sight(&self, list: Option<&ProcessList>, connected: Option<f64>, login: &str) -> Sight {
+        let privileges = self.privileges.as_ref();
+        let names = privileges.and_then(|privileges| privileges.names.as_ref());
+        let shows_others = list.zip(names).is_some_and(|(list, names)| {
+            let names: BTreeSet<String> = names.iter().cloned().chain([login.to_owned()]).collect();
+            list.shows_others_than(&names)
+        });
+        sight::judge(&sight::Facts {
+            holds_process: privileges.and_then(|privileges| privileges.holds_process),
+            shows_others,
+            listed: list.map_or(0, |list| list.rows),
+            connected: connected.filter(|_| list.is_some()),
+        })
     }
 }
 
-async fn open(every: Duration, connector: &Connector) -> Option<Control> {
+/// Logs in. The session reads who it is, and is silent for no longer than `every`.
+pub(super) async fn open(every: Duration, connector: &Connector) -> Option<Control> {
     // The connector tells and counts what goes wrong.
     let mut session = match connector.connect(Purpose::ServerView, None).await {
         Ok(session) => session,
@@ -161,14 +196,12 @@ async fn open(every: Duration, connector: &Connector) -> Option<Control> {
     };
     let opened_at = Instant::now();
     let flavor = Flavor::of_version(&session.greeting.version);
-    let find = async {
+    let prepare = async {
         ghosts::introduce(&mut session, every, connector).await?;
-        let source = Source::find(&mut session.conn, flavor).await?;
-        let holds_process = unless_fatal(privileges::holds_process(&mut session.conn).await)?;
-        Ok::<_, mysql_async::Error>((source, holds_process))
+        statement::bound_statements(&mut session.conn, flavor, SERVERS_DEADLINE).await
     };
-    let (source, holds_process) = match timeout(DEADLINE, find).await {
-        Ok(Ok(found)) => found,
+    match timeout(DEADLINE, prepare).await {
+        Ok(Ok(())) => {}
         Ok(Err(error)) => {
             connector.distrust(Some(&error));
             return None;
@@ -177,14 +210,21 @@ async fn open(every: Duration, connector: &Connector) -> Option<Control> {
             connector.distrust(None);
             return None;
         }
-    };
-    let sees_all = holds_process == Some(true);
-    Some(Control { session, opened_at, source, holds_process, sees_all, identity: None, rounds: 0 })
+    }
+    Some(Control {
+        session,
+        opened_at,
+        source: None,
+        privileges: None,
+        outdated: false,
+        identity: None,
+        rounds: 0,
+    })
 }
 
 /// Takes note of which server answers and for how long it has run. Where it is not the one of before, our
 /// dead are none of its sessions, and it has not counted them.
-fn recognise(
+pub(super) fn recognise(
     control: &mut Control,
     variables: Option<&GlobalVariables>,
     uptime: Option<Uptime>,
@@ -200,97 +240,39 @@ fn recognise(
     let restarted = memory.last_uptime.zip(uptime).is_some_and(|(last, now)| now.shows_restart_since(last));
     if replaced || restarted {
         connector.roster().forget_ghosts();
+        memory.troubles.forget_left_behind();
     }
     memory.last_uptime = uptime.or(memory.last_uptime);
     memory.last_identity = identity.clone().or(memory.last_identity.take());
     control.identity = identity.or(control.identity.take());
 }
 
-/// Says once that the account does not see the applications.
-fn tell_about_process(control: &Control, connector: &Connector, memory: &mut Memory) {
-    if control.sees_all || control.holds_process != Some(false) || memory.told_about_process {
+/// Says once why nothing is said of the applications, and what would help.
+pub(super) fn tell_of_sight(sight: Sight, connector: &Connector, memory: &mut Memory) {
+    if memory.told_sight.replace(sight) == Some(sight) {
         return;
     }
-    memory.told_about_process = true;
-    tracing::warn!(
-        event = "privilege_missing",
-        user = connector.username(),
-        "without the privilege PROCESS the processlist shows only this account's own sessions: the metrics and \
-         rules that need the applications' are absent (GRANT PROCESS ON *.* TO the account)"
-    );
-}
-
-/// Reads every source. `None` when the connection is dead or stuck.
-async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Memory) -> Option<ServerView> {
-    let version = control.session.greeting.version.clone();
-    let conn = &mut control.session.conn;
-    let mut collectors = BTreeMap::new();
-    let asked_at = Instant::now();
-    let status = run(Collector::GlobalStatus, GlobalStatus::read(conn), &mut collectors).await?;
-    let uptime = status.as_ref().and_then(|status| status.uptime);
-    let started_at = uptime.map(|uptime| unix_now() - uptime);
-    let uptime = uptime.map(|seconds| Uptime { seconds, asked_at, answered_at: Instant::now() });
-    let variables = run(Collector::GlobalVariables, GlobalVariables::read(conn), &mut collectors).await?;
-    recognise(control, variables.as_ref(), uptime, connector, memory);
-    let dead = connector.roster().ghosts();
-    let conn = &mut control.session.conn;
-    let listing = run(Collector::Processlist, control.source.read(conn), &mut collectors).await?;
-    if let Some(id) = listing.as_ref().and_then(|listing| listing.asked_by) {
-        control.session.learn_backend_id(id);
-    }
-    let rows = listing.map(|listing| listing.rows);
-    let processlist = rows.map(|rows| ProcessList::parse(rows, |id| connector.roster().is_ours(id)));
-    // A role may give PROCESS without the server saying so. Nobody else's session is shown otherwise.
-    control.sees_all |= processlist.as_ref().is_some_and(|list| list.shows_others_than(connector.username()));
-    tell_about_process(control, connector, memory);
-    let left = processlist.as_ref().map(|list| connector.roster().settle(&dead, &list.listed));
-    // Counted first, so that a ghost is seen for one round.
-    ghosts::end(&mut control.session, control.source, connector, &dead).await?;
-    Some(ServerView {
-        taken_at: Instant::now(),
-        flavor: Flavor::of_version(&version),
-        version,
-        started_at,
-        status,
-        variables,
-        processlist,
-        sees_all: control.sees_all,
-        ghosts: left,
-        collectors,
-    })
-}
-
-/// Reads one source. The outer `None` means that the connection is no good any more.
-async fn run<T>(
-    collector: Collector,
-    read: impl Future<Output = mysql_async::Result<T>>,
-    collectors: &mut BTreeMap<Collector, CollectorRun>,
-) -> Option<Option<T>> {
-    let begun = Instant::now();
-    let outcome = timeout(DEADLINE, read).await;
-    let seconds = begun.elapsed().as_secs_f64();
-    match outcome {
-        Ok(Ok(answer)) => {
-            collectors.insert(collector, CollectorRun { succeeded: true, seconds });
-            Some(Some(answer))
-        }
-        Ok(Err(error)) if !error.is_fatal() => {
-            tracing::warn!(event = "collector_failed", collector = collector.label(), error = %error, "a query of the server view failed");
-            collectors.insert(collector, CollectorRun { succeeded: false, seconds });
-            Some(None)
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(event = "server_view_lost", collector = collector.label(), error = %error, "the server view's connection broke");
-            None
-        }
-        Err(_) => {
-            tracing::warn!(
-                event = "server_view_lost",
-                collector = collector.label(),
-                "the server did not answer within {} s",
-                DEADLINE.as_secs()
-            );
-            None
-        }
+    let user = connector.username();
+    let consequence = "the metrics and rules that need the applications' sessions are absent";
+    match sight {
+        Sight::Everyone => {}
+        Sight::OwnOnly => tracing::warn!(
+            event = "privilege_missing",
+            user,
+            "without the privilege PROCESS the processlist shows only this account's own sessions: {consequence} \
+             (GRANT PROCESS ON *.* TO the account; SELECT and SUPER do not give it)"
+        ),
+        Sight::Unknown => tracing::warn!(
+            event = "privilege_unknown",
+            user,
+            "the server would not say whether the account holds the privilege PROCESS, so whether the processlist \
+             shows everyone's sessions: {consequence} (let the account run SHOW GRANTS, and GRANT PROCESS ON *.* to it)"
+        ),
+        Sight::Incomplete => tracing::warn!(
+            event = "processlist_incomplete",
+            user,
+            "the server counts many more sessions in Threads_connected than its processlist shows: {consequence} \
+             (on MySQL see Performance_schema_thread_instances_lost)"
+        ),
     }
 }

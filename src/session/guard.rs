@@ -12,8 +12,9 @@ use super::packet::{self, HEADER};
 
 /// The longest packet the driver takes from a server, in bytes: nothing we ask for comes near it.
 pub(crate) const LONGEST_PACKET: usize = 1 << 20;
-/// The longest answer to one question, in bytes: the processlist of a server with 100,000 sessions.
-const LONGEST_ANSWER: usize = 8 << 20;
+/// The longest answer to one question, in bytes: the processlist of a server with 100,000 sessions of clients
+/// with long host names. It streams by, and is not kept.
+const LONGEST_ANSWER: usize = 32 << 20;
 /// The most columns an answer may have: nothing we ask for comes near it.
 const MOST_COLUMNS: u64 = 256;
 /// How much of a packet is kept to be looked at; more than any login packet or RSA key has.

@@ -54,14 +54,14 @@ fn answers_of_garbage() {
 #[test]
 fn an_answer_without_end() {
     let columns = ["ID", "USER", "COMMAND", "TIME"].map(str::to_owned);
-    let row = ["999", &"u".repeat(200), "Sleep", "1"].map(|value| Some(value.to_owned()));
+    let row = ["999", &"u".repeat(700), "Sleep", "1"].map(|value| Some(value.to_owned()));
     let mut answer = wire::result_set(&columns, &vec![row.to_vec(); 60_000]);
-    assert!(answer.len() > 12 << 20);
+    assert!(answer.len() > 36 << 20);
     // Its end never comes.
     answer.truncate(answer.len() - 9);
     let peer = evil_answer("id, user, command, time", answer);
     let exporter = launch(&peer).start();
-    let words = "the server sent an answer of more than 8 MiB";
+    let words = "the server sent an answer of more than 32 MiB";
     wait_for("the end of an answer without end", Duration::from_secs(20), || {
         exporter.log().contains(words).then_some(())
     });
@@ -90,7 +90,11 @@ fn names_that_are_no_names() {
         let response = exporter.get("/metrics");
         response.body.contains("mysql_canary_sessions{").then_some(response)
     });
-    assert!(response.body.contains(r#"user="a\"b\\c\nd"#), "label values are escaped:\n{}", response.body);
+    assert!(response.body.contains(r#"user="a\"b\\c?d?{}=,é~"#), "cleaned and escaped:\n{}", response.body);
+    let words = |field: &str| {
+        format!("mysql_canary_server_words_cut_total{{field=\"{field}\",target=\"default\"}} 0\n")
+    };
+    assert!(!response.body.contains(&words("user")) && !response.body.contains(&words("command")));
     assert_eq!(response.body.lines().filter(|line| line.starts_with("mysql_canary_up")).count(), 1);
     let log = exporter.log();
     assert!(!log.contains("panicked"), "{log}");

@@ -69,6 +69,8 @@ pub struct UserSessions {
     pub user: String,
     /// How long each session has been idle, in seconds, in any order.
     pub idle: Vec<f64>,
+    /// How many more sleep for a time that the server gives no sense.
+    pub ageless: usize,
 }
 
 /// Sessions that are idle for longer than their own pool keeps a connection.
@@ -122,7 +124,11 @@ impl Facts {
     /// The sleeping sessions of one user, none where the server lists none; `None` while it cannot be asked.
     pub fn sessions_of(&self, user: &str) -> Option<UserSessions> {
         let sessions = self.sessions.as_ref()?;
-        let idle = sessions.iter().filter(|of| of.user == user).flat_map(|of| of.idle.clone()).collect();
-        Some(UserSessions { user: user.to_owned(), idle })
+        let mut all = UserSessions { user: user.to_owned(), ..UserSessions::default() };
+        for of in sessions.iter().filter(|of| of.user == user) {
+            all.idle.extend(&of.idle);
+            all.ageless += of.ageless;
+        }
+        Some(all)
     }
 }

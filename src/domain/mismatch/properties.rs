@@ -79,7 +79,11 @@ fn kernel() -> impl Strategy<Value = Kernel> {
 }
 
 fn sessions() -> impl Strategy<Value = UserSessions> {
-    (0..3_u8, vec(seconds(), 0..4)).prop_map(|(user, idle)| UserSessions { user: format!("u{user}"), idle })
+    (0..3_u8, vec(seconds(), 0..4)).prop_map(|(user, idle)| UserSessions {
+        user: format!("u{user}"),
+        idle,
+        ageless: 0,
+    })
 }
 
 fn deaths() -> impl Strategy<Value = Deaths> {
@@ -121,7 +125,7 @@ fn recycling(recycle: f64) -> Pool {
 }
 
 fn one_user(idle: f64) -> Option<Vec<UserSessions>> {
-    Some(vec![UserSessions { user: "u".to_owned(), idle: vec![0.0, idle] }])
+    Some(vec![UserSessions { user: "u".to_owned(), idle: vec![0.0, idle], ageless: 0 }])
 }
 
 /// What the bracket (lower, upper] says of a value that must stay below the limit.

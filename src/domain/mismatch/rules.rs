@@ -107,6 +107,10 @@ fn held_by_pool(facts: &Facts, pool: &Pool) -> Option<HeldSessions> {
     let Recycle::After(recycle) = pool.recycle else { return None };
     let sessions = facts.sessions_of(pool.user.as_deref()?)?;
     let count = sessions.past(recycle);
+    // Of those without an age nobody knows that they are not held.
+    if count == 0 && sessions.ageless > 0 {
+        return None;
+    }
     Some(HeldSessions { pool: pool.name.clone(), user: sessions.user, count })
 }
 
@@ -119,12 +123,15 @@ pub(super) fn sessions_at_risk(facts: &Facts) -> Option<bool> {
     if server_ends_idle_sessions(facts) {
         return facts.sessions.as_ref().map(|_| false);
     }
-    let longest = facts.sessions.as_ref()?.iter().map(|user| user.longest()).fold(0.0, f64::max);
-    reached(&facts.idle, longest)
+    let sessions = facts.sessions.as_ref()?;
+    let longest = sessions.iter().map(|user| user.longest()).fold(0.0, f64::max);
+    let all_known = sessions.iter().all(|user| user.ageless == 0);
+    reached(&facts.idle, longest).filter(|at_risk| *at_risk || all_known)
 }
 
 /// How many sessions of each user reached the limit for certain, by user. `None` while the limit is not
-/// confirmed or the server cannot be asked. Users with none are listed with zero. Where the server ends idle
+/// confirmed or the server cannot be asked. Users with none are listed with zero, unless
+/// one of their sessions sleeps for a time that is not known. Where the server ends idle
 /// sessions itself, those that it still lists past its limit have a longer timer of their own, and are counted:
 /// the rule of that name says whether anybody should worry.
 pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<(String, usize)>> {
@@ -138,6 +145,8 @@ pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<(String, usize)>> {
             None => users.push((of.user.clone(), count)),
         }
     }
+    let ageless = |user: &str| sessions.iter().any(|of| of.user == user && of.ageless > 0);
+    users.retain(|(user, count)| *count > 0 || !ageless(user));
     users.sort();
     Some(users)
 }

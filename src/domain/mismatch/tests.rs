@@ -38,7 +38,7 @@ fn users(users: &[(&str, &[f64])]) -> Option<Vec<UserSessions>> {
     Some(
         users
             .iter()
-            .map(|(user, idle)| UserSessions { user: (*user).to_owned(), idle: idle.to_vec() })
+            .map(|(user, idle)| UserSessions { user: (*user).to_owned(), idle: idle.to_vec(), ageless: 0 })
             .collect(),
     )
 }
