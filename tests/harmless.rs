@@ -103,3 +103,21 @@ fn nobody_elses_session_or_statement_is_touched_behind_a_balancer_that_forgets()
     // A foreign session that is renewed may be seen twice.
     assert!(most <= exporters.len() * BUDGET + 2 * servers.len(), "{most} sessions:\n{logs}");
 }
+
+#[test]
+fn behind_a_balancer_of_one_server_the_dead_are_proved_to_be_ours_without_any_privilege() {
+    let mariadb = MariaDb::start(MariaDbOptions::default());
+    let mysql = MySql97::start(MySql97Options::default());
+    for server in [&mariadb, &mysql] {
+        let balancer = Balancer::over(vec![server.addr()], FORGETS);
+        let launch = Launch::at(&balancer.addr().to_string()).ages("2s,5s");
+        let exporter = launch.args(&["--canary.probe-timeout=1s", "--canary.max-connections=4"]).start();
+        exporter.wait_for_metrics("a ghost that is killed", Duration::from_secs(25), |page| {
+            page.sum("ghost_kills_total", &[("outcome", "killed")]) >= 1.0
+        });
+        let page = exporter.metrics();
+        let killed = page.sum("ghost_kills_total", &[("outcome", "killed")]);
+        assert_eq!(page.sum("ghost_kills_total", &[]), killed, "{}", exporter.log());
+        assert!(server.status("Com_kill") as f64 >= killed);
+    }
+}

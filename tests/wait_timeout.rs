@@ -84,7 +84,12 @@ fn check(server: &Server, launch: Launch<'_>, ending: &str, code: Option<u64>) {
     wait_until_gone(server);
     let deaths = exporter.events("death").len();
     let risen = server.status("Aborted_clients") - aborted_before;
-    assert_eq!(risen, i64::try_from(deaths).expect("few"), "the server aborted the dead, and nobody else");
+    // At the end a busy canary may be in its statement, in which it cannot say COM_QUIT.
+    let dead = i64::try_from(deaths).expect("few");
+    assert!(
+        (dead..=dead + 1).contains(&risen),
+        "the server aborted the {dead} dead, and nobody else: {risen}"
+    );
 }
 
 #[track_caller]

@@ -89,20 +89,21 @@ pub struct Place<A> {
     pub waited_for: Option<f64>,
 }
 
-/// Which of the clients in a phase gives up its place to one more from `newcomer`: none where there is room. Of
-/// an address that has all it may have, or of the address that has most, the one that is waited for longest; where none
-/// is, and we are the slow ones, the one that came first.
+/// The share of an address's places that is made free at once, so that not every newcomer has all looked at.
+const MADE_FREE: usize = 32;
+
+/// Which of the clients in a phase give up their places to one more from `newcomer`: none where there is room. Of
+/// an address that has all it may have, or of the address that has most, those that are waited for longest; where
+/// none is, and we are the slow ones, those that came first.
 #[must_use]
-pub fn pushed_out<A: Copy + Ord>(phase: Phase, inside: &[Place<A>], newcomer: A) -> Option<usize> {
-    if inside.len() < phase.places_of_one_address() {
-        return None;
-    }
+pub fn pushed_out<A: Copy + Ord>(phase: Phase, inside: &[Place<A>], newcomer: A) -> Vec<usize> {
+    let share = phase.places_of_one_address();
     let own = inside.iter().filter(|place| place.address == newcomer).count();
-    if own >= phase.places_of_one_address() {
-        return first(inside, |place| place.address == newcomer);
+    if own >= share {
+        return longest(share / MADE_FREE, inside, |place| place.address == newcomer);
     }
     if inside.len() < phase.places() {
-        return None;
+        return Vec::new();
     }
     let mut addresses: Vec<A> = inside.iter().map(|place| place.address).collect();
     addresses.sort_unstable();
@@ -111,21 +112,21 @@ pub fn pushed_out<A: Copy + Ord>(phase: Phase, inside: &[Place<A>], newcomer: A)
             - addresses.partition_point(|&other| other < address)
     };
     // The newcomer counts too: of two that would have as many, neither is spared.
-    let most = addresses.chunk_by(PartialEq::eq).map(<[A]>::len).max()?.max(own + 1);
+    let most = addresses.chunk_by(PartialEq::eq).map(<[A]>::len).max().unwrap_or(0).max(own + 1);
     let has_most = |address: A| count(address) + usize::from(address == newcomer) >= most;
-    first(inside, |place| has_most(place.address))
+    longest(most / MADE_FREE, inside, |place| has_most(place.address))
 }
 
-/// The one that is waited for longest, or came first.
-fn first<A>(inside: &[Place<A>], wanted: impl Fn(&Place<A>) -> bool) -> Option<usize> {
-    let candidates = inside.iter().enumerate().filter(|(_, place)| wanted(place));
+/// Some, at least one, of those that are waited for longest, or came first.
+fn longest<A>(some: usize, inside: &[Place<A>], wanted: impl Fn(&Place<A>) -> bool) -> Vec<usize> {
     let key = |place: &Place<A>| (place.waited_for.is_none(), place.waited_for.unwrap_or(place.since));
-    candidates
-        .min_by(|(_, one), (_, other)| {
-            let (one, other) = (key(one), key(other));
-            one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))
-        })
-        .map(|(index, _)| index)
+    let mut candidates: Vec<(bool, f64, usize)> = Vec::new();
+    for (index, place) in inside.iter().enumerate().filter(|(_, place)| wanted(place)) {
+        let (serves, since) = key(place);
+        candidates.push((serves, since, index));
+    }
+    candidates.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
+    candidates.into_iter().take(some.max(1)).map(|(.., index)| index).collect()
 }
 
 #[cfg(test)]
@@ -143,7 +144,7 @@ mod tests {
         inside[40].waited_for = Some(500.0);
         inside[50].waited_for = Some(400.0);
         for expected in [50, 40, 0] {
-            assert_eq!(pushed_out(phase, &inside, 1), Some(expected));
+            assert_eq!(pushed_out(phase, &inside, 1).first(), Some(&expected));
             inside[expected].waited_for = None;
         }
     }
@@ -182,7 +183,7 @@ mod tests {
             ),
         ];
         for (what, inside, newcomer, expected) in rows {
-            assert_eq!(pushed_out(phase, &inside, newcomer), expected, "{what}");
+            assert_eq!(pushed_out(phase, &inside, newcomer).first().copied(), expected, "{what}");
         }
     }
 
@@ -194,14 +195,16 @@ mod tests {
             let mut random = numbers(7);
             for at in 0..4000_u32 {
                 let newcomer = if random().is_multiple_of(3) { random() % 400 } else { random() % 3 };
-                if let Some(index) = pushed_out(phase, &inside, newcomer) {
+                let mut gone = pushed_out(phase, &inside, newcomer);
+                gone.sort_unstable();
+                for index in gone.into_iter().rev() {
                     inside.remove(index);
                 }
                 inside.push(place(newcomer, f64::from(at)));
                 let own = inside.iter().filter(|place| place.address == newcomer).count();
                 assert!(inside.len() <= phase.places() && own <= phase.places_of_one_address());
             }
-            assert_eq!(inside.len(), phase.places(), "{phase:?}: the places are used");
+            assert!(inside.len() >= phase.places() * 9 / 10, "{phase:?}: the places are used");
         }
     }
 

@@ -145,9 +145,14 @@ impl Clients {
                 (id, Place { address: client.origin, since, waited_for })
             })
             .unzip();
-        let Some(index) = pushed_out(phase, &places, newcomer) else { return };
-        if inside.remove(ids[index]) {
-            inside.pushed_out += 1;
+        let gone = pushed_out(phase, &places, newcomer);
+        if gone.is_empty() {
+            return;
+        }
+        for index in gone {
+            if inside.remove(ids[index]) {
+                inside.pushed_out += 1;
+            }
         }
         if inside.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
             inside.told = Some(now);
@@ -240,6 +245,11 @@ impl Visit {
         let ahead = stay.paid.map_or(0.0, |paid| paid.duration_since(now).as_secs_f64());
         let (wait, paid) = put_off(ahead, 0.0);
         stay.paid = Some(now + Duration::from_secs_f64(paid));
+        drop(stay);
+        if wait > 0.0 {
+            // It is in no hurry to be answered: others come first.
+            self.clients.wait_from(self.id, now);
+        }
         now + Duration::from_secs_f64(wait)
     }
 

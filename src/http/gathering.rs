@@ -1,13 +1,13 @@
 //! The metrics page, written once for all who wait for it: a page is never older than the question, unless many
 //! pages lie unread, and writing pages takes half of one processor at most, however many ask.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Bytes;
 use prometheus::{Registry, TextEncoder};
-use tokio::sync::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How many pages may lie unread by slow clients before others are given the newest one again.
@@ -19,6 +19,8 @@ const OLDEST_SHARED: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Gathering {
     newest: Mutex<Newest>,
+    /// Said when a page was written, or will not be.
+    written: Notify,
     /// How many wait for a page: the last of them takes it away.
     waiting: AtomicUsize,
     /// How many pages are in memory.
@@ -28,6 +30,8 @@ pub struct Gathering {
 #[derive(Debug, Default)]
 struct Newest {
     page: Option<Page>,
+    /// Somebody writes a page.
+    is_written: bool,
     /// When the next page may be begun.
     not_before: Option<Instant>,
 }
@@ -39,38 +43,92 @@ struct Page {
 }
 
 impl Gathering {
-    /// The page: written now, or by another client that asked later than this one.
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The page: written now, or by another client, for which it was begun after this one had asked.
     ///
     /// # Errors
     /// When the metrics cannot be written as text.
     pub(super) async fn page(&self, registry: &Registry) -> Result<Bytes, prometheus::Error> {
         let asked = Instant::now();
         let _waiting = Counted::one_more(&self.waiting);
-        let mut newest = self.newest.lock().await;
-        let crowded = self.unread.load(Ordering::Relaxed) >= MOST_UNREAD;
+        loop {
+            let mut written = std::pin::pin!(self.written.notified());
+            // Before the look: what is written meanwhile is heard of.
+            written.as_mut().enable();
+            match self.look(asked) {
+                Look::Page(bytes) => return Ok(bytes),
+                Look::Wait => written.await,
+                Look::Write(not_before) => {
+                    let _writing = Writing(self);
+                    if let Some(not_before) = not_before {
+                        tokio::time::sleep_until(not_before).await;
+                    }
+                    return self.write(registry);
+                }
+            }
+        }
+    }
+
+    fn look(&self, asked: Instant) -> Look {
+        let mut newest = self.newest();
+        let crowded = self.is_crowded();
         let shared = newest.page.as_ref().filter(|page| {
             page.begun >= asked || (crowded && asked.duration_since(page.begun) < OLDEST_SHARED)
         });
-        let bytes = match shared {
-            Some(page) => page.bytes.clone(),
-            None => {
-                if let Some(earliest) = newest.not_before {
-                    tokio::time::sleep_until(earliest).await;
-                }
-                let begun = Instant::now();
-                let text = TextEncoder::new().encode_to_string(&registry.gather())?;
-                let ended = Instant::now();
-                newest.not_before = Some(ended + (ended - begun));
-                let bytes = Bytes::from_owner(Unread::new(text, &self.unread));
-                newest.page = Some(Page { bytes: bytes.clone(), begun });
-                bytes
-            }
-        };
-        // Nobody else waits: it need not be kept, unless it may have to be given again.
-        if self.waiting.load(Ordering::Relaxed) == 1 && self.unread.load(Ordering::Relaxed) < MOST_UNREAD {
+        if let Some(page) = shared {
+            let bytes = page.bytes.clone();
+            self.keep_or_drop(&mut newest);
+            return Look::Page(bytes);
+        }
+        if std::mem::replace(&mut newest.is_written, true) {
+            return Look::Wait;
+        }
+        Look::Write(newest.not_before)
+    }
+
+    fn write(&self, registry: &Registry) -> Result<Bytes, prometheus::Error> {
+        let begun = Instant::now();
+        let text = TextEncoder::new().encode_to_string(&registry.gather())?;
+        let ended = Instant::now();
+        let bytes = Bytes::from_owner(Unread::new(text, &self.unread));
+        let mut newest = self.newest();
+        newest.not_before = Some(ended + (ended - begun));
+        newest.page = Some(Page { bytes: bytes.clone(), begun });
+        self.keep_or_drop(&mut newest);
+        Ok(bytes)
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.unread.load(Ordering::Relaxed) >= MOST_UNREAD
+    }
+
+    /// Where nobody else waits, the page need not be kept, unless it may have to be given again.
+    fn keep_or_drop(&self, newest: &mut Newest) {
+        if self.waiting.load(Ordering::Relaxed) == 1 && !self.is_crowded() {
             newest.page = None;
         }
-        Ok(bytes)
+    }
+}
+
+/// What is to be done for a page.
+enum Look {
+    Page(Bytes),
+    /// Somebody writes one.
+    Wait,
+    /// Nobody does; not before that moment.
+    Write(Option<Instant>),
+}
+
+/// Somebody writes a page, until this is dropped, whatever became of it.
+struct Writing<'a>(&'a Gathering);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.newest().is_written = false;
+        self.0.written.notify_waiters();
     }
 }
 
@@ -150,7 +208,8 @@ mod tests {
     async fn those_who_wait_share_one_page() {
         let (registry, counter) = registry();
         let gathering = Arc::new(Gathering::default());
-        let busy = gathering.newest.lock().await;
+        let busy = Writing(&gathering);
+        gathering.newest().is_written = true;
         let askers: Vec<_> = (0..200)
             .map(|_| {
                 let (gathering, registry) = (Arc::clone(&gathering), registry.clone());
@@ -189,10 +248,10 @@ mod tests {
     async fn one_who_goes_while_it_waits_holds_nobody_up() {
         let (registry, _) = registry();
         let gathering = Gathering::default();
-        gathering.newest.lock().await.not_before = Some(Instant::now() + Duration::from_secs(60));
+        gathering.newest().not_before = Some(Instant::now() + Duration::from_secs(60));
         let gone = tokio::time::timeout(Duration::from_secs(1), gathering.page(&registry)).await;
         assert!(gone.is_err(), "it went");
-        gathering.newest.lock().await.not_before = None;
+        gathering.newest().not_before = None;
         gathering.page(&registry).await.expect("a page");
         assert_eq!(gathering.waiting.load(Ordering::Relaxed), 0);
         assert_eq!(gathering.unread.load(Ordering::Relaxed), 0);

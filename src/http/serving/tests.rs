@@ -212,7 +212,7 @@ async fn a_newcomer_always_gets_in() {
     let site = site();
     let mut crowd = Vec::new();
     // Of one address and of many; silent ones, those that do not read, and those that are kept.
-    for number in 0..4000 {
+    for number in 0..4000_u32 {
         let mut client = Client::of(&site, if number.is_multiple_of(2) { 1 } else { number });
         match number % 8 {
             0 => client.io.write_all(GET).await.expect("it is heard"),
