@@ -15,6 +15,7 @@ pub mod observation;
 pub mod pool;
 pub mod remedy;
 pub mod remembered;
+pub mod restart;
 pub mod schedule;
 pub mod suspension;
 pub mod twins;

@@ -177,6 +177,7 @@ async fn open(connector: &Connector) -> Option<Control> {
             return None;
         }
     };
+    connector.trust();
     let sees_all = holds_process == Some(true);
     Some(Control { session, opened_at, source, holds_process, sees_all, identity: None, rounds: 0 })
 }
@@ -222,13 +223,15 @@ fn tell_about_process(control: &Control, connector: &Connector, memory: &mut Mem
 /// Reads every source. `None` when the connection is dead or stuck.
 async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Memory) -> Option<ServerView> {
     let version = control.session.greeting.version.clone();
+    let (opened_at, thread_id) = (control.opened_at, control.session.thread_id());
     let conn = &mut control.session.conn;
     let mut collectors = BTreeMap::new();
     let asked_at = Instant::now();
     let status = run(Collector::GlobalStatus, GlobalStatus::read(conn), &mut collectors).await?;
     let uptime = status.as_ref().and_then(|status| status.uptime);
     let started_at = uptime.map(|uptime| unix_now() - uptime);
-    let uptime = uptime.map(|seconds| Uptime { seconds, asked_at, answered_at: Instant::now() });
+    let uptime =
+        uptime.map(|seconds| Uptime { seconds, asked_at, answered_at: Instant::now(), opened_at, thread_id });
     let variables = run(Collector::GlobalVariables, GlobalVariables::read(conn), &mut collectors).await?;
     recognise(control, variables.as_ref(), uptime, connector, memory);
     let ghosts = connector.roster().ghosts();
