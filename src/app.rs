@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::calendar::unix_now;
 use crate::cli::Settings;
 use crate::config::address::Address;
+use crate::descriptors::TooFewDescriptors;
 use crate::diagnosis::{self, Diagnosis};
 use crate::domain::catalogue::landmarks;
 use crate::domain::kind::Kind;
@@ -42,6 +43,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// Too few files may be open.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// The state file cannot be kept.
     #[error(transparent)]
     State(#[from] StateFileError),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::config::address::{Address, AddressError};
-use crate::config::credentials::{self, CredentialsError};
+use crate::config::credentials::{self, CredentialsError, PasswordFile};
 use crate::domain::duration::{self, DurationError};
-use crate::domain::ladder::Ladder;
+use crate::domain::ladder::{LONGEST_AGE_SECONDS, Ladder};
 use crate::domain::pool::{Pool, PoolError, check_distinct};
 use crate::logging::{LogFormat, LogLevel};
 use crate::session::{Account, TlsMode};
@@ -73,6 +73,10 @@ pub struct ExportArgs {
     #[arg(long = "mysql.tls-ca", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
 
+    /// Let the password go to a server that nobody verified: encrypted with the key it sends, or under TLS with any certificate
+    #[arg(long = "mysql.get-server-public-key", value_name = "BOOL", action = clap::ArgAction::Set, default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    get_server_public_key: bool,
+
     /// Idle ages to probe at, in rising order, such as 30s,5m,1h [default: 25s to 30000s in 18 rungs]
     #[arg(long = "canary.ages", value_name = "AGES", value_parser = Ladder::parse)]
     ages: Option<Ladder>,
@@ -110,7 +114,7 @@ pub struct ExportArgs {
     state_file: Option<PathBuf>,
 
     /// How often the server view is read
-    #[arg(long = "server.interval", value_name = "DURATION", default_value = "15s", value_parser = parse_positive)]
+    #[arg(long = "server.interval", value_name = "DURATION", default_value = "15s", value_parser = parse_interval)]
     server_interval: Duration,
 
     /// Where to listen for scrapes; may be given several times
@@ -207,9 +211,16 @@ impl ExportArgs {
             None => credentials::FileOptions::default(),
         };
         let username = self.username.or(options.user).ok_or(SettingsError::NoUser)?;
-        let password = match &self.password_file {
-            Some(file) => Some(credentials::read_password_file(file)?),
-            None => credentials::password_from_environment()?.or(options.password),
+        let (password, password_file) = match (self.password_file, credentials::password_from_environment()) {
+            (Some(file), _) => {
+                (Some(credentials::read_password_file(&file)?), Some(PasswordFile::Password(file)))
+            }
+            (None, environment) => match (environment?, options.password, self.defaults_file) {
+                (None, Some(password), Some(file)) => {
+                    (Some(password), Some(PasswordFile::Options(file, self.defaults_group)))
+                }
+                (environment, _, _) => (environment, None),
+            },
         };
         check_distinct(&self.pools)?;
         if let Some(file) = &self.tls_ca {
@@ -223,7 +234,14 @@ impl ExportArgs {
             target: "default".to_owned(),
             path: "default".to_owned(),
             address,
-            account: Account { username, password, tls_mode: self.tls_mode, tls_ca: self.tls_ca },
+            account: Account {
+                username,
+                password,
+                password_file,
+                tls_mode: self.tls_mode,
+                tls_ca: self.tls_ca,
+                get_server_public_key: self.get_server_public_key,
+            },
             ladder: self.ages.unwrap_or_default(),
             max_connections: self.max_connections,
             probe_timeout: self.probe_timeout,
@@ -261,7 +279,18 @@ fn parse_positive(text: &str) -> Result<Duration, String> {
     if seconds <= 0.0 {
         return Err("must be longer than nothing, write for example 10s".to_owned());
     }
+    if seconds > LONGEST_AGE_SECONDS {
+        return Err("must be a year (1y) at most".to_owned());
+    }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_positive(text)?;
+    if interval < Duration::from_secs(1) {
+        return Err("must be 1s or more: each round asks the server several questions".to_owned());
+    }
+    Ok(interval)
 }
 
 fn parse_precision(text: &str) -> Result<f64, String> {

@@ -17,6 +17,7 @@
 //! | [`server`] | the server view, one file per source; the only SQL that is sent to a server |
 //! | [`diagnosis`] | joins both loops' findings into mismatches and the verdict |
 //! | [`calendar`] | what the calendar says now |
+//! | [`descriptors`] | the limit on open files |
 //! | [`kernel`] | the TCP settings of the kernel below |
 //! | [`state_file`] | what was observed, kept across restarts |
 //! | [`metrics`] | every metric's name, help, labels and buckets; those read from state at a scrape in `metrics::state` |
@@ -71,6 +72,7 @@ pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod descriptors;
 pub mod diagnosis;
 pub mod domain;
 pub mod http;

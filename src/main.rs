@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mysql_canary_exporter::cli::{Command, LowArgs, Settings};
-use mysql_canary_exporter::{app, demo, logging, stop};
+use mysql_canary_exporter::{app, demo, descriptors, logging, stop};
 
 /// The exit code of bad input, as clap's own.
 const BAD_INPUT: u8 = 2;
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 
 fn export(settings: Settings) -> Result<(), app::StartError> {
     logging::start(settings.log_level, settings.log_format);
+    descriptors::make_room(settings.max_connections)?;
     let listeners = app::listen(&settings.listen_addresses)?;
     let runtime = tokio::runtime::Runtime::new().map_err(app::StartError::Runtime)?;
     let outcome = runtime.block_on(async {

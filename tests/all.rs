@@ -22,6 +22,7 @@
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
 //! | `bad_input` | every bad flag with its exact message |
+//! | `guest` | how often it logs in, what it asks and lets out, what it blames on its host |
 //! | `malice` | servers that send what no server sends |
 //! | `incidents` | the applications of four real incidents |
 //! | `alerting` | what people are told of them: rules and dashboards on a real Prometheus |
@@ -34,6 +35,7 @@ mod budget;
 mod demo;
 mod exporter;
 mod firewall;
+mod guest;
 mod harmless;
 mod incidents;
 mod kill_and_restart;

@@ -67,8 +67,9 @@ fn bad_value(flag: &str, placeholder: &str, value: &str, message: &str) {
 fn ages() {
     for (value, message) in [
         ("", "no age given: write at least one, such as 60s, or leave the flag out for the default ladder"),
-        ("0s", "age 1 is zero: an idle age must be longer than nothing, write for example 1s"),
-        ("1s,0s", "age 2 is zero: an idle age must be longer than nothing, write for example 1s"),
+        ("0s", "age 1 is shorter than 1s: every canary is a login on the server, write 1s or more"),
+        ("999ms", "age 1 is shorter than 1s: every canary is a login on the server, write 1s or more"),
+        ("2s,1ms", "age 2 is shorter than 1s: every canary is a login on the server, write 1s or more"),
         ("5s,2s", "age 2 (2s) is shorter than the one before it (5s): write the ages in rising order"),
         ("2s,5s,5000ms", "age 3 (5s) is the same as the one before it: write each age once"),
         (
@@ -83,6 +84,27 @@ fn ages() {
     ] {
         bad_value("--canary.ages", "AGES", value, &format!(": {message}"));
     }
+    let many = (1..=65).map(|age| format!("{age}s")).collect::<Vec<_>>().join(",");
+    let message = ": 65 ages given: write at most 64, for the search places more between them by itself";
+    bad_value("--canary.ages", "AGES", &many, message);
+}
+
+#[test]
+fn a_budget_that_needs_more_open_files_than_there_may_be() {
+    let mut command =
+        bound_command(&["prlimit", "--nofile=200:200"], env!("CARGO_BIN_EXE_mysql-canary-exporter"));
+    command.args(["--mysql.username=canary", "--web.listen-address=127.0.0.1:0"]);
+    let exporter = spawn({
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    });
+    let output = exporter.and_then(|exporter| exporter.wait_with_output()).expect("the exporter can be run");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "error: --canary.max-connections: 12 connections need 228 open files (3 each, 128 for the pages, 64 for the rest), \
+         and this process may have 200: raise the hard limit (LimitNOFILE= of its service, ulimit -Hn), or lower the flag\n"
+    );
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
@@ -99,6 +121,13 @@ fn numbers_and_durations() {
     let nothing = ": must be longer than nothing, write for example 10s";
     bad_value("--canary.probe-timeout", "DURATION", "0s", nothing);
     bad_value("--server.interval", "DURATION", "0", nothing);
+    for value in ["1ms", "999ms"] {
+        let short = ": must be 1s or more: each round asks the server several questions";
+        bad_value("--server.interval", "DURATION", value, short);
+    }
+    for flag in ["--canary.probe-timeout", "--server.interval"] {
+        bad_value(flag, "DURATION", "366d", ": must be a year (1y) at most");
+    }
 
     for value in ["1", "0%", "51%", "sharp", "nan%", "-1%"] {
         bad_value("--canary.precision", "PERCENT", value, ": write a share from 0.1% to 50%, such as 1%");
@@ -137,6 +166,12 @@ fn words_from_a_list() {
     bad_value("--mysql.tls-mode", "MODE", "on", modes);
     bad_value("--log.level", "LEVEL", "loud", "\n  [possible values: debug, info, warn, error]");
     bad_value("--log.format", "FORMAT", "xml", "\n  [possible values: logfmt, json]");
+}
+
+#[test]
+fn a_flag_that_is_neither_true_nor_false() {
+    let said = "invalid value 'maybe' for '--mysql.get-server-public-key[=<BOOL>]'\n  [possible values: true, false]";
+    refused(&PrivateDir::new(), "--mysql.get-server-public-key=maybe", &format!("{said}{HELP}"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use crate::exporter::{Exporter, Launch, Page};
+use crate::lab::account::DEFAULT_PASSWORD;
 use crate::lab::place::PrivateDir;
 use crate::lab::process::spawn;
 use crate::lab::{Account, MariaDb, MariaDbOptions, MySql97, MySql97Options, Plugin, Server};
@@ -103,6 +104,48 @@ fn caching_sha2_password_with_a_cold_cache() {
     let failure =
         fails(tls(Launch::on(&server), "disabled", None), "tls", &["set --mysql.tls-mode=required"]);
     assert_eq!(failure["error_code"], 3159);
+}
+
+#[test]
+fn a_password_goes_to_no_server_that_nobody_verified() {
+    let server = MySql97::start(MySql97Options::default());
+    let strictly = |mode, authority| tls(Launch::on(&server), mode, authority).verifying();
+    for (mode, words) in [
+        ("disabled", "encrypted with a key that anybody on the way may have sent"),
+        ("preferred", "under TLS with a certificate that nobody checked"),
+        ("required", "under TLS with a certificate that nobody checked"),
+    ] {
+        let ways = ["--mysql.tls-mode=verify-identity", "--mysql.get-server-public-key", "log in once"];
+        fails(strictly(mode, None), "auth", &[&[words][..], &ways].concat());
+    }
+    // The same account, verified. The server remembers the password from then on.
+    drop(logs_in(strictly("verify-ca", Some(&server))));
+    for mode in ["disabled", "preferred", "required"] {
+        logs_in_encrypted(&server, strictly(mode, None), mode != "disabled");
+    }
+}
+
+#[test]
+fn scrambles_go_to_servers_that_nobody_verified() {
+    let server = MariaDb::start(MariaDbOptions {
+        tls: true,
+        accounts: vec![
+            Account::canary(),
+            Account::new("edward").with_plugin(Plugin::Ed25519),
+            Account::new("open").with_password(""),
+        ],
+        ..MariaDbOptions::default()
+    });
+    for mode in ["disabled", "preferred", "required"] {
+        let launch = |user, password| tls(Launch::on(&server).user(user, password), mode, None).verifying();
+        drop(logs_in_at_last(launch("edward", DEFAULT_PASSWORD)));
+        drop(logs_in(launch("open", "")));
+        let exporter = logs_in(launch("canary", DEFAULT_PASSWORD));
+        let told = exporter.events("server_unverified");
+        assert_eq!(told.len(), usize::from(mode != "disabled"), "once: {told:?}");
+    }
+    let exporter = logs_in(tls(Launch::on(&server), "verify-ca", Some(&server)).verifying());
+    assert!(exporter.events("server_unverified").is_empty());
 }
 
 #[test]

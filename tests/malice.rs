@@ -208,7 +208,7 @@ fn fails(evil: impl Fn(&Scene) + Send + Sync + 'static, stage: &str, words: &str
 }
 
 /// A greeting that names this plugin, with a challenge that says it has this many bytes.
-fn greeting(plugin: &[u8], challenge: &[u8], told: u8) -> Vec<u8> {
+pub(crate) fn greeting(plugin: &[u8], challenge: &[u8], told: u8) -> Vec<u8> {
     let usual = wire::greeting("9.7.0", 7);
     let mut payload = usual[4..].to_vec();
     let first = 1 + "9.7.0".len() + 1 + 4;
@@ -220,7 +220,7 @@ fn greeting(plugin: &[u8], challenge: &[u8], told: u8) -> Vec<u8> {
     wire::packet(0, &payload)
 }
 
-const CHALLENGE: &[u8; 21] = b"abcdefghijklmnopqrst\0";
+pub(crate) const CHALLENGE: &[u8; 21] = b"abcdefghijklmnopqrst\0";
 
 /// Greets with `greeting`, reads the login, sends `answers` one by one, each after what the client says.
 fn converse(greeting: Vec<u8>, answers: Vec<Vec<u8>>) -> impl Fn(&Scene) + Send + Sync + 'static {

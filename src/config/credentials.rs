@@ -1,5 +1,6 @@
 //! Credentials from files and the environment; never from the command line, never in a URL.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::secret::Secret;
@@ -57,6 +58,54 @@ fn advice(source: &std::io::Error) -> &'static str {
     }
 }
 
+/// The longest file of credentials that is read, in bytes.
+const LONGEST_FILE: u64 = 1 << 20;
+
+/// Reads a text file of at most [`LONGEST_FILE`].
+fn read_text(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(file)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    if read as u64 > LONGEST_FILE {
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// A file that holds the password, and may hold another one later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordFile {
+    /// `--mysql.password-file`.
+    Password(PathBuf),
+    /// `--mysql.defaults-file`, and its group.
+    Options(PathBuf, String),
+}
+
+impl PasswordFile {
+    /// Reads the password that the file holds now. One that holds none is not believed: it may be being
+    /// written.
+    ///
+    /// # Errors
+    /// When the file is no regular one or cannot be read, or holds no password.
+    pub fn read_anew(&self) -> Result<Secret, CredentialsError> {
+        let (Self::Password(file) | Self::Options(file, _)) = self;
+        let unreadable = |source| match self {
+            Self::Password(_) => CredentialsError::PasswordFile { file: file.clone(), source },
+            Self::Options(..) => CredentialsError::OptionFile { file: file.clone(), source },
+        };
+        // What a pipe held was read at the start, and to open it again may never end.
+        if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
+            return Err(unreadable(std::io::Error::other("it is no regular file")));
+        }
+        let password = match self {
+            Self::Password(file) => Some(read_password_file(file)?),
+            Self::Options(file, group) => read_option_file(file, group)?.password,
+        };
+        password
+            .filter(|password| !password.reveal().is_empty())
+            .ok_or_else(|| unreadable(std::io::Error::other("it holds no password")))
+    }
+}
+
 /// What an option file says of the login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileOptions {
@@ -71,8 +120,8 @@ pub struct FileOptions {
 /// # Errors
 /// When the file cannot be read.
 pub fn read_password_file(file: &Path) -> Result<Secret, CredentialsError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| CredentialsError::PasswordFile { file: file.to_owned(), source })?;
+    let text =
+        read_text(file).map_err(|source| CredentialsError::PasswordFile { file: file.to_owned(), source })?;
     let line = text.split('\n').next().unwrap_or_default();
     Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
 }
@@ -95,8 +144,8 @@ pub fn password_from_environment() -> Result<Option<Secret>, CredentialsError> {
 /// # Errors
 /// When the file cannot be read, a line makes no sense, or the group is not there.
 pub fn read_option_file(file: &Path, group: &str) -> Result<FileOptions, CredentialsError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| CredentialsError::OptionFile { file: file.to_owned(), source })?;
+    let text =
+        read_text(file).map_err(|source| CredentialsError::OptionFile { file: file.to_owned(), source })?;
     match parse_option_file(&text, group) {
         Ok(Some(options)) => Ok(options),
         Ok(None) => Err(CredentialsError::NoGroup { file: file.to_owned(), group: group.to_owned() }),

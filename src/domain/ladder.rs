@@ -13,7 +13,13 @@ pub const DEFAULT_AGES: [f64; 18] = [
 /// The longest age a rung may have: the largest `wait_timeout` a server accepts, one year.
 pub const LONGEST_AGE_SECONDS: f64 = 31_536_000.0;
 
-/// Idle ages in rising order, in seconds; never empty, all above zero, no two alike.
+/// The shortest age a rung may have: each canary is a login, and the servers are other people's.
+pub const SHORTEST_AGE_SECONDS: f64 = 1.0;
+
+/// The most rungs: each is a bucket of every histogram too.
+pub const MOST_RUNGS: usize = 64;
+
+/// Idle ages in rising order, in seconds: 1 to 64 of them, each from a second to a year, no two alike.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ladder(Vec<f64>);
 
@@ -31,9 +37,12 @@ pub enum LadderError {
         /// What is wrong with it.
         source: DurationError,
     },
-    /// One age is zero.
-    #[error("age {position} is zero: an idle age must be longer than nothing, write for example 1s")]
-    Zero {
+    /// There are too many.
+    #[error("{0} ages given: write at most 64, for the search places more between them by itself")]
+    TooMany(usize),
+    /// One age is too short.
+    #[error("age {position} is shorter than 1s: every canary is a login on the server, write 1s or more")]
+    TooShort {
         /// Its place in the list, from one.
         position: usize,
     },
@@ -84,6 +93,10 @@ impl Ladder {
         if text.trim().is_empty() {
             return Err(LadderError::Empty);
         }
+        let count = text.split(',').count();
+        if count > MOST_RUNGS {
+            return Err(LadderError::TooMany(count));
+        }
         let ages = text
             .split(',')
             .enumerate()
@@ -103,10 +116,13 @@ impl TryFrom<Vec<f64>> for Ladder {
         if ages.is_empty() {
             return Err(LadderError::Empty);
         }
+        if ages.len() > MOST_RUNGS {
+            return Err(LadderError::TooMany(ages.len()));
+        }
         for (index, &age) in ages.iter().enumerate() {
             let position = index + 1;
-            if age <= 0.0 || !age.is_finite() {
-                return Err(LadderError::Zero { position });
+            if age.is_nan() || age < SHORTEST_AGE_SECONDS {
+                return Err(LadderError::TooShort { position });
             }
             if age > LONGEST_AGE_SECONDS {
                 return Err(LadderError::TooLong { position });
@@ -142,7 +158,12 @@ mod tests {
     #[test]
     fn good_ladders_are_taken() {
         assert_eq!(Ladder::parse("2s,4s,8s").expect("good").ages(), [2.0, 4.0, 8.0]);
-        assert_eq!(Ladder::parse(" 500ms , 1m30s ").expect("good").ages(), [0.5, 90.0]);
+        assert_eq!(Ladder::parse(" 1500ms , 1m30s ").expect("good").ages(), [1.5, 90.0]);
+        assert_eq!(Ladder::parse("1s,1y").expect("good").ages(), [1.0, LONGEST_AGE_SECONDS]);
+        assert_eq!(
+            Ladder::try_from((1..=64).map(f64::from).collect::<Vec<_>>()).expect("good").longest(),
+            64.0
+        );
         assert_eq!(Ladder::default().longest(), 30000.0);
         assert!(Ladder::try_from(DEFAULT_AGES.to_vec()).is_ok());
     }
@@ -153,10 +174,19 @@ mod tests {
             message(""),
             "no age given: write at least one, such as 60s, or leave the flag out for the default ladder"
         );
-        assert_eq!(
-            message("2s,0s"),
-            "age 2 is zero: an idle age must be longer than nothing, write for example 1s"
-        );
+        for text in ["0s", "999ms", "1ms,2s"] {
+            assert_eq!(
+                message(text),
+                "age 1 is shorter than 1s: every canary is a login on the server, write 1s or more"
+            );
+        }
+        let many = (1..=65).map(|age| format!("{age}s")).collect::<Vec<_>>().join(",");
+        let too_many = "65 ages given: write at most 64, for the search places more between them by itself";
+        assert_eq!(message(&many), too_many);
+        for odd in [f64::NAN, f64::NEG_INFINITY, -1.0] {
+            assert_eq!(Ladder::try_from(vec![odd]), Err(LadderError::TooShort { position: 1 }));
+        }
+        assert_eq!(Ladder::try_from(vec![f64::INFINITY]), Err(LadderError::TooLong { position: 1 }));
         assert_eq!(
             message("4s,2s"),
             "age 2 (2s) is shorter than the one before it (4s): write the ages in rising order"

@@ -18,6 +18,7 @@ pub mod pool;
 pub mod proof;
 pub mod remedy;
 pub mod remembered;
+pub mod restart;
 pub mod schedule;
 pub mod sight;
 pub mod suspension;

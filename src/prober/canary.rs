@@ -12,10 +12,10 @@ use super::life::{Assignment, Death, Leash, Notice, Outcome, Unborn, World};
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::culprit::Row;
 use crate::domain::kind::Kind;
+use crate::domain::restart::{Glimpse, has_restarted};
 use crate::domain::void::VoidReason;
 use crate::server::birth::Birth;
 use crate::server::introduction;
-use crate::server::uptime::has_started_over;
 use crate::server::witness::Statement;
 use crate::session::{Connector, Identities, NoSession, Purpose, Session, Stage};
 use crate::stop::Stop;
@@ -141,23 +141,35 @@ impl Inner {
                 }
                 NoSession::Failed(error) => Unborn::Failed(error.stage),
             })?;
+        let mut refused = Vec::new();
         let questions = async {
-            let birth = Birth::read(&mut session.conn).await?;
+            let birth = Birth::read(&mut session.conn, &mut refused).await?;
             let proxy_seen = birth.shows_proxy(session.greeting.thread_id);
             let bound = birth.wait_timeout.and_then(|own| self.ghost_bound(own, assignment.longest));
-            let bound = bound.filter(|_| !proxy_seen);
-            if let Some(seconds) = bound {
-                Birth::bound_wait_timeout(&mut session.conn, seconds).await?;
+            let mut bound = bound.filter(|_| !proxy_seen);
+            if let Some(seconds) = bound
+                && !Birth::bound_wait_timeout(&mut session.conn, seconds, &mut refused).await?
+            {
+                bound = None;
+            }
+            if !refused.is_empty() {
+                // Some refusals are the session's last words.
+                session.conn.ping().await?;
             }
             let wait_timeout = bound.map_or(birth.wait_timeout, |seconds| Some(seconds as f64));
-            session.learn_thread_id(birth.backend_id, proxy_seen);
+            // An id that only the greeting told is not certain.
+            session.learn_thread_id(birth.backend_id, proxy_seen || birth.backend_id.is_none());
             if let Some(seconds) = wait_timeout {
                 session.ends_by_itself_after(seconds);
             }
             introduction::introduce(&mut session, self.connector.roster()).await?;
             Ok::<_, mysql_async::Error>((birth, wait_timeout, proxy_seen))
         };
-        let (birth, wait_timeout, proxy_seen) = match timeout(self.probe_timeout, questions).await {
+        let answers = timeout(self.probe_timeout, questions).await;
+        for (fact, error) in refused {
+            self.connector.tell_refusal(fact.name(), &error);
+        }
+        let (birth, wait_timeout, proxy_seen) = match answers {
             Ok(Ok(answers)) => answers,
             Ok(Err(error)) => {
                 self.connector.distrust(Some(&error));
@@ -171,6 +183,7 @@ impl Inner {
                 return Err(Unborn::Failed(Stage::Auth));
             }
         };
+        self.connector.trust();
         self.connector.identities().answered(birth.identity.as_deref(), Instant::now());
         self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
         let born_at = Instant::now();
@@ -281,8 +294,9 @@ impl Resting {
         };
         identities.answered(statement.identity.as_deref(), at);
         let stranger = identities.are_balanced(at) && statement.identity != self.birth.identity;
-        let restarted =
-            !stranger && has_restarted(&self.birth, &statement, at.saturating_duration_since(self.born_at));
+        let between = at.saturating_duration_since(self.born_at).as_secs_f64();
+        let (then, now) = glimpses(self.birth.clone(), &statement, self.proxy_seen);
+        let restarted = !stranger && has_restarted(&then, &now, between);
         if failed_before && !restarted {
             // The way to the server was out for a while, and nobody restarted it.
             return Outcome::Void(VoidReason::Outage);
@@ -317,40 +331,16 @@ impl Resting {
     }
 }
 
-/// Whether the server was restarted or replaced between a birth and its witness, this long after.
-fn has_restarted(birth: &Birth, statement: &Statement, between: Duration) -> bool {
-    let between = between.as_secs_f64();
-    let replaced =
-        birth.identity.as_ref().zip(statement.identity.as_ref()).is_some_and(|(then, now)| then != now);
-    let shifted =
-        birth.uptime.zip(statement.uptime).is_some_and(|(then, now)| has_started_over(then, between, now));
-    replaced || shifted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_restart_shows_in_uptime_or_identity() {
-        let birth = |uptime, identity: &str| Birth {
-            connection_id: None,
-            backend_id: None,
-            wait_timeout: None,
-            global_wait_timeout: None,
-            uptime: Some(uptime),
-            identity: Some(identity.to_owned()),
-        };
-        let statement = |uptime, identity: &str| Statement {
-            uptime: Some(uptime),
-            identity: Some(identity.to_owned()),
-            listed: None,
-        };
-        let minute = Duration::from_secs(60);
-        assert!(!has_restarted(&birth(100.0, "a"), &statement(160.0, "a"), minute));
-        assert!(!has_restarted(&birth(100.0, "a"), &statement(159.0, "a"), minute), "whole seconds");
-        assert!(has_restarted(&birth(100.0, "a"), &statement(5.0, "a"), minute));
-        assert!(has_restarted(&birth(1.0, "a"), &statement(30.0, "a"), minute), "young servers restart too");
-        assert!(has_restarted(&birth(100.0, "a"), &statement(900.0, "b"), minute), "failover");
-    }
+/// What the server said of itself at the birth and to the witness.
+fn glimpses(birth: Birth, statement: &Statement, proxy_seen: bool) -> (Glimpse, Glimpse) {
+    // Behind a proxy each of the two may have met another server's count of sessions.
+    let thread_id = |id: Option<u64>| id.filter(|_| !proxy_seen);
+    (
+        Glimpse { uptime: birth.uptime, identity: birth.identity, thread_id: thread_id(birth.backend_id) },
+        Glimpse {
+            uptime: statement.uptime,
+            identity: statement.identity.clone(),
+            thread_id: thread_id(statement.thread_id),
+        },
+    )
 }

@@ -17,6 +17,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// How long the witness of an audible ending waits for a server that comes back: a restart refuses
 /// connects for a while.
 const GRACE: Duration = Duration::from_secs(120);
+/// How long those who wait are left without another look: some give up meanwhile.
+const LONGEST_REST: Duration = Duration::from_secs(15);
 /// How long one attempt's questions may take.
 const QUESTIONS: Duration = Duration::from_secs(5);
 /// How long the server may take to clear the row of a session it ended itself.
@@ -105,7 +107,7 @@ async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver
                     }
                     waiting = patient;
                     if let Some(longest) = waiting.iter().map(|request| request.since.elapsed()).max() {
-                        sleep(rest.min(GRACE.saturating_sub(longest))).await;
+                        sleep(rest.min(LONGEST_REST).min(GRACE.saturating_sub(longest))).await;
                     }
                 }
             }
@@ -144,8 +146,19 @@ async fn ask(connector: &Connector, waiting: &[Request], stop: &mut Stop) -> Res
         waiting.iter().filter(|request| request.audible).map(|request| request.thread_id).collect();
     // Before the answer: on a bad line the questions after Uptime's may take seconds.
     let mut asked = Instant::now();
-    let mut statement =
-        timeout(QUESTIONS, state(&mut session, &dead)).await.map_err(|_| FAILED)?.map_err(|_| FAILED)?;
+    let answer = timeout(QUESTIONS, state(&mut session, &dead)).await;
+    let mut statement = match answer {
+        Ok(Ok(statement)) => statement,
+        Ok(Err(error)) => {
+            connector.distrust(Some(&error));
+            return Err(FAILED);
+        }
+        Err(_) => {
+            connector.distrust(None);
+            return Err(FAILED);
+        }
+    };
+    connector.trust();
     for pause in CLEARING {
         if statement.listed.as_ref().is_none_or(|listed| listed.is_disjoint(&audible)) {
             break;

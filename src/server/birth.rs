@@ -1,9 +1,9 @@
 //! What a session asks about itself at birth: its ids, its own `wait_timeout`, the server's uptime.
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row};
 
-use super::value;
+use super::{unless_fatal, value};
 
 /// A new session's own facts.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,61 +22,140 @@ pub struct Birth {
     pub identity: Option<String>,
 }
 
+/// What a session asks about itself, each by itself optional: a canary needs a login and a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// `CONNECTION_ID()`.
+    ConnectionId,
+    /// `CONNECTION_ID() + 0`.
+    BackendId,
+    /// `@@session.wait_timeout`.
+    SessionWaitTimeout,
+    /// `@@global.wait_timeout`.
+    GlobalWaitTimeout,
+    /// `Uptime`.
+    Uptime,
+    /// `server_uuid` or `server_uid`.
+    Identity,
+    /// That the session's `wait_timeout` may be lowered.
+    Bound,
+}
+
+impl Fact {
+    /// What log lines call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConnectionId => "CONNECTION_ID()",
+            Self::BackendId => "CONNECTION_ID() + 0",
+            Self::SessionWaitTimeout => "@@session.wait_timeout",
+            Self::GlobalWaitTimeout => "@@global.wait_timeout",
+            Self::Uptime => "SHOW GLOBAL STATUS LIKE 'Uptime'",
+            Self::Identity => "SHOW GLOBAL VARIABLES",
+            Self::Bound => "SET SESSION wait_timeout",
+        }
+    }
+}
+
+/// What was not answered, and the error that was said instead.
+pub type Refusals = Vec<(Fact, mysql_async::Error)>;
+
+/// Asks one question. A refused one leaves its fact out; an error that breaks the connection stays one.
+async fn ask(
+    conn: &mut Conn,
+    fact: Fact,
+    question: &str,
+    refused: &mut Refusals,
+) -> mysql_async::Result<Option<Row>> {
+    match conn.query_first::<Row, _>(question).await {
+        Ok(row) => Ok(row),
+        Err(error) if error.is_fatal() => Err(error),
+        Err(error) => {
+            refused.push((fact, error));
+            Ok(None)
+        }
+    }
+}
+
+fn id(row: &Option<Row>, place: usize) -> Option<u64> {
+    row.as_ref().and_then(|row| value::id(value::at(row, place)))
+}
+
+fn number(row: &Option<Row>, place: usize) -> Option<f64> {
+    row.as_ref().and_then(|row| value::number(value::at(row, place)))
+}
+
 impl Birth {
-    /// Asks. Needs no privilege.
+    /// Asks. Needs no privilege, and where a question is refused all the same, its answer is left out.
     ///
     /// # Errors
-    /// What the driver says.
-    pub async fn read(conn: &mut Conn) -> mysql_async::Result<Self> {
+    /// When the connection breaks.
+    pub async fn read(conn: &mut Conn, refused: &mut Refusals) -> mysql_async::Result<Self> {
         // ProxySQL answers the exact text `SELECT CONNECTION_ID()` itself; another spelling reaches the backend.
-        let plain: Option<mysql_async::Row> = conn.query_first("SELECT CONNECTION_ID()").await?;
-        let rest: Option<mysql_async::Row> = conn
-            .query_first("SELECT CONNECTION_ID() + 0, @@session.wait_timeout, @@global.wait_timeout")
-            .await?;
-        let uptime: Option<mysql_async::Row> = conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
-        let identity: Option<mysql_async::Row> = conn
-            .query_first("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid')")
-            .await?;
-        let id = |row: &Option<mysql_async::Row>| row.as_ref().and_then(|row| value::id(value::at(row, 0)));
-        let number = |row: &Option<mysql_async::Row>, place| {
-            row.as_ref().and_then(|row| value::number(value::at(row, place)))
-        };
+        let plain = ask(conn, Fact::ConnectionId, "SELECT CONNECTION_ID()", refused).await?;
+        let (backend_id, wait_timeout, global_wait_timeout) = Self::read_settings(conn, refused).await?;
+        let uptime = ask(conn, Fact::Uptime, "SHOW GLOBAL STATUS LIKE 'Uptime'", refused).await?;
+        let question = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid')";
+        let identity = ask(conn, Fact::Identity, question, refused).await?;
         Ok(Self {
-            connection_id: id(&plain),
-            backend_id: id(&rest),
-            wait_timeout: number(&rest, 1),
-            global_wait_timeout: number(&rest, 2),
+            connection_id: id(&plain, 0),
+            backend_id,
+            wait_timeout,
+            global_wait_timeout,
             uptime: number(&uptime, 1),
             identity: identity.as_ref().and_then(|row| value::text(value::at(row, 1))),
         })
     }
 
+    /// The backend's id and the session's and the server's `wait_timeout`: in one question, and where that is
+    /// refused, one by one.
+    async fn read_settings(
+        conn: &mut Conn,
+        refused: &mut Refusals,
+    ) -> mysql_async::Result<(Option<u64>, Option<f64>, Option<f64>)> {
+        let question = "SELECT CONNECTION_ID() + 0, @@session.wait_timeout, @@global.wait_timeout";
+        if let Some(row) = unless_fatal(conn.query_first::<Row, _>(question).await)? {
+            return Ok((id(&row, 0), number(&row, 1), number(&row, 2)));
+        }
+        let backend = ask(conn, Fact::BackendId, BACKEND_ID, refused).await?;
+        let own = ask(conn, Fact::SessionWaitTimeout, "SELECT @@session.wait_timeout", refused).await?;
+        let global = ask(conn, Fact::GlobalWaitTimeout, "SELECT @@global.wait_timeout", refused).await?;
+        Ok((id(&backend, 0), number(&own, 0), number(&global, 0)))
+    }
+
     /// Whether the ids show a proxy that speaks MySQL: the greeting's 32 bits, the answered id and the
-    /// backend's id must agree.
+    /// backend's id must agree, as far as they are known.
     pub fn shows_proxy(&self, greeting_id: u32) -> bool {
-        let (Some(connection_id), Some(backend_id)) = (self.connection_id, self.backend_id) else {
-            return false;
-        };
-        connection_id != backend_id || backend_id & u64::from(u32::MAX) != u64::from(greeting_id)
+        let ids = [self.connection_id, self.backend_id];
+        let differ = self.connection_id.zip(self.backend_id).is_some_and(|(plain, backend)| plain != backend);
+        differ || ids.into_iter().flatten().any(|id| id & u64::from(u32::MAX) != u64::from(greeting_id))
     }
 
     /// Lowers the session's own `wait_timeout`, so that the server ends it by itself should its client
-    /// die unheard.
+    /// die unheard. Whether that was done: it may be refused.
     ///
     /// # Errors
-    /// What the driver says.
-    pub async fn bound_wait_timeout(conn: &mut Conn, seconds: u64) -> mysql_async::Result<()> {
-        conn.query_drop(format!("SET SESSION wait_timeout = {seconds}")).await
+    /// When the connection breaks.
+    pub async fn bound_wait_timeout(
+        conn: &mut Conn,
+        seconds: u64,
+        refused: &mut Refusals,
+    ) -> mysql_async::Result<bool> {
+        let before = refused.len();
+        ask(conn, Fact::Bound, &format!("SET SESSION wait_timeout = {seconds}"), refused).await?;
+        Ok(refused.len() == before)
     }
 }
+
+/// Asks for the thread id where only the backend can answer.
+const BACKEND_ID: &str = "SELECT CONNECTION_ID() + 0";
 
 /// The thread id of this session as only the backend can answer it.
 ///
 /// # Errors
 /// What the driver says.
 pub async fn backend_id(conn: &mut Conn) -> mysql_async::Result<Option<u64>> {
-    let row: Option<mysql_async::Row> = conn.query_first("SELECT CONNECTION_ID() + 0").await?;
-    Ok(row.and_then(|row| value::id(value::at(&row, 0))))
+    let row: Option<Row> = conn.query_first(BACKEND_ID).await?;
+    Ok(id(&row, 0))
 }
 
 #[cfg(test)]
@@ -86,16 +165,26 @@ mod tests {
     #[test]
     fn a_proxy_shows_by_its_ids() {
         let birth = |connection_id, backend_id| Birth {
-            connection_id: Some(connection_id),
-            backend_id: Some(backend_id),
+            connection_id,
+            backend_id,
             wait_timeout: None,
             global_wait_timeout: None,
             uptime: None,
             identity: None,
         };
-        assert!(!birth(7, 7).shows_proxy(7));
-        assert!(!birth(4_294_967_303, 4_294_967_303).shows_proxy(7), "the greeting has 32 bits");
-        assert!(birth(7, 9).shows_proxy(7));
-        assert!(birth(9, 9).shows_proxy(7));
+        for (connection_id, backend_id, proxied) in [
+            (Some(7), Some(7), false),
+            // The greeting has 32 bits.
+            (Some(4_294_967_303), Some(4_294_967_303), false),
+            (Some(7), Some(9), true),
+            (Some(9), Some(9), true),
+            (None, Some(7), false),
+            (None, Some(9), true),
+            (Some(9), None, true),
+            (None, None, false),
+        ] {
+            let birth = birth(connection_id, backend_id);
+            assert_eq!(birth.shows_proxy(7), proxied, "{connection_id:?} {backend_id:?}");
+        }
     }
 }

@@ -82,7 +82,13 @@ impl Round<'_> {
         let started_at = uptime.map(|uptime| unix_now() - uptime);
         let taken = self.collectors.get(&Collector::GlobalStatus).and_then(|run| run.seconds).unwrap_or(0.0);
         let asked_at = answered_at.checked_sub(Duration::from_secs_f64(taken)).unwrap_or(answered_at);
-        let uptime = uptime.map(|seconds| Uptime { seconds, asked_at, answered_at });
+        let uptime = uptime.zip(self.control.as_ref()).map(|(seconds, control)| Uptime {
+            seconds,
+            asked_at,
+            answered_at,
+            opened_at: control.opened_at,
+            thread_id: control.session.thread_id(),
+        });
         let variables = self.read_variables().await?;
         if let Some(control) = &mut self.control {
             recognise(control, variables.as_ref(), uptime, self.connector, self.memory);

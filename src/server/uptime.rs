@@ -1,6 +1,8 @@
-//! `Uptime`: it falls back when the server was restarted.
+//! `Uptime` as the server view reads it, round by round.
 
 use tokio::time::Instant;
+
+use crate::domain::restart::{Glimpse, has_restarted};
 
 /// `Uptime` as it was between question and answer, which lie seconds apart on a bad line.
 #[derive(Debug, Clone, Copy)]
@@ -8,24 +10,24 @@ pub(super) struct Uptime {
     pub(super) seconds: f64,
     pub(super) asked_at: Instant,
     pub(super) answered_at: Instant,
+    /// When the session that read it was opened: no two are opened in one instant.
+    pub(super) opened_at: Instant,
+    /// That session's thread id.
+    pub(super) thread_id: u64,
 }
 
 impl Uptime {
-    /// Whether the server was restarted between an earlier reading and this one.
+    /// Whether the server was restarted between an earlier reading and this one. One that was has no session
+    /// from before.
     pub(super) fn shows_restart_since(self, earlier: Self) -> bool {
         let between = self.asked_at.saturating_duration_since(earlier.answered_at);
-        has_started_over(earlier.seconds, between.as_secs_f64(), self.seconds)
+        self.opened_at != earlier.opened_at
+            && has_restarted(&earlier.glimpse(), &self.glimpse(), between.as_secs_f64())
     }
-}
 
-/// Whether a server with an `Uptime` of `now` is not the process that had `then`, so many seconds
-/// (`between`) before: its start lies later. All in seconds.
-pub fn has_started_over(then: f64, between: f64, now: f64) -> bool {
-    /// `Uptime` is in whole seconds, and read over a network: the start strays by this much, in seconds ...
-    const SLACK: f64 = 2.0;
-    /// ... and by this much more as a share of the time between: the server counts by its own clock.
-    const DRIFT: f64 = 0.001;
-    then + between - now > SLACK + DRIFT * between
+    fn glimpse(self) -> Glimpse {
+        Glimpse { uptime: Some(self.seconds), identity: None, thread_id: Some(self.thread_id) }
+    }
 }
 
 #[cfg(test)]
@@ -35,21 +37,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_is_told_from_an_answer_that_comes_late() {
+    fn a_restart_is_told_from_an_answer_that_comes_late_and_from_a_clock_that_was_set() {
         let begin = Instant::now();
-        let read = |asked: u64, answered: u64, seconds: f64| Uptime {
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let read = |opened: u64, asked: u64, answered: u64, seconds: f64| Uptime {
             seconds,
-            asked_at: begin + Duration::from_secs(asked),
-            answered_at: begin + Duration::from_secs(answered),
+            asked_at: after(asked),
+            answered_at: after(answered),
+            opened_at: after(opened),
+            thread_id: 7 + opened,
         };
-        let first = read(0, 0, 100.0);
-        assert!(!read(15, 15, 115.0).shows_restart_since(first));
+        let first = read(0, 0, 0, 100.0);
+        assert!(!read(1, 15, 15, 115.0).shows_restart_since(first));
         // Read by the server at once, or only when the question came through; the next is prompt.
-        for late in [read(15, 19, 115.0), read(15, 19, 119.0)] {
+        for late in [read(1, 15, 19, 115.0), read(1, 15, 19, 119.0)] {
             assert!(!late.shows_restart_since(first));
-            assert!(!read(30, 30, 130.0).shows_restart_since(late));
+            assert!(!read(2, 30, 30, 130.0).shows_restart_since(late));
         }
-        assert!(read(15, 15, 1.0).shows_restart_since(first));
-        assert!(read(300, 300, 200.0).shows_restart_since(first), "it fell back, and has grown again");
+        assert!(read(1, 15, 15, 1.0).shows_restart_since(first));
+        assert!(read(1, 300, 300, 200.0).shows_restart_since(first), "it fell back, and has grown again");
+        assert!(!read(1, 15, 15, 85.0).shows_restart_since(first), "the clock was set back");
+        assert!(!read(0, 15, 15, 1.0).shows_restart_since(first), "the session of before lives on");
     }
 }

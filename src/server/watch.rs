@@ -211,6 +211,7 @@ pub(super) async fn open(every: Duration, connector: &Connector) -> Option<Contr
             return None;
         }
     }
+    connector.trust();
     Some(Control {
         session,
         opened_at,

@@ -21,6 +21,8 @@ pub struct Statement {
     pub identity: Option<String>,
     /// The dead that the server still lists. `None` where it would not say.
     pub listed: Option<BTreeSet<u64>>,
+    /// This session's own thread id.
+    pub thread_id: Option<u64>,
 }
 
 /// Asks on a fresh session.
@@ -30,9 +32,10 @@ pub struct Statement {
 pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::Result<Statement> {
     let flavor = Flavor::of_version(&session.greeting.version);
     // First, for its moment is what counts.
-    let uptime: Option<mysql_async::Row> =
-        session.conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
-    if let Some(Some(id)) = unless_fatal(birth::backend_id(&mut session.conn).await)? {
+    let uptime: Option<Option<mysql_async::Row>> =
+        unless_fatal(session.conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await)?;
+    let thread_id = unless_fatal(birth::backend_id(&mut session.conn).await)?.flatten();
+    if let Some(id) = thread_id {
         session.learn_backend_id(id);
     }
     introduction::bound_silence(session, SILENCE_SECONDS).await?;
@@ -41,8 +44,9 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
     let source = Source::find(conn, flavor).await?;
     let listed = unless_fatal(source.listed(conn, dead).await)?;
     Ok(Statement {
-        uptime: uptime.as_ref().and_then(|row| value::number(value::at(row, 1))),
+        uptime: uptime.flatten().as_ref().and_then(|row| value::number(value::at(row, 1))),
         identity: variables.and_then(|variables| variables.identity),
         listed,
+        thread_id,
     })
 }

@@ -10,14 +10,16 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{ConnectError, Failure, NoSession, Stage};
+use super::error::{ConnectError, Failure, NoSession, Stage, shortage};
 use super::gate::Gate;
 use super::ghost::Purpose;
 use super::identities::Identities;
-use super::login::Account;
+use super::login::{Account, TlsMode};
 use super::packet::{self, Greeting, GreetingError};
+use super::password::Password;
 use super::roster::{Membership, Place, Roster};
 use super::tap::{Parted, Tap};
+use super::told::Told;
 use crate::config::address::Address;
 use crate::domain::proof::{OwnRow, ServerMark};
 use crate::metrics::PathMetrics;
@@ -33,6 +35,8 @@ pub struct Connector {
     metrics: PathMetrics,
     identities: Identities,
     timeouts: Mutex<WaitTimeouts>,
+    password: Password,
+    told: Told,
 }
 
 /// What sessions of a path found at login, in seconds.
@@ -69,6 +73,8 @@ impl Connector {
     ) -> Self {
         Self {
             address,
+            password: Password::of(&account),
+            told: Told::default(),
             account,
             timeout,
             gate: Gate::default(),
@@ -118,6 +124,9 @@ impl Connector {
             .gate
             .admit()
             .map_err(|closed| NoSession::HeldBack { rest: closed.rest, failed_at: closed.failed_at })?;
+        if self.gate.failed_at() == Some(Stage::Auth) {
+            self.password.read_anew().await;
+        }
         match self.attempt(place, keepalive).await {
             Ok(session) => {
                 ticket.succeeded();
@@ -160,12 +169,44 @@ impl Connector {
         );
     }
 
+    /// Takes note that a session answered its first questions.
+    pub fn trust(&self) {
+        self.gate.trust();
+    }
+
+    /// Says once for each question that the server refuses to answer it.
+    pub fn tell_refusal(&self, question: &'static str, error: &mysql_async::Error) {
+        if self.told.first(question) {
+            let error = error.to_string();
+            tracing::warn!(
+                event = "question_refused",
+                user = self.account.username,
+                error = packet::shortened(&error),
+                "the server refuses {question:?}: canaries live without the answer"
+            );
+        }
+    }
+
+    /// Says once what a session risks whose server nobody verified.
+    fn tell_risk(&self, tls: bool) {
+        if self.account.verifies() || self.account.tls_mode == TlsMode::Disabled || !self.told.first("risk") {
+            return;
+        }
+        let how = if tls { "under TLS, but its certificate is not checked" } else { "not under TLS" };
+        tracing::warn!(
+            event = "server_unverified",
+            tls,
+            "the session is {how}: whoever stands on the way can read it and answer in the server's place. \
+             Verify the server with --mysql.tls-mode=verify-identity and --mysql.tls-ca"
+        );
+    }
+
     async fn attempt(&self, place: Place, keepalive: Option<Duration>) -> Result<Session, Failure> {
         let begun = Instant::now();
         let deadline = begun + self.timeout;
         let socket = self.dial(deadline).await?;
         set_socket_options(&socket, keepalive)
-            .map_err(|error| Failure::new(Stage::Tcp, error.to_string()))?;
+            .map_err(|error| Failure::by_system(Stage::Tcp, "the socket cannot be set up", &error))?;
         match self.log_in(socket, deadline).await {
             Ok((conn, tap, greeting)) => {
                 let membership = place.join(u64::from(greeting.thread_id));
@@ -188,10 +229,14 @@ impl Connector {
     ) -> Result<(Conn, Tap, Greeting), Failure> {
         let (greeting, first) = read_greeting(&mut socket, deadline, self.timeout).await?;
         let tls = self.account.choose_tls(&greeting)?;
-        let tap = Tap::open(socket, first, tls)
+        let password = self.password.now();
+        let password = password.as_ref();
+        let tap = Tap::open(socket, first, tls, self.account.watch(tls, password))
             .await
-            .map_err(|error| Failure::new(Stage::Tcp, format!("no loopback socket for the tap: {error}")))?;
-        let conn = self.account.log_in(&self.address.host, &tap, tls, deadline, self.timeout).await?;
+            .map_err(|error| Failure::by_system(Stage::Local, "no loopback socket for the tap", &error))?;
+        let conn =
+            self.account.log_in(password, &self.address.host, &tap, tls, deadline, self.timeout).await?;
+        self.tell_risk(tls);
         Ok((conn, tap, greeting))
     }
 
@@ -201,9 +246,7 @@ impl Connector {
         let found = timeout_at(deadline, tokio::net::lookup_host((host.as_str(), *port))).await;
         let addresses = match found {
             Err(_) => return Err(Failure::new(Stage::Dns, format!("no answer to the look-up of {host:?}"))),
-            Ok(Err(error)) => {
-                return Err(Failure::new(Stage::Dns, format!("the host {host:?} has no address: {error}")));
-            }
+            Ok(Err(error)) => return Err(explain_look_up(host, &error)),
             Ok(Ok(addresses)) => addresses,
         };
         let mut last = Failure::new(Stage::Dns, format!("the host {host:?} has no address"));
@@ -216,7 +259,7 @@ impl Connector {
             last = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
                 Ok(Ok(socket)) => return Ok(socket),
                 Ok(Err(error)) => {
-                    Failure::new(Stage::Tcp, format!("TCP connect to {address} failed: {error}"))
+                    Failure::by_system(Stage::Tcp, &format!("TCP connect to {address} failed"), &error)
                 }
                 Err(_) => Failure::new(
                     Stage::Tcp,
@@ -310,6 +353,16 @@ impl Session {
     /// Lets go of a session whose connection is dead.
     pub fn bury(self) -> Membership {
         self.membership
+    }
+}
+
+/// Why a look-up failed. The resolver does not say when it could not open a socket or its own files, so that
+/// is tried.
+fn explain_look_up(host: &str, error: &std::io::Error) -> Failure {
+    let what = format!("the host {host:?} has no address");
+    match std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)) {
+        Err(lack) if shortage(&lack).is_some() => Failure::by_system(Stage::Local, &what, &lack),
+        _ => Failure::by_system(Stage::Dns, &what, error),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Why a session could not be opened, by the stage it failed at.
 
+use std::io;
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use super::packet;
 use crate::config::address::Address;
@@ -20,11 +23,14 @@ pub enum Stage {
     Auth,
     /// The server has no room for us: 1040, 1129, 1203, 1226.
     Limit,
+    /// This machine has no descriptor, memory or port left: the server was not asked.
+    Local,
 }
 
 impl Stage {
     /// Every stage, in the order a connect passes them.
-    pub const ALL: [Self; 6] = [Self::Dns, Self::Tcp, Self::Tls, Self::Greeting, Self::Auth, Self::Limit];
+    pub const ALL: [Self; 7] =
+        [Self::Dns, Self::Tcp, Self::Tls, Self::Greeting, Self::Auth, Self::Limit, Self::Local];
 
     /// The value of the label `stage`.
     pub const fn label(self) -> &'static str {
@@ -35,6 +41,7 @@ impl Stage {
             Self::Greeting => "greeting",
             Self::Auth => "auth",
             Self::Limit => "limit",
+            Self::Local => "local",
         }
     }
 }
@@ -70,6 +77,15 @@ impl Failure {
         Self { stage, reason, code: None }
     }
 
+    /// What the system refused while something was done towards the server, or at that `stage` where it is
+    /// not this machine that has run out.
+    pub(super) fn by_system(stage: Stage, what: &str, error: &io::Error) -> Self {
+        match shortage(error) {
+            Some(advice) => Self::new(Stage::Local, format!("{what}: {error}: {advice}")),
+            None => Self::new(stage, format!("{what}: {error}")),
+        }
+    }
+
     /// A refusal by the server, in its words.
     pub(super) fn by_server(stage: Stage, code: u16, message: &str) -> Self {
         let stage = if LIMIT_CODES.contains(&code) { Stage::Limit } else { stage };
@@ -81,18 +97,37 @@ impl Failure {
     }
 }
 
+/// What to do where the system says that this machine has run out of something; `None` where it says
+/// anything else, which may be the server's or the way's.
+pub(super) fn shortage(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => Some(
+            "the exporter may open no more files: raise the limit (LimitNOFILE= of its service, ulimit -n), or lower --canary.max-connections",
+        ),
+        Errno::NFILE => {
+            Some("this machine has no open files left: raise fs.file-max, or find who holds them")
+        }
+        Errno::NOMEM | Errno::NOBUFS => Some("this machine has no memory left for a socket"),
+        Errno::NOSPC => Some("this machine may watch no more sockets: raise fs.epoll.max_user_watches"),
+        Errno::ADDRNOTAVAIL => Some(
+            "this machine has no port or address left to connect from: widen net.ipv4.ip_local_port_range, or find who opens so many connections",
+        ),
+        _ => None,
+    }
+}
+
 /// Why `connect` gave no session.
 #[derive(Debug, thiserror::Error)]
 pub enum NoSession {
     /// The attempt was made and failed.
     #[error(transparent)]
     Failed(#[from] ConnectError),
-    /// No attempt was made: an earlier one failed a moment ago, or another is under way.
+    /// No attempt was made: an earlier one failed a moment ago, another is under way, or there were many.
     #[error("not tried: the next attempt may be made in {:.1} s", .rest.as_secs_f64())]
     HeldBack {
         /// How long to wait before asking again.
         rest: Duration,
-        /// Where the last attempt failed; `None` while the first one is under way.
+        /// Where the last attempt failed; `None` where none did.
         failed_at: Option<Stage>,
     },
 }
@@ -114,5 +149,34 @@ fn advice(code: u16) -> &'static str {
         1045 | 1698 => ": check --mysql.username and the password",
         3159 => ": the account or the server demands TLS, set --mysql.tls-mode=required",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_blamed_on_the_server() {
+        for (code, stage) in [
+            (24, Stage::Local),
+            (23, Stage::Local),
+            (12, Stage::Local),
+            (105, Stage::Local),
+            (28, Stage::Local),
+            (99, Stage::Local),
+            (111, Stage::Tcp),
+            (101, Stage::Tcp),
+            (113, Stage::Tcp),
+            (110, Stage::Tcp),
+            (104, Stage::Tcp),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(Failure::by_system(Stage::Tcp, "TCP connect failed", &error).stage, stage, "{error}");
+        }
+        let told = Failure::by_system(Stage::Tcp, "TCP connect failed", &io::Error::from_raw_os_error(24));
+        assert!(told.reason.contains("raise the limit (LimitNOFILE= of its service"), "{}", told.reason);
+        let other = io::Error::other("no code at all");
+        assert_eq!(Failure::by_system(Stage::Dns, "no look-up", &other).stage, Stage::Dns);
     }
 }

@@ -1,4 +1,6 @@
-//! The gate: no hammering. While connecting fails, one attempt at a time, and a rest between two.
+//! The gate: no hammering. Every login of a path passes it, whoever wants it. While connecting fails, one
+//! attempt at a time, and a growing rest between two; and never more than so many logins, whatever becomes
+//! of them.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,12 +9,18 @@ use tokio::time::Instant;
 
 use super::error::Stage;
 
-/// The rest after a refused login: a wrong password does not get right by trying again at once.
+/// The first rest after a refused login: a wrong password does not get right by trying again at once.
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(15);
-/// The rest after a session that broke right after its login.
+/// The longest rest after refused logins and useless sessions: 288 attempts a day.
+const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
+/// The first rest after a session that broke right after its login.
 const REST_AFTER_BREAK: Duration = Duration::from_secs(4);
 /// The first rest after a server that cannot be reached; it doubles up to [`REST_AFTER_REFUSAL`].
 const FIRST_REST: Duration = Duration::from_secs(1);
+/// So many attempts may be made at once after a quiet time ...
+const BURST: f64 = 60.0;
+/// ... and so many a second in the long run.
+const ATTEMPTS_PER_SECOND: f64 = 5.0;
 
 /// Lets connect attempts through, or says how long to wait.
 #[derive(Debug, Default)]
@@ -26,12 +34,36 @@ struct State {
     trying: bool,
     /// Failures since the last success.
     failures: u32,
+    /// Sessions that logged in and were of no use, since the last one that was of some.
+    useless: u32,
     /// Failures ever.
     failed: u64,
     /// Where the last attempt failed, until one succeeds.
     failed_at: Option<Stage>,
     /// No attempt before this.
     not_before: Option<Instant>,
+    pace: Pace,
+}
+
+/// How many attempts were made of late.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    /// Attempts that are not yet made up for by time, as they stood at that moment.
+    made: f64,
+    at: Option<Instant>,
+}
+
+impl Pace {
+    /// Counts an attempt, or says how long until one may be made.
+    fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let passed = self.at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
+        let made = (self.made - passed * ATTEMPTS_PER_SECOND).max(0.0);
+        if made + 1.0 > BURST {
+            return Err(Duration::from_secs_f64((made + 1.0 - BURST) / ATTEMPTS_PER_SECOND));
+        }
+        *self = Self { made: made + 1.0, at: Some(now) };
+        Ok(())
+    }
 }
 
 /// No attempt may be made now.
@@ -39,7 +71,7 @@ struct State {
 pub(crate) struct Closed {
     /// How long to wait before asking again.
     pub(crate) rest: Duration,
-    /// Where the last attempt failed; `None` while the first one is under way.
+    /// Where the last attempt failed; `None` where none did: the first one is under way, or there were many.
     pub(crate) failed_at: Option<Stage>,
 }
 
@@ -49,36 +81,58 @@ impl Gate {
     /// # Errors
     /// How long to wait before asking again, and why.
     pub(crate) fn admit(&self) -> Result<Ticket<'_>, Closed> {
+        let now = Instant::now();
         let mut state = self.lock();
+        let failed_at = state.failed_at;
+        let closed = |rest| Closed { rest, failed_at };
         if let Some(not_before) = state.not_before {
-            let left = not_before.saturating_duration_since(Instant::now());
+            let left = not_before.saturating_duration_since(now);
             if !left.is_zero() {
-                return Err(Closed { rest: left, failed_at: state.failed_at });
+                return Err(closed(left));
             }
         }
         let alone = !state.open;
-        if alone {
-            if state.trying {
-                return Err(Closed { rest: Duration::from_millis(100), failed_at: state.failed_at });
-            }
-            state.trying = true;
+        if alone && state.trying {
+            return Err(closed(Duration::from_millis(100)));
         }
+        state.pace.take(now).map_err(closed)?;
+        state.trying |= alone;
         Ok(Ticket { gate: self, failed_before: state.failed, alone })
     }
 
-    /// A session that was let through proved to be of no use: rest as after a refusal, or for a while
+    /// Where the last attempt failed, until one succeeds.
+    pub(crate) fn failed_at(&self) -> Option<Stage> {
+        self.lock().failed_at
+    }
+
+    /// A session that was let through proved to be of no use: rest as after a refusal, or at first for less
     /// where it only broke (`broken`), as they do when a server restarts.
     pub(crate) fn distrust(&self, broken: bool) {
         let mut state = self.lock();
+        let first = if broken { REST_AFTER_BREAK } else { REST_AFTER_REFUSAL };
+        let rest = doubled(first, state.useless, LONGEST_REST);
         state.open = false;
+        state.useless = state.useless.saturating_add(1);
         state.failed = state.failed.saturating_add(1);
         state.failed_at = Some(Stage::Auth);
-        state.not_before = Some(Instant::now() + if broken { REST_AFTER_BREAK } else { REST_AFTER_REFUSAL });
+        state.not_before = Some(Instant::now() + rest);
+    }
+
+    /// A session that was let through answered its first questions.
+    pub(crate) fn trust(&self) {
+        self.lock().useless = 0;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The rest after so many failures before this one.
+fn doubled(first: Duration, before: u32, longest: Duration) -> Duration {
+    /// Beyond this every rest is the longest.
+    const MOST_DOUBLINGS: u32 = 10;
+    (first * 2_u32.pow(before.min(MOST_DOUBLINGS))).min(longest)
 }
 
 /// One attempt under way. However it ends, and untold too (the attempt was given up), it frees its place.
@@ -97,27 +151,32 @@ impl Ticket<'_> {
         let mut state = self.gate.lock();
         // Another attempt may have failed meanwhile, such as at a limit this one just met: its rest stands.
         if state.failed == self.failed_before {
-            *state = State { open: true, trying: state.trying, failed: state.failed, ..State::default() };
+            state.open = true;
+            state.failures = 0;
+            state.failed_at = None;
+            state.not_before = None;
         }
     }
 
     /// The attempt failed at this stage.
     pub(crate) fn failed(self, stage: Stage) {
         let mut state = self.gate.lock();
+        // Attempts that were under way together fail for one reason: only the first makes the rest grow.
+        let together = state.failed != self.failed_before && !self.alone;
+        let before = if together { state.failures.saturating_sub(1) } else { state.failures };
         let rest = match stage {
-            Stage::Auth | Stage::Limit | Stage::Tls => REST_AFTER_REFUSAL,
-            Stage::Dns | Stage::Tcp | Stage::Greeting => {
-                (FIRST_REST * 2_u32.pow(state.failures.min(4))).min(REST_AFTER_REFUSAL)
+            Stage::Auth | Stage::Limit | Stage::Tls => doubled(REST_AFTER_REFUSAL, before, LONGEST_REST),
+            Stage::Dns | Stage::Tcp | Stage::Greeting | Stage::Local => {
+                doubled(FIRST_REST, before, REST_AFTER_REFUSAL)
             }
         };
-        *state = State {
-            open: false,
-            trying: state.trying,
-            failures: state.failures.saturating_add(1),
-            failed: state.failed.saturating_add(1),
-            failed_at: Some(stage),
-            not_before: Some(Instant::now() + rest),
-        };
+        let until = Instant::now() + rest;
+        state.open = false;
+        state.failures = before.saturating_add(1);
+        state.failed = state.failed.saturating_add(1);
+        state.failed_at = Some(stage);
+        state.not_before =
+            Some(state.not_before.filter(|_| together).map_or(until, |other| other.max(until)));
     }
 }
 
@@ -133,19 +192,98 @@ impl Drop for Ticket<'_> {
 mod tests {
     use super::*;
 
+    /// The rests that stand after one thing after the other, each once the rest before it is over.
+    async fn rests(gate: &Gate, count: usize, happens: impl Fn(Ticket<'_>)) -> Vec<u64> {
+        let mut rests = Vec::new();
+        for _ in 0..count {
+            happens(gate.admit().expect("the rest is over"));
+            let Closed { rest, .. } = gate.admit().expect_err("rests");
+            rests.push(rest.as_secs());
+            tokio::time::advance(rest).await;
+        }
+        rests
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_refused_login_rests_fifteen_seconds() {
-        let gate = Gate::default();
-        gate.admit().expect("the first may").failed(Stage::Auth);
-        let mut attempts = 0;
-        for _ in 0..600 {
-            tokio::time::advance(Duration::from_millis(100)).await;
-            if let Ok(ticket) = gate.admit() {
-                attempts += 1;
-                ticket.failed(Stage::Auth);
+    async fn refused_logins_are_tried_ever_more_rarely() {
+        for stage in [Stage::Auth, Stage::Limit, Stage::Tls] {
+            let gate = Gate::default();
+            let refused = rests(&gate, 7, |ticket| ticket.failed(stage)).await;
+            assert_eq!(refused, [15, 30, 60, 120, 240, 300, 300]);
+            gate.admit().expect("the rest is over").succeeded();
+            let again = rests(&gate, 2, |ticket| ticket.failed(stage)).await;
+            assert_eq!(again, [15, 30], "a success ends the growth");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_day_of_a_wrong_password_is_about_three_hundred_logins() {
+        let (gate, begun, mut attempts) = (Gate::default(), Instant::now(), 0);
+        while begun.elapsed() < Duration::from_secs(86_400) {
+            match gate.admit() {
+                Ok(ticket) => {
+                    attempts += 1;
+                    ticket.failed(Stage::Auth);
+                }
+                Err(Closed { rest, .. }) => tokio::time::advance(rest).await,
             }
         }
-        assert_eq!(attempts, 4, "one per fifteen seconds in a minute");
+        assert!(attempts < 300, "{attempts}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_break_after_their_login_are_tried_ever_more_rarely() {
+        let gate = Gate::default();
+        let broke = rests(&gate, 8, |ticket| {
+            ticket.succeeded();
+            gate.distrust(true);
+        })
+        .await;
+        assert_eq!(broke, [4, 8, 16, 32, 64, 128, 256, 300]);
+        gate.admit().expect("the rest is over").succeeded();
+        gate.trust();
+        gate.distrust(false);
+        assert_eq!(gate.admit().expect_err("rests").rest, REST_AFTER_REFUSAL, "a good one ends the growth");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_fail_together_make_one_step() {
+        let gate = Gate::default();
+        gate.admit().expect("the first may").succeeded();
+        let tickets = [0, 1, 2, 3].map(|_| gate.admit().expect("an open gate lets all through"));
+        tickets.into_iter().for_each(|ticket| ticket.failed(Stage::Limit));
+        assert_eq!(gate.admit().expect_err("rests").rest, REST_AFTER_REFUSAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_fate_of_logins_makes_more_than_a_burst_and_five_a_second() {
+        for fail in [false, true] {
+            let (gate, begun, mut attempts) = (Gate::default(), Instant::now(), 0_u32);
+            while begun.elapsed() < Duration::from_secs(60) {
+                while let Ok(ticket) = gate.admit() {
+                    attempts += 1;
+                    ticket.succeeded();
+                    if fail {
+                        gate.distrust(true);
+                    }
+                }
+                tokio::time::advance(Duration::from_millis(10)).await;
+            }
+            assert!(attempts <= 361, "{attempts} in a minute");
+            assert!(fail || attempts >= 350, "{attempts}: the pace is not slower than it says");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_many_logins_are_no_failure() {
+        let gate = Gate::default();
+        for _ in 0..60 {
+            gate.admit().expect("a burst may").succeeded();
+        }
+        let closed = gate.admit().expect_err("the burst is over");
+        assert_eq!(closed, Closed { rest: Duration::from_millis(200), failed_at: None });
+        tokio::time::advance(closed.rest).await;
+        assert!(gate.admit().is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,10 +6,12 @@ use std::time::Duration;
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
 use tokio::time::{Instant, timeout_at};
 
+use super::disclosure::{Disclosure, Watch};
 use super::error::{Failure, Stage};
 use super::guard::LONGEST_PACKET;
 use super::packet::{self, Greeting};
-use super::tap::Tap;
+use super::tap::{Spoiled, Tap};
+use crate::config::credentials::PasswordFile;
 use crate::config::secret::Secret;
 
 /// Who logs in, and how.
@@ -19,10 +21,14 @@ pub struct Account {
     pub username: String,
     /// Its password.
     pub password: Option<Secret>,
+    /// The file that the password stands in, to be read anew once it is refused.
+    pub password_file: Option<PasswordFile>,
     /// Whether and how the session is encrypted.
     pub tls_mode: TlsMode,
     /// A PEM file of the authorities to trust; without it, the well-known ones.
     pub tls_ca: Option<PathBuf>,
+    /// Whether the password itself may go to a server that nobody verified.
+    pub get_server_public_key: bool,
 }
 
 /// MySQL's `--ssl-mode`.
@@ -65,10 +71,26 @@ impl Account {
         }
     }
 
-    /// Logs in over the tap. `host` is the name a certificate is checked for; `timeout` is what `deadline`
+    /// Whether it is checked who the server is.
+    pub(super) fn verifies(&self) -> bool {
+        matches!(self.tls_mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity)
+    }
+
+    /// The watch over what is said in a login with this password.
+    pub(super) fn watch(&self, tls: bool, password: Option<&Secret>) -> Watch {
+        match password {
+            Some(password) if !self.verifies() && !self.get_server_public_key => {
+                Watch::over(tls, password.reveal().len())
+            }
+            _ => Watch::Off,
+        }
+    }
+
+    /// Logs in over the tap with this password. `host` is the name a certificate is checked for; `timeout` is what `deadline`
     /// was made of, and told where it passed.
     pub(super) async fn log_in(
         &self,
+        password: Option<&Secret>,
         host: &str,
         tap: &Tap,
         tls: bool,
@@ -76,17 +98,21 @@ impl Account {
         timeout: Duration,
     ) -> Result<Conn, Failure> {
         // In a task of its own: should the driver panic on what a server sends, only this attempt fails.
-        let login = tokio::spawn(Conn::new(self.driver_options(host, tap, tls)));
+        let login = tokio::spawn(Conn::new(self.driver_options(password, host, tap, tls)));
         let abort = AbortOnDrop(login.abort_handle());
         let outcome = timeout_at(deadline, login).await;
         drop(abort);
         match outcome {
-            Ok(Ok(Ok(conn))) => Ok(conn),
-            Ok(Ok(Err(error))) => Err(match tap.nonsense() {
-                Some(nonsense) => {
+            Ok(Ok(Ok(conn))) => {
+                tap.logged_in();
+                Ok(conn)
+            }
+            Ok(Ok(Err(error))) => Err(match (tap.spoiled(), tap.nonsense()) {
+                (Some(spoiled), _) => explain_spoiled(&spoiled),
+                (None, Some(nonsense)) => {
                     Failure::new(Stage::Auth, format!("the server answered the login with {nonsense}"))
                 }
-                None => explain(&error, tls),
+                (None, None) => explain(&error, tls),
             }),
             Ok(Err(_)) => {
                 Err(Failure::new(Stage::Auth, "the server answered the login with nonsense".to_owned()))
@@ -98,20 +124,20 @@ impl Account {
         }
     }
 
-    fn driver_options(&self, host: &str, tap: &Tap, tls: bool) -> Opts {
+    fn driver_options(&self, password: Option<&Secret>, host: &str, tap: &Tap, tls: bool) -> Opts {
         let options = OptsBuilder::default()
             .ip_or_hostname(tap.address().ip().to_string())
             .tcp_port(tap.address().port())
             // Else a loopback target is silently moved to the server's Unix socket.
             .prefer_socket(false)
             .user(Some(&self.username))
-            .pass(self.password.as_ref().map(Secret::reveal))
+            .pass(password.map(Secret::reveal))
             .max_allowed_packet(Some(LONGEST_PACKET))
             // Given, so that the driver does not ask the server; it matters only to its pool.
             .wait_timeout(Some(0))
             .stmt_cache_size(Some(0));
         let ssl = tls.then(|| {
-            let checked = matches!(self.tls_mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity);
+            let checked = self.verifies();
             let name = if self.tls_mode == TlsMode::VerifyCa { ANY_NAME } else { host };
             let ssl = SslOpts::default()
                 .with_danger_accept_invalid_certs(!checked)
@@ -136,6 +162,29 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// Tells the stage and the reason of a login that the tap gave up.
+fn explain_spoiled(spoiled: &Spoiled) -> Failure {
+    match spoiled {
+        Spoiled::Disclosure(disclosure) => {
+            let way = match disclosure {
+                Disclosure::ByKey => "--mysql.tls-mode=verify-identity",
+                Disclosure::UnderTls => {
+                    "--mysql.tls-mode=verify-identity (or verify-ca) and the server's authority in --mysql.tls-ca"
+                }
+            };
+            Failure::new(
+                Stage::Auth,
+                format!(
+                    "the server wants the password itself, as caching_sha2_password does until it remembers it, and it would go \
+                     {disclosure}: verify the server with {way}; or let the account log in once by a client that does (it is \
+                     remembered until the server restarts); or allow it with --mysql.get-server-public-key"
+                ),
+            )
+        }
+        Spoiled::System(error) => Failure::by_system(Stage::Local, "the tap's loopback socket failed", error),
+    }
+}
+
 /// Tells the stage and the reason of a login that the driver gave up.
 fn explain(error: &mysql_async::Error, tls: bool) -> Failure {
     use mysql_async::{Error, IoError};
@@ -151,7 +200,7 @@ fn explain(error: &mysql_async::Error, tls: bool) -> Failure {
             if by_tls || broke_off {
                 Failure::new(Stage::Tls, format!("the TLS handshake failed: {error}"))
             } else {
-                Failure::new(Stage::Auth, format!("the connection broke during the login: {error}"))
+                Failure::by_system(Stage::Auth, "the connection broke during the login", error)
             }
         }
         // The driver's other errors name no secret: they speak of plugins and packets.

@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::disclosure::{Disclosure, Watch};
+use super::driver;
 use super::guard::{Guard, Nonsense};
 use super::packet::{self, Unsolicited};
 
@@ -59,6 +61,17 @@ struct State {
     sight: Sight,
     guard: Guard,
     nonsense: Option<Nonsense>,
+    watch: Watch,
+    spoiled: Option<Spoiled>,
+}
+
+/// Why the tap gave up a login by itself.
+#[derive(Debug, Clone)]
+pub(crate) enum Spoiled {
+    /// The driver was about to give the password away.
+    Disclosure(Disclosure),
+    /// The driver could not be let in: what the system said.
+    System(Arc<io::Error>),
 }
 
 #[derive(Debug)]
@@ -94,11 +107,11 @@ pub struct Tap {
 
 impl Tap {
     /// Puts a tap on a connected socket. `first` is what was already read from it (the greeting), and
-    /// is handed to the driver before all else.
+    /// is handed to the driver before all else. `watch` sees what the driver says until it is logged in.
     ///
     /// # Errors
     /// When no loopback socket can be had.
-    pub(crate) async fn open(server: TcpStream, first: Vec<u8>, tls: bool) -> io::Result<Self> {
+    pub(crate) async fn open(server: TcpStream, first: Vec<u8>, tls: bool, watch: Watch) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let state = State {
@@ -109,6 +122,8 @@ impl Tap {
             sight: Sight::default(),
             guard: Guard::new(tls),
             nonsense: None,
+            watch,
+            spoiled: None,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
         let relay = tokio::spawn(relay(listener, server, first, Arc::clone(&shared)));
@@ -155,6 +170,16 @@ impl Tap {
         self.shared.lock().nonsense.clone()
     }
 
+    /// Why the tap gave up the login by itself, where it did.
+    pub(crate) fn spoiled(&self) -> Option<Spoiled> {
+        self.shared.lock().spoiled.clone()
+    }
+
+    /// The driver is logged in: from now on it says commands.
+    pub(crate) fn logged_in(&self) {
+        self.shared.lock().watch = Watch::Off;
+    }
+
     /// Waits until the far side closes, or speaks unasked.
     pub async fn stir(&self) -> Sight {
         self.wait_for(|sight| sight.closed.is_some() || sight.spoke_at.is_some()).await
@@ -196,7 +221,13 @@ impl Drop for Tap {
 
 /// Carries bytes both ways until both sides are closed.
 async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, shared: Arc<Shared>) -> Parted {
-    let Ok((mut driver, _)) = listener.accept().await else { return Parted::Unheard };
+    let mut driver = match driver::accept(&listener).await {
+        Ok(driver) => driver,
+        Err(error) => {
+            shared.lock().spoiled = Some(Spoiled::System(Arc::new(error)));
+            return Parted::Unheard;
+        }
+    };
     drop(listener);
     // Small packets in strict turns: waiting to fill a segment would only delay them.
     let _ = driver.set_nodelay(true);
@@ -229,7 +260,9 @@ async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, sha
             },
             read = driver.read(&mut from_driver) => match read {
                 Ok(length) if length > 0 => {
-                    shared.say(&from_driver[..length]);
+                    if !shared.say(&from_driver[..length]) {
+                        return Parted::Unheard;
+                    }
                     if let Err(error) = server.write_all(&from_driver[..length]).await {
                         shared.see_close(Some(error));
                         return Parted::Unheard;
@@ -269,11 +302,16 @@ enum Heard {
 }
 
 impl Shared {
-    /// Takes note of bytes from the driver.
-    fn say(&self, bytes: &[u8]) {
+    /// Takes note of bytes from the driver. Whether they may be handed on.
+    fn say(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
+        if let Err(disclosure) = state.watch.say(bytes) {
+            state.spoiled = Some(Spoiled::Disclosure(disclosure));
+            return false;
+        }
         state.last_byte = Instant::now();
         state.guard.said(bytes);
+        true
     }
 
     /// Takes note of bytes from the server.

@@ -18,6 +18,8 @@ use crate::lab::{Firewall, Namespace, Resolver, Server, http, wait_for};
 
 pub(crate) use page::Page;
 
+const KEY_FROM_ANYBODY: &str = "--mysql.get-server-public-key";
+
 /// How an exporter is to be started.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch<'a> {
@@ -52,7 +54,25 @@ impl<'a> Launch<'a> {
             inside: None,
             around: Vec::new(),
         }
-        .args(&["--mysql.username=canary", "--server.interval=1s", "--log.level=debug"])
+        // The lab's servers forget passwords, and few of them speak TLS.
+        .args(&[
+            "--mysql.username=canary",
+            "--server.interval=1s",
+            "--log.level=debug",
+            KEY_FROM_ANYBODY,
+        ])
+    }
+
+    /// With the flag's default: the password itself goes to no server that nobody verified.
+    pub(crate) fn verifying(mut self) -> Self {
+        self.args.retain(|arg| arg != KEY_FROM_ANYBODY);
+        self
+    }
+
+    /// Started by these words, which must `exec` it.
+    pub(crate) fn under(mut self, around: &[&str]) -> Self {
+        self.around.extend(around.iter().map(|&word| word.to_owned()));
+        self
     }
 
     /// In the client's namespace of a firewall, on the server behind it.

@@ -1,0 +1,125 @@
+//! The tap's door: on loopback anybody on this machine may knock, and only our own driver is let in.
+//!
+//! A socket is ours where the kernel's table of connections gives it an inode that is open in this process.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use tokio::net::{TcpListener, TcpStream};
+
+/// This process's view of the IPv4 connections around it.
+const TABLE: &str = "/proc/self/net/tcp";
+
+/// Waits for our own driver; strangers are turned away.
+///
+/// # Errors
+/// What the system says.
+pub(super) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let mut told = false;
+    loop {
+        let (comer, from) = listener.accept().await?;
+        let to = comer.local_addr()?;
+        let ours = tokio::task::spawn_blocking(move || is_ours(from, to)).await;
+        // Where the system does not tell, nobody can be turned away.
+        if ours.is_ok_and(|ours| ours != Some(false)) {
+            return Ok(comer);
+        }
+        if !told {
+            told = true;
+            tracing::warn!(
+                event = "stranger",
+                from = %from,
+                "another process of this machine connected to the loopback port meant for our own driver: it is turned away"
+            );
+        }
+    }
+}
+
+/// Whether the socket at the other end of a connection is open in this process. `None` where the system does
+/// not tell.
+fn is_ours(from: SocketAddr, to: SocketAddr) -> Option<bool> {
+    let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else { return None };
+    let Some(inode) = inode(BufReader::new(File::open(TABLE).ok()?), from, to)? else { return Some(false) };
+    let wanted = format!("socket:[{inode}]");
+    let mut open = fs::read_dir("/proc/self/fd").ok()?.filter_map(Result::ok);
+    Some(open.any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())))
+}
+
+/// The inode of the socket that goes from one address to the other: the inner `None` where there is none, the
+/// outer one where the table cannot be read.
+fn inode(table: impl BufRead, from: SocketAddrV4, to: SocketAddrV4) -> Option<Option<u64>> {
+    const LOCAL: usize = 1;
+    const REMOTE: usize = 2;
+    const INODE: usize = 9;
+    let (from, to) = (spelled(from), spelled(to));
+    for line in table.lines() {
+        let line = line.ok()?;
+        let mut fields = line.split_ascii_whitespace();
+        if fields.nth(LOCAL) == Some(&*from) && fields.next() == Some(&*to) {
+            return Some(fields.nth(INODE - REMOTE - 1)?.parse().ok());
+        }
+    }
+    Some(None)
+}
+
+/// An address as the table spells it: the bytes of the address as one number of this machine's order.
+fn spelled(address: SocketAddrV4) -> String {
+    let ip: Ipv4Addr = *address.ip();
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_s_table_is_read() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+            0: 0100007F:A1B2 0100007F:0CEA 01 00000000:00000000 02:000 00000000     0        0 12345 2 0 20 4 30 10 -1\n";
+        let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        if cfg!(target_endian = "little") {
+            assert_eq!(inode(table.as_bytes(), at(0xa1b2), at(3306)), Some(Some(12345)));
+        }
+        assert_eq!(inode(table.as_bytes(), at(3306), at(0xa1b2)), Some(None));
+        assert_eq!(inode(&b""[..], at(1), at(2)), Some(None));
+    }
+
+    #[tokio::test]
+    async fn a_stranger_that_comes_first_is_turned_away() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a port");
+        let address = listener.local_addr().expect("a listener has an address");
+        let stranger = Command::new("bash")
+            .args(["-c", &format!("exec 3<>/dev/tcp/127.0.0.1/{}; echo in; cat <&3", address.port())])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("bash can be run");
+        let mut stranger = Stranger(stranger);
+        let mut said = [0; 3];
+        io::Read::read_exact(stranger.0.stdout.as_mut().expect("piped"), &mut said).expect("it connected");
+        let door = tokio::spawn(async move { accept(&listener).await });
+        let mut driver = TcpStream::connect(address).await.expect("it listens");
+        let let_in = tokio::time::timeout(Duration::from_secs(10), door).await.expect("somebody is let in");
+        let let_in = let_in.expect("no panic").expect("no error");
+        assert_eq!(let_in.peer_addr().ok(), driver.local_addr().ok(), "the driver, not the first comer");
+        drop(let_in);
+        assert_eq!(driver.read(&mut said).await.expect("closed by us"), 0);
+        let turned_away = tokio::task::spawn_blocking(move || stranger.0.wait()).await.expect("no panic");
+        assert!(turned_away.expect("it ends by itself").success(), "the stranger saw the end");
+    }
+
+    /// A child that does not outlive the test.
+    struct Stranger(std::process::Child);
+
+    impl Drop for Stranger {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
