@@ -23,7 +23,8 @@
 //! | [`http`] | the pages |
 //! | [`cli`], [`config`] | flags and files, parsed once; what exists is good |
 //! | [`logging`] | log lines |
-//! | [`app`], [`stop`] | the exporter put together, and the word that ends it |
+//! | [`app`], [`signals`], [`stop`] | the exporter put together, and the word that ends it |
+//! | [`supervision`] | who owns the permanent loops, and whether they move |
 //! | [`demo`] | the exporter on a private MariaDB, for the eye |
 //!
 //! A first reading: `domain::ending`, `domain::culprit`, `prober::life`, `prober::canary`, then `app`.
@@ -79,5 +80,7 @@ pub mod metrics;
 pub mod prober;
 pub mod server;
 pub mod session;
+pub mod signals;
 pub mod state_file;
 pub mod stop;
+pub mod supervision;

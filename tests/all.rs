@@ -13,6 +13,7 @@
 //! | `whose` | another server answers at the same address; ids that greetings do not tell |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
+//! | `supervision` | every loop broken one by one, a driver that panics, a log nobody reads, stray signals |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
@@ -42,6 +43,7 @@ mod proxies;
 mod restart;
 mod scrape;
 mod shutdown;
+mod supervision;
 mod truth;
 mod unreachable;
 mod wait_timeout;

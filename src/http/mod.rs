@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::stop::Stop;
+use crate::supervision::Health;
 
 /// How many clients are served at once; more wait in the kernel's queue.
 const MOST_CLIENTS: usize = 64;
@@ -34,6 +35,8 @@ const LONGEST_VISIT: Duration = Duration::from_secs(300);
 pub struct Site {
     /// Where the metrics come from.
     pub registry: Registry,
+    /// Whether the exporter can be relied on.
+    pub health: Arc<Health>,
     /// The path of the metrics page, beginning with a slash.
     pub telemetry_path: String,
 }
@@ -152,9 +155,19 @@ fn answer(site: &Site, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     }
     match path {
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
-        "/-/ready" => text(StatusCode::OK, "Ready.\n".to_owned()),
+        "/-/ready" => readiness(&site.health),
         _ => html(landing_page(&site.telemetry_path)),
     }
+}
+
+/// Every reason why the exporter cannot be relied on now, one a line.
+fn readiness(health: &Health) -> Response<Full<Bytes>> {
+    let reasons = health.unready();
+    if reasons.is_empty() {
+        return text(StatusCode::OK, "Ready.\n".to_owned());
+    }
+    let lines: String = reasons.iter().map(|reason| format!("{reason}\n")).collect();
+    text(StatusCode::SERVICE_UNAVAILABLE, format!("Not ready.\n{lines}"))
 }
 
 fn metrics(site: &Site) -> Response<Full<Bytes>> {

@@ -17,6 +17,7 @@ use crate::calendar::unix_now;
 use crate::session::roster::Ghost;
 use crate::session::{Connector, NoSession, Session};
 use crate::stop::Stop;
+use crate::supervision::Pulse;
 
 /// How long one source may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -66,6 +67,7 @@ pub async fn watch(
     every: Duration,
     publish: watch::Sender<Reading>,
     mut stop: Stop,
+    pulse: Pulse,
 ) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -74,23 +76,24 @@ pub async fn watch(
     loop {
         tokio::select! {
             () = stop.told() => break,
-            _ = ticks.tick() => {}
+            _ = pulse.wait(ticks.tick()) => {}
         }
-        let round = make_round(control.take(), &connector, &mut memory);
+        // Where it fails by a fault of the driver's, its session is lost with it.
+        let round = pulse.round(make_round(control.take(), &connector, &mut memory));
         tokio::pin!(round);
         let outcome = tokio::select! {
             outcome = &mut round => outcome,
             // Told to stop in the middle of a round: let it end, so that its session can say COM_QUIT.
             () = stop.told() => timeout(FAREWELL, round).await.unwrap_or(None),
         };
-        match outcome {
+        match outcome.flatten() {
             Some((live, view)) => {
                 publish.send_replace(Reading { up: true, view: Some(Arc::new(view)) });
                 control = Some(live);
             }
             None => {
                 publish.send_replace(Reading::default());
-                ticks.reset_after(every.min(RETRY));
+                ticks.reset_after(every.min(RETRY).max(pulse.rest()));
             }
         }
     }
