@@ -168,7 +168,7 @@ async fn start(
     let watch_loop = |name, longest_round| {
         health.watch(name, longest_round, metrics.failed_rounds(&settings.target, name))
     };
-    let asking = settings.probe_timeout * 2 + LONGEST_QUESTIONS;
+    let asking = settings.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS);
     let tried = path_metrics.clone();
     health.expect_a_try(format!("{}/{}", settings.target, settings.path), move || tried.was_tried());
     let (mut memory, last_writes) = match &settings.state_file {

@@ -99,7 +99,12 @@ impl<T> Shared<T> {
             }
             let mut pause = PAUSE;
             if let Some(newest) = newest {
-                let written = pulse.round_at_once(|| write(&newest));
+                let written = pulse.round_at_once(|| {
+                    while is_due(Loop::State, Mode::Hang) {
+                        thread::park();
+                    }
+                    write(&newest)
+                });
                 if written == Some(Written::Failed) {
                     pulse.count_failure();
                 }

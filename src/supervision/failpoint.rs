@@ -14,7 +14,7 @@ pub enum Mode {
     Panic,
     /// The loop returns.
     Return,
-    /// The loop is never polled again.
+    /// The loop is never polled again, or its thread stands still.
     Hang,
 }
 
@@ -78,13 +78,11 @@ mod built {
         })
     }
 
-    /// Whether this loop is to be broken now, in this way. Says so once.
+    /// Whether this loop is to be broken now, in this way. Says so once; of one that hangs, for ever.
     pub fn is_due(name: Loop, mode: Mode) -> bool {
         failpoint().is_some_and(|point| {
-            point.name == name
-                && point.mode == mode
-                && Instant::now() >= point.at
-                && !point.struck.swap(true, Ordering::Relaxed)
+            let is_meant = point.name == name && point.mode == mode && Instant::now() >= point.at;
+            is_meant && (mode == Mode::Hang || !point.struck.swap(true, Ordering::Relaxed))
         })
     }
 

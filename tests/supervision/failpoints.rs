@@ -59,12 +59,19 @@ fn ends(server: &Server, name: Loop, mode: &str) {
 /// A loop that stands still is told by the page of readiness, while the process lives.
 fn is_told(server: &Server, name: Loop) {
     let dir = PrivateDir::new();
-    let exporter = launch(server, &dir, name, "hang");
+    let mut exporter = launch(server, &dir, name, "hang");
     wait_until_ready(&exporter);
     let reason =
         wait_for(&format!("the word that {name:?} is stuck"), STRIKE + SOON * 2, || unready(&exporter));
     assert!(reason.contains(&format!("loop {}: stuck", name.label())), "{reason}");
     assert_eq!(exporter.get("/-/healthy").status, 200);
+    if name == Loop::State {
+        // As where its file system stands still.
+        let (status, took) = exporter.terminate();
+        assert_eq!(status.code(), Some(0), "{}", exporter.log());
+        assert!(took < Duration::from_millis(2600), "it took {took:?}");
+        return;
+    }
     if name == Loop::Prober {
         let last = exporter.metrics().one("prober_last_event_timestamp_seconds", &[]);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
@@ -74,9 +81,9 @@ fn is_told(server: &Server, name: Loop) {
 
 /// Which loops have a session that they cannot end once they are gone.
 const WITH_SESSIONS: [Loop; 2] = [Loop::Prober, Loop::ServerView];
-/// Which have a pulse that their own task beats.
-const WITH_PULSE: [Loop; 5] =
-    [Loop::Prober, Loop::Witness, Loop::ServerView, Loop::Diagnosis, Loop::Headroom];
+/// Which have a pulse of their own.
+const WITH_PULSE: [Loop; 6] =
+    [Loop::Prober, Loop::Witness, Loop::ServerView, Loop::Diagnosis, Loop::Headroom, Loop::State];
 
 #[test]
 fn whichever_loop_breaks_the_exporter_recovers_or_ends_and_is_never_green_and_blind() {
