@@ -23,7 +23,7 @@
 //! | [`http`] | the pages |
 //! | [`cli`], [`config`] | flags and files, parsed once; what exists is good |
 //! | [`logging`] | log lines |
-//! | [`app`], [`signals`], [`stop`] | the exporter put together, and the word that ends it |
+//! | [`app`], [`signals`], [`stop`] | the exporter put together, what signals do, and the word that ends it |
 //! | [`supervision`] | who owns the permanent loops, and whether they move |
 //! | [`demo`] | the exporter on a private MariaDB, for the eye |
 //!
@@ -37,6 +37,9 @@
 //! - The connection budget is hard, for canaries, witness and server view together, and for failures too.
 //! - No scrape touches MySQL: pages are drawn from what the loops last published.
 //! - Every session that can still be spoken to ends with COM_QUIT.
+//! - Each permanent loop has one owner. A round that panics is a failed round; a loop that ends ends the process;
+//!   one that does not move is told at `/-/ready`. Never green and blind.
+//! - Nobody waits for the log or for the state file.
 //! - Labels are closed enums, born at zero; server messages, hosts and addresses are never labels.
 //! - Secrets cannot be printed: a password is a type without `Display`, and no error repeats what a file holds.
 //! - The core has no clock: time is an argument, in seconds. `tests/architecture.rs` keeps these arrows.
