@@ -91,7 +91,13 @@ pub struct LoopState {
     pub longest_round: f64,
     /// How many of its newest rounds failed, one after the other.
     pub failures: u32,
+    /// How long ago the newest of those failed, in seconds.
+    pub since_failure: f64,
 }
+
+/// For how long a failed round speaks against a loop, in seconds. One that fails on and on tries again every
+/// minute; one that has nothing to do since, such as the witness without deaths, is not known to be ill.
+const FAILURE_COUNTS_SECONDS: f64 = 900.0;
 
 /// Why the exporter is not to be relied on now.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,13 +141,15 @@ impl std::fmt::Display for Unready {
 /// paths that have not had a login or a failure yet.
 pub fn unready(loops: &[LoopState], untried: &[String]) -> Vec<Unready> {
     let untried = untried.iter().map(|path| Unready::NotTried { path: path.clone() });
-    let loops = loops.iter().filter_map(|&LoopState { name, silent, longest_round, failures }| {
-        if silent > longest_round {
-            Some(Unready::Stuck { name, silent })
-        } else {
-            (failures > 0).then_some(Unready::Failing { name, failures })
-        }
-    });
+    let loops =
+        loops.iter().filter_map(|&LoopState { name, silent, longest_round, failures, since_failure }| {
+            if silent > longest_round {
+                Some(Unready::Stuck { name, silent })
+            } else {
+                let is_failing = failures > 0 && since_failure <= FAILURE_COUNTS_SECONDS;
+                is_failing.then_some(Unready::Failing { name, failures })
+            }
+        });
     untried.chain(loops).collect()
 }
 
@@ -157,12 +165,20 @@ mod tests {
 
     #[test]
     fn only_what_has_been_tried_and_moves_and_succeeds_is_ready() {
-        let well = LoopState { name: Loop::Witness, silent: 4.0, longest_round: 30.0, failures: 0 };
+        let well = LoopState {
+            name: Loop::Witness,
+            silent: 4.0,
+            longest_round: 30.0,
+            failures: 0,
+            since_failure: 0.0,
+        };
         let cases = [
             (well, &[][..], &[][..]),
             (LoopState { silent: 30.0, ..well }, &[], &[]),
             (LoopState { silent: 31.2, ..well }, &[], &["loop witness: stuck, it has not moved for 31 s"]),
             (LoopState { failures: 2, ..well }, &[], &["loop witness: its newest round failed (2 in a row)"]),
+            // Nothing was to be done since.
+            (LoopState { failures: 3, since_failure: 901.0, ..well }, &[], &[]),
             // It failed, and now it does not even move.
             (
                 LoopState { failures: 2, silent: 99.0, ..well },

@@ -112,9 +112,10 @@ fn directory(file: &Path) -> &Path {
     }
 }
 
+/// No link is followed, and what is no file (a pipe without a reader) is not waited for.
 fn no_follow() -> i32 {
     // The bits are the same in both types.
-    OFlags::NOFOLLOW.bits() as i32
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ struct Beats {
     longest_round: Duration,
     last: Mutex<Instant>,
     failures: AtomicU32,
+    last_failure: Mutex<Instant>,
 }
 
 impl std::fmt::Debug for Health {
@@ -61,8 +62,8 @@ impl Health {
             Duration::MAX => Duration::MAX,
             longest_round => failpoint::at_most(longest_round, SHORT_ROUND),
         };
-        let beats =
-            Beats { name, longest_round, last: Mutex::new(Instant::now()), failures: AtomicU32::new(0) };
+        let [last, last_failure] = [Instant::now(); 2].map(Mutex::new);
+        let beats = Beats { name, longest_round, last, failures: AtomicU32::new(0), last_failure };
         let pulse = Pulse { beats: Arc::new(beats), failed_rounds };
         self.lock().loops.push(Arc::clone(&pulse.beats));
         pulse
@@ -89,7 +90,7 @@ impl Health {
 
 impl Beats {
     fn silent(&self) -> Duration {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        moment(&self.last).elapsed()
     }
 
     fn state(&self) -> LoopState {
@@ -98,8 +99,13 @@ impl Beats {
             silent: self.silent().as_secs_f64(),
             longest_round: self.longest_round.as_secs_f64(),
             failures: self.failures.load(Ordering::Relaxed),
+            since_failure: moment(&self.last_failure).elapsed().as_secs_f64(),
         }
     }
+}
+
+fn moment(kept: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pulse {
@@ -112,7 +118,7 @@ impl Pulse {
 
     /// The loop moves.
     pub fn beat(&self) {
-        *self.beats.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *moment(&self.beats.last) = Instant::now();
     }
 
     /// How often a loop that waits beats.
@@ -182,6 +188,7 @@ impl Pulse {
             return;
         }
         self.count_failure();
+        *moment(&self.beats.last_failure) = Instant::now();
         let in_a_row = failures.load(Ordering::Relaxed).saturating_add(1);
         failures.store(in_a_row, Ordering::Relaxed);
         tracing::error!(
