@@ -6,16 +6,20 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use crate::logging;
 use crate::stop::StopSender;
 
 /// The exit code of a process that did not wait for its sessions to say COM_QUIT.
 const ENDED_AT_ONCE: i32 = 1;
+/// Within this time a second signal is the first one's echo: a terminal and a wrapper both hand on a Ctrl-C.
+const SAME_WORD: Duration = Duration::from_millis(200);
 /// How long the last log lines may take then.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(100);
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// The signals of this process, heard from the moment this exists.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl Signals {
 
     /// Says `stop` at the first signal that asks for it, and ends the process at the second.
     pub async fn obey(mut self, stop: Arc<StopSender>) {
-        let mut told = false;
+        let mut told: Option<Instant> = None;
         loop {
             match self.next().await {
                 (name, false) => tracing::warn!(
@@ -55,8 +59,8 @@ impl Signals {
                     signal = name,
                     "{name} is ignored: there is nothing to reload yet; SIGTERM ends the exporter"
                 ),
-                (name, true) if !told => {
-                    told = true;
+                (name, true) if told.is_none() => {
+                    told = Some(Instant::now());
                     tracing::info!(
                         event = "stopping",
                         signal = name,
@@ -64,6 +68,7 @@ impl Signals {
                     );
                     stop.say();
                 }
+                (_, true) if told.is_some_and(|at| at.elapsed() < SAME_WORD) => {}
                 (name, true) => {
                     tracing::warn!(
                         event = "ended_at_once",

@@ -77,6 +77,10 @@ fn a_second_sigterm_is_obeyed_at_once() {
     server.sigstop();
     exporter.signal(Signal::TERM);
     exporter.wait_for_events("stopping", 1, Duration::from_secs(10));
+    // At once it is an echo of the first, and does nothing.
+    exporter.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(exporter.events("ended_at_once").is_empty(), "{}", exporter.log());
     exporter.signal(Signal::TERM);
     let status = exporter.wait_for_end(Duration::from_secs(10));
     server.sigcont();
