@@ -88,19 +88,20 @@ impl Queue {
     ) -> io::Result<LogWriter> {
         let (say_ended, ended) = oneshot::channel();
         let queue = self.clone();
+        // Before the thread begins, which may be late.
+        let told = lines_dropped();
         let body = move || {
             // Dropped however the thread ends.
             let _say_ended = say_ended;
             let _done = Done(&queue.0);
-            queue.write(stream, lost);
+            queue.write(stream, lost, told);
         };
         let thread = thread::Builder::new().name("log".to_owned()).spawn(body)?;
         Ok(LogWriter { queue: self, thread, ended: Some(ended) })
     }
 
-    fn write(&self, stream: impl Write, lost: impl Fn(u64) -> String) {
+    fn write(&self, stream: impl Write, lost: impl Fn(u64) -> String, mut told: u64) {
         let mut stream = Stream { to: stream, torn: false };
-        let mut told = lines_dropped();
         while let Some(line) = self.next() {
             if is_due(Loop::Log, Mode::Return) {
                 return;
