@@ -3,34 +3,47 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
 
 use crate::calendar::unix_now;
 use crate::cli::Settings;
-use crate::config::address::Address;
 use crate::descriptors::TooFewDescriptors;
 use crate::diagnosis::{self, Diagnosis};
 use crate::domain::catalogue::landmarks;
+use crate::domain::health::Loop;
 use crate::domain::kind::Kind;
 use crate::domain::observation::History;
 use crate::domain::suspension::is_headroom_low;
 use crate::http::{self, Site};
 use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
+use crate::prober::witness::WitnessDesk;
 use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
 use crate::server::{self, Reading};
 use crate::session::roster::Rules;
 use crate::session::{Connector, Roster};
-use crate::state_file::{StateFile, StateFileError};
-use crate::stop::{Stop, StopSender};
+use crate::state_file::{Keeper, Observed, StateFile, StateFileError};
+use crate::stop::{self, Stop};
+use crate::supervision::{Ended, Health, Pulse, Supervisor};
 
 /// Connections of a path that are no canaries: the server view and the witness.
 const OTHER_CONNECTIONS: usize = 2;
+/// How long one round of a loop that waits for nobody may take, before it is told to be stuck.
+const LONGEST_ROUND: Duration = Duration::from_secs(30);
+/// How much longer than two connects a round that asks the server may take: each question has a deadline.
+const LONGEST_QUESTIONS: Duration = Duration::from_secs(120);
+/// How long the loops may take to end, once the word to stop was said.
+const WINDING_DOWN: Duration = Duration::from_millis(1700);
+/// How long the state file's last write may take after that.
+const LAST_WRITE: Duration = Duration::from_millis(200);
+/// What ends last: it has no session, and is of use until then.
+const LAST: [Loop; 3] = [Loop::State, Loop::Log, Loop::Signals];
 
 /// Why the exporter could not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +65,20 @@ pub enum StartError {
     /// The metrics could not be registered.
     #[error("cannot register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The runtime or its signals could not be had.
+    /// The runtime, its signals or a thread could not be had.
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
+}
+
+/// Why the exporter does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A loop ended although nobody had said stop; the log says which and why.
+    #[error("the loop {} ended by itself", .0.label())]
+    LoopEnded(Loop),
 }
 
 /// What to do where a socket cannot be opened.
@@ -82,24 +106,61 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<std::net::TcpListener>, St
         .collect()
 }
 
-/// Runs the exporter until told to stop, and lets every session say COM_QUIT.
+/// Runs the exporter until told to stop, or until one of its loops ends by itself, and lets every session say
+/// COM_QUIT. `supervisor` may own loops already, such as the one that hears signals.
 ///
 /// # Errors
-/// When it cannot start; once it runs, nothing ends it but the word to stop.
+/// When it cannot start, and when a loop ended that must not.
 pub async fn run(
     settings: Settings,
     listeners: Vec<std::net::TcpListener>,
-    stop: Stop,
-) -> Result<(), StartError> {
+    mut told_to_stop: Stop,
+    mut supervisor: Supervisor,
+) -> Result<(), ExportError> {
+    let (say_stop, stop) = stop::channel();
+    let start = start(settings, listeners, &stop, &mut supervisor);
+    let last_writes = tokio::select! {
+        started = start => started?,
+        // A file system that does not answer keeps the start from its end.
+        () = told_to_stop.told() => return Ok(()),
+    };
+    let ended = tokio::select! {
+        ended = supervisor.ended() => Some(ended),
+        () = told_to_stop.told() => None,
+    };
+    if let Some(Ended { name, panicked }) = ended {
+        tracing::error!(
+            event = "loop_ended",
+            loop = name.label(),
+            panicked,
+            "the loop {} ended, though nobody said stop: the exporter ends",
+            name.label()
+        );
+    }
+    say_stop.say();
+    let deadline = Instant::now() + WINDING_DOWN;
+    // What has not ended by then is dropped with the supervisor.
+    let _ = timeout_at(deadline, supervisor.all_ended_but(&LAST)).await;
+    if let Some(keeper) = last_writes {
+        keeper.finish(supervisor.all_ended_but(&[Loop::Log, Loop::Signals]), LAST_WRITE).await;
+    }
+    ended.map_or(Ok(()), |ended| Err(ExportError::LoopEnded(ended.name)))
+}
+
+/// The hand to the state file's thread.
+type LastWrites = Option<Keeper<Observed>>;
+
+/// Starts every loop.
+async fn start(
+    settings: Settings,
+    listeners: Vec<std::net::TcpListener>,
+    stop: &Stop,
+    supervisor: &mut Supervisor,
+) -> Result<LastWrites, StartError> {
     // A second call finds the first one's provider, which is the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let now = unix_now();
     let epoch = Epoch::new(now);
-    let mut memory = match &settings.state_file {
-        Some(file) => remember(file, &settings.target, &settings.path, &settings.address, epoch)?,
-        None => Memory::default(),
-    };
-    memory.history.end_at(now);
     let registry = Registry::new();
     let metrics = Metrics::register(&registry, &settings.ladder)?;
     // Without a process filesystem there are no process metrics, and that is all.
@@ -107,6 +168,19 @@ pub async fn run(
     let path_metrics = metrics.path(&settings.target, &settings.path, &Kind::ALL);
     metrics.config_last_reload.successful.set(1.0);
     metrics.config_last_reload.success_timestamp.set(now.round());
+
+    let health = Arc::new(Health::default());
+    let watch_loop = |name, longest_round| {
+        health.watch(name, longest_round, metrics.failed_rounds(&settings.target, name))
+    };
+    let asking = settings.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS);
+    let tried = path_metrics.clone();
+    health.expect_a_try(format!("{}/{}", settings.target, settings.path), move || tried.was_tried());
+    let (mut memory, last_writes) = match &settings.state_file {
+        Some(_) => remember(&settings, epoch, watch_loop(Loop::State, LONGEST_ROUND), supervisor).await?,
+        None => (Memory::default(), None),
+    };
+    memory.history.end_at(now);
 
     let connector = Arc::new(Connector::new(
         settings.address.clone(),
@@ -124,17 +198,24 @@ pub async fn run(
     let (publish_report, report) = watch::channel(PathReport::new(&memory.history, None));
     let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
     let (publish_headroom, low_headroom) = watch::channel(false);
+    let pulse = watch_loop(Loop::Prober, LONGEST_ROUND);
     registry.register(Box::new(StateCollector::new(vec![TargetState {
         target: settings.target.clone(),
         server: reading.clone(),
         stale_after: settings.server_interval * 2 + Duration::from_secs(5),
         epoch,
         thresholds: settings.ladder.ages().to_vec(),
-        paths: vec![PathState { path: settings.path.clone(), report: report.clone(), diagnosis }],
+        paths: vec![PathState {
+            path: settings.path.clone(),
+            pulse: pulse.clone(),
+            report: report.clone(),
+            diagnosis,
+        }],
     }])?))?;
 
     let site = Arc::new(Site {
         registry,
+        health: Arc::clone(&health),
         telemetry_path: settings.telemetry_path.clone(),
         gathering: http::Gathering::default(),
         clients: Arc::default(),
@@ -144,7 +225,7 @@ pub async fn run(
             tracing::info!(event = "listening", address = %address, "Listening on {address}");
         }
         let (site, stop) = (Arc::clone(&site), stop.clone());
-        tokio::spawn(async move {
+        supervisor.spawn(Loop::Web, async move {
             if let Err(error) = http::serve(listener, site, stop).await {
                 tracing::error!(event = "web_failed", error = %error, "the web side ended");
             }
@@ -158,16 +239,24 @@ pub async fn run(
         connector: Arc::clone(&connector),
         pools: settings.pools.clone(),
     };
-    tokio::spawn(diagnosis::keep(sources, publish_diagnosis, stop.clone()));
-    tokio::spawn(watch_headroom(reading, publish_headroom));
-    let server_view = tokio::spawn(server::watch(
+    let diagnosing = watch_loop(Loop::Diagnosis, LONGEST_ROUND);
+    supervisor.spawn(Loop::Diagnosis, diagnosis::keep(sources, publish_diagnosis, stop.clone(), diagnosing));
+    let headroom = watch_loop(Loop::Headroom, LONGEST_ROUND);
+    supervisor.spawn(Loop::Headroom, watch_headroom(reading, publish_headroom, stop.clone(), headroom));
+    let reading_loop = server::watch(
         Arc::clone(&connector),
         settings.server_interval,
         publish_reading,
         stop.clone(),
-    ));
+        watch_loop(Loop::ServerView, asking),
+    );
+    supervisor.spawn(Loop::ServerView, reading_loop);
+    let witness = watch_loop(Loop::Witness, asking);
+    let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), witness);
+    supervisor.spawn(Loop::Witness, attend);
+    let lives = watch_loop(Loop::Canary, Duration::MAX);
     let prober = Prober::new(
-        Network::new(connector, settings.probe_timeout, stop.clone()),
+        Network::new(connector, desk, settings.probe_timeout),
         prober::Settings {
             target: settings.target,
             path: settings.path,
@@ -181,62 +270,67 @@ pub async fn run(
         memory,
         epoch,
     );
-    prober.run(Wires { low_headroom, stop }).await;
-    // A panic there was told by the runtime; the sessions it held are closed either way.
-    let _ = server_view.await;
-    Ok(())
+    let stop = stop.clone();
+    supervisor.spawn(Loop::Prober, async move {
+        prober.run(Wires { low_headroom, stop, pulse, lives }).await;
+    });
+    Ok(last_writes)
 }
 
 /// What the path's loop remembers, and where it keeps it: in the calendar's time, to which `epoch` ties the
 /// loop's.
-fn remember(
-    file: &Path,
-    target: &str,
-    path: &str,
-    address: &Address,
+async fn remember(
+    settings: &Settings,
     epoch: Epoch,
-) -> Result<Memory, StateFileError> {
-    let mut state = StateFile::open(file)?;
+    pulse: Pulse,
+    supervisor: &mut Supervisor,
+) -> Result<(Memory, LastWrites), StartError> {
+    let Some(file) = settings.state_file.clone() else { return Ok((Memory::default(), None)) };
+    // A file system may stand still; the word to stop is heard all the same.
+    let opened = spawn_blocking(move || StateFile::open(&file)).await;
+    let mut state = opened.map_err(|error| StartError::Runtime(io::Error::other(error)))??;
+    let (target, path) = (&settings.target, &settings.path);
     state.keep_only(&[(target, path)]);
-    let history = state.history(target, path, address);
-    let (target, path) = (target.to_owned(), path.to_owned());
+    let history = state.history(target, path, &settings.address);
+    let (keeper, ended) = state.write_apart(target, path, pulse).map_err(StartError::Runtime)?;
+    supervisor.spawn(Loop::State, async { drop(ended.await) });
+    let desk = keeper.clone();
     let keep = Box::new(move |history: &History| {
-        state.save(&target, &path, history, epoch.behind(unix_now()));
+        desk.keep(Observed { history: history.clone(), shift: epoch.behind(unix_now()) });
     });
-    Ok(Memory { history, keep: Some(keep) })
-}
-
-/// Says `stop` at the first SIGINT or SIGTERM.
-///
-/// # Errors
-/// When the signals cannot be listened to.
-pub fn stop_on_signals(stop: StopSender) -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!(event = "stopping", "Stopping: every session that can says COM_QUIT");
-        stop.say();
-    });
-    Ok(())
+    Ok((Memory { history, keep: Some(keep) }, Some(keeper)))
 }
 
 /// Tells the prober when the server has too little room.
-async fn watch_headroom(mut reading: watch::Receiver<Reading>, publish: watch::Sender<bool>) {
+async fn watch_headroom(
+    mut reading: watch::Receiver<Reading>,
+    publish: watch::Sender<bool>,
+    mut stop: Stop,
+    pulse: Pulse,
+) {
     loop {
-        let low = {
-            let reading = reading.borrow_and_update();
-            let threads = reading.view.as_ref().and_then(|view| view.status.as_ref()?.threads_connected);
-            let limit = reading.view.as_ref().and_then(|view| view.variables.as_ref()?.max_connections);
-            threads.zip(limit).is_some_and(|(threads, limit)| is_headroom_low(threads, limit))
+        let round = pulse.round_at_once(|| {
+            let low = {
+                let reading = reading.borrow_and_update();
+                let status = reading.view.as_ref().and_then(|view| view.status.as_ref());
+                let variables = reading.view.as_ref().and_then(|view| view.variables.as_ref());
+                let threads = status.and_then(|status| status.threads_connected);
+                let limit = variables.and_then(|variables| variables.max_connections);
+                threads.zip(limit).is_some_and(|(threads, limit)| is_headroom_low(threads, limit))
+            };
+            publish.send_if_modified(|known| std::mem::replace(known, low) != low);
+        });
+        let news = async {
+            if round.is_none() {
+                tokio::time::sleep(pulse.rest()).await;
+            } else if reading.changed().await.is_err() {
+                // That the server view is gone is told by who owns it.
+                std::future::pending().await
+            }
         };
-        publish.send_if_modified(|known| std::mem::replace(known, low) != low);
-        if reading.changed().await.is_err() {
-            return;
+        tokio::select! {
+            () = stop.told() => return,
+            () = pulse.wait(news) => {}
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::prober::PathReport;
 use crate::server::{Reading, ServerView};
 use crate::session::Connector;
 use crate::stop::Stop;
+use crate::supervision::Pulse;
 
 /// News is gathered for this long before it is judged: deaths come in flocks.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -66,19 +67,31 @@ pub struct Sources {
 }
 
 /// Keeps diagnosing until told to stop.
-pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut stop: Stop) {
+pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut stop: Stop, pulse: Pulse) {
     let mut told = BTreeMap::new();
     let mut last_verdict = String::new();
     loop {
-        let diagnosis = diagnose(&mut sources);
-        tell(&sources, &diagnosis, &mut told, &mut last_verdict);
-        publish.send_replace(diagnosis);
+        let round = pulse.round_at_once(|| {
+            let diagnosis = diagnose(&mut sources);
+            tell(&sources, &diagnosis, &mut told, &mut last_verdict);
+            publish.send_replace(diagnosis);
+        });
+        let news = async {
+            if round.is_none() {
+                return sleep(pulse.rest()).await;
+            }
+            // That a source is gone is told by who owns it; until the word to stop there is nothing to do.
+            tokio::select! {
+                Ok(()) = sources.report.changed() => {}
+                Ok(()) = sources.reading.changed() => {}
+                else => std::future::pending().await,
+            }
+            sleep(SETTLE).await;
+        };
         tokio::select! {
             () = stop.told() => return,
-            changed = sources.report.changed() => if changed.is_err() { return },
-            changed = sources.reading.changed() => if changed.is_err() { return },
+            () = pulse.wait(news) => {}
         }
-        sleep(SETTLE).await;
     }
 }
 

@@ -24,7 +24,8 @@
 //! | [`http`] | the pages, and the clients that ask for them |
 //! | [`cli`], [`config`] | flags and files, parsed once; what exists is good |
 //! | [`logging`] | log lines |
-//! | [`app`], [`stop`] | the exporter put together, and the word that ends it |
+//! | [`app`], [`signals`], [`stop`] | the exporter put together, what signals do, and the word that ends it |
+//! | [`supervision`] | who owns the permanent loops, and whether they move |
 //! | [`demo`] | the exporter on a private MariaDB, for the eye |
 //!
 //! A first reading: `domain::ending`, `domain::culprit`, `prober::life`, `prober::canary`, then `app`.
@@ -38,6 +39,9 @@
 //! - No scrape touches MySQL: pages are drawn from what the loops last published.
 //! - Every session that can still be spoken to ends with COM_QUIT; one in a statement is closed.
 //! - Nothing is killed that is not proved to be ours and dead (`domain::proof`); nobody else's is touched.
+//! - Each permanent loop has one owner. A round that panics is a failed round; a loop that ends ends the process;
+//!   one that does not move is told at `/-/ready`. Never green and blind.
+//! - Nobody waits for the log or for the state file.
 //! - Labels are closed enums, born at zero; server messages, hosts and addresses are never labels.
 //! - Secrets cannot be printed: a password is a type without `Display`, and no error repeats what a file holds.
 //! - The core has no clock: time is an argument, in seconds. `tests/architecture.rs` keeps these arrows.
@@ -82,5 +86,7 @@ pub mod metrics;
 pub mod prober;
 pub mod server;
 pub mod session;
+pub mod signals;
 pub mod state_file;
 pub mod stop;
+pub mod supervision;

@@ -1,20 +1,33 @@
 //! The binary: flags in, exporter out. Everything else is in the library.
 
+use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
+use mysql_canary_exporter::app::{ExportError, StartError};
 use mysql_canary_exporter::cli::{Command, LowArgs, Settings};
+use mysql_canary_exporter::domain::health::Loop;
+use mysql_canary_exporter::logging::LogWriter;
+use mysql_canary_exporter::signals::Signals;
+use mysql_canary_exporter::supervision::Supervisor;
 use mysql_canary_exporter::{app, demo, descriptors, logging, stop};
 
+/// The exit code of an exporter that could not go on.
+const FAILED: u8 = 1;
 /// The exit code of bad input, as clap's own.
 const BAD_INPUT: u8 = 2;
+/// How long the last log lines may take.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let args = LowArgs::parse();
     let outcome = match args.command {
         Some(Command::Demo) => demo::run().map_err(|error| error.to_string()),
         None => match args.export.into_settings() {
-            Ok(settings) => export(settings).map_err(|error| error.to_string()),
+            Ok(settings) => return export(settings),
             Err(error) => Err(error.to_string()),
         },
     };
@@ -27,11 +40,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn export(settings: Settings) -> Result<(), app::StartError> {
-    logging::start(settings.log_level, settings.log_format);
-    descriptors::make_room(settings.max_connections)?;
+fn export(settings: Settings) -> ExitCode {
+    let mut log = match logging::start(settings.log_level, settings.log_format) {
+        Ok(log) => log,
+        Err(error) => {
+            report(&format!("cannot start the log's thread: {error}"));
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(settings, &mut log)));
+    log.finish(LAST_WORDS);
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(ExportError::Start(error))) => {
+            report(&error.to_string());
+            ExitCode::from(BAD_INPUT)
+        }
+        // Both were told in the log.
+        Ok(Err(ExportError::LoopEnded(_))) | Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
+    descriptors::make_room(settings.max_connections).map_err(StartError::from)?;
     let listeners = app::listen(&settings.listen_addresses)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(app::StartError::Runtime)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(async {
         tracing::info!(
             event = "starting",
@@ -40,15 +73,21 @@ fn export(settings: Settings) -> Result<(), app::StartError> {
             "Starting mysql-canary-exporter"
         );
         let (say_stop, stop) = stop::channel();
-        app::stop_on_signals(say_stop).map_err(app::StartError::Runtime)?;
-        app::run(settings, listeners, stop).await
+        // Held here too: that the loop of the signals is gone must not pass for the word to stop.
+        let say_stop = Arc::new(say_stop);
+        let signals = Signals::new().map_err(StartError::Runtime)?;
+        let mut supervisor = Supervisor::default();
+        supervisor.spawn(Loop::Signals, signals.obey(Arc::clone(&say_stop)));
+        supervisor.spawn(Loop::Log, log.ended());
+        app::run(settings, listeners, stop, supervisor).await
     });
     // A look-up of a name cannot be broken off: it is left behind, not waited for.
     runtime.shutdown_background();
     outcome
 }
 
-#[expect(clippy::print_stderr, reason = "usage errors go to the terminal, not into the log")]
+/// Usage errors go to the terminal, not into the log.
 fn report(message: &str) {
-    eprintln!("error: {message}");
+    // A terminal that is gone hears nothing more.
+    let _ = writeln!(io::stderr(), "error: {message}");
 }

@@ -11,6 +11,7 @@ use prometheus::{
 
 use crate::domain::culprit::{Culprit, possible_culprits};
 use crate::domain::ending::Ending;
+use crate::domain::health::Loop;
 use crate::domain::kind::Kind;
 use crate::domain::ladder::Ladder;
 use crate::domain::proof::GhostKill;
@@ -42,6 +43,7 @@ pub struct Metrics {
     suspended: IntGaugeVec,
     self_aborted_clients: IntCounterVec,
     ghost_kills: IntCounterVec,
+    failed_rounds: IntCounterVec,
     /// Whether the configuration was read, and when (seconds since the Unix epoch).
     pub config_last_reload: ConfigReload,
 }
@@ -98,6 +100,7 @@ impl Metrics {
             suspended: gauges("suspended", "1 while no canary is launched, for this reason.", &["target", "path", "reason"])?,
             self_aborted_clients: counters("self_aborted_clients_total", "Sessions of this exporter that the server counted in Aborted_clients.", &["target"])?,
             ghost_kills: counters("ghost_kills_total", "Sessions of this exporter that the server held although their client was dead, by what became of the attempt to kill them.", &["target", "path", "outcome"])?,
+            failed_rounds: counters("failed_rounds_total", "Rounds of the exporter's own loops that failed, by a fault of its own or of the driver.", &["target", "loop"])?,
             config_last_reload: ConfigReload {
                 successful: gauge("exporter_config_last_reload_successful", "1 if the newest attempt to read the configuration succeeded.")?,
                 success_timestamp: gauge("exporter_config_last_reload_success_timestamp_seconds", "When the configuration was last read, in seconds since the Unix epoch.")?,
@@ -137,8 +140,16 @@ impl Metrics {
         self.connect_duration.with_label_values(&[target, path]);
         self.stall.with_label_values(&[target, path]);
         self.self_aborted_clients.with_label_values(&[target]);
+        for name in Loop::WITH_ROUNDS {
+            self.failed_rounds(target, name);
+        }
         bound.ghost_kills();
         bound
+    }
+
+    /// Counts the failed rounds of a loop.
+    pub fn failed_rounds(&self, target: &str, name: Loop) -> IntCounter {
+        self.failed_rounds.with_label_values(&[target, name.label()])
     }
 }
 
@@ -192,6 +203,16 @@ impl PathMetrics {
     /// Sending on a dead connection took this many seconds to be known.
     pub fn stalled(&self, seconds: f64) {
         self.metrics.stall.with_label_values(&[&self.target, &self.path]).observe(seconds);
+    }
+
+    /// Whether a connect has succeeded or failed yet.
+    pub fn was_tried(&self) -> bool {
+        let path = [self.target.as_str(), &self.path];
+        let succeeded = self.metrics.connect_duration.with_label_values(&path).get_sample_count() > 0;
+        let failed = |stage: &Stage| {
+            self.metrics.connect_failures.with_label_values(&[path[0], path[1], stage.label()]).get() > 0
+        };
+        succeeded || Stage::ALL.iter().any(failed)
     }
 
     /// An outcome was void.

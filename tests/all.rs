@@ -16,6 +16,7 @@
 //! | `server_view` | what the server view cannot see it does not call well; servers that answer too much, or never |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
+//! | `supervision` | every loop broken one by one, a driver that panics, a log nobody reads, stray signals |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
@@ -50,6 +51,7 @@ mod restart;
 mod scrape;
 mod server_view;
 mod shutdown;
+mod supervision;
 mod truth;
 mod unreachable;
 mod wait_timeout;

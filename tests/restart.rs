@@ -1,7 +1,9 @@
 //! The exporter's own restart: with a state file, what was known before is known after.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -32,6 +34,10 @@ fn a_known_limit_survives_fifty_kills_at_random_moments() {
         !page.values("idle_limit_upper_seconds", &[("kind", "idle")]).is_empty()
     });
     let mut known = bracket(&exporter);
+    // What the file does not have yet, at most two seconds' worth, a kill may cost.
+    wait_for("the limit in the state file", Duration::from_secs(20), || {
+        fs::read_to_string(&file).is_ok_and(|text| text.contains("died")).then_some(())
+    });
     drop(exporter);
     for round in 0..50_u64 {
         let exporter = launch(&server, &file);
@@ -99,10 +105,41 @@ fn what_was_measured_against_another_server_is_dropped_and_told() {
 }
 
 #[test]
+fn a_link_is_kept_and_nothing_is_written_through_the_locks() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let (dir, elsewhere) = (PrivateDir::new(), PrivateDir::new());
+    let (link, real) = (dir.path().join("state.json"), elsewhere.path().join("real.json"));
+    symlink(&real, &link).expect("writable");
+    let mut exporter = launch(&server, &link);
+    exporter.wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
+    assert!(exporter.terminate().0.success());
+    assert_eq!(fs::read_link(&link).expect("it is still a link"), real);
+    assert!(fs::read_to_string(&real).expect("written").starts_with("{\"version\":1"));
+    let mode = fs::metadata(&real).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for the owner only");
+    let count = fs::read_dir(elsewhere.path()).expect("readable").count();
+    assert_eq!(count, 2, "the file and its lock, and nothing half-written");
+
+    // What stands in the lock's place is not touched.
+    let (precious, lock) = (dir.path().join("precious"), elsewhere.path().join("real.json.lock"));
+    fs::write(&precious, "precious").expect("writable");
+    fs::remove_file(&lock).expect("writable");
+    symlink(&precious, &lock).expect("writable");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mysql-canary-exporter"));
+    command.args(["--mysql.username=canary", "--web.listen-address=127.0.0.1:0"]);
+    let output = command.arg(format!("--state.file={}", link.display())).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(words.contains("--state.file: cannot write"), "{words}");
+    assert_eq!(fs::read_to_string(&precious).expect("readable"), "precious");
+}
+
+#[test]
 fn a_damaged_state_file_is_told_and_set_aside() {
     let server = MariaDb::start(MariaDbOptions::default());
     let whole = "{\"version\":1,\"paths\":{\"default/default\":[{\"at\":1700000000.0,\"kind\":\"idle\",\"age\":25.0,\"fate\":\"lived\"}]}}";
-    for text in [&whole[..whole.len() / 2], "", "garbage \u{0}", "{\"version\":99,\"paths\":{}}"] {
+    let too_old = whole.replace("25.0", "1e300");
+    for text in [&whole[..whole.len() / 2], "", "garbage \u{0}", "{\"version\":99,\"paths\":{}}", &too_old] {
         let dir = PrivateDir::new();
         let file = dir.path().join("state.json");
         fs::write(&file, text).expect("writable");

@@ -14,10 +14,11 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::app::{self, StartError};
+use crate::app::{self, ExportError, StartError};
 use crate::cli::{LowArgs, Settings};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::stop;
+use crate::supervision::Supervisor;
 use mariadb::{MariaDb, MariaDbError};
 use tally::Tally;
 
@@ -29,6 +30,8 @@ const AGES: &str = "2s,4s,8s";
 const PORT: u16 = 10052;
 /// How often it is seen whether the server still runs.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the last lines may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why the demonstration could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +47,7 @@ pub enum DemoError {
     Flags(String),
     /// The exporter could not start.
     #[error(transparent)]
-    Exporter(#[from] StartError),
+    Exporter(#[from] ExportError),
     /// The exporter ended before it was told to.
     #[error("the exporter ended by itself")]
     ExporterEnded,
@@ -55,7 +58,13 @@ pub enum DemoError {
 /// # Errors
 /// The first thing that hinders it; what had been started by then is gone again.
 pub fn run() -> Result<(), DemoError> {
-    logging::start(LogLevel::Debug, LogFormat::Story);
+    let log = logging::start(LogLevel::Debug, LogFormat::Story).map_err(DemoError::Runtime)?;
+    let outcome = run_until_told();
+    log.finish(LAST_WORDS);
+    outcome
+}
+
+fn run_until_told() -> Result<(), DemoError> {
     let runtime = Runtime::new().map_err(DemoError::Runtime)?;
     // MariaDB must be started by this thread, which lives as long as the process: see `mariadb::bound`.
     runtime.block_on(async {
@@ -85,7 +94,7 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
     tracing::info!("Ctrl-C ends it all, and removes what it made");
 
     let (say_stop, stop) = stop::channel();
-    let mut exporter = tokio::spawn(app::run(settings, vec![listener], stop));
+    let mut exporter = tokio::spawn(app::run(settings, vec![listener], stop, Supervisor::default()));
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -130,7 +139,7 @@ fn settings(flags: &[String]) -> Result<Settings, DemoError> {
 }
 
 /// The exporter's own port of the loopback address, or any free one.
-fn listen() -> Result<TcpListener, StartError> {
+fn listen() -> Result<TcpListener, ExportError> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listeners = match app::listen(&[at(PORT)]) {
         Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {

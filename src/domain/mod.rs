@@ -7,6 +7,7 @@ pub mod companions;
 pub mod culprit;
 pub mod duration;
 pub mod ending;
+pub mod health;
 pub mod kind;
 pub mod ladder;
 pub mod layers;

@@ -7,13 +7,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::observation::{HISTORY_CAPACITY, History};
+use super::observation::{HISTORY_CAPACITY, History, Observation};
 
 /// The version of the text that this program writes, and the only one it reads.
 pub const VERSION: u64 = 1;
 
 /// The most paths one text may hold.
 pub const MOST_PATHS: usize = 1024;
+
+/// The longest age that a canary can have, in seconds: that of the longest rung, and a day for a probe that came
+/// late.
+pub const LONGEST_AGE_SECONDS: f64 = super::ladder::LONGEST_AGE_SECONDS + 86_400.0;
 
 /// The longest text that is read, in bytes: a full history is about half a megabyte.
 pub const LONGEST_TEXT_BYTES: usize = 256 << 20;
@@ -134,8 +138,10 @@ impl Remembered {
             if count > HISTORY_CAPACITY {
                 return Err(RememberedError::TooManyObservations { path: path.clone(), count });
             }
-            let is_possible = |value: f64| value.is_finite() && value >= 0.0;
-            if let Some(seen) = history.iter().find(|seen| !is_possible(seen.age) || !is_possible(seen.at)) {
+            let is_possible = |seen: &Observation| {
+                (0.0..=LONGEST_AGE_SECONDS).contains(&seen.age) && seen.at.is_finite() && seen.at >= 0.0
+            };
+            if let Some(seen) = history.iter().find(|seen| !is_possible(seen)) {
                 return Err(RememberedError::Impossible { path: path.clone(), age: seen.age, at: seen.at });
             }
         }
@@ -149,7 +155,7 @@ mod tests {
     use crate::domain::culprit::Culprit;
     use crate::domain::ending::Ending;
     use crate::domain::kind::Kind;
-    use crate::domain::observation::{Fate, Observation};
+    use crate::domain::observation::Fate;
     use proptest::prelude::*;
 
     fn sample(ages: &[f64]) -> Remembered {
@@ -217,13 +223,23 @@ mod tests {
     }
 
     #[test]
-    fn an_infinite_age_is_not_written() {
-        assert!(sample(&[f64::INFINITY]).to_text().is_err());
+    fn an_age_that_no_canary_can_have_is_neither_written_nor_read() {
+        for age in [f64::INFINITY, f64::NAN, -1.0, LONGEST_AGE_SECONDS + 1.0, 1e300] {
+            assert!(sample(&[age]).to_text().is_err(), "{age}");
+        }
+        let text = sample(&[LONGEST_AGE_SECONDS]).to_text().expect("late, and possible");
+        Remembered::from_text(text.as_bytes()).expect("it is read again");
+        let text = text.replace("\"age\":31622400.0", "\"age\":31622401.0");
+        let words = message(&text);
+        assert!(
+            words.contains("at age 31622401s") && words.ends_with("which no canary can have made"),
+            "{words}"
+        );
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(ages in prop::collection::vec(0.0..1e8_f64, 0..40)) {
+        fn what_is_written_is_read(ages in prop::collection::vec(0.0..LONGEST_AGE_SECONDS, 0..40)) {
             let remembered = sample(&ages);
             let text = remembered.to_text().expect("can be written");
             let read = Remembered::from_text(text.as_bytes()).expect("can be read");

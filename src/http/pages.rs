@@ -10,12 +10,15 @@ use prometheus::Registry;
 
 use super::clients::Clients;
 use super::gathering::Gathering;
+use crate::supervision::Health;
 
 /// What the pages are made of, and who asks for them: one for all listening sockets.
 #[derive(Debug)]
 pub struct Site {
     /// Where the metrics come from.
     pub registry: Registry,
+    /// Whether the exporter can be relied on.
+    pub health: Arc<Health>,
     /// The path of the metrics page, beginning with a slash.
     pub telemetry_path: String,
     /// Who writes the metrics page.
@@ -44,9 +47,19 @@ pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Ful
     }
     match path {
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
-        "/-/ready" => text(StatusCode::OK, "Ready.\n".to_owned()),
+        "/-/ready" => readiness(&site.health),
         _ => html(landing_page(&site.telemetry_path)),
     }
+}
+
+/// Every reason why the exporter cannot be relied on now, one a line.
+fn readiness(health: &Health) -> Response<Full<Bytes>> {
+    let reasons = health.unready();
+    if reasons.is_empty() {
+        return text(StatusCode::OK, "Ready.\n".to_owned());
+    }
+    let lines: String = reasons.iter().map(|reason| format!("{reason}\n")).collect();
+    text(StatusCode::SERVICE_UNAVAILABLE, format!("Not ready.\n{lines}"))
 }
 
 async fn metrics(site: &Site) -> Response<Full<Bytes>> {

@@ -11,8 +11,10 @@ use crate::calendar::unix_now;
 use crate::diagnosis::Diagnosis;
 use crate::domain::mismatch::Rule;
 use crate::domain::words::{Field, OTHER, OTHER_USERS, account_label};
+use crate::logging;
 use crate::prober::{Epoch, PathReport};
 use crate::server::{self, Reading, ServerView};
+use crate::supervision::Pulse;
 
 /// The most users that get series of their own; the rest are summed under [`OTHER_USERS`].
 const MOST_USERS: usize = 50;
@@ -39,6 +41,8 @@ pub struct TargetState {
 pub struct PathState {
     /// The path's configured name.
     pub path: String,
+    /// Whether its loop moves.
+    pub pulse: Pulse,
     /// What its loop says.
     pub report: watch::Receiver<PathReport>,
     /// What is concluded from it.
@@ -90,6 +94,8 @@ struct Families {
     sessions_held_past_recycle: GaugeVec,
     layer_timeout: GaugeVec,
     layer_mismatch: GaugeVec,
+    prober_last_event: GaugeVec,
+    log_lines_dropped: CounterVec,
 }
 
 impl Families {
@@ -122,11 +128,13 @@ impl Families {
             sessions_at_risk: gauges("sessions_at_risk", "Application sessions idle past the measured limit: their next query fails.", &["target", "path", "user"])?,
             sessions_held_past_recycle: gauges("sessions_held_past_recycle", "Sessions of a declared pool's user that are idle for longer than the pool keeps a connection.", &["target", "path", "pool", "user"])?,
             layer_timeout: gauges("layer_timeout_seconds", "A timeout of one layer: what its clock counts, and how it is known.", &["target", "path", "layer", "setting", "clock", "source"])?,
+            prober_last_event: gauges("prober_last_event_timestamp_seconds", "When the path's loop last moved, in seconds since the Unix epoch. It wakes by itself every few seconds.", &["target", "path"])?,
+            log_lines_dropped: counters("log_lines_dropped_total", "Log lines that were dropped because their reader was too slow, or gone.", &[])?,
             layer_mismatch: gauges("layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.", &["target", "path", "rule", "pool"])?,
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 25] {
+    fn each(&self) -> [&dyn Collector; 27] {
         [
             &self.up,
             &self.server_info,
@@ -153,6 +161,8 @@ impl Families {
             &self.sessions_held_past_recycle,
             &self.layer_timeout,
             &self.layer_mismatch,
+            &self.prober_last_event,
+            &self.log_lines_dropped,
         ]
     }
 
@@ -173,6 +183,8 @@ impl Families {
         }
         for path in &state.paths {
             let behind = state.epoch.behind(unix_now);
+            let last_event = self.prober_last_event.with_label_values(&[target, &path.path]);
+            last_event.set(unix_now - path.pulse.silent());
             self.draw_path(target, &path.path, &path.report.borrow(), &path.diagnosis.borrow(), behind);
             if viewed {
                 self.draw_seen(target, &path.path, &path.diagnosis.borrow());
@@ -329,6 +341,7 @@ impl Collector for StateCollector {
         for state in &self.targets {
             families.draw(state, unix_now());
         }
+        families.log_lines_dropped.with_label_values::<&str>(&[]).inc_by(logging::lines_dropped() as f64);
         families
             .each()
             .into_iter()
@@ -341,6 +354,7 @@ impl Collector for StateCollector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::health::Loop;
     use crate::domain::kind::Kind;
     use crate::domain::observation::{Fate, History, Observation};
 
@@ -365,7 +379,7 @@ mod tests {
             stale_after: Duration::from_secs(35),
             epoch: Epoch::new(START),
             thresholds: Vec::new(),
-            paths: vec![PathState { path: name(), report, diagnosis }],
+            paths: vec![PathState { path: name(), pulse: Pulse::unwatched(Loop::Prober), report, diagnosis }],
         };
         tokio::time::advance(Duration::from_secs(60)).await;
         for step in [0.0, 3600.0, -3600.0] {

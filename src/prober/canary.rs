@@ -11,6 +11,7 @@ use super::hold::{self, End, Hold};
 use super::life::{Assignment, Death, Leash, Notice, Outcome, Unborn, World};
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::culprit::Row;
+use crate::domain::health::Loop;
 use crate::domain::kind::Kind;
 use crate::domain::restart::{Glimpse, has_restarted};
 use crate::domain::void::VoidReason;
@@ -18,7 +19,7 @@ use crate::server::birth::Birth;
 use crate::server::introduction;
 use crate::server::witness::Statement;
 use crate::session::{Connector, Identities, NoSession, Purpose, Session, Stage};
-use crate::stop::Stop;
+use crate::supervision::{Mode, is_due};
 
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -41,9 +42,9 @@ struct Inner {
 }
 
 impl Network {
-    /// A path by its connector. `probe_timeout` is how long an answer to the probe may take.
-    pub fn new(connector: Arc<Connector>, probe_timeout: Duration, stop: Stop) -> Self {
-        let desk = WitnessDesk::open(Arc::clone(&connector), stop);
+    /// A path by its connector and its witness's desk. `probe_timeout` is how long an answer to the probe may
+    /// take.
+    pub fn new(connector: Arc<Connector>, desk: WitnessDesk, probe_timeout: Duration) -> Self {
         Self(Arc::new(Inner { connector, desk, probe_timeout }))
     }
 }
@@ -105,6 +106,7 @@ impl Inner {
         };
         // The loop may be gone already; then the leash says so.
         let notices = assignment.notices.clone();
+        assert!(!is_due(Loop::Canary, Mode::Round), "a failpoint in a canary's life");
         let _ = notices.send(Notice::Born { id: assignment.id, at: resting.since });
         let (session, since) = (&mut resting.session, resting.since);
         let held = match assignment.kind {

@@ -26,6 +26,7 @@ use crate::domain::void::VoidReason;
 use crate::metrics::PathMetrics;
 use crate::session::Stage;
 use crate::stop::Stop;
+use crate::supervision::Pulse;
 use deaths::{Decided, Undecided};
 use flights::{Flights, News};
 use life::{Notice, Outcome, Unborn, World};
@@ -65,6 +66,10 @@ pub struct Wires {
     pub low_headroom: watch::Receiver<bool>,
     /// Whether to stop.
     pub stop: Stop,
+    /// Where the loop shows that it moves.
+    pub pulse: Pulse,
+    /// Where the lives of its canaries do.
+    pub lives: Pulse,
 }
 
 /// Keeps a path's observations somewhere.
@@ -138,19 +143,32 @@ impl<W: World> Prober<W> {
 
     /// Runs until told to stop, then lets every canary say COM_QUIT. Gives what was observed.
     pub async fn run(mut self, mut wires: Wires) -> History {
+        let pulse = wires.pulse.clone();
         self.set_headroom(*wires.low_headroom.borrow_and_update());
         self.report();
-        self.replan();
+        if pulse.round_at_once(|| self.replan()).is_none() {
+            self.rest(pulse.rest().as_secs_f64());
+        }
         loop {
-            let event = self.select(&mut wires).await;
+            let event = pulse.wait(self.select(&mut wires)).await;
             if matches!(event, Event::Stop) {
                 break;
             }
-            self.apply(event, &wires);
-            self.review(false);
-            self.replan();
+            let round = pulse.round_at_once(|| {
+                self.apply(event, &wires);
+                self.review(false);
+                self.replan();
+            });
+            if round.is_none() {
+                // Nothing may wake it otherwise. What happens meanwhile waits to be heard.
+                self.rest(pulse.rest().as_secs_f64());
+                tokio::select! {
+                    () = wires.stop.told() => break,
+                    () = pulse.take_rest() => {}
+                }
+            }
         }
-        self.stop().await;
+        self.stop(&wires).await;
         self.history
     }
 
@@ -168,18 +186,19 @@ impl<W: World> Prober<W> {
 
     fn apply(&mut self, event: Event, wires: &Wires) {
         match event {
-            Event::News(news) => self.hear(news),
+            Event::News(news) => self.hear(news, &wires.lives),
             Event::Headroom => self.set_headroom(*wires.low_headroom.borrow()),
             Event::Crowded => self.make_room(),
             Event::Wake | Event::Stop => {}
         }
     }
 
-    fn hear(&mut self, news: News) {
+    fn hear(&mut self, news: News, lives: &Pulse) {
         match news {
             News::Notice(notice) => {
                 self.flights.note(notice);
                 if let Notice::Born { .. } = notice {
+                    lives.note(true);
                     self.suspend(Suspension::ConnectFailing, false);
                     self.suspend(Suspension::ConnectionLimit, false);
                     self.retry_at = None;
@@ -188,7 +207,8 @@ impl<W: World> Prober<W> {
             News::Outcome(kind, born, outcome) => self.settle(kind, born, outcome),
             News::Lost(error) => {
                 tracing::error!(event = "life_lost", error = %error, "a canary's task ended without an outcome");
-                self.rest(RETRY_AFTER_FAULT_SECONDS);
+                lives.note(false);
+                self.rest(lives.rest().as_secs_f64().max(RETRY_AFTER_FAULT_SECONDS));
             }
         }
         self.count_connections();
@@ -298,16 +318,16 @@ impl<W: World> Prober<W> {
         }
     }
 
-    async fn stop(&mut self) {
+    async fn stop(&mut self, wires: &Wires) {
         self.flights.stop_all();
         let deadline = Instant::now() + FAREWELL;
         while !self.flights.is_empty() {
             match timeout_at(deadline, self.flights.next()).await {
-                Ok(news) => self.hear(news),
+                Ok(news) => drop(wires.pulse.round_at_once(|| self.hear(news, &wires.lives))),
                 Err(_) => break,
             }
         }
-        self.review(true);
+        wires.pulse.round_at_once(|| self.review(true));
     }
 }
 

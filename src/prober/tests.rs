@@ -10,6 +10,7 @@ use super::life::{Assignment, Death, Leash};
 use super::*;
 use crate::domain::culprit::{Culprit, Row};
 use crate::domain::ending::Ending;
+use crate::domain::health::Loop;
 use crate::domain::limit::idle_limit;
 use crate::metrics::Metrics;
 use crate::stop;
@@ -135,6 +136,11 @@ impl Script {
     }
 }
 
+fn wires(low_headroom: watch::Receiver<bool>, stop: Stop) -> Wires {
+    let [pulse, lives] = [Loop::Prober, Loop::Canary].map(Pulse::unwatched);
+    Wires { low_headroom, stop, pulse, lives }
+}
+
 fn settings(ladder: Ladder) -> Settings {
     Settings {
         target: "t".to_owned(),
@@ -161,7 +167,7 @@ async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn
         Memory::default(),
         Epoch::new(1.8e9),
     );
-    let running = tokio::spawn(prober.run(Wires { low_headroom, stop }));
+    let running = tokio::spawn(prober.run(wires(low_headroom, stop)));
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     say_stop.say();
     let history = running.await.expect("the loop ends well");
@@ -241,7 +247,7 @@ async fn nothing_is_launched_while_the_server_has_no_room() {
     let path_metrics = metrics.path("t", "p", &Kind::ALL);
     let (memory, epoch) = (Memory::default(), Epoch::new(1.8e9));
     let prober = Prober::new(script.clone(), settings(ladder), path_metrics, publish, memory, epoch);
-    let running = tokio::spawn(prober.run(Wires { low_headroom, stop }));
+    let running = tokio::spawn(prober.run(wires(low_headroom, stop)));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(script.tally().logins, 0);
     headroom.send_replace(false);

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::server::witness::{Statement, state};
 use crate::session::{Connector, NoSession, Purpose, Stage};
 use crate::stop::Stop;
+use crate::supervision::Pulse;
 
 /// How long deaths of one moment are gathered, and the server given time to clear its list.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -24,6 +25,8 @@ const QUESTIONS: Duration = Duration::from_secs(5);
 /// How long the server may take to clear the row of a session it ended itself.
 const CLEARING: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_millis(700), Duration::from_secs(1)];
+/// After how many attempts in a row that broke off by a fault of the driver's no more is asked.
+const FAULTS_TO_GIVE_UP: u32 = 3;
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -61,11 +64,15 @@ struct Request {
 }
 
 impl WitnessDesk {
-    /// Opens the desk of one path. It closes when its last clone is dropped.
-    pub fn open(connector: Arc<Connector>, stop: Stop) -> Self {
+    /// Opens the desk of one path, and gives the loop that attends to it: it ends when the last clone of the
+    /// desk is dropped.
+    pub fn open(
+        connector: Arc<Connector>,
+        stop: Stop,
+        pulse: Pulse,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, requests) = mpsc::unbounded_channel();
-        tokio::spawn(attend(connector, requests, stop));
-        Self(sender)
+        (Self(sender), attend(connector, requests, stop, pulse))
     }
 
     /// Asks about a dead session. `None` when no fresh connection could be made: an outage.
@@ -76,16 +83,25 @@ impl WitnessDesk {
     }
 }
 
-async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver<Request>, mut stop: Stop) {
+async fn attend(
+    connector: Arc<Connector>,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+    mut stop: Stop,
+    pulse: Pulse,
+) {
     let mut waiting = Vec::new();
-    while let Some(first) = requests.recv().await {
+    // Attempts in a row that broke off by a fault of the driver's.
+    let mut faults = 0;
+    while let Some(first) = pulse.wait(requests.recv()).await {
         waiting.push(first);
-        sleep(SETTLE).await;
+        pulse.wait(sleep(SETTLE)).await;
         while !waiting.is_empty() {
             while let Ok(request) = requests.try_recv() {
                 waiting.push(request);
             }
-            match ask(&connector, &waiting, &mut stop).await {
+            let attempt = pulse.round(ask(&connector, &waiting, &mut stop)).await;
+            faults = if attempt.is_none() { faults + 1 } else { 0 };
+            match attempt.unwrap_or_else(|| faulty(faults, &pulse)) {
                 Ok(testimony) => {
                     for request in waiting.drain(..) {
                         let testimony = Testimony { failed_before: request.failed, ..testimony.clone() };
@@ -107,7 +123,7 @@ async fn attend(connector: Arc<Connector>, mut requests: mpsc::UnboundedReceiver
                     }
                     waiting = patient;
                     if let Some(longest) = waiting.iter().map(|request| request.since.elapsed()).max() {
-                        sleep(rest.min(LONGEST_REST).min(GRACE.saturating_sub(longest))).await;
+                        pulse.wait(sleep(rest.min(LONGEST_REST).min(GRACE.saturating_sub(longest)))).await;
                     }
                 }
             }
@@ -123,6 +139,17 @@ struct Unheard {
     tried: bool,
     /// Whether the server was reached, now or a moment ago, and had no room.
     refused: bool,
+}
+
+/// What an attempt comes to that broke off by a fault of the driver's, the last of so many in a row. Its login had
+/// succeeded, for a fault in a login fails as a login: so the way is not out. A few are tried again; then it is
+/// testified that a fresh connection works, and that the server says nothing that can be read.
+fn faulty(faults: u32, pulse: &Pulse) -> Result<Testimony, Unheard> {
+    if faults < FAULTS_TO_GIVE_UP {
+        return Err(Unheard { rest: pulse.rest(), tried: false, refused: false });
+    }
+    let statement = Statement { uptime: None, identity: None, listed: None, thread_id: None };
+    Ok(Testimony { at: Instant::now(), statement, failed_before: false })
 }
 
 /// One attempt.

@@ -17,6 +17,7 @@ use crate::domain::sight::{self, Sight};
 use crate::domain::words::WordsCut;
 use crate::session::{Connector, NoSession, Purpose, Session};
 use crate::stop::Stop;
+use crate::supervision::Pulse;
 
 /// How long one source may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
@@ -77,6 +78,7 @@ pub async fn watch(
     every: Duration,
     publish: watch::Sender<Reading>,
     mut stop: Stop,
+    pulse: Pulse,
 ) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,10 +87,11 @@ pub async fn watch(
     loop {
         tokio::select! {
             () = stop.told() => break,
-            _ = ticks.tick() => {}
+            _ = pulse.wait(ticks.tick()) => {}
         }
         let outcome = {
-            let round = make_round(control.take(), every, &connector, &mut memory);
+            // Where it fails by a fault of the driver's, its session is lost with it.
+            let round = pulse.round(make_round(control.take(), every, &connector, &mut memory));
             tokio::pin!(round);
             tokio::select! {
                 outcome = &mut round => outcome,
@@ -97,14 +100,14 @@ pub async fn watch(
             }
         };
         let words_cut = memory.words_cut;
-        match outcome {
+        match outcome.flatten() {
             Some(Outcome { kept, view, up }) => {
                 publish.send_replace(Reading { up, view: Some(Arc::new(view)), words_cut });
                 control = kept;
             }
             None => {
                 publish.send_replace(Reading { words_cut, ..Reading::default() });
-                ticks.reset_after(every.min(RETRY));
+                ticks.reset_after(every.min(RETRY).max(pulse.rest()));
             }
         }
     }

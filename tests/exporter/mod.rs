@@ -114,6 +114,12 @@ impl<'a> Launch<'a> {
         self.args(&[&format!("--server.interval={every}")])
     }
 
+    /// With this in its environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.around.extend(["env".to_owned(), format!("{name}={value}")]);
+        self
+    }
+
     /// As another user.
     pub(crate) fn user(mut self, name: &str, password: &str) -> Self {
         self.args.retain(|arg| !arg.starts_with("--mysql.username"));
@@ -245,6 +251,12 @@ impl Exporter<'_> {
         let begun = Instant::now();
         let status = self.daemon.take().expect("it runs until it is stopped").terminate();
         (status, begun.elapsed())
+    }
+
+    /// Waits until it ends by itself. Gives how it ended.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&mut self, limit: Duration) -> ExitStatus {
+        self.daemon.as_mut().expect("it runs until it is stopped").wait_for_end(limit)
     }
 
     /// How many file descriptors it holds.

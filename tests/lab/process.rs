@@ -105,6 +105,13 @@ impl Daemon {
         kill_process(pid, signal).expect("a child that was not waited for can be signalled");
     }
 
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&mut self, limit: Duration) -> ExitStatus {
+        let what = format!("the end of process {}", self.pid());
+        wait_for(&what, limit, || self.child.try_wait().expect("a child can be waited for"))
+    }
+
     /// Asks it to end with SIGTERM and waits until it has.
     pub(crate) fn terminate(mut self) -> ExitStatus {
         self.signal(Signal::TERM);

@@ -19,6 +19,8 @@ fn alone() -> Launch<'static> {
 #[test]
 fn the_other_pages() {
     let exporter = alone().start();
+    // Until then it is not ready.
+    exporter.wait_for_events("connect_failed", 1, Duration::from_secs(20));
     for (path, body) in [("/-/healthy", "Healthy.\n"), ("/-/ready", "Ready.\n")] {
         let response = exporter.get(path);
         assert_eq!((response.status, response.body.as_str()), (200, body));
@@ -215,5 +217,6 @@ fn pages_are_there_before_the_first_connect_ends() {
     let page = exporter.metrics();
     assert_eq!(page.one("up", &[]), 0.0);
     assert_eq!(page.sum("connect_failures_total", &[]), 0.0);
-    assert_eq!(exporter.get("/-/ready").status, 200);
+    assert_eq!(exporter.get("/-/healthy").status, 200);
+    assert_eq!(exporter.get("/-/ready").status, 503, "nothing is known of the path yet");
 }

@@ -30,6 +30,7 @@ fn site() -> Arc<Site> {
     }
     Arc::new(Site {
         registry,
+        health: Arc::default(),
         telemetry_path: "/metrics".to_owned(),
         gathering: Gathering::default(),
         clients: Arc::default(),

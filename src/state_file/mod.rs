@@ -1,23 +1,43 @@
-//! The state file: what was observed, kept across restarts. Written whole and put in place by a rename,
-//! so that a kill at any moment leaves the old text or the new one.
+//! The state file: what was observed, kept across restarts. Read once at the start; a thread writes it
+//! ([`writer`]), whole and put in place by a rename ([`place`]), so that a kill at any moment leaves the old
+//! text or the new one.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use tokio::sync::oneshot;
 
 use crate::config::address::Address;
 use crate::domain::observation::{History, Observation};
-use crate::domain::remembered::{Remembered, RememberedError};
+use crate::domain::remembered::{LONGEST_TEXT_BYTES, Remembered, RememberedError};
+use crate::supervision::Pulse;
+
+mod place;
+mod writer;
+
+pub use writer::Keeper;
+use writer::Written;
 
 /// One state file, owned by one exporter.
 #[derive(Debug)]
 pub struct StateFile {
+    /// The file itself, behind whatever links lead to it.
     file: PathBuf,
     remembered: Remembered,
     /// The newest write failed, and was told.
     failing: bool,
     /// Held as long as this exporter runs: two must not share one file.
     _lock: fs::File,
+}
+
+/// What is to be kept of a path.
+#[derive(Debug)]
+pub struct Observed {
+    /// What was observed.
+    pub history: History,
+    /// By how many seconds its times must be moved: from a scale of the loop's own to the calendar.
+    pub shift: f64,
 }
 
 /// Why there can be no state file.
@@ -44,18 +64,19 @@ impl StateFile {
     /// When nothing can be written where the file is to stand, or another exporter keeps it.
     pub fn open(file: &Path) -> Result<Self, StateFileError> {
         let unwritable = |source| StateFileError::Unwritable { file: file.to_owned(), source };
-        let lock = fs::File::create(beside(file, "lock")).map_err(unwritable)?;
+        let resolved = place::behind_links(file).map_err(unwritable)?;
+        let lock = place::open_lock(&resolved).map_err(unwritable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Err(StateFileError::InUse(file.to_owned())),
             Err(fs::TryLockError::Error(source)) => return Err(unwritable(source)),
         }
-        let remembered = match fs::read(file) {
-            Ok(text) => Remembered::from_text(&text).unwrap_or_else(|error| set_aside(file, &error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Remembered::default(),
-            Err(source) => return Err(unwritable(source)),
+        place::sweep(&resolved);
+        let remembered = match place::read(&resolved, LONGEST_TEXT_BYTES).map_err(unwritable)? {
+            Some(text) => Remembered::from_text(&text).unwrap_or_else(|error| set_aside(&resolved, &error)),
+            None => Remembered::default(),
         };
-        Ok(Self { file: file.to_owned(), remembered, failing: false, _lock: lock })
+        Ok(Self { file: resolved, remembered, failing: false, _lock: lock })
     }
 
     /// What was observed before on a path that leads `against` an address. Where it led to another address
@@ -87,28 +108,39 @@ impl StateFile {
         self.remembered.against.retain(|known, _| keys.contains(known));
     }
 
-    /// Keeps what was observed on a path, each time moved by `shift` seconds: from a scale of the loop's own
-    /// to the calendar. A write that fails is told once, until one succeeds.
-    pub fn save(&mut self, target: &str, path: &str, history: &History, shift: f64) {
-        self.remembered.paths.insert(key(target, path), shifted(history, shift));
-        match self.write() {
-            Ok(()) => self.failing = false,
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::warn!(event = "state_not_written", file = %self.file.display(), error = %error, "the state file could not be written");
-            }
-            Err(_) => {}
-        }
+    /// Hands the file to a thread of its own, which writes what it is given of one path, the newest only.
+    /// The receiver's sender is dropped when the thread ends.
+    ///
+    /// # Errors
+    /// When there can be no thread for it.
+    pub fn write_apart(
+        mut self,
+        target: &str,
+        path: &str,
+        pulse: Pulse,
+    ) -> io::Result<(Keeper<Observed>, oneshot::Receiver<()>)> {
+        let key = key(target, path);
+        writer::start(pulse, move |seen: &Observed| self.save(&key, seen))
     }
 
-    fn write(&self) -> io::Result<()> {
-        let text = self.remembered.to_text().map_err(io::Error::other)?;
-        let new = beside(&self.file, "new");
-        let mut file = fs::File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        // Before the rename: else a power cut may leave the new name on an empty file.
-        file.sync_data()?;
-        fs::rename(&new, &self.file)
+    /// A write that fails is told once, until one succeeds.
+    fn save(&mut self, key: &str, Observed { history, shift }: &Observed) -> Written {
+        self.remembered.paths.insert(key.to_owned(), shifted(history, *shift));
+        let text = self.remembered.to_text().map_err(io::Error::other);
+        match text.and_then(|text| place::put(&self.file, text.as_bytes())) {
+            Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(event = "state_written", file = %self.file.display(), "the state file is written again");
+                }
+                Written::Whole
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(event = "state_not_written", file = %self.file.display(), error = %error, "the state file could not be written");
+                }
+                Written::Failed
+            }
+        }
     }
 }
 
@@ -125,15 +157,8 @@ fn key(target: &str, path: &str) -> String {
     format!("{target}/{path}")
 }
 
-fn beside(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    PathBuf::from(name)
-}
-
 fn set_aside(file: &Path, error: &RememberedError) -> Remembered {
-    let aside = beside(file, "damaged");
+    let aside = place::beside(file, ".damaged");
     let moved = fs::rename(file, &aside);
     tracing::warn!(
         event = "state_damaged",

@@ -1,0 +1,89 @@
+//! Faults of the exporter's own: a loop that panics, ends or stands still, a driver that panics, a log that
+//! nobody reads, a signal that was meant for others. It recovers or ends; it is never green and blind.
+
+use std::time::Duration;
+
+use mysql_canary_exporter::domain::health::Loop;
+use rustix::process::Signal;
+
+use crate::exporter::{Exporter, Launch, wait_until_gone};
+use crate::lab::place::PrivateDir;
+use crate::lab::{MariaDb, MariaDbOptions, Peer, Scene, Server, wait_for};
+
+mod driver;
+#[cfg(debug_assertions)]
+mod failpoints;
+mod log_reader;
+
+/// How long a recovery or an end may take.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What the page of readiness says: nothing where it is ready.
+fn unready(exporter: &Exporter<'_>) -> Option<String> {
+    let response = exporter.get("/-/ready");
+    match response.status {
+        200 => None,
+        503 => Some(response.body),
+        other => panic!("readiness has the status {other}"),
+    }
+}
+
+fn wait_until_ready(exporter: &Exporter<'_>) {
+    wait_for("readiness", Duration::from_secs(20), || unready(exporter).is_none().then_some(()));
+}
+
+#[test]
+fn nothing_is_ready_before_a_login_has_succeeded_or_failed() {
+    let peer = Peer::start(Scene::stay_silent);
+    let exporter = Launch::at(&peer.addr().to_string()).args(&["--canary.probe-timeout=3s"]).start();
+    let reason = unready(&exporter).expect("no login was answered yet");
+    assert_eq!(reason, "Not ready.\npath default/default: no login has succeeded or failed yet\n");
+    assert_eq!(exporter.get("/-/healthy").status, 200, "it lives all the same");
+    exporter.wait_for_events("connect_failed", 1, Duration::from_secs(20));
+    wait_until_ready(&exporter);
+}
+
+#[test]
+fn a_stray_signal_ends_nobody() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let before = server.status("Aborted_clients");
+    let mut exporter = Launch::on(&server).ages("60s,120s").start();
+    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| {
+        page.sum("connections", &[]) >= 2.0
+    });
+    let strays = [(Signal::HUP, "SIGHUP"), (Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")];
+    for (number, (signal, name)) in strays.into_iter().enumerate() {
+        exporter.signal(signal);
+        let told = exporter.wait_for_events("signal_ignored", number + 1, Duration::from_secs(10));
+        assert_eq!(told[number]["signal"], name, "{told:?}");
+    }
+    assert!(exporter.metrics().sum("connections", &[]) >= 2.0);
+    assert_eq!(unready(&exporter), None);
+    exporter.signal(Signal::QUIT);
+    let status = exporter.wait_for_end(Duration::from_secs(10));
+    assert_eq!(status.code(), Some(0), "SIGQUIT is the word to stop: {}", exporter.log());
+    wait_until_gone(&server);
+    assert_eq!(server.status("Aborted_clients"), before, "{}", exporter.log());
+}
+
+#[test]
+fn a_second_sigterm_is_obeyed_at_once() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let mut exporter = Launch::on(&server).ages("60s,120s").start();
+    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| {
+        page.sum("connections", &[]) >= 2.0
+    });
+    // COM_QUIT would be waited for until the bound.
+    server.sigstop();
+    exporter.signal(Signal::TERM);
+    exporter.wait_for_events("stopping", 1, Duration::from_secs(10));
+    // At once it is an echo of the first, and does nothing.
+    exporter.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(exporter.events("ended_at_once").is_empty(), "{}", exporter.log());
+    exporter.signal(Signal::TERM);
+    let status = exporter.wait_for_end(Duration::from_secs(10));
+    server.sigcont();
+    assert_eq!(status.code(), Some(1), "{}", exporter.log());
+    assert_eq!(exporter.events("ended_at_once").len(), 1, "{}", exporter.log());
+}
