@@ -81,6 +81,7 @@ impl Clients {
         inside
             .clients
             .insert(id, Client { origin, phase: Phase::Asking, since: now, waited_for: None, task: None });
+        inside.count_move(None, Some(Phase::Asking));
         drop(inside);
         Arc::new(Visit { clients: Arc::clone(self), id, stay: Mutex::new(Stay::new(Phase::Asking, now)) })
     }
@@ -168,7 +169,7 @@ impl Clients {
 impl Inside {
     fn count_move(&mut self, from: Option<Phase>, to: Option<Phase>) {
         if let Some(count) = from.and_then(|phase| self.counts.get_mut(&phase)) {
-            *count -= 1;
+            *count = count.saturating_sub(1);
         }
         if let Some(phase) = to {
             *self.counts.entry(phase).or_default() += 1;
@@ -332,6 +333,39 @@ impl Drop for Visit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_are_here_are_counted_in_their_phases() {
+        let clients = Arc::new(Clients::default());
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let mut visits = Vec::new();
+        for number in 0..5000_usize {
+            let visit = clients.admit(address);
+            match number % 5 {
+                0 => drop(visit.answer()),
+                1 => visit.stalls(),
+                2 => visit.enter(Phase::Kept),
+                3 => visit.enter(Phase::Parting),
+                _ => {}
+            }
+            visits.push(visit);
+            if number.is_multiple_of(7) {
+                visits.swap_remove(number / 14);
+            }
+        }
+        let counts = || {
+            let inside = clients.inside();
+            Phase::ALL.map(|phase| {
+                let here = inside.clients.values().filter(|client| client.phase == phase).count();
+                assert_eq!(inside.counts.get(&phase).copied().unwrap_or_default(), here, "{phase:?}");
+                assert!(here <= phase.places_of_one_address(), "{phase:?}: {here}");
+                here
+            })
+        };
+        assert!(counts().iter().all(|&count| count > 0));
+        drop(visits);
+        assert_eq!(counts(), [0; 5]);
+    }
 
     #[test]
     fn one_machine_is_one_origin() {

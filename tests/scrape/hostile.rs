@@ -20,7 +20,7 @@ const KINDS: u32 = 6;
 /// All places for clients, the pages' own descriptors and those that are just going.
 const MOST_FILES: usize = 4800;
 /// What the crowd may cost in resident memory, in MB.
-const MOST_MEMORY: f64 = 48.0;
+const MOST_MEMORY: f64 = 80.0;
 
 /// How many, and for how long.
 struct Crowd {
