@@ -142,6 +142,7 @@ pub async fn run(
         reading: reading.clone(),
         connector: Arc::clone(&connector),
         pools: settings.pools.clone(),
+        ladder_end: settings.ladder.longest(),
     };
     tokio::spawn(diagnosis::keep(sources, publish_diagnosis, stop.clone()));
     tokio::spawn(watch_headroom(reading, publish_headroom));

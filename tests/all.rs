@@ -21,6 +21,7 @@
 //! | `bad_input` | every bad flag with its exact message |
 //! | `malice` | servers that send what no server sends |
 //! | `incidents` | the applications of four real incidents |
+//! | `told` | what the log tells of a path, and when: reach, transactions |
 //! | `alerting` | what people are told of them: rules and dashboards on a real Prometheus |
 
 #![expect(clippy::disallowed_methods, reason = "real parts run in real time, which no test can pause")]
@@ -42,6 +43,7 @@ mod proxies;
 mod restart;
 mod scrape;
 mod shutdown;
+mod told;
 mod truth;
 mod unreachable;
 mod wait_timeout;

@@ -89,6 +89,7 @@ struct Families {
     sessions_held_past_recycle: GaugeVec,
     layer_timeout: GaugeVec,
     layer_mismatch: GaugeVec,
+    recommended_recycle: GaugeVec,
 }
 
 impl Families {
@@ -121,10 +122,11 @@ impl Families {
             sessions_held_past_recycle: gauges("sessions_held_past_recycle", "Sessions of a declared pool's user that are idle for longer than the pool keeps a connection.", &["target", "path", "pool", "user"])?,
             layer_timeout: gauges("layer_timeout_seconds", "A timeout of one layer: what its clock counts, and how it is known.", &["target", "path", "layer", "setting", "clock", "source"])?,
             layer_mismatch: gauges("layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.", &["target", "path", "rule", "pool"])?,
+            recommended_recycle: gauges("recommended_recycle_seconds", "The age at which pools should replace their connections, to keep clear of what was measured. Absent while nothing died.", &["target", "path"])?,
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 24] {
+    fn each(&self) -> [&dyn Collector; 25] {
         [
             &self.up,
             &self.server_info,
@@ -150,6 +152,7 @@ impl Families {
             &self.sessions_held_past_recycle,
             &self.layer_timeout,
             &self.layer_mismatch,
+            &self.recommended_recycle,
         ]
     }
 
@@ -273,6 +276,9 @@ impl Families {
                 (setting.layer.label(), setting.clock.label(), setting.source.label());
             let labels = [target, path, layer, &setting.setting, clock, source];
             self.layer_timeout.with_label_values(&labels).set(setting.seconds);
+        }
+        if let Some(seconds) = diagnosis.recommended_recycle {
+            self.recommended_recycle.with_label_values(&[target, path]).set(seconds);
         }
         for held in &diagnosis.held_past_recycle {
             let labels = [target, path, &held.pool, &held.user];

@@ -5,6 +5,7 @@
 pub mod birth;
 pub mod global_status;
 pub mod global_variables;
+pub mod innodb_trx;
 pub mod privileges;
 pub mod processlist;
 pub mod statement;
@@ -16,6 +17,8 @@ pub mod witness;
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
+
+use crate::domain::mismatch::OpenTransaction;
 
 pub use global_status::GlobalStatus;
 pub use global_variables::GlobalVariables;
@@ -72,6 +75,8 @@ pub struct ServerView {
     /// Whether the processlist is known to show everyone's sessions and not only the account's own: the
     /// account held PROCESS when this session logged in, or somebody else's session was seen.
     pub sees_all: bool,
+    /// Sessions that sleep inside a transaction. `None` where that was not asked, or was refused.
+    pub open_transactions: Option<Vec<OpenTransaction>>,
     /// Sessions of ours that the server lists although their client is dead.
     pub ghosts: Option<usize>,
     /// How each source fared.

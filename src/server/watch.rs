@@ -10,8 +10,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::processlist::{RawRow, Source};
 use super::uptime::Uptime;
 use super::{
-    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, privileges,
-    statement, unless_fatal,
+    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ProcessList, ServerView, innodb_trx,
+    privileges, statement, unless_fatal,
 };
 use crate::calendar::unix_now;
 use crate::session::roster::Ghost;
@@ -54,6 +54,8 @@ struct Control {
 #[derive(Debug, Default)]
 struct Memory {
     told_about_process: bool,
+    /// Whether the server once took too long to list its open transactions.
+    transactions_are_slow: bool,
     /// The newest `Uptime`: it falls back when the server was restarted.
     last_uptime: Option<Uptime>,
     /// The newest identity: it changes when another server answers.
@@ -245,6 +247,26 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
     control.sees_all |= processlist.as_ref().is_some_and(|list| list.shows_others_than(connector.username()));
     tell_about_process(control, connector, memory);
     let conn = &mut control.session.conn;
+    let open_transactions = if control.sees_all
+        && !memory.transactions_are_slow
+        && innodb_trx::is_worth_asking(variables.as_ref())
+    {
+        let flavor = Flavor::of_version(&version);
+        let Ok(answer) = timeout(DEADLINE, innodb_trx::read(conn, flavor)).await else {
+            // Never again: it would cost the whole view each time.
+            memory.transactions_are_slow = true;
+            tracing::warn!(
+                event = "server_view_lost",
+                "information_schema.INNODB_TRX did not answer within {} s: it is not asked again",
+                DEADLINE.as_secs()
+            );
+            return None;
+        };
+        // Where it is refused, nothing is known of them, and nothing else is lost.
+        unless_fatal(answer).ok()?
+    } else {
+        None
+    };
     let left = processlist.as_ref().map(|list| connector.roster().settle(&ghosts, &list.listed));
     for thread_id in to_end {
         // Counted first, so that a ghost is seen for one round.
@@ -268,6 +290,7 @@ async fn read_all(control: &mut Control, connector: &Connector, memory: &mut Mem
         variables,
         processlist,
         sees_all: control.sees_all,
+        open_transactions,
         ghosts: left,
         collectors,
     })
