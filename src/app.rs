@@ -238,6 +238,7 @@ async fn start(
         reading: reading.clone(),
         connector: Arc::clone(&connector),
         pools: settings.pools.clone(),
+        ladder_end: settings.ladder.longest(),
     };
     let diagnosing = watch_loop(Loop::Diagnosis, LONGEST_ROUND);
     supervisor.spawn(Loop::Diagnosis, diagnosis::keep(sources, publish_diagnosis, stop.clone(), diagnosing));

@@ -96,6 +96,7 @@ struct Families {
     layer_mismatch: GaugeVec,
     prober_last_event: GaugeVec,
     log_lines_dropped: CounterVec,
+    recommended_recycle: GaugeVec,
 }
 
 impl Families {
@@ -131,10 +132,11 @@ impl Families {
             prober_last_event: gauges("prober_last_event_timestamp_seconds", "When the path's loop last moved, in seconds since the Unix epoch. It wakes by itself every few seconds.", &["target", "path"])?,
             log_lines_dropped: counters("log_lines_dropped_total", "Log lines that were dropped because their reader was too slow, or gone.", &[])?,
             layer_mismatch: gauges("layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.", &["target", "path", "rule", "pool"])?,
+            recommended_recycle: gauges("recommended_recycle_seconds", "The age at which pools should replace their connections, to keep clear of what was measured. Absent while nothing died.", &["target", "path"])?,
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 27] {
+    fn each(&self) -> [&dyn Collector; 28] {
         [
             &self.up,
             &self.server_info,
@@ -163,6 +165,7 @@ impl Families {
             &self.layer_mismatch,
             &self.prober_last_event,
             &self.log_lines_dropped,
+            &self.recommended_recycle,
         ]
     }
 
@@ -300,6 +303,9 @@ impl Families {
                 (setting.layer.label(), setting.clock.label(), setting.source.label());
             let labels = [target, path, layer, &setting.setting, clock, source];
             self.layer_timeout.with_label_values(&labels).set(setting.seconds);
+        }
+        if let Some(seconds) = diagnosis.recommended_recycle {
+            self.recommended_recycle.with_label_values(&[target, path]).set(seconds);
         }
     }
 

@@ -6,6 +6,7 @@ pub mod birth;
 mod ghosts;
 pub mod global_status;
 pub mod global_variables;
+pub mod innodb_trx;
 pub mod introduction;
 pub mod privileges;
 pub mod processlist;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
+use crate::domain::mismatch::OpenTransaction;
 use crate::domain::sight::Sight;
 
 pub use global_status::GlobalStatus;
@@ -72,6 +74,8 @@ pub struct ServerView {
     pub processlist: Option<ProcessList>,
     /// What the processlist shows. `None` where it was not read.
     pub sight: Option<Sight>,
+    /// Sessions that sleep inside a transaction. `None` where that was not asked, or was refused.
+    pub open_transactions: Option<Vec<OpenTransaction>>,
     /// Sessions of ours that the server lists although their client is dead.
     pub ghosts: Option<usize>,
     /// How each source fared.

@@ -7,6 +7,8 @@ use crate::domain::limit::IdleLimit;
 use crate::domain::pool::Pool;
 use crate::domain::remedy::Remedies;
 
+use super::idle_transaction::IdleTransactions;
+
 /// All that the rules and the verdict may know of one path. All times in seconds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Facts {
@@ -40,6 +42,10 @@ pub struct Facts {
     pub ghosts: Option<usize>,
     /// The other paths to the same server.
     pub other_paths: Vec<OtherPath>,
+    /// What ends sessions inside a transaction, and who rests in one. `None` while the server cannot be asked.
+    pub idle_transactions: Option<IdleTransactions>,
+    /// The ladder's last rung: no canary is held for longer.
+    pub ladder_end: Option<f64>,
 }
 
 /// Who ends idle canaries at the limit, and how.

@@ -4,7 +4,7 @@ use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::layers::in_words;
 use crate::domain::limit::IdleLimit;
-use crate::domain::mismatch::Facts;
+use crate::domain::mismatch::{Facts, spelled, transaction_timeouts_below_limit};
 use crate::domain::remedy::Remedy;
 
 use super::is_lifetime;
@@ -27,15 +27,29 @@ pub(super) fn of(facts: &Facts) -> Vec<String> {
     } else {
         sentences.push(nothing_died(facts));
     }
+    sentences.extend(in_transactions(facts));
     sentences.extend(not_limits(facts));
     sentences
+}
+
+/// What ends a session inside a transaction sooner, whoever rests in one now.
+fn in_transactions(facts: &Facts) -> Option<String> {
+    let settings: Vec<String> = transaction_timeouts_below_limit(facts).into_iter().map(spelled).collect();
+    (!settings.is_empty()).then(|| {
+        format!(
+            "Inside a transaction the server ends idle sessions sooner, by its {}: with autocommit off, commit or \
+             roll back before a session rests.",
+            settings.join(" and its ")
+        )
+    })
 }
 
 /// "345 s idle they live, 352 s idle they are dead", or "at 60 s idle".
 fn bounds(limit: &IdleLimit, what: &str) -> String {
     let lower = in_words(limit.lower);
     match limit.upper.map(in_words) {
-        Some(upper) if limit.exact => format!("at {upper} {what}"),
+        // A bracket narrower than what is written is one age.
+        Some(upper) if limit.exact || upper == lower => format!("at {upper} {what}"),
         Some(upper) if limit.lower > 0.0 => format!("{lower} {what} they live, {upper} {what} they are dead"),
         Some(upper) => format!("{upper} {what} they are dead, and no shorter age is known to be safe"),
         None => format!("not before {lower}"),
@@ -102,10 +116,13 @@ fn what_helps(facts: &Facts) -> String {
 
 fn nothing_died(facts: &Facts) -> String {
     if facts.idle.lower > 0.0 {
+        let age = in_words(facts.idle.lower);
+        // A probe comes at its rung's age or a moment past it.
+        let at_end = facts.ladder_end.is_some_and(|end| facts.idle.lower >= end);
+        let end = if at_end { ", the end of the ladder" } else { "" };
         format!(
-            "No canary died of idleness on path {}: {} idle they live. Nothing is known of longer ages.",
-            facts.path,
-            in_words(facts.idle.lower)
+            "No canary died of idleness on path {}: {age} idle they live{end}. Nothing is known of longer ages.",
+            facts.path
         )
     } else {
         format!("Nothing is known of path {} yet: no canary reached its age.", facts.path)
