@@ -92,9 +92,11 @@ fn what_was_measured_against_another_server_is_dropped_and_told() {
     let page = exporter
         .wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
     assert!(page.values("idle_limit_upper_seconds", &[]).is_empty(), "this server ends nobody");
+    wait_for("the new server in the state file", Duration::from_secs(20), || {
+        let (new, old) = (patient.addr().to_string(), impatient.addr().to_string());
+        fs::read_to_string(&file).is_ok_and(|text| text.contains(&new) && !text.contains(&old)).then_some(())
+    });
     drop(exporter);
-    let text = fs::read_to_string(&file).expect("it was written");
-    assert!(text.contains(&patient.addr().to_string()) && !text.contains(&impatient.addr().to_string()));
 
     // Written before files said it: taken as it is.
     let older = "{\"version\":1,\"paths\":{\"default/default\":[{\"at\":1700000000.0,\"kind\":\"idle\",\"age\":25.0,\"fate\":\"lived\"}]}}";

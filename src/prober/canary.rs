@@ -145,7 +145,9 @@ impl Inner {
             })?;
         let mut refused = Vec::new();
         let questions = async {
+            let asked_at = Instant::now();
             let birth = Birth::read(&mut session.conn, &mut refused).await?;
+            let uptime = birth.uptime.map(|uptime| (uptime, asked_at));
             let proxy_seen = birth.shows_proxy(session.greeting.thread_id);
             let bound = birth.wait_timeout.and_then(|own| self.ghost_bound(own, assignment.longest));
             let mut bound = bound.filter(|_| !proxy_seen);
@@ -164,7 +166,7 @@ impl Inner {
             if let Some(seconds) = wait_timeout {
                 session.ends_by_itself_after(seconds);
             }
-            introduction::introduce(&mut session, self.connector.roster()).await?;
+            introduction::introduce(&mut session, self.connector.roster(), uptime).await?;
             Ok::<_, mysql_async::Error>((birth, wait_timeout, proxy_seen))
         };
         let answers = timeout(self.probe_timeout, questions).await;

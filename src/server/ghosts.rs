@@ -16,23 +16,31 @@ use crate::session::{Connector, Session};
 /// How long one question and the KILL after it may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Lets the server view's session read who it is, which every KILL is measured by, and lets its own ghost die
-/// soon: it is silent for no longer than `every`.
+/// Lets the ghost of the server view's session die soon, should it become one: the session is silent for no
+/// longer than `every`.
+///
+/// # Errors
+/// When the connection breaks.
+pub(super) async fn bound_silence(session: &mut Session, every: Duration) -> mysql_async::Result<()> {
+    /// A round may be late by its deadlines.
+    const LATE: Duration = Duration::from_secs(30);
+    introduction::bound_silence(session, (every + LATE).as_secs()).await
+}
+
+/// Lets the server view's session read who it is, which every KILL is measured by. `uptime` is what it was told in
+/// this round, in seconds, and when that was asked.
 ///
 /// # Errors
 /// When the connection breaks.
 pub(super) async fn introduce(
     session: &mut Session,
-    every: Duration,
     connector: &Connector,
+    uptime: Option<(f64, Instant)>,
 ) -> mysql_async::Result<()> {
-    /// A round may be late by its deadlines.
-    const LATE: Duration = Duration::from_secs(30);
     if let Some(id) = unless_fatal(birth::backend_id(&mut session.conn).await)?.flatten() {
         session.learn_backend_id(id);
     }
-    introduction::introduce(session, connector.roster()).await?;
-    introduction::bound_silence(session, (every + LATE).as_secs()).await
+    introduction::introduce(session, connector.roster(), uptime).await
 }
 
 /// Ends those of these ghosts that are proved to be ours. `None` when the connection is dead or stuck.

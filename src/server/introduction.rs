@@ -1,7 +1,6 @@
 //! What a session reads about itself, so that it can be told from everybody else's should its client die: its
 //! own row of the processlist, and on which run of which server it is. Needs no privilege.
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
@@ -9,13 +8,17 @@ use super::{Flavor, unless_fatal, value};
 use crate::domain::proof::{OwnRow, ServerMark};
 use crate::session::{Roster, Session};
 
-/// Lets a session read about itself, and tells the roster. What the server refuses stays unknown.
+/// Lets a session read about itself, and tells the roster. `uptime` is the server's in seconds, as this very
+/// session was told it, and when that was asked. What the server refuses stays unknown.
 ///
 /// # Errors
 /// When the connection breaks.
-pub async fn introduce(session: &mut Session, roster: &Roster) -> mysql_async::Result<()> {
-    let read_at = roster.seconds(Instant::now());
-    let uptime = unless_fatal(uptime(&mut session.conn).await)?.flatten();
+pub async fn introduce(
+    session: &mut Session,
+    roster: &Roster,
+    uptime: Option<(f64, Instant)>,
+) -> mysql_async::Result<()> {
+    let uptime = uptime.map(|(uptime, asked_at)| (uptime, roster.seconds(asked_at)));
     let flavor = Flavor::of_version(&session.greeting.version);
     for query in queries(flavor) {
         let Some(Some(row)) = unless_fatal(session.conn.query_first::<mysql_async::Row, _>(query).await)?
@@ -29,11 +32,15 @@ pub async fn introduce(session: &mut Session, roster: &Roster) -> mysql_async::R
         let text = |place| value::text(value::at(&row, place));
         let own = text(1).zip(text(2)).map(|(user, host)| OwnRow { user, host });
         let port = value::id(value::at(&row, 5));
-        let server =
-            text(3).zip(text(4)).zip(port).zip(uptime).map(|(((identity, hostname), port), uptime)| {
-                let started = read_at - uptime;
-                ServerMark { identity, hostname, port, started, read_at }
-            });
+        let server = text(3).zip(text(4)).zip(port).zip(uptime).map(
+            |(((identity, hostname), port), (uptime, read_at))| ServerMark {
+                identity,
+                hostname,
+                port,
+                started: read_at - uptime,
+                read_at,
+            },
+        );
         session.introduce(own, server);
         return Ok(());
     }
@@ -51,11 +58,6 @@ pub async fn bound_silence(session: &mut Session, seconds: u64) -> mysql_async::
         session.ends_by_itself_after(seconds as f64);
     }
     Ok(())
-}
-
-async fn uptime(conn: &mut Conn) -> mysql_async::Result<Option<f64>> {
-    let row: Option<mysql_async::Row> = conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
-    Ok(row.and_then(|row| value::number(value::at(&row, 1))))
 }
 
 /// The questions to try, the cheaper first: `information_schema` takes a global mutex.

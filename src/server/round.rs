@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use super::processlist::{ProcessList, Source};
@@ -64,6 +65,10 @@ pub(super) async fn make(
     connector: &Connector,
     memory: &mut Memory,
 ) -> Option<Outcome> {
+    let kept = match kept {
+        Some(control) => lives_still(control).await,
+        None => None,
+    };
     let openings = if kept.is_some() { 1 } else { 2 };
     let mut round = Round {
         connector,
@@ -76,6 +81,22 @@ pub(super) async fn make(
         collectors: BTreeMap::new(),
     };
     round.read().await.ok().flatten()
+}
+
+/// Asks a connection that was idle since the last round whether it lives, so that no source is blamed for a
+/// connection that died in the pause.
+async fn lives_still(mut control: Control) -> Option<Control> {
+    let (answer, _) = timed(control.session.conn.ping()).await;
+    let words = match answer {
+        Ok(Ok(())) => return Some(control),
+        Ok(Err(error)) => format!("the server view's connection broke between two rounds: {error}"),
+        Err(Elapsed { .. }) => format!(
+            "the server view's connection did not answer within {} s after its pause: it is closed",
+            DEADLINE.as_secs()
+        ),
+    };
+    tracing::warn!(event = "server_view_lost", collector = "ping", "{words}; the server view logs in again");
+    None
 }
 
 impl Round<'_> {
@@ -99,7 +120,7 @@ impl Round<'_> {
         }
         self.read_privileges().await?;
         let dead = self.connector.roster().ghosts();
-        let processlist = self.read_processlist(dead.values().map(|ghost| ghost.thread_id)).await?;
+        let processlist = self.read_processlist(dead.values().map(|ghost| ghost.thread_id), uptime).await?;
         let connected = status.as_ref().and_then(|status| status.threads_connected);
         let seen = self
             .control
@@ -177,13 +198,21 @@ impl Round<'_> {
     async fn read_processlist(
         &mut self,
         ghosts: impl Iterator<Item = u64>,
+        uptime: Option<Uptime>,
     ) -> Result<Option<ProcessList>, Unreachable> {
         let mut asked_after = self.memory.troubles.left_behind();
         asked_after.extend(ghosts);
-        let roster = self.connector.roster();
+        let (connector, roster) = (self.connector, self.connector.roster());
         let Some(control) = self.ready(Part::Processlist).await? else { return Ok(None) };
         let flavor = Flavor::of_version(&control.session.greeting.version);
+        // Of the connection that is asked now: a part may have cost the one that told it.
+        let uptime = uptime.filter(|uptime| uptime.opened_at == control.opened_at);
         let answer = timed(async {
+            if !control.introduced {
+                let uptime = uptime.map(|uptime| (uptime.seconds, uptime.asked_at));
+                ghosts::introduce(&mut control.session, connector, uptime).await?;
+                control.introduced = uptime.is_some();
+            }
             let conn = &mut control.session.conn;
             let source = match control.source {
                 Some(source) => source,
@@ -221,7 +250,11 @@ impl Round<'_> {
     }
 
     async fn end_ghosts(&mut self, dead: &BTreeMap<u64, Ghost>) {
-        let Some(control) = &mut self.control else { return };
+        // Without Uptime the session does not know whose run it is on; that may be known later.
+        let may_know = self.memory.troubles.may_ask(Part::Status);
+        let Some(control) = self.control.as_mut().filter(|control| control.introduced || may_know) else {
+            return;
+        };
         let Some(source) = control.source else { return };
         if ghosts::end(&mut control.session, source, self.connector, dead).await.is_none() {
             self.control = None;

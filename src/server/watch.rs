@@ -52,6 +52,8 @@ pub(super) struct Control {
     pub(super) privileges: Option<Privileges>,
     /// PROCESS was given since the login: a new session will see what this one cannot.
     pub(super) outdated: bool,
+    /// It was asked who it is, on a server whose `Uptime` it knew.
+    pub(super) introduced: bool,
     /// Who the server is, once it has said so.
     pub(super) identity: Option<String>,
     pub(super) rounds: u32,
@@ -190,7 +192,7 @@ impl Control {
     }
 }
 
-/// Logs in. The session reads who it is, and is silent for no longer than `every`.
+/// Logs in. The session is silent for no longer than `every`.
 pub(super) async fn open(every: Duration, connector: &Connector) -> Option<Control> {
     // The connector tells and counts what goes wrong.
     let mut session = match connector.connect(Purpose::ServerView, None).await {
@@ -200,7 +202,7 @@ pub(super) async fn open(every: Duration, connector: &Connector) -> Option<Contr
     let opened_at = Instant::now();
     let flavor = Flavor::of_version(&session.greeting.version);
     let prepare = async {
-        ghosts::introduce(&mut session, every, connector).await?;
+        ghosts::bound_silence(&mut session, every).await?;
         statement::bound_statements(&mut session.conn, flavor, SERVERS_DEADLINE).await
     };
     match timeout(DEADLINE, prepare).await {
@@ -221,6 +223,7 @@ pub(super) async fn open(every: Duration, connector: &Connector) -> Option<Contr
         source: None,
         privileges: None,
         outdated: false,
+        introduced: false,
         identity: None,
         rounds: 0,
     })

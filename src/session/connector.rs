@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{ConnectError, Failure, NoSession, Stage, shortage};
-use super::gate::Gate;
+use super::gate::{Gate, Useless};
 use super::ghost::Purpose;
 use super::identities::Identities;
 use super::login::{Account, TlsMode};
@@ -134,7 +134,7 @@ impl Connector {
                 Ok(session)
             }
             Err(failure) => {
-                ticket.failed(failure.stage);
+                ticket.failed(failure.rests_as());
                 self.metrics.connect_failed(failure.stage);
                 let error = ConnectError {
                     address: self.address.clone(),
@@ -157,7 +157,11 @@ impl Connector {
     /// Takes note that a session logged in and then did not answer the first questions: as good as a
     /// failed connect, and no reason to try again at once.
     pub fn distrust(&self, error: Option<&mysql_async::Error>) {
-        self.gate.distrust(error.is_some_and(mysql_async::Error::is_fatal));
+        self.gate.distrust(match error {
+            None => Useless::Silent,
+            Some(error) if error.is_fatal() => Useless::Broken,
+            Some(_) => Useless::Refused,
+        });
         let reason = error.map_or_else(|| "it does not answer".to_owned(), ToString::to_string);
         self.metrics.connect_failed(Stage::Auth);
         tracing::warn!(

@@ -69,12 +69,14 @@ pub(super) struct Failure {
     pub(super) reason: String,
     /// The server's error code, where it gave one.
     pub(super) code: Option<u16>,
+    /// Nobody refused anything: no answer came, or the connection broke.
+    pub(super) unanswered: bool,
 }
 
 impl Failure {
     /// A failure that no server spoke of.
     pub(super) fn new(stage: Stage, reason: String) -> Self {
-        Self { stage, reason, code: None }
+        Self { stage, reason, code: None, unanswered: false }
     }
 
     /// What the system refused while something was done towards the server, or at that `stage` where it is
@@ -86,6 +88,17 @@ impl Failure {
         }
     }
 
+    /// This failure, where no answer came.
+    pub(super) fn unanswered(self) -> Self {
+        Self { unanswered: true, ..self }
+    }
+
+    /// The stage that the next attempt's rest goes by: a login that nobody answered is a server that cannot be
+    /// reached, not one that refuses.
+    pub(super) fn rests_as(&self) -> Stage {
+        if self.unanswered && self.stage == Stage::Auth { Stage::Greeting } else { self.stage }
+    }
+
     /// A refusal by the server, in its words.
     pub(super) fn by_server(stage: Stage, code: u16, message: &str) -> Self {
         let stage = if LIMIT_CODES.contains(&code) { Stage::Limit } else { stage };
@@ -93,6 +106,7 @@ impl Failure {
             stage,
             reason: format!("the server said {:?} ({code}){}", packet::shortened(message), advice(code)),
             code: Some(code),
+            unanswered: false,
         }
     }
 }

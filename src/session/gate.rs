@@ -66,6 +66,17 @@ impl Pace {
     }
 }
 
+/// How a session that logged in proved to be of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Useless {
+    /// The server refused what a session needs.
+    Refused,
+    /// It broke, as sessions do when a server restarts.
+    Broken,
+    /// Nothing was answered: as good as a server that cannot be reached.
+    Silent,
+}
+
 /// No attempt may be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed {
@@ -106,15 +117,18 @@ impl Gate {
     }
 
     /// A session that was let through proved to be of no use: rest as after a refusal, or at first for less
-    /// where it only broke (`broken`), as they do when a server restarts.
-    pub(crate) fn distrust(&self, broken: bool) {
+    /// where nothing was refused.
+    pub(crate) fn distrust(&self, how: Useless) {
         let mut state = self.lock();
-        let first = if broken { REST_AFTER_BREAK } else { REST_AFTER_REFUSAL };
+        let first = match how {
+            Useless::Refused => REST_AFTER_REFUSAL,
+            Useless::Broken | Useless::Silent => REST_AFTER_BREAK,
+        };
         let rest = doubled(first, state.useless, LONGEST_REST);
         state.open = false;
         state.useless = state.useless.saturating_add(1);
         state.failed = state.failed.saturating_add(1);
-        state.failed_at = Some(Stage::Auth);
+        state.failed_at = Some(if how == Useless::Silent { Stage::Greeting } else { Stage::Auth });
         state.not_before = Some(Instant::now() + rest);
     }
 
@@ -236,13 +250,13 @@ mod tests {
         let gate = Gate::default();
         let broke = rests(&gate, 8, |ticket| {
             ticket.succeeded();
-            gate.distrust(true);
+            gate.distrust(Useless::Broken);
         })
         .await;
         assert_eq!(broke, [4, 8, 16, 32, 64, 128, 256, 300]);
         gate.admit().expect("the rest is over").succeeded();
         gate.trust();
-        gate.distrust(false);
+        gate.distrust(Useless::Refused);
         assert_eq!(gate.admit().expect_err("rests").rest, REST_AFTER_REFUSAL, "a good one ends the growth");
     }
 
@@ -264,7 +278,7 @@ mod tests {
                     attempts += 1;
                     ticket.succeeded();
                     if fail {
-                        gate.distrust(true);
+                        gate.distrust(Useless::Broken);
                     }
                 }
                 tokio::time::advance(Duration::from_millis(10)).await;
@@ -318,7 +332,7 @@ mod tests {
         gate.admit().expect("the first may").failed(Stage::Tcp);
         tokio::time::advance(FIRST_REST).await;
         let ticket = gate.admit().expect("the rest is over");
-        gate.distrust(true);
+        gate.distrust(Useless::Broken);
         ticket.succeeded();
         tokio::time::advance(REST_AFTER_BREAK).await;
         gate.admit().expect("the rest is over").succeeded();
@@ -331,7 +345,7 @@ mod tests {
         let gate = Gate::default();
         gate.admit().expect("the first may").succeeded();
         let tickets = [0, 1, 2].map(|_| gate.admit().expect("an open gate lets all through"));
-        gate.distrust(true);
+        gate.distrust(Useless::Broken);
         tokio::time::advance(REST_AFTER_BREAK).await;
         let alone = gate.admit().expect("the rest is over");
         let busy = Closed { rest: Duration::from_millis(100), failed_at: Some(Stage::Auth) };

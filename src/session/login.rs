@@ -120,7 +120,8 @@ impl Account {
             Err(_) => Err(Failure::new(
                 Stage::Auth,
                 format!("no answer to the login within {} s", timeout.as_secs_f64()),
-            )),
+            )
+            .unanswered()),
         }
     }
 
@@ -200,7 +201,7 @@ fn explain(error: &mysql_async::Error, tls: bool) -> Failure {
             if by_tls || broke_off {
                 Failure::new(Stage::Tls, format!("the TLS handshake failed: {error}"))
             } else {
-                Failure::by_system(Stage::Auth, "the connection broke during the login", error)
+                Failure::by_system(Stage::Auth, "the connection broke during the login", error).unanswered()
             }
         }
         // The driver's other errors name no secret: they speak of plugins and packets.

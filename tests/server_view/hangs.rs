@@ -28,7 +28,9 @@ fn fails_alone(piece: &'static str, hung: Option<&str>) {
         assert_eq!(page.sum("server_threads_connected", &[]) > 0.0, hung != Some("global_status"));
         assert_eq!(page.sum("sessions", &[]) > 0.0, others.contains(&"processlist"));
     }
-    assert_eq!(peer.accepted(), accepted, "{piece:?}: nobody logs in meanwhile:\n{}", exporter.log());
+    // A canary may have waited for the place of the session that hangs.
+    let more = peer.accepted() - accepted;
+    assert!(more <= 1, "{piece:?}: {more} logins meanwhile:\n{}", exporter.log());
     assert!(peer.open() <= 4, "{piece:?}: {} connections, with a budget of 4", peer.open());
     assert_eq!(exporter.events("server_view_lost").len(), 1, "{piece:?}: asked once:\n{}", exporter.log());
 }
