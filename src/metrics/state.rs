@@ -334,7 +334,13 @@ impl Families {
 
 /// Whether a rule speaks of sessions that the server lists, as it does now.
 const fn rests_on_the_view(rule: Rule) -> bool {
-    matches!(rule, Rule::SessionHeldPastRecycle | Rule::SessionsAtRisk | Rule::GhostsOnServer)
+    matches!(
+        rule,
+        Rule::SessionHeldPastRecycle
+            | Rule::SessionsAtRisk
+            | Rule::GhostsOnServer
+            | Rule::IdleTransactionEndsFirst
+    )
 }
 
 impl Collector for StateCollector {

@@ -80,7 +80,9 @@ mod tests {
     #[test]
     fn it_is_asked_only_where_a_timer_is_set() {
         let variables = |rows: &[(&str, &str)]| {
-            GlobalVariables::parse(rows.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())))
+            let mut variables = GlobalVariables::default();
+            rows.iter().for_each(|&(name, text)| variables.take(name, text.to_owned()));
+            variables
         };
         assert!(!is_worth_asking(None));
         assert!(!is_worth_asking(Some(&variables(&[("wait_timeout", "28800")]))));
