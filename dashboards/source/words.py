@@ -9,7 +9,7 @@ CULPRITS: Words = {
     "server_kill": ("server: KILL", PURPLE),
     "server_restart": ("server: restart", GREY),
     "proxy_idle_timeout": ("proxy: idle timeout", YELLOW),
-    "path_idle_timeout": ("network: idle timeout", ORANGE),
+    "network_idle_timeout": ("network: idle timeout", ORANGE),
     "lifetime_limit": ("a maximum age", RED),
     "unknown": ("not decided", GREY),
 }

@@ -171,7 +171,7 @@ fn layer_fits(culprit: Culprit, layer: Layer) -> bool {
     match culprit {
         Culprit::ServerIdleTimeout => layer == Layer::Server,
         Culprit::ProxyIdleTimeout => layer == Layer::Proxy,
-        Culprit::PathIdleTimeout => layer == Layer::Network,
+        Culprit::NetworkIdleTimeout => layer == Layer::Network,
         Culprit::LifetimeLimit | Culprit::Unknown => true,
         Culprit::ServerKill | Culprit::ServerRestart => false,
     }

@@ -19,7 +19,9 @@ pub enum Culprit {
     /// A proxy's idle timer, which counts bytes.
     ProxyIdleTimeout,
     /// A firewall, NAT or packet load balancer, which counts packets.
-    PathIdleTimeout,
+    // The name it had before the first release stands in older state files.
+    #[serde(alias = "path_idle_timeout")]
+    NetworkIdleTimeout,
     /// A maximum lifetime that no traffic extends.
     LifetimeLimit,
     /// The evidence does not decide.
@@ -33,7 +35,7 @@ impl Culprit {
         Self::ServerKill,
         Self::ServerRestart,
         Self::ProxyIdleTimeout,
-        Self::PathIdleTimeout,
+        Self::NetworkIdleTimeout,
         Self::LifetimeLimit,
         Self::Unknown,
     ];
@@ -45,7 +47,7 @@ impl Culprit {
             Self::ServerKill => "server_kill",
             Self::ServerRestart => "server_restart",
             Self::ProxyIdleTimeout => "proxy_idle_timeout",
-            Self::PathIdleTimeout => "path_idle_timeout",
+            Self::NetworkIdleTimeout => "network_idle_timeout",
             Self::LifetimeLimit => "lifetime_limit",
             Self::Unknown => "unknown",
         }
@@ -57,7 +59,7 @@ impl Culprit {
         match self {
             Self::ServerIdleTimeout
             | Self::ProxyIdleTimeout
-            | Self::PathIdleTimeout
+            | Self::NetworkIdleTimeout
             | Self::LifetimeLimit
             | Self::Unknown => true,
             Self::ServerKill | Self::ServerRestart => false,
@@ -69,7 +71,7 @@ impl Culprit {
         match self {
             Self::ServerIdleTimeout | Self::ServerKill | Self::ServerRestart => Layer::Server,
             Self::ProxyIdleTimeout => Layer::Proxy,
-            Self::PathIdleTimeout => Layer::Network,
+            Self::NetworkIdleTimeout => Layer::Network,
             Self::LifetimeLimit | Self::Unknown => Layer::Unknown,
         }
     }

@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn died(at: f64, age: f64) -> Observation {
-        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
+        let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
         Observation { fate: Fate::Died { ending, exact: false, culprit, recurs: false }, ..lived(at, age) }
     }
 }

@@ -158,7 +158,7 @@ mod tests {
             let died = Fate::Died {
                 ending: Ending::Silence,
                 exact: false,
-                culprit: Culprit::PathIdleTimeout,
+                culprit: Culprit::NetworkIdleTimeout,
                 recurs: false,
             };
             let fate = if number % 2 == 0 { Fate::Lived } else { died };
@@ -180,8 +180,17 @@ mod tests {
             "{\"version\":1,\"paths\":{\"shop/direct\":[\
              {\"at\":1700000000.0,\"kind\":\"idle\",\"age\":25.0,\"fate\":\"lived\"},\
              {\"at\":1700000001.0,\"kind\":\"idle\",\"age\":40.5,\"fate\":{\"died\":\
-             {\"ending\":\"silence\",\"exact\":false,\"culprit\":\"path_idle_timeout\",\"recurs\":false}}}]}}"
+             {\"ending\":\"silence\",\"exact\":false,\"culprit\":\"network_idle_timeout\",\"recurs\":false}}}]}}"
         );
+    }
+
+    #[test]
+    fn a_culprit_is_read_by_the_name_it_had_before() {
+        let remembered = sample(&[25.0, 40.5]);
+        let text = remembered.to_text().expect("can be written");
+        let old = text.replace("network_idle_timeout", "path_idle_timeout");
+        assert!(old != text);
+        assert_eq!(Remembered::from_text(old.as_bytes()).expect("can be read"), remembered);
     }
 
     #[test]

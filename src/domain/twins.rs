@@ -170,9 +170,9 @@ mod tests {
             Observation { at, kind: Kind::Idle, age: 100.0, fate }
         };
         let mut history = History::default();
-        history.push(idle_death(1.0, Culprit::PathIdleTimeout));
+        history.push(idle_death(1.0, Culprit::NetworkIdleTimeout));
         history.push(seen(Kind::Keepalive, 10.0, probe_age(100.0), true));
-        history.push(idle_death(20.0, Culprit::PathIdleTimeout));
+        history.push(idle_death(20.0, Culprit::NetworkIdleTimeout));
         history.push(idle_death(30.0, Culprit::Unknown));
         assert_eq!(read(&history, 100.0).keepalive, Some(true));
         history.push(idle_death(40.0, Culprit::ServerIdleTimeout));

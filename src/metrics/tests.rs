@@ -42,8 +42,8 @@ fn a_path_is_born_with_the_histograms_that_idle_canaries_need() {
 fn both_age_histograms_have_the_ladders_buckets() {
     let (registry, path) = fresh();
     path.survived(Kind::Idle, 25.0);
-    path.died(Kind::Idle, Ending::Silence, Culprit::PathIdleTimeout, 40.0);
-    path.died(Kind::Idle, Ending::Reset, Culprit::PathIdleTimeout, 350.2);
+    path.died(Kind::Idle, Ending::Silence, Culprit::NetworkIdleTimeout, 40.0);
+    path.died(Kind::Idle, Ending::Reset, Culprit::NetworkIdleTimeout, 350.2);
     path.survived(Kind::Idle, 40_000.0);
     let bounds = |name| {
         let filled = |metric: &prometheus::proto::Metric| metric.get_histogram().get_sample_count() > 0;

@@ -156,7 +156,8 @@ mod tests {
         let mut history = History::default();
         for &(at, age, culprit) in lives {
             let fate = culprit.map_or(Fate::Lived, |culprit| {
-                let ending = if culprit == Culprit::PathIdleTimeout { Ending::Silence } else { Ending::Fin };
+                let ending =
+                    if culprit == Culprit::NetworkIdleTimeout { Ending::Silence } else { Ending::Fin };
                 Fate::Died { ending, exact: ending == Ending::Fin, culprit, recurs: false }
             });
             history.push(Observation { at, kind: Kind::Idle, age, fate });
@@ -167,9 +168,9 @@ mod tests {
     #[test]
     fn deaths_of_the_past_are_not_spoken_of() {
         let (path, server, kill) =
-            (Some(Culprit::PathIdleTimeout), Some(Culprit::ServerIdleTimeout), Some(Culprit::ServerKill));
+            (Some(Culprit::NetworkIdleTimeout), Some(Culprit::ServerIdleTimeout), Some(Culprit::ServerKill));
         let day = STRAYS_COUNT_SECONDS;
-        assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 360.0, path)]), [(Culprit::PathIdleTimeout, 2)]);
+        assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 360.0, path)]), [(Culprit::NetworkIdleTimeout, 2)]);
         assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 400.0, None)]), [], "lost once, survived since");
         let other = [(0.0, 350.0, path), (500.0, 360.0, path), (900.0, 300.0, server)];
         assert_eq!(counted(&other), [(Culprit::ServerIdleTimeout, 1)], "somebody else strikes now");

@@ -203,7 +203,7 @@ async fn an_audible_limit_is_found_at_its_age_and_counted_once_each() {
             Fate::Lived => None,
         })
         .collect();
-    assert!(culprits.iter().all(|culprit| *culprit == Culprit::PathIdleTimeout), "{culprits:?}");
+    assert!(culprits.iter().all(|culprit| *culprit == Culprit::NetworkIdleTimeout), "{culprits:?}");
 }
 
 #[tokio::test(start_paused = true)]

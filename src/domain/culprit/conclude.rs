@@ -241,10 +241,10 @@ fn conclude_found(evidence: &Evidence) -> Conclusion {
     }
     match evidence.ending {
         Ending::Silence => {
-            decided(Culprit::PathIdleTimeout, "no answer to the probe, and a fresh connect works")
+            decided(Culprit::NetworkIdleTimeout, "no answer to the probe, and a fresh connect works")
         }
         Ending::ResetOnUse => {
-            decided(Culprit::PathIdleTimeout, "reset in answer to the probe, and a fresh connect works")
+            decided(Culprit::NetworkIdleTimeout, "reset in answer to the probe, and a fresh connect works")
         }
         // A timer strikes in the very moment of a probe now and then: those that died at this age
         // unasked say which.
@@ -262,11 +262,11 @@ fn conclude_found(evidence: &Evidence) -> Conclusion {
 fn conclude_reset(evidence: &Evidence) -> Conclusion {
     let Evidence { row, twins, kind, .. } = *evidence;
     if row == Row::Present {
-        decided(Culprit::PathIdleTimeout, "reset while idle, and the server still lists the session")
+        decided(Culprit::NetworkIdleTimeout, "reset while idle, and the server still lists the session")
     } else if evidence.excludes_timers() {
         stray("reset while idle, and another idle canary lives past this age: no timer")
     } else if twins.keepalive == Some(true) {
-        decided(Culprit::PathIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
+        decided(Culprit::NetworkIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
     } else if both_silent_twins_died(twins, kind) {
         decided(Culprit::ProxyIdleTimeout, "reset while idle, and the keepalive and busy twins die too")
     } else {
@@ -300,7 +300,10 @@ fn conclude_fin(evidence: &Evidence) -> Conclusion {
         // A person who kills several spares others that are as old.
         Conclusion { recurs: !evidence.outlived_by_younger, ..decided(Culprit::ServerKill, rule) }
     } else if twins.keepalive == Some(true) {
-        decided(Culprit::PathIdleTimeout, "several closed at one age while the twin with TCP keepalive lives")
+        decided(
+            Culprit::NetworkIdleTimeout,
+            "several closed at one age while the twin with TCP keepalive lives",
+        )
     } else {
         open(Culprit::Unknown, "several closed at one age, and no twin measured that decides")
     }
@@ -315,12 +318,12 @@ fn both_silent_twins_died(twins: Twins, kind: Kind) -> bool {
 
 /// The culprits that [`conclude`] can name for a kind and an ending: the label combinations that exist.
 pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit] {
-    use Culprit::{LifetimeLimit, PathIdleTimeout, ServerIdleTimeout, ServerKill, ServerRestart, Unknown};
+    use Culprit::{LifetimeLimit, NetworkIdleTimeout, ServerIdleTimeout, ServerKill, ServerRestart, Unknown};
     match (kind, ending) {
         (Kind::Active, _) => &[ServerIdleTimeout, ServerKill, ServerRestart, LifetimeLimit, Unknown],
         (_, Ending::Goodbye | Ending::Fin | Ending::Reset) => &Culprit::ALL,
         (_, Ending::ResetOnUse | Ending::Silence) => {
-            &[ServerIdleTimeout, ServerKill, ServerRestart, PathIdleTimeout]
+            &[ServerIdleTimeout, ServerKill, ServerRestart, NetworkIdleTimeout]
         }
     }
 }

@@ -65,7 +65,7 @@ fn each_rule_names_its_culprit() {
         (
             "reset at wait_timeout, row there",
             Evidence { ending: Ending::Reset, wait_timeout: Some(5.0), row: Row::Present, ..death() },
-            Culprit::PathIdleTimeout,
+            Culprit::NetworkIdleTimeout,
         ),
         (
             "busy dies at wait_timeout",
@@ -106,22 +106,22 @@ fn each_rule_names_its_culprit() {
         (
             "silence",
             Evidence { ending: Ending::Silence, exact: false, row: Row::Present, ..death() },
-            Culprit::PathIdleTimeout,
+            Culprit::NetworkIdleTimeout,
         ),
         (
             "silence past wait_timeout",
             Evidence { ending: Ending::Silence, exact: false, wait_timeout: Some(5.0), ..death() },
-            Culprit::PathIdleTimeout,
+            Culprit::NetworkIdleTimeout,
         ),
         (
             "reset on use",
             Evidence { ending: Ending::ResetOnUse, exact: false, row: Row::Present, ..death() },
-            Culprit::PathIdleTimeout,
+            Culprit::NetworkIdleTimeout,
         ),
         (
             "reset, row there",
             Evidence { ending: Ending::Reset, row: Row::Present, ..death() },
-            Culprit::PathIdleTimeout,
+            Culprit::NetworkIdleTimeout,
         ),
         ("reset, row gone", Evidence { ending: Ending::Reset, ..death() }, Culprit::Unknown),
         (
@@ -131,7 +131,7 @@ fn each_rule_names_its_culprit() {
                 twins: Twins { keepalive: Some(true), ..Twins::default() },
                 ..death()
             },
-            Culprit::PathIdleTimeout,
+            Culprit::NetworkIdleTimeout,
         ),
         (
             "reset by a proxy",

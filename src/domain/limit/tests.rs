@@ -5,7 +5,7 @@ use crate::domain::observation::Observation;
 
 const LIVED: Fate = Fate::Lived;
 const SILENT: Fate =
-    Fate::Died { ending: Ending::Silence, exact: false, culprit: Culprit::PathIdleTimeout, recurs: false };
+    Fate::Died { ending: Ending::Silence, exact: false, culprit: Culprit::NetworkIdleTimeout, recurs: false };
 const AUDIBLE: Fate =
     Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerIdleTimeout, recurs: false };
 const KILLED: Fate =

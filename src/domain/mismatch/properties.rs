@@ -260,7 +260,7 @@ proptest! {
         prop_assert_eq!(rules::session_timeout_not_global(&timeouts), Some(a != b));
 
         let stalled = Facts {
-            deaths: vec![Deaths { culprit: Culprit::PathIdleTimeout, ending: Ending::Silence, count: 2 }],
+            deaths: vec![Deaths { culprit: Culprit::NetworkIdleTimeout, ending: Ending::Silence, count: 2 }],
             kernel: Some(Kernel { retries2, ..Kernel::LINUX_DEFAULT }),
             ..none.clone()
         };

@@ -253,7 +253,7 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     let rungs = ladder("3s,6s,10s");
     let mut history = History::default();
     for (number, (age, lived)) in lives.into_iter().enumerate() {
-        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
+        let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
         let died = Fate::Died { ending, exact: false, culprit, recurs: false };
         let fate = if lived { Fate::Lived } else { died };
         history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate });
@@ -271,7 +271,7 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     });
     for launch in next.launches {
         assert!(launch.age < 7.98 || launch.age > 8.1, "{launch:?}");
-        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
+        let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
         let died = Fate::Died { ending, exact: false, culprit, recurs: false };
         let fate = if launch.age < 8.0 { Fate::Lived } else { died };
         history.push(Observation { at: START + 20.0, kind: Kind::Idle, age: launch.age, fate });
@@ -291,7 +291,7 @@ proptest! {
         let mut history = History::default();
         for (number, (rung, late, share, exact)) in lives.into_iter().enumerate() {
             let age = (ladder.ages()[rung] * (0.9 + 0.1 * share)) * (1.0 + late);
-            let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
+            let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
             let died = Fate::Died { ending, exact, culprit, recurs: false };
             let fate = if age < limit { Fate::Lived } else { died };
             history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate });

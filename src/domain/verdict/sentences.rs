@@ -70,7 +70,7 @@ fn who(facts: &Facts) -> String {
             format!("The server does it, by its wait_timeout{wait_timeout}.")
         }
         Culprit::ProxyIdleTimeout => "A proxy does it, by an idle timer that counts bytes.".to_owned(),
-        Culprit::PathIdleTimeout => {
+        Culprit::NetworkIdleTimeout => {
             "A firewall, NAT or load balancer on the network does it, by an idle timer.".to_owned()
         }
         Culprit::LifetimeLimit => "A limit on the age of connections does it.".to_owned(),
