@@ -4,23 +4,10 @@
 use super::culprit::Culprit;
 use super::kind::Kind;
 use super::observation::{Fate, History};
+use super::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS};
 
-/// Two ages that differ by less than this, in seconds, are one age: a tool that kills idle sessions
-/// looks once a second ...
-const SAME_SECONDS: f64 = 1.1;
-/// ... or by less than this share: timers of long ages fire late by more.
-const SAME_SHARE: f64 = 0.02;
-/// Deaths closer in time than this, in seconds, are one event.
-const SAME_INSTANT_SECONDS: f64 = 0.3;
-/// Two that began to be idle this close to each other, in seconds, are of one age: launches are spread.
-pub const BORN_TOGETHER_SECONDS: f64 = 2.0;
 /// How many of the newest deaths are looked at: what happened long ago is another story.
 const NEWEST: usize = 50;
-
-/// How far two deaths' ages may lie apart and still be one age, in seconds.
-pub fn scatter(age: f64) -> f64 {
-    SAME_SECONDS.max(SAME_SHARE * age)
-}
 
 /// How many idle canaries died at this age (seconds) while nothing was being sent, at another instant
 /// than `at` (seconds since the Unix epoch): those of the history, and `others` not yet in it, each an
@@ -32,7 +19,7 @@ pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> 
         .rev()
         .filter(|seen| seen.kind == Kind::Idle)
         .filter_map(move |seen| match seen.fate {
-            Fate::Lived if seen.age > age + scatter(age) => {
+            Fate::Lived if seen.age > age + ONE_AGE.either(age) => {
                 youngest_survivor = youngest_survivor.max(seen.at - seen.age);
                 None
             }
@@ -46,7 +33,7 @@ pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> 
         .take(NEWEST)
         .chain(others.iter().copied())
         .filter(|(other, when)| {
-            (other - age).abs() <= scatter(age) && (at - when).abs() > SAME_INSTANT_SECONDS
+            (other - age).abs() <= ONE_AGE.either(age) && (at - when).abs() > ONE_INSTANT_SECONDS
         })
         .count()
 }
@@ -56,11 +43,11 @@ pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> 
 /// those was born that live on. None, where one was spared: whoever closes everything spares nobody, and a tool
 /// that kills idle sessions spares the young.
 pub fn same_instant(others: &[(f64, f64)], spared: &[f64], age: f64, at: f64) -> usize {
-    if spared.iter().any(|born| *born < at - SAME_INSTANT_SECONDS) {
+    if spared.iter().any(|born| *born < at - ONE_INSTANT_SECONDS) {
         return 0;
     }
     let is_company = |&&(other, when): &&(f64, f64)| {
-        (at - when).abs() <= SAME_INSTANT_SECONDS && (other - age).abs() > 2.0 * scatter(age.max(other))
+        (at - when).abs() <= ONE_INSTANT_SECONDS && (other - age).abs() > 2.0 * ONE_AGE.either(age.max(other))
     };
     others.iter().filter(is_company).count()
 }

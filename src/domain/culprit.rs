@@ -4,7 +4,7 @@ mod conclude;
 
 use serde::{Deserialize, Serialize};
 
-pub use conclude::{Conclusion, Evidence, Row, Twins, conclude, is_near_wait_timeout, possible_culprits};
+pub use conclude::{Conclusion, Evidence, Row, Twins, conclude, possible_culprits};
 
 /// Who ended a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

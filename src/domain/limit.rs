@@ -3,27 +3,13 @@
 //! A silent death at an age says that the limit is not above it and nothing else; a survival says that
 //! it was not below. An audible death says both, but for the little that timers stray.
 
-use super::companions::BORN_TOGETHER_SECONDS;
 use super::kind::Kind;
 use super::observation::{Fate, History, Observation};
-
-/// How far two ages found by probes may lie apart and still bear the same bound out, as a share of the
-/// age. A death further up says nothing of the ages between.
-pub const AGREEMENT_SHARE: f64 = 0.0025;
-
-/// How far they may lie apart at least, in seconds: a busy machine probes late.
-const AGREEMENT_SECONDS: f64 = 0.05;
+use super::tolerance::{BORN_TOGETHER_SECONDS, heard, probed};
 
 /// How far beside a bound it is looked at again, in seconds: more than two clocks and a busy machine
 /// stray, and so little that what is seen there still agrees with the bound.
 const BESIDE_SECONDS: f64 = 0.025;
-
-/// How far audible deaths by one timer scatter, as a share of the age.
-pub const SCATTER_SHARE: f64 = 0.02;
-
-/// How far they scatter at least, in seconds: pool-of-threads and its like look at their clocks a few
-/// times a second.
-const SCATTER_SECONDS: f64 = 0.5;
 
 /// How near, as a ratio of ages, an observation must be to a bound to put it in doubt: one at quite
 /// another age that was contradicted since was a stray.
@@ -52,9 +38,9 @@ pub struct IdleLimit {
     /// Absent while there is none.
     pub evidence_at: Option<f64>,
     /// Deaths that bear the upper bound out: at its age, or above it within
-    /// [`AGREEMENT_SHARE`], or within the scatter of timers where both were heard.
+    /// what probes stray ([`tolerance::PROBED`](super::tolerance::PROBED)), or within the scatter of timers where both were heard.
     pub deaths: usize,
-    /// Survivals that bear the lower bound out: at its age or within [`AGREEMENT_SHARE`] below.
+    /// Survivals that bear the lower bound out: at its age or within what probes stray below.
     pub survivals: usize,
     /// Whether two deaths and two survivals bear the bracket out, so that an alert may trust it. One
     /// death may be a KILL or a blip.
@@ -121,7 +107,7 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
                     survivals.streak_ends(|lost| lost >= age);
                     deaths.push(Standing { rank, age, at, exact });
                     if exact {
-                        let age = age - scatter(age);
+                        let age = age - heard(age);
                         add_survival(&mut survivals, &mut deaths, Standing { rank, age, at, exact });
                     }
                 }
@@ -140,16 +126,10 @@ fn keeps_an_older_setting(survivor: &Observation, deaths: &[&Observation]) -> bo
         .iter()
         .filter(|death| death.at < survivor.at && death.at - death.age > born + BORN_TOGETHER_SECONDS)
         .map(|death| death.age)
-        .filter(|age| age + scatter(*age) < survivor.age)
+        .filter(|age| age + heard(*age) < survivor.age)
         .collect();
     younger.sort_by(f64::total_cmp);
-    younger.windows(2).any(|pair| pair[1] - pair[0] <= scatter(pair[1]))
-}
-
-/// How far before an audible death the session counts as alive, and how far two such deaths may lie
-/// apart and still agree, in seconds.
-pub fn scatter(age: f64) -> f64 {
-    (age * SCATTER_SHARE).max(SCATTER_SECONDS).min(age / 2.0)
+    younger.windows(2).any(|pair| pair[1] - pair[0] <= heard(pair[1]))
 }
 
 /// Where to look at an upper bound again that probes found, both in seconds: a little above it, where
@@ -159,12 +139,7 @@ pub fn above(upper: f64) -> f64 {
 }
 
 fn beside(age: f64) -> f64 {
-    BESIDE_SECONDS.min(agreement(age) / 2.0)
-}
-
-/// How far apart two ages found by probes may lie and still agree, in seconds.
-fn agreement(age: f64) -> f64 {
-    (age * AGREEMENT_SHARE).max(AGREEMENT_SECONDS).min(age / 2.0)
+    BESIDE_SECONDS.min(probed(age) / 2.0)
 }
 
 /// One observation that nothing newer contradicts.
@@ -265,11 +240,11 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         shortest.is_some_and(|death| age >= death.age && age <= death.age * DOUBT_RATIO)
     });
     let bears_lower_out = |s: &Standing| {
-        let apart = if s.exact { scatter(lower) } else { agreement(lower) };
+        let apart = if s.exact { heard(lower) } else { probed(lower) };
         s.rank < lower_doubt && s.age >= lower - apart
     };
     let bears_upper_out = |d: &Standing, shortest: Standing| {
-        let apart = if d.exact && shortest.exact { scatter(shortest.age) } else { agreement(shortest.age) };
+        let apart = if d.exact && shortest.exact { heard(shortest.age) } else { probed(shortest.age) };
         d.rank < upper_doubt && d.age <= shortest.age + apart
     };
     let near_lower: Vec<Standing> = survivals.standing.iter().copied().filter(bears_lower_out).collect();

@@ -1,10 +1,10 @@
 //! The twins: canaries of the other kinds, launched only where they decide something, at an age just
 //! past the one that idle canaries die at. Their lives and deaths are the signature of a layer.
 
-use super::companions::scatter;
 use super::culprit::{Culprit, Twins};
 use super::kind::Kind;
 use super::observation::{Fate, History, Observation};
+use super::tolerance::ONE_AGE;
 
 /// The kinds that are launched on demand, the most telling first.
 pub const TWINS: [Kind; 3] = [Kind::Busy, Kind::Active, Kind::Keepalive];
@@ -21,7 +21,7 @@ const REPEATED: [Kind; 2] = [Kind::Keepalive, Kind::Active];
 
 /// The age to probe twins at for a limit, both in seconds.
 pub fn probe_age(limit: f64) -> f64 {
-    limit * (1.0 + PAST_SHARE) + scatter(limit) + 0.4
+    limit * (1.0 + PAST_SHARE) + ONE_AGE.either(limit) + 0.4
 }
 
 /// How twins fared at a limit (seconds), as far as the history tells; the newest counts.
@@ -78,7 +78,9 @@ fn telling(history: &History, kind: Kind, limit: f64) -> impl Iterator<Item = To
     history.iter().rev().take_while(is_of_now).filter(move |seen| seen.kind == kind).filter_map(move |seen| {
         let lived = match seen.fate {
             Fate::Died { culprit: Culprit::ServerRestart, .. } => return None,
-            Fate::Died { exact: true, .. } if (seen.age - limit).abs() <= 2.0 * scatter(limit) => false,
+            Fate::Died { exact: true, .. } if (seen.age - limit).abs() <= 2.0 * ONE_AGE.either(limit) => {
+                false
+            }
             Fate::Died { exact, .. } if is_near(seen.age) => exact,
             Fate::Lived if is_near(seen.age) => true,
             Fate::Died { .. } | Fate::Lived => return None,

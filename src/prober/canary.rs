@@ -8,15 +8,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
-use super::life::{Assignment, Death, Leash, Notice, Outcome, Unborn, World};
+use super::life::{Assignment, Leash, Notice, Outcome, Unborn, Voided, World};
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::culprit::Row;
+use crate::domain::judgement::{self, Clocks, Origin, judge};
 use crate::domain::kind::Kind;
-use crate::domain::void::VoidReason;
+use crate::domain::void::VoidCause;
 use crate::server::birth::Birth;
 use crate::server::statement;
 use crate::server::uptime::has_started_over;
-use crate::server::witness::Statement;
 use crate::session::{Connector, Identities, NoSession, Session, Stage};
 use crate::stop::Stop;
 
@@ -249,8 +249,9 @@ impl Inner {
                 resting.die(end, testimony, self.connector.identities())
             }
             Answer::Late => {
+                let voided = resting.voided(VoidCause::AnsweredLate, sent);
                 resting.session.quit(FAREWELL).await;
-                Outcome::Void(VoidReason::Outage)
+                voided
             }
             Answer::Never(stall, testimony) => {
                 resting.die(End::silence(sent, stall), testimony, self.connector.identities())
@@ -262,19 +263,20 @@ impl Inner {
 impl Resting {
     /// The loop wants it back.
     async fn go_home(self, leash: Leash) -> Outcome {
+        let stopped = self.voided(VoidCause::Stopped, Instant::now());
         self.session.quit(FAREWELL).await;
         match leash {
-            Leash::Stop => Outcome::Void(VoidReason::Shutdown),
+            Leash::Stop => stopped,
             Leash::Hold | Leash::Recall => Outcome::Recalled,
         }
     }
 
     /// The probe, sent at this moment, was answered.
     async fn retire(self, sent: Instant) -> Outcome {
-        let jumped = self.gap.has_jumped();
-        let age = sent.saturating_duration_since(self.since).as_secs_f64();
+        let jumped = self.gap.has_jumped().then(|| self.voided(VoidCause::Suspended, sent));
+        let age = self.idle_for(sent);
         self.session.quit(FAREWELL).await;
-        if jumped { Outcome::Void(VoidReason::ClockJump) } else { Outcome::Survived { age } }
+        jumped.unwrap_or(Outcome::Survived { age })
     }
 
     /// The canary is dead, and this is what the witness said.
@@ -286,80 +288,57 @@ impl Resting {
             // Its last word was no earlier than this: a statement's end, a ping.
             membership.rests_since(end.at);
         }
-        let Some(Testimony { at, statement, failed_before }) = testimony else {
-            return Outcome::Void(VoidReason::Outage);
+        let (born_at, gap, since) = (self.born_at, self.gap, self.since);
+        let age = end.at.saturating_duration_since(since).as_secs_f64();
+        let said = testimony.as_ref().map(|Testimony { at, statement, failed_before }| {
+            identities.answered(statement.identity.as_deref(), *at);
+            let between = at.saturating_duration_since(born_at).as_secs_f64();
+            let shifted = |(then, now)| has_started_over(then, between, now);
+            judgement::Testimony {
+                identity: statement.identity.as_deref(),
+                uptime: statement.uptime,
+                has_started_over: self.birth.uptime.zip(statement.uptime).is_some_and(shifted),
+                are_balanced: identities.are_balanced(*at),
+                is_listed: statement.listed.as_ref().map(|listed| listed.contains(&thread_id)),
+                failed_before: *failed_before,
+            }
+        });
+        let origin = Origin {
+            thread_id,
+            identity: self.birth.identity.as_deref(),
+            wait_timeout: self.birth.wait_timeout,
+            proxy_seen: self.proxy_seen,
         };
-        identities.answered(statement.identity.as_deref(), at);
-        let stranger = identities.are_balanced(at) && statement.identity != self.birth.identity;
-        let restarted =
-            !stranger && has_restarted(&self.birth, &statement, at.saturating_duration_since(self.born_at));
-        if failed_before && !restarted {
-            // The way to the server was out for a while, and nobody restarted it.
-            return Outcome::Void(VoidReason::Outage);
-        }
-        if self.gap.has_jumped() {
-            return Outcome::Void(VoidReason::ClockJump);
-        }
-        let row = match &statement.listed {
-            _ if self.proxy_seen || stranger => Row::Unknown,
-            None => Row::Unknown,
-            Some(listed) if listed.contains(&thread_id) => Row::Present,
-            Some(_) => Row::Gone,
-        };
-        match row {
-            _ if restarted => membership.leave(),
-            Row::Gone => membership.abort(),
-            Row::Present | Row::Unknown => drop(membership),
-        }
-        Outcome::Died(Death {
+        let seen = judgement::End {
             ending: end.ending,
-            age: end.at.saturating_duration_since(self.since).as_secs_f64(),
+            age,
             exact: end.exact,
             error_code: end.error_code,
             stall: end.stall,
-            wait_timeout: self.birth.wait_timeout,
-            row,
-            restarted,
-            proxy_seen: self.proxy_seen,
-            thread_id,
-            uptime: statement.uptime,
-        })
+        };
+        let clocks = Clocks { was_suspended: gap.has_jumped() };
+        let death = match judge(&seen, &origin, said.as_ref(), clocks) {
+            Ok(death) => death,
+            Err(cause) => {
+                return Outcome::Void(Voided { cause, age: Some(age), thread_id: Some(thread_id) });
+            }
+        };
+        match death.row {
+            _ if death.restarted => membership.leave(),
+            Row::Gone => membership.abort(),
+            Row::Present | Row::Unknown => drop(membership),
+        }
+        Outcome::Died(death)
     }
-}
-/// Whether the server was restarted or replaced between a birth and its witness, this long after.
-fn has_restarted(birth: &Birth, statement: &Statement, between: Duration) -> bool {
-    let between = between.as_secs_f64();
-    let replaced =
-        birth.identity.as_ref().zip(statement.identity.as_ref()).is_some_and(|(then, now)| then != now);
-    let shifted =
-        birth.uptime.zip(statement.uptime).is_some_and(|(then, now)| has_started_over(then, between, now));
-    replaced || shifted
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// The idle age at a moment, in seconds.
+    fn idle_for(&self, at: Instant) -> f64 {
+        at.saturating_duration_since(self.since).as_secs_f64()
+    }
 
-    #[test]
-    fn a_restart_shows_in_uptime_or_identity() {
-        let birth = |uptime, identity: &str| Birth {
-            connection_id: None,
-            backend_id: None,
-            wait_timeout: None,
-            global_wait_timeout: None,
-            uptime: Some(uptime),
-            identity: Some(identity.to_owned()),
-        };
-        let statement = |uptime, identity: &str| Statement {
-            uptime: Some(uptime),
-            identity: Some(identity.to_owned()),
-            listed: None,
-        };
-        let minute = Duration::from_secs(60);
-        assert!(!has_restarted(&birth(100.0, "a"), &statement(160.0, "a"), minute));
-        assert!(!has_restarted(&birth(100.0, "a"), &statement(159.0, "a"), minute), "whole seconds");
-        assert!(has_restarted(&birth(100.0, "a"), &statement(5.0, "a"), minute));
-        assert!(has_restarted(&birth(1.0, "a"), &statement(30.0, "a"), minute), "young servers restart too");
-        assert!(has_restarted(&birth(100.0, "a"), &statement(900.0, "b"), minute), "failover");
+    /// It says nothing, as it stood at this moment.
+    fn voided(&self, cause: VoidCause, at: Instant) -> Outcome {
+        let thread_id = Some(self.session.thread_id());
+        Outcome::Void(Voided { cause, age: Some(self.idle_for(at)), thread_id })
     }
 }

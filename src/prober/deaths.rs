@@ -5,10 +5,11 @@ use tokio::time::Instant;
 use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
-use crate::domain::companions::{BORN_TOGETHER_SECONDS, same_age, same_instant, scatter};
+use crate::domain::companions::{same_age, same_instant};
 use crate::domain::culprit::{Conclusion, Evidence, conclude};
 use crate::domain::kind::Kind;
 use crate::domain::observation::{History, Observation};
+use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE};
 use crate::domain::twins;
 
 /// A death waits for its twins and companions this many times its age ...
@@ -155,7 +156,7 @@ fn births_of_survivors(
     epoch: &Epoch,
     now: Instant,
 ) -> Vec<f64> {
-    let past = case.death.age + scatter(case.death.age);
+    let past = case.death.age + ONE_AGE.either(case.death.age);
     let survived = |seen: &&Observation| seen.kind == Kind::Idle && seen.is_survival() && seen.age > past;
     let in_flight = flights.iter().filter(|(_, flight)| flight.outlives(past, now));
     in_flight

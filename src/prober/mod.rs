@@ -200,9 +200,10 @@ impl<W: World> Prober<W> {
                 report::tell_survival(&self.settings, kind, age);
             }
             Outcome::Died(death) => self.undecided.open(kind, born, death, &self.epoch),
-            Outcome::Void(reason) => {
+            Outcome::Void(voided) => {
+                let reason = voided.cause.reason();
                 self.metrics.voided(reason);
-                report::tell_void(&self.settings, kind, reason);
+                report::tell_void(&self.settings, kind, voided);
                 if reason == VoidReason::Outage {
                     self.rest(RETRY_SECONDS);
                 }

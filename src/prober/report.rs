@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Settings;
 use super::deaths::Decided;
-use crate::domain::companions::scatter;
+use super::life::Voided;
 use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::kind::Kind;
@@ -13,8 +13,9 @@ use crate::domain::mismatch::{Deaths, Killer};
 use crate::domain::observation::{Fate, History};
 use crate::domain::remedy::Remedies;
 use crate::domain::suspension::Suspension;
+use crate::domain::tolerance::ONE_AGE;
 use crate::domain::twins::killer_changed_at;
-use crate::domain::void::VoidReason;
+use crate::domain::void::VoidCause;
 
 /// For how long a death that bounds no age is spoken of, in seconds.
 const STRAYS_COUNT_SECONDS: f64 = 86_400.0;
@@ -61,7 +62,8 @@ impl PathReport {
             if counts_now {
                 *counts.entry((culprit, ending)).or_default() += 1;
             }
-            let at_limit = idle.upper.is_some_and(|upper| (seen.age - upper).abs() <= 2.0 * scatter(upper));
+            let at_limit =
+                idle.upper.is_some_and(|upper| (seen.age - upper).abs() <= 2.0 * ONE_AGE.either(upper));
             if bounds && at_limit {
                 killer = killer.or(Some(Killer { culprit, ending }));
             }
@@ -121,15 +123,19 @@ pub(super) fn tell_death(settings: &Settings, decided: &Decided) {
     );
 }
 
-pub(super) fn tell_void(settings: &Settings, kind: Kind, reason: VoidReason) {
+pub(super) fn tell_void(settings: &Settings, kind: Kind, voided: Voided) {
+    let Voided { cause, age, thread_id } = voided;
     // At the end every canary is voided: that is told once, by who stops.
-    if reason != VoidReason::Shutdown {
+    if cause != VoidCause::Stopped {
         tracing::info!(
             event = "void",
             target_name = settings.target,
             path = settings.path,
             kind = kind.label(),
-            reason = reason.label(),
+            reason = cause.reason().label(),
+            cause = cause.words(),
+            age_seconds = age.map(rounded),
+            thread_id,
             "canary's end says nothing and is not counted"
         );
     }

@@ -6,11 +6,12 @@ use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use super::life::{Assignment, Death, Leash};
+use super::life::{Assignment, Death, Leash, Voided};
 use super::*;
 use crate::domain::culprit::{Culprit, Row};
 use crate::domain::ending::Ending;
 use crate::domain::limit::idle_limit;
+use crate::domain::void::VoidCause;
 use crate::metrics::Metrics;
 use crate::stop;
 
@@ -92,7 +93,10 @@ impl Script {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                     return Outcome::Recalled;
                 }
-                Leash::Stop => return Outcome::Void(VoidReason::Shutdown),
+                Leash::Stop => {
+                    let voided = Voided { cause: VoidCause::Stopped, age: None, thread_id: None };
+                    return Outcome::Void(voided);
+                }
             }
             let strikes = if mortal && self.audible { limit.min(orders.age) } else { orders.age };
             tokio::select! {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::kind::Kind;
+use crate::domain::tolerance::is_near_wait_timeout;
 
 /// What the server's processlist said of a dead canary's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -90,19 +91,6 @@ const SERVER_SHUTDOWN: u16 = 1053;
 const CONNECTION_KILLED: u16 = 1927;
 /// ER_CLIENT_INTERACTION_TIMEOUT, MySQL 8.0.24 and later: "disconnected by the server because of inactivity".
 const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
-
-/// How much earlier than `wait_timeout` an ending may be and still be its work, in seconds: the
-/// server starts its clock a moment before the client has read the last answer.
-const EARLY_SECONDS: f64 = 0.25;
-/// How much later: pool-of-threads looks at its clocks a few times a second, and a loaded server late.
-const LATE_SECONDS: f64 = 1.5;
-/// How much later as a share of the timeout, for long ones.
-const LATE_SHARE: f64 = 0.01;
-
-/// Whether an age fits a session's own `wait_timeout`, both in seconds.
-pub fn is_near_wait_timeout(age: f64, wait_timeout: f64) -> bool {
-    age >= wait_timeout - EARLY_SECONDS && age <= wait_timeout * (1.0 + LATE_SHARE) + LATE_SECONDS
-}
 
 /// This many others at one instant are no chance.
 const MANY: usize = 2;
