@@ -22,6 +22,11 @@ pub enum Culprit {
     // The name it had before the first release stands in older state files.
     #[serde(alias = "path_idle_timeout")]
     NetworkIdleTimeout,
+    /// A firewall or NAT that forgot its flows: all of them at one moment, or one here and there.
+    NetworkStateLoss,
+    /// Many closed at one instant, whatever their age, by neither KILL nor a restart of the server: a proxy's
+    /// reload or drain, the server's offline_mode.
+    MassDisconnect,
     /// A maximum lifetime that no traffic extends.
     LifetimeLimit,
     /// The evidence does not decide.
@@ -30,12 +35,14 @@ pub enum Culprit {
 
 impl Culprit {
     /// Every culprit, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::ServerIdleTimeout,
         Self::ServerKill,
         Self::ServerRestart,
         Self::ProxyIdleTimeout,
         Self::NetworkIdleTimeout,
+        Self::NetworkStateLoss,
+        Self::MassDisconnect,
         Self::LifetimeLimit,
         Self::Unknown,
     ];
@@ -48,13 +55,15 @@ impl Culprit {
             Self::ServerRestart => "server_restart",
             Self::ProxyIdleTimeout => "proxy_idle_timeout",
             Self::NetworkIdleTimeout => "network_idle_timeout",
+            Self::NetworkStateLoss => "network_state_loss",
+            Self::MassDisconnect => "mass_disconnect",
             Self::LifetimeLimit => "lifetime_limit",
             Self::Unknown => "unknown",
         }
     }
 
-    /// Whether a death by this culprit says something about idle ages by itself. KILL of one session
-    /// and a restart strike at any age, so they bound nothing.
+    /// Whether a death by this culprit says something about idle ages by itself. KILL of one session, a
+    /// restart, lost state and a disconnect of many strike at any age, so they bound nothing.
     pub const fn bounds_idle_age(self) -> bool {
         match self {
             Self::ServerIdleTimeout
@@ -62,17 +71,18 @@ impl Culprit {
             | Self::NetworkIdleTimeout
             | Self::LifetimeLimit
             | Self::Unknown => true,
-            Self::ServerKill | Self::ServerRestart => false,
+            Self::ServerKill | Self::ServerRestart | Self::NetworkStateLoss | Self::MassDisconnect => false,
         }
     }
 
-    /// The layer this culprit sits in. A lifetime limit may be a proxy's or the server's own.
+    /// The layer this culprit sits in. A lifetime limit and a disconnect of many may be a proxy's or the
+    /// server's own.
     pub const fn layer(self) -> Layer {
         match self {
             Self::ServerIdleTimeout | Self::ServerKill | Self::ServerRestart => Layer::Server,
             Self::ProxyIdleTimeout => Layer::Proxy,
-            Self::NetworkIdleTimeout => Layer::Network,
-            Self::LifetimeLimit | Self::Unknown => Layer::Unknown,
+            Self::NetworkIdleTimeout | Self::NetworkStateLoss => Layer::Network,
+            Self::MassDisconnect | Self::LifetimeLimit | Self::Unknown => Layer::Unknown,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::culprit::Row;
 use super::ending::Ending;
+use super::tolerance::{STOOD_STILL, UPTIME_AHEAD, WAIT_TIMEOUT_EARLY_SECONDS};
 use super::void::VoidCause;
 
 /// What the wire showed.
@@ -31,6 +32,10 @@ pub struct Origin<'a> {
     pub identity: Option<&'a str>,
     /// The session's own `wait_timeout` as it was at the end, in seconds.
     pub wait_timeout: Option<f64>,
+    /// Whether we had set that `wait_timeout` ourselves.
+    pub own_timer: bool,
+    /// `Uptime` of its server at birth, in seconds.
+    pub uptime: Option<f64>,
     /// Whether a proxy that speaks MySQL was seen.
     pub proxy_seen: bool,
 }
@@ -42,6 +47,8 @@ pub struct Testimony<'a> {
     pub identity: Option<&'a str>,
     /// Its `Uptime`, in seconds.
     pub uptime: Option<f64>,
+    /// How much time passed here from the birth to this, in seconds.
+    pub since_birth: f64,
     /// Its `Uptime` fell back since the birth: another process serves now.
     pub has_started_over: bool,
     /// Several servers answer in turn on this path, so that another one need not be a replaced one.
@@ -50,6 +57,8 @@ pub struct Testimony<'a> {
     pub is_listed: Option<bool>,
     /// Fresh connections failed before this one succeeded.
     pub failed_before: bool,
+    /// Whether its count of KILLs rose over the ending. `None` where it was not read.
+    pub kills_rose: Option<bool>,
 }
 
 /// What the clocks say of this machine during the life.
@@ -57,6 +66,8 @@ pub struct Testimony<'a> {
 pub struct Clocks {
     /// It was suspended.
     pub was_suspended: bool,
+    /// For how long at most this process stood still around the ending and its judgement, in seconds.
+    pub stood_still: f64,
 }
 
 /// One death, with its witness's words, before the loop adds what it knows of the others.
@@ -84,6 +95,11 @@ pub struct Death {
     pub thread_id: u64,
     /// The server's uptime at the witness, in seconds.
     pub uptime: Option<f64>,
+    /// Which server it was on, by the server's own name for itself.
+    pub identity: Option<String>,
+    /// Whether the server's count of KILLs rose with it: it can acquit, and convicts only together with
+    /// other evidence, for it counts everybody's.
+    pub killed: Option<bool>,
 }
 
 /// Judges one end.
@@ -106,6 +122,16 @@ pub fn judge(
     if clocks.was_suspended {
         return Err(VoidCause::Suspended);
     }
+    if clocks.stood_still > STOOD_STILL.either(end.age) {
+        return Err(VoidCause::ProcessStoodStill);
+    }
+    if !is_another && !restarted && has_counted_more(origin.uptime, testimony) {
+        return Err(VoidCause::ClockStoodStill);
+    }
+    let reached_own = |own: f64| origin.own_timer && end.age >= own - WAIT_TIMEOUT_EARLY_SECONDS;
+    if !restarted && origin.wait_timeout.is_some_and(reached_own) {
+        return Err(VoidCause::OwnTimer);
+    }
     let row = match testimony.is_listed {
         _ if origin.proxy_seen || is_another => Row::Unknown,
         None => Row::Unknown,
@@ -124,6 +150,17 @@ pub fn judge(
         proxy_seen: origin.proxy_seen,
         thread_id: origin.thread_id,
         uptime: testimony.uptime,
+        identity: origin.identity.map(str::to_owned),
+        // Another server's count says nothing of this one's.
+        killed: testimony.kills_rose.filter(|_| !is_another && !restarted),
+    })
+}
+
+/// Whether the server counted more time during the life than this machine's clocks, which then stood still
+/// while the session was idle: a frozen virtual machine.
+fn has_counted_more(uptime_at_birth: Option<f64>, testimony: &Testimony<'_>) -> bool {
+    uptime_at_birth.zip(testimony.uptime).is_some_and(|(then, now)| {
+        now - then - testimony.since_birth > UPTIME_AHEAD.both(testimony.since_birth)
     })
 }
 

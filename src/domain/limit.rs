@@ -5,7 +5,9 @@
 
 use super::kind::Kind;
 use super::observation::{Fate, History, Observation};
-use super::tolerance::{BORN_TOGETHER_SECONDS, heard, probed};
+use super::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
+
+mod recurring;
 
 /// How far beside a bound it is looked at again, in seconds: more than two clocks and a busy machine
 /// stray, and so little that what is seen there still agrees with the bound.
@@ -17,6 +19,9 @@ const DOUBT_RATIO: f64 = 1.25;
 
 /// How many of the newest deaths may tell that a survivor keeps an older setting.
 const NEWEST_DEATHS: usize = 16;
+
+/// So many of the newest observations tell which servers are behind a path now.
+const NEWEST_OF_SERVERS: usize = 256;
 
 /// How many agreeing observations make a bound worth an alert.
 const ENOUGH: usize = 2;
@@ -52,6 +57,14 @@ pub struct IdleLimit {
     /// The second-shortest age died at that nothing newer contradicts, in seconds: sessions idle for that
     /// long are dead, even if one death was a stray.
     pub certain: Option<f64>,
+    /// Which share of the lives that reached this age died there: 1 where all do, less where a timer rules a part
+    /// of the connections only. Zero while nothing died.
+    pub share: f64,
+    /// The longest age died at by what looks at its clock so seldom that its deaths lie apart, in seconds: the
+    /// limit is between `upper` and this. Absent where they do not.
+    pub spread_to: Option<f64>,
+    /// Whose limit it is, by number, where the servers behind the path do not share one.
+    pub server: Option<u16>,
     /// Deaths at any age that nothing newer contradicts, since the last survival that puts the upper bound
     /// in doubt: with two, that there is a limit at all is sure.
     pub standing_deaths: usize,
@@ -71,26 +84,79 @@ impl IdleLimit {
     }
 }
 
-/// Reads the limit of one kind from a path's history.
+/// Reads the limit of one kind from a path's history. Servers behind one path have timers of their own: where they
+/// differ, the shortest limit is the one to obey, and says whose it is.
+pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
+    let limits = by_server(history, kind);
+    let shortest = limits
+        .iter()
+        .filter_map(|(server, limit)| limit.upper.map(|upper| (upper, *server, *limit)))
+        .min_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((upper, server, limit)) = shortest else {
+        return of_server(history, kind, &|_| true);
+    };
+    if limits.len() == 1 {
+        return limit;
+    }
+    let is_shared = limits.iter().all(|(_, other)| other.upper.is_some_and(|other| is_one_age(upper, other)));
+    let server = if is_shared { None } else { server };
+    let share = recurring::share(history, kind, upper, limit.spread_to).unwrap_or(limit.share);
+    IdleLimit { server, share: share.min(limit.share), ..limit }
+}
+
+/// The limit of each server behind a path that is of now, by number: one server where none told its name.
+pub fn by_server(history: &History, kind: Kind) -> Vec<(Option<u16>, IdleLimit)> {
+    let mut servers: Vec<Option<u16>> = Vec::new();
+    if history.servers().len() > 1 {
+        for seen in history.iter().rev().filter(|seen| seen.kind == kind).take(NEWEST_OF_SERVERS) {
+            if seen.server.is_some() && !servers.contains(&seen.server) {
+                servers.push(seen.server);
+            }
+        }
+    }
+    if servers.len() < 2 {
+        return vec![(None, of_server(history, kind, &|_| true))];
+    }
+    servers.sort_unstable();
+    let limit = |server: Option<u16>| of_server(history, kind, &|seen: &Observation| seen.server == server);
+    servers.into_iter().map(|server| (server, limit(server))).collect()
+}
+
+/// The limit of those observations that count: what nothing newer contradicts, or what recurs although others
+/// outlive it.
+fn of_server(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> IdleLimit {
+    let plain = uncontradicted(history, kind, counts);
+    match recurring::find(history, kind, counts) {
+        Some(recurring)
+            if plain.upper.is_none_or(|upper| recurring.upper.is_some_and(|age| age <= upper)) =>
+        {
+            recurring
+        }
+        Some(_) | None => plain,
+    }
+}
+
+/// Reads the limit by what nothing newer contradicts.
 ///
 /// Newer evidence wins: a survival outweighs every older death at or below its age, a death every older
 /// survival at or above its age. What is outweighed outweighs nothing itself, so a stray death or a
 /// stray survival is forgotten as soon as one observation contradicts it. Two observations in a row
 /// that are outweighed together are no strays: the limit moved, and everything older of their sort is
 /// dropped with them. A survivor that keeps an older setting than the dead outweighs none of them.
-pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
+fn uncontradicted(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> IdleLimit {
     let mut survivals = Side::new();
     let mut deaths = Side::new();
     let newest_deaths: Vec<&Observation> = history
         .iter()
         .rev()
-        .filter(|seen| seen.kind == kind && seen.is_bounding_death())
+        .filter(|seen| seen.kind == kind && seen.is_bounding_death() && counts(seen))
         .take(NEWEST_DEATHS)
         .collect();
     let is_usable = |seen: &&Observation| {
         seen.kind == kind
             && seen.age.is_finite()
             && seen.age > 0.0
+            && counts(seen)
             && !(seen.is_survival() && keeps_an_older_setting(seen, &newest_deaths))
     };
     for (rank, seen) in history.iter().rev().filter(is_usable).enumerate() {
@@ -265,6 +331,9 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         lower_in_doubt: near_lower.len() < ENOUGH && lower_doubt < usize::MAX,
         certain: second_shortest(undoubted().map(|d| d.age).collect()),
         standing_deaths: undoubted().count(),
+        share: if shortest.is_some() { 1.0 } else { 0.0 },
+        spread_to: None,
+        server: None,
     }
 }
 

@@ -50,6 +50,10 @@ pub const WAIT_TIMEOUT_LATE: Slack = Slack { seconds: 1.5, share: 0.01 };
 /// milliseconds, and is read one socket after the other.
 pub const ONE_INSTANT_SECONDS: f64 = 0.3;
 
+/// Those that one event closes may differ in age by no more than this, in seconds, before it shows that no
+/// timer struck each of them at its age: a timer's deaths scatter by [`HEARD`].
+pub const SAME_EVENT_SPREAD_SECONDS: f64 = 0.7;
+
 /// Two that began to be idle this close to each other, in seconds, are of one age: launches are spread by
 /// up to this.
 pub const BORN_TOGETHER_SECONDS: f64 = 2.0;
@@ -57,6 +61,10 @@ pub const BORN_TOGETHER_SECONDS: f64 = 2.0;
 /// A reading of a counter this close before an ending, in seconds, may be of the moment after its cause: the
 /// KILL is counted before the close is heard.
 pub const READ_BEFORE_SECONDS: f64 = 0.25;
+
+/// How long this process may stand still around an ending that is to count: a busy machine's scheduler was
+/// seen to be a few tenths of a second late, and an age that is a hundredth off is still that age.
+pub const STOOD_STILL: Slack = Slack { seconds: 1.0, share: 0.01 };
 
 /// How much more time the server may count than this machine: `Uptime` is in whole seconds and the answer
 /// takes its time; two good clocks differ by less than a tenth of a per cent.

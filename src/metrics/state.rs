@@ -326,7 +326,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn evidence_is_as_old_as_it_is_whatever_the_calendar_was_set_to() {
         let mut history = History::default();
-        history.push(Observation { at: START, kind: Kind::Idle, age: 25.0, fate: Fate::Lived });
+        history.push(Observation { at: START, kind: Kind::Idle, age: 25.0, fate: Fate::Lived, server: None });
         let (_reading, server) = watch::channel(Reading::default());
         let (_report, report) = watch::channel(PathReport::new(&history, None));
         let (_diagnosis, diagnosis) = watch::channel(Diagnosis::default());

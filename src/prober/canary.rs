@@ -8,7 +8,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
+use super::kills::KillCount;
 use super::life::{Assignment, Leash, Notice, Outcome, Unborn, Voided, World};
+use super::pulse::Pulse;
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::culprit::Row;
 use crate::domain::judgement::{self, Clocks, Origin, judge};
@@ -40,13 +42,16 @@ struct Inner {
     connector: Arc<Connector>,
     desk: WitnessDesk,
     probe_timeout: Duration,
+    kills: KillCount,
+    pulse: Pulse,
 }
 
 impl Network {
     /// A path by its connector. `probe_timeout` is how long an answer to the probe may take.
     pub fn new(connector: Arc<Connector>, probe_timeout: Duration, stop: Stop) -> Self {
         let desk = WitnessDesk::open(Arc::clone(&connector), stop);
-        Self(Arc::new(Inner { connector, desk, probe_timeout }))
+        let (kills, pulse) = (KillCount::default(), Pulse::start());
+        Self(Arc::new(Inner { connector, desk, probe_timeout, kills, pulse }))
     }
 }
 
@@ -67,6 +72,8 @@ struct Resting {
     session: Session,
     birth: Birth,
     proxy_seen: bool,
+    /// Whether its `wait_timeout` was set by us.
+    own_timer: bool,
     /// From when its idle age counts.
     since: Instant,
     born_at: Instant,
@@ -98,9 +105,11 @@ impl Inner {
             Ok(resting) => resting,
             Err(unborn) => return Outcome::Unborn(unborn),
         };
+        self.kills.note(resting.born_at, resting.birth.identity.as_deref(), resting.birth.kills);
         // The loop may be gone already; then the leash says so.
         let notices = assignment.notices.clone();
-        let _ = notices.send(Notice::Born { id: assignment.id, at: resting.since });
+        let server = resting.birth.identity.clone();
+        let _ = notices.send(Notice::Born { id: assignment.id, at: resting.since, server });
         let (session, since) = (&mut resting.session, resting.since);
         let held = match assignment.kind {
             Kind::Idle | Kind::Keepalive => hold::in_silence(session, since, &mut assignment).await,
@@ -122,7 +131,7 @@ impl Inner {
             Hold::Ended(end) => {
                 let audible = !end.ending.is_found_by_probe();
                 let testimony = self.desk.testify(resting.session.thread_id(), audible).await;
-                resting.die(end, testimony, self.connector.identities())
+                self.judge(resting, end, testimony)
             }
         }
     }
@@ -171,12 +180,14 @@ impl Inner {
         let born_at = Instant::now();
         let since = session.tap.rest().await;
         session.rests_since(since);
+        let own_timer = wait_timeout != birth.wait_timeout;
         let birth = Birth { wait_timeout, ..birth };
         Ok(Resting {
             kind: assignment.kind,
             session,
             birth,
             proxy_seen,
+            own_timer,
             since,
             born_at,
             gap: ClockGap::now(),
@@ -246,17 +257,28 @@ impl Inner {
             Answer::InTime(Err(error)) => {
                 let end = hold::read_answer(&resting.session, &error, sent).await;
                 let testimony = self.desk.testify(thread_id, !end.ending.is_found_by_probe()).await;
-                resting.die(end, testimony, self.connector.identities())
+                self.judge(resting, end, testimony)
             }
             Answer::Late => {
                 let voided = resting.voided(VoidCause::AnsweredLate, sent);
                 resting.session.quit(FAREWELL).await;
                 voided
             }
-            Answer::Never(stall, testimony) => {
-                resting.die(End::silence(sent, stall), testimony, self.connector.identities())
-            }
+            Answer::Never(stall, testimony) => self.judge(resting, End::silence(sent, stall), testimony),
         }
+    }
+
+    /// The canary is dead, and this is what the witness said.
+    fn judge(&self, resting: Resting, end: End, testimony: Option<Testimony>) -> Outcome {
+        let birth = (resting.born_at, resting.birth.kills);
+        let identity = resting.birth.identity.as_deref();
+        let kills = testimony.as_ref().and_then(|testimony| testimony.statement.kills);
+        let kills_rose = kills.and_then(|now| self.kills.rose(end.at, identity, birth, now));
+        if let Some(Testimony { at, statement, .. }) = &testimony {
+            self.kills.note(*at, statement.identity.as_deref(), statement.kills);
+        }
+        let stood_still = self.pulse.stood_still_since(end.at);
+        resting.die(end, testimony, self.connector.identities(), kills_rose, stood_still)
     }
 }
 
@@ -276,11 +298,19 @@ impl Resting {
         let jumped = self.gap.has_jumped().then(|| self.voided(VoidCause::Suspended, sent));
         let age = self.idle_for(sent);
         self.session.quit(FAREWELL).await;
-        jumped.unwrap_or(Outcome::Survived { age })
+        let server = self.birth.identity;
+        jumped.unwrap_or(Outcome::Survived { age, server })
     }
 
     /// The canary is dead, and this is what the witness said.
-    fn die(self, end: End, testimony: Option<Testimony>, identities: &Identities) -> Outcome {
+    fn die(
+        self,
+        end: End,
+        testimony: Option<Testimony>,
+        identities: &Identities,
+        kills_rose: Option<bool>,
+        stood_still: f64,
+    ) -> Outcome {
         let thread_id = self.session.thread_id();
         // Dropped unspoken, the membership leaves a ghost on the roster.
         let mut membership = self.session.bury();
@@ -297,16 +327,20 @@ impl Resting {
             judgement::Testimony {
                 identity: statement.identity.as_deref(),
                 uptime: statement.uptime,
+                since_birth: between,
                 has_started_over: self.birth.uptime.zip(statement.uptime).is_some_and(shifted),
                 are_balanced: identities.are_balanced(*at),
                 is_listed: statement.listed.as_ref().map(|listed| listed.contains(&thread_id)),
                 failed_before: *failed_before,
+                kills_rose,
             }
         });
         let origin = Origin {
             thread_id,
             identity: self.birth.identity.as_deref(),
             wait_timeout: self.birth.wait_timeout,
+            own_timer: self.own_timer,
+            uptime: self.birth.uptime,
             proxy_seen: self.proxy_seen,
         };
         let seen = judgement::End {
@@ -316,7 +350,7 @@ impl Resting {
             error_code: end.error_code,
             stall: end.stall,
         };
-        let clocks = Clocks { was_suspended: gap.has_jumped() };
+        let clocks = Clocks { was_suspended: gap.has_jumped(), stood_still };
         let death = match judge(&seen, &origin, said.as_ref(), clocks) {
             Ok(death) => death,
             Err(cause) => {

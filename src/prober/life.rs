@@ -48,7 +48,7 @@ pub enum Leash {
 }
 
 /// What a canary says while it lives.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
     /// It began to be idle.
     Born {
@@ -56,6 +56,8 @@ pub enum Notice {
         id: u64,
         /// The moment from which its idle age counts.
         at: Instant,
+        /// Which server it is on, by the server's own name for itself.
+        server: Option<String>,
     },
     /// Something happened to it: its idle age counts no further, and its outcome is on its way.
     Stirred {
@@ -73,6 +75,8 @@ pub enum Outcome {
     Survived {
         /// Idle age at the probe, in seconds.
         age: f64,
+        /// Which server it was on, by the server's own name for itself.
+        server: Option<String>,
     },
     /// It died, and the witness was heard.
     Died(Death),
@@ -91,7 +95,7 @@ impl Outcome {
         const LATE_SHARE: f64 = 1e-3;
         let late = aim..=aim * (1.0 + LATE_SHARE);
         match &mut self {
-            Self::Survived { age } if late.contains(age) => *age = aim,
+            Self::Survived { age, .. } if late.contains(age) => *age = aim,
             Self::Died(death) if !death.exact && late.contains(&death.age) => death.age = aim,
             Self::Survived { .. } | Self::Died(_) | Self::Unborn(_) | Self::Void(_) | Self::Recalled => {}
         }

@@ -7,8 +7,10 @@ mod deaths;
 mod epoch;
 mod flights;
 mod hold;
+mod kills;
 pub mod life;
 mod plans;
+mod pulse;
 mod report;
 pub mod witness;
 
@@ -31,7 +33,7 @@ use flights::{Flights, News};
 use life::{Notice, Outcome, Unborn, World};
 
 pub use epoch::Epoch;
-pub use report::PathReport;
+pub use report::{PathReport, ServerLimit};
 
 /// How long canaries may take to say COM_QUIT when the exporter stops.
 const FAREWELL: Duration = Duration::from_millis(1600);
@@ -175,8 +177,9 @@ impl<W: World> Prober<W> {
     fn hear(&mut self, news: News) {
         match news {
             News::Notice(notice) => {
-                self.flights.note(notice);
-                if let Notice::Born { .. } = notice {
+                let is_birth = matches!(notice, Notice::Born { .. });
+                self.flights.note(notice, |name| self.history.number_of(name));
+                if is_birth {
                     self.suspend(Suspension::ConnectFailing, false);
                     self.suspend(Suspension::ConnectionLimit, false);
                     self.retry_at = None;
@@ -194,12 +197,18 @@ impl<W: World> Prober<W> {
     /// Takes one outcome. Lives are counted here and, the dead among them, in [`Self::count_death`].
     fn settle(&mut self, kind: Kind, born: Option<Instant>, outcome: Outcome) {
         match outcome {
-            Outcome::Survived { age } => {
+            Outcome::Survived { age, server } => {
                 self.metrics.survived(kind, age);
-                self.observe(self.epoch.now(), kind, age, Fate::Lived);
+                let server = self.history.number_of(server.as_deref());
+                self.observe(Observation { at: self.epoch.now(), kind, age, fate: Fate::Lived, server });
                 report::tell_survival(&self.settings, kind, age);
             }
-            Outcome::Died(death) => self.undecided.open(kind, born, death, &self.epoch),
+            Outcome::Died(death) => {
+                let server = self.history.number_of(death.identity.as_deref());
+                if let Some(foretold) = self.undecided.open(kind, born, death, server, &self.epoch) {
+                    self.observe(foretold);
+                }
+            }
             Outcome::Void(voided) => {
                 let reason = voided.cause.reason();
                 self.metrics.voided(reason);
@@ -231,7 +240,7 @@ impl<W: World> Prober<W> {
     }
 
     fn count_death(&mut self, decided: &Decided) {
-        let Decided { kind, death, at, conclusion } = decided;
+        let Decided { kind, death, at, conclusion, server, foretold } = decided;
         self.metrics.died(*kind, death.ending, conclusion.culprit, death.age);
         if let Some(seconds) = death.stall {
             self.metrics.stalled(seconds);
@@ -242,15 +251,19 @@ impl<W: World> Prober<W> {
             exact: death.exact,
             culprit: conclusion.culprit,
             recurs: conclusion.recurs,
+            killed: death.killed,
         };
+        if let Some(foretold) = foretold {
+            self.history.withdraw(foretold);
+        }
         if !conclusion.stray {
-            self.observe(*at, *kind, death.age, fate);
+            self.observe(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
         }
         report::tell_death(&self.settings, decided);
     }
 
-    fn observe(&mut self, at: f64, kind: Kind, age: f64, fate: Fate) {
-        self.history.push(Observation { at, kind, age, fate });
+    fn observe(&mut self, observation: Observation) {
+        self.history.push(observation);
         if let Some(keep) = &mut self.keep {
             keep(&self.history);
         }
@@ -258,7 +271,9 @@ impl<W: World> Prober<W> {
     }
 
     fn report(&self) {
-        self.publish.send_replace(PathReport::new(&self.history, self.longest_stall));
+        let report =
+            PathReport::with_open(&self.history, self.longest_stall, |seen| self.undecided.is_open(seen));
+        self.publish.send_replace(report);
     }
 
     fn rest(&mut self, seconds: f64) {

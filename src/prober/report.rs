@@ -1,24 +1,16 @@
 //! What a path's loop tells the rest of the exporter, and people: its report and its event lines.
 
-use std::collections::BTreeMap;
-
 use super::Settings;
 use super::deaths::Decided;
 use super::life::Voided;
-use crate::domain::culprit::Culprit;
-use crate::domain::ending::Ending;
+use crate::domain::killer::{Toll, toll};
 use crate::domain::kind::Kind;
-use crate::domain::limit::{IdleLimit, idle_limit};
+use crate::domain::limit::{IdleLimit, by_server, idle_limit};
 use crate::domain::mismatch::{Deaths, Killer};
-use crate::domain::observation::{Fate, History};
+use crate::domain::observation::{History, Observation};
 use crate::domain::remedy::Remedies;
 use crate::domain::suspension::Suspension;
-use crate::domain::tolerance::ONE_AGE;
-use crate::domain::twins::killer_changed_at;
 use crate::domain::void::VoidCause;
-
-/// For how long a death that bounds no age is spoken of, in seconds.
-const STRAYS_COUNT_SECONDS: f64 = 86_400.0;
 
 /// What is known of a path now.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,51 +23,56 @@ pub struct PathReport {
     /// newer survived, by who strikes now; of the ones that bound no age, such as a KILL, those of the last
     /// day.
     pub deaths: Vec<Deaths>,
+    /// The limit of each server behind the path, where they do not share one.
+    pub servers: Vec<ServerLimit>,
     /// What the twins showed.
     pub remedies: Remedies,
     /// The longest stall seen, in seconds: from sending on a dead connection to knowing.
     pub longest_stall: Option<f64>,
 }
 
+/// The limit of one of the servers behind a path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerLimit {
+    /// Its number.
+    pub server: Option<u16>,
+    /// The name that it gives itself.
+    pub identity: Option<String>,
+    /// Its limit.
+    pub limit: IdleLimit,
+}
+
 impl PathReport {
     /// What a history says; the longest stall is in seconds.
     pub fn new(history: &History, longest_stall: Option<f64>) -> Self {
+        Self::with_open(history, longest_stall, |_| false)
+    }
+
+    /// What a history says, of whose deaths some are not decided yet.
+    pub fn with_open(
+        history: &History,
+        longest_stall: Option<f64>,
+        is_open: impl Fn(&Observation) -> bool,
+    ) -> Self {
         // Each reads the whole history: once a kind.
         let limits = Kind::ALL.map(|kind| (kind, idle_limit(history, kind)));
         let [(_, idle), ..] = limits;
-        let mut counts: BTreeMap<(Culprit, Ending), usize> = BTreeMap::new();
-        let mut killer = None;
-        let newest = history.iter().next_back().map_or(0.0, |seen| seen.at);
-        let changed_at = killer_changed_at(history).unwrap_or(f64::NEG_INFINITY);
-        let mut survived = 0.0_f64;
-        for seen in history.iter().rev().filter(|seen| seen.kind == Kind::Idle) {
-            let Fate::Died { ending, culprit, .. } = seen.fate else {
-                survived = survived.max(seen.age);
-                continue;
-            };
-            let bounds = seen.is_bounding_death();
-            let counts_now = if bounds {
-                seen.age > survived && seen.at > changed_at
-            } else {
-                newest - seen.at <= STRAYS_COUNT_SECONDS
-            };
-            if counts_now {
-                *counts.entry((culprit, ending)).or_default() += 1;
-            }
-            let at_limit =
-                idle.upper.is_some_and(|upper| (seen.age - upper).abs() <= 2.0 * ONE_AGE.either(upper));
-            if bounds && at_limit {
-                killer = killer.or(Some(Killer { culprit, ending }));
-            }
-        }
+        let Toll { killer, deaths } = toll(history, &idle, is_open);
+        let name = |number: Option<u16>| {
+            number.and_then(|number| history.servers().get(usize::from(number))).cloned()
+        };
+        let of_each = || by_server(history, Kind::Idle).into_iter();
+        let servers = if idle.server.is_some() {
+            of_each().map(|(server, limit)| ServerLimit { server, identity: name(server), limit }).collect()
+        } else {
+            Vec::new()
+        };
         Self {
             longest_stall,
-            remedies: Remedies::read(history, idle.upper),
+            remedies: Remedies::read(history, &idle),
             killer,
-            deaths: counts
-                .into_iter()
-                .map(|((culprit, ending), count)| Deaths { culprit, ending, count })
-                .collect(),
+            deaths,
+            servers,
             limits: limits.into_iter().filter(|(_, limit)| limit.evidence_at.is_some()).collect(),
         }
     }
@@ -116,6 +113,9 @@ pub(super) fn tell_death(settings: &Settings, decided: &Decided) {
         layer = conclusion.culprit.layer().label(),
         rule = conclusion.rule,
         thread_id = death.thread_id,
+        server = decided.server,
+        server_identity = death.identity,
+        com_kill_rose = death.killed,
         stall_seconds = death.stall.map(rounded),
         wait_timeout_seconds = death.wait_timeout,
         server_uptime_seconds = death.uptime,
@@ -151,37 +151,4 @@ pub(super) fn tell_suspension(settings: &Settings, reason: Suspension, suspended
         "launches are {}",
         if suspended { "suspended" } else { "resumed" }
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::observation::Observation;
-
-    fn counted(lives: &[(f64, f64, Option<Culprit>)]) -> Vec<(Culprit, usize)> {
-        let mut history = History::default();
-        for &(at, age, culprit) in lives {
-            let fate = culprit.map_or(Fate::Lived, |culprit| {
-                let ending =
-                    if culprit == Culprit::NetworkIdleTimeout { Ending::Silence } else { Ending::Fin };
-                Fate::Died { ending, exact: ending == Ending::Fin, culprit, recurs: false }
-            });
-            history.push(Observation { at, kind: Kind::Idle, age, fate });
-        }
-        PathReport::new(&history, None).deaths.iter().map(|deaths| (deaths.culprit, deaths.count)).collect()
-    }
-
-    #[test]
-    fn deaths_of_the_past_are_not_spoken_of() {
-        let (path, server, kill) =
-            (Some(Culprit::NetworkIdleTimeout), Some(Culprit::ServerIdleTimeout), Some(Culprit::ServerKill));
-        let day = STRAYS_COUNT_SECONDS;
-        assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 360.0, path)]), [(Culprit::NetworkIdleTimeout, 2)]);
-        assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 400.0, None)]), [], "lost once, survived since");
-        let other = [(0.0, 350.0, path), (500.0, 360.0, path), (900.0, 300.0, server)];
-        assert_eq!(counted(&other), [(Culprit::ServerIdleTimeout, 1)], "somebody else strikes now");
-        let killed = [(0.0, 5.0, kill), (day, 25.0, None)];
-        assert_eq!(counted(&killed), [(Culprit::ServerKill, 1)]);
-        assert_eq!(counted(&[(0.0, 5.0, kill), (day + 1.0, 25.0, None)]), []);
-    }
 }

@@ -79,7 +79,7 @@ impl World for Script {
 impl Script {
     async fn hold(&self, assignment: &mut Assignment) -> Outcome {
         let since = Instant::now();
-        let notice = Notice::Born { id: assignment.id, at: since };
+        let notice = Notice::Born { id: assignment.id, at: since, server: None };
         assignment.notices.send(notice).expect("the loop listens");
         let limit = *self.limit.lock().expect("no test panics holding it");
         // Keepalive and pings keep a session alive here, as on a path that counts packets.
@@ -107,7 +107,7 @@ impl Script {
                     if dead && !self.audible {
                         tokio::time::sleep(Duration::from_secs_f64(STALL)).await;
                     }
-                    return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age } };
+                    return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age, server: None } };
                 }
                 changed = assignment.orders.changed() => changed.expect("the loop lives"),
             }
@@ -127,6 +127,8 @@ impl Script {
             proxy_seen: false,
             thread_id: 1,
             uptime: None,
+            identity: None,
+            killed: None,
         }
     }
 }

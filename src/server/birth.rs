@@ -3,7 +3,7 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use super::value;
+use super::{unless_fatal, value};
 
 /// A new session's own facts.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Birth {
     pub uptime: Option<f64>,
     /// `server_uuid` or `server_uid`.
     pub identity: Option<String>,
+    /// `Com_kill`: how often anybody's session was killed. `None` where the server would not say.
+    pub kills: Option<f64>,
 }
 
 impl Birth {
@@ -37,6 +39,7 @@ impl Birth {
         let identity: Option<mysql_async::Row> = conn
             .query_first("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid')")
             .await?;
+        let kills = kills(conn).await?;
         let id = |row: &Option<mysql_async::Row>| row.as_ref().and_then(|row| value::id(value::at(row, 0)));
         let number = |row: &Option<mysql_async::Row>, place| {
             row.as_ref().and_then(|row| value::number(value::at(row, place)))
@@ -48,6 +51,7 @@ impl Birth {
             global_wait_timeout: number(&rest, 2),
             uptime: number(&uptime, 1),
             identity: identity.as_ref().and_then(|row| value::text(value::at(row, 1))),
+            kills,
         })
     }
 
@@ -68,6 +72,17 @@ impl Birth {
     pub async fn bound_wait_timeout(conn: &mut Conn, seconds: u64) -> mysql_async::Result<()> {
         conn.query_drop(format!("SET SESSION wait_timeout = {seconds}")).await
     }
+}
+
+/// `Com_kill`, which rises with each KILL and stays where a client or a proxy ends a session. Needs no
+/// privilege.
+///
+/// # Errors
+/// When the connection breaks; a refused query only leaves the answer out.
+pub(super) async fn kills(conn: &mut Conn) -> mysql_async::Result<Option<f64>> {
+    let row: Option<Option<mysql_async::Row>> =
+        unless_fatal(conn.query_first("SHOW GLOBAL STATUS LIKE 'Com_kill'").await)?;
+    Ok(row.flatten().and_then(|row| value::number(value::at(&row, 1))))
 }
 
 /// The thread id of this session as only the backend can answer it.
@@ -92,6 +107,7 @@ mod tests {
             global_wait_timeout: None,
             uptime: None,
             identity: None,
+            kills: None,
         };
         assert!(!birth(7, 7).shows_proxy(7));
         assert!(!birth(4_294_967_303, 4_294_967_303).shows_proxy(7), "the greeting has 32 bits");

@@ -16,6 +16,8 @@ pub struct Statement {
     pub uptime: Option<f64>,
     /// `server_uuid` or `server_uid`.
     pub identity: Option<String>,
+    /// `Com_kill`: how often anybody's session was killed.
+    pub kills: Option<f64>,
     /// The dead that the server still lists. `None` where it would not say.
     pub listed: Option<BTreeSet<u64>>,
 }
@@ -33,12 +35,14 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
         session.learn_backend_id(id);
     }
     let conn = &mut session.conn;
+    let kills = birth::kills(conn).await?;
     let variables = unless_fatal(GlobalVariables::read(conn).await)?;
     let source = Source::find(conn, flavor).await?;
     let listed = unless_fatal(source.listed(conn, dead).await)?;
     Ok(Statement {
         uptime: uptime.as_ref().and_then(|row| value::number(value::at(row, 1))),
         identity: variables.and_then(|variables| variables.identity),
+        kills,
         listed,
     })
 }

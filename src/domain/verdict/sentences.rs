@@ -75,7 +75,7 @@ fn who(facts: &Facts) -> String {
         }
         Culprit::LifetimeLimit => "A limit on the age of connections does it.".to_owned(),
         Culprit::ServerKill => "A tool that kills idle sessions on the server does it, by KILL.".to_owned(),
-        Culprit::ServerRestart | Culprit::Unknown => {
+        Culprit::ServerRestart | Culprit::NetworkStateLoss | Culprit::MassDisconnect | Culprit::Unknown => {
             "Who does it is not known: the evidence does not decide.".to_owned()
         }
     }
@@ -144,6 +144,22 @@ fn not_limits(facts: &Facts) -> Vec<String> {
         sentences.push(format!(
             "{} lost to a server restart, which says nothing of idle ages.",
             canaries(restarted)
+        ));
+    }
+    let forgotten = count(Culprit::NetworkStateLoss);
+    if forgotten > 0 {
+        sentences.push(format!(
+            "{} lost because a firewall or NAT forgot its flows, which says nothing of idle ages: younger ones live \
+             past theirs. A failover, a flush or a table that was full does it.",
+            canaries(forgotten)
+        ));
+    }
+    let disconnected = count(Culprit::MassDisconnect);
+    if disconnected > 0 {
+        sentences.push(format!(
+            "{} closed at one instant with others of quite other ages, by neither KILL nor a restart of the server: a \
+             proxy's reload, restart or drain, or the server's offline_mode. This says nothing of idle ages.",
+            canaries(disconnected)
         ));
     }
     sentences
