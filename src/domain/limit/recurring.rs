@@ -22,6 +22,12 @@ const WITHDRAWN_BELOW: f64 = 1e-4;
 const NOISE: f64 = 0.03;
 /// How often a session is closed by something else at just this age, at most.
 const NOISE_AT_ONE_AGE: f64 = 0.005;
+/// Where more than this share of the older ones is found dead, those that live are noise.
+const MOST_OF_A_PART: f64 = 0.9;
+/// So many of the newest lives tell where a silent timer strikes.
+const COMPARED: usize = 256;
+/// Survivors below a timer of a part count when it is this unlikely that all of them were on the other part.
+const ALL_ON_THE_OTHER: f64 = 0.05;
 /// How unlikely it must be that noise killed so many.
 const NO_NOISE: f64 = 1e-4;
 
@@ -57,6 +63,7 @@ pub(super) fn find(
 ) -> Option<IdleLimit> {
     let deaths = newest_deaths(history, kind, counts);
     let mut bands = bands(&deaths);
+    bands.extend(silent_band(history, kind, counts, &deaths));
     bands.sort_by(|a, b| a.from.total_cmp(&b.from));
     bands.into_iter().find_map(|band| standing(history, kind, counts, &deaths, band))
 }
@@ -90,38 +97,76 @@ fn newest_deaths(history: &History, kind: Kind, counts: &dyn Fn(&Observation) ->
         .collect()
 }
 
-/// Every band that deaths cluster in, those that were heard and those that probes found apart.
+/// Every band that deaths which were heard cluster in.
 fn bands(deaths: &[Death]) -> Vec<Band> {
     let mut bands = Vec::new();
-    for exact in [true, false] {
-        let mut sorted: Vec<Death> = deaths.iter().copied().filter(|death| death.exact == exact).collect();
-        sorted.sort_by(|a, b| a.age.total_cmp(&b.age));
-        for (place, first) in sorted.iter().enumerate() {
-            let up_to = |to: f64| {
-                let near = sorted[place..].iter().take_while(|death| death.age <= to);
-                let near: Vec<Death> = near.copied().collect();
-                (instants(&near), near.last().map_or(first.age, |death| death.age))
-            };
-            let from = first.age;
-            if !exact {
-                let to = from * SELDOM_RATIO;
-                if up_to(to).0 >= CLUSTER {
-                    bands.push(Band { from, to, exact });
-                }
-                continue;
-            }
-            let (count, to) = up_to(from + ONE_AGE.either(from));
-            let (many, far) = up_to(from * SELDOM_RATIO);
-            if many >= BAND && strikes_apart(&sorted[place..], from, far) {
-                bands.push(Band { from, to: far, exact });
-                break;
-            }
-            if count >= CLUSTER {
-                bands.push(Band { from, to, exact });
-            }
+    let mut sorted: Vec<Death> = deaths.iter().copied().filter(|death| death.exact).collect();
+    sorted.sort_by(|a, b| a.age.total_cmp(&b.age));
+    for (place, first) in sorted.iter().enumerate() {
+        let up_to = |to: f64| {
+            let near: Vec<Death> =
+                sorted[place..].iter().take_while(|death| death.age <= to).copied().collect();
+            (instants(&near), near.last().map_or(first.age, |death| death.age))
+        };
+        let from = first.age;
+        let (count, to) = up_to(from + ONE_AGE.either(from));
+        let (many, far) = up_to(from * SELDOM_RATIO);
+        if many >= BAND && strikes_apart(&sorted[place..], from, far) {
+            bands.push(Band { from, to: far, exact: true });
+            break;
+        }
+        if count >= CLUSTER {
+            bands.push(Band { from, to, exact: true });
         }
     }
     bands
+}
+
+/// The ages that a silent timer of a part strikes at: from the one on that best tells those that die from those
+/// that live, where enough of the older ones live for a share.
+fn silent_band(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+    deaths: &[Death],
+) -> Option<Band> {
+    let found = || deaths.iter().filter(|death| !death.exact);
+    let oldest = found().next_back()?.at;
+    let mut ages: Vec<f64> = found().map(|death| death.age).collect();
+    ages.sort_by(f64::total_cmp);
+    let middle = *ages.get(ages.len() / 2)?;
+    let lives: Vec<(f64, bool)> = history
+        .iter()
+        .rev()
+        .take_while(|seen| seen.at >= oldest)
+        .filter(|seen| seen.kind == kind && counts(seen))
+        .filter_map(|seen| match seen.fate {
+            Fate::Lived => Some((seen.age, false)),
+            Fate::Died { exact: false, .. } if seen.is_bounding_death() => Some((seen.age, true)),
+            Fate::Died { .. } => None,
+        })
+        .take(COMPARED)
+        .collect();
+    let older_ones_live = lives.iter().filter(|(age, is_dead)| !is_dead && *age > middle).count();
+    if older_ones_live < 2 || ages.len() < CLUSTER {
+        return None;
+    }
+    let fit = |from: f64| {
+        let (mut died, mut lived, mut against) = (0.0, 0.0, 0.0);
+        for (age, is_dead) in &lives {
+            match (*age >= from, is_dead) {
+                (true, true) => died += 1.0,
+                (true, false) => lived += 1.0,
+                (false, true) => against += NOISE.ln(),
+                (false, false) => against += (1.0 - NOISE).ln(),
+            }
+        }
+        let share: f64 = (died + 0.5) / (died + lived + 1.0);
+        (against + died * share.ln() + lived * (1.0 - share).ln(), share)
+    };
+    let fits = ages.iter().map(|&from| (from, fit(from)));
+    let (from, (_, share)) = fits.max_by(|a, b| a.1.0.total_cmp(&b.1.0))?;
+    (share <= MOST_OF_A_PART).then_some(Band { from, to: f64::INFINITY, exact: false })
 }
 
 /// At how many instants these died.
@@ -201,13 +246,16 @@ fn standing(
     let mut ages: Vec<f64> = deaths.iter().filter(in_band).map(|death| death.age).collect();
     ages.sort_by(f64::total_cmp);
     let newest_at = deaths.iter().filter(in_band).map(|death| death.at).fold(f64::NEG_INFINITY, f64::max);
-    let below = if exact { from - heard(from) } else { from - PROBED.either(from) };
-    let survived: Vec<f64> = history
+    let below = from - heard(from);
+    let mut survived: Vec<f64> = history
         .iter()
         .filter(|seen| seen.kind == kind && seen.is_survival() && counts(seen) && seen.age < from)
         .map(|seen| seen.age)
         .collect();
-    let longest = survived.iter().copied().fold(0.0, f64::max);
+    survived.sort_by(|a, b| b.total_cmp(a));
+    // One that lives may have been on the other part: so many must have.
+    let enough = if between == 0 { 1.0 } else { (ALL_ON_THE_OTHER.ln() / (1.0 - share).ln()).ceil() };
+    let longest = survived.get(enough as usize - 1).copied().unwrap_or(0.0);
     let lower = if exact { below.max(longest) } else { longest };
     Some(IdleLimit {
         lower,
