@@ -51,12 +51,14 @@ const AGAINST: f64 = -4.6;
 const MOMENT: f64 = -1.2;
 /// How unlikely it is beforehand, as a logarithm, that a timer was set anew among the lives that are compared.
 const CHANGE: f64 = -3.0;
+/// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
+const PART: f64 = -2.5;
 /// By how much, as a logarithm, a story must be ahead before somebody is accused by it: twenty to one.
 const AHEAD: f64 = 3.0;
 /// The same for a timer over deaths here and there: both may be the only ones left, and more lives decide.
 const TIMER_AHEAD: f64 = 1.5;
 /// So many lives are compared, the newest.
-const COMPARED: usize = 48;
+const COMPARED: usize = 96;
 /// So many places are tried for a change.
 const CHANGES_TRIED: usize = 12;
 
@@ -153,7 +155,7 @@ fn timer_at(limit: f64, lives: &[Life]) -> f64 {
     let share = (died + 0.5) / (died + lived + 1.0);
     // Most timers rule all of the connections.
     let all = died * (-0.01_f64) + lived * AGAINST;
-    let some = died * f64::ln(share) + lived * f64::ln(1.0 - share) - 1.0;
+    let some = died * f64::ln(share) + lived * f64::ln(1.0 - share) + PART;
     against + if all > some { all } else { some }
 }
 

@@ -76,18 +76,28 @@ const LONGEST_NAME: usize = 64;
 
 /// The observations of one path, oldest first. Beyond [`HISTORY_CAPACITY`] the oldest is forgotten of those
 /// that are not the newest few of their sort.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct History {
     seen: VecDeque<Observation>,
+    /// How many observations were ever told.
+    #[serde(skip)]
+    told: usize,
     /// The names that servers give themselves, by number. Kept beside the observations in the state file.
     #[serde(skip)]
     servers: Vec<String>,
 }
 
+impl PartialEq for History {
+    fn eq(&self, other: &Self) -> bool {
+        self.seen == other.seen && self.servers == other.servers
+    }
+}
+
 impl History {
     /// Adds an observation in its place by time: a death is told only once its culprit is decided.
     pub fn push(&mut self, observation: Observation) {
+        self.told += 1;
         while self.seen.len() >= HISTORY_CAPACITY {
             self.forget_one();
         }
@@ -172,6 +182,11 @@ impl History {
     /// The observations, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Observation> + ExactSizeIterator {
         self.seen.iter()
+    }
+
+    /// How many were told since this program began, those that are forgotten among them.
+    pub fn told(&self) -> usize {
+        self.told
     }
 
     /// How many there are.

@@ -81,6 +81,7 @@ struct Families {
     collector_duration: GaugeVec,
     limit_lower: GaugeVec,
     limit_upper: GaugeVec,
+    limit_share: GaugeVec,
     limit_confirmed: GaugeVec,
     limit_info: GaugeVec,
     limit_evidence: GaugeVec,
@@ -113,6 +114,7 @@ impl Families {
             collector_duration: gauges("collector_duration_seconds", "How long this source took in the newest round.", &["target", "collector"])?,
             limit_lower: gauges("idle_limit_lower_seconds", "The longest idle age survived that no later death contradicts.", &["target", "path", "kind"])?,
             limit_upper: gauges("idle_limit_upper_seconds", "The shortest idle age died at that no later survival contradicts. Absent while nothing died.", &["target", "path", "kind"])?,
+            limit_share: gauges("idle_limit_share", "Share of the lives that reached the limit's age and died there; 1 where all do. Absent while nothing died.", &["target", "path", "kind"])?,
             limit_confirmed: gauges("idle_limit_confirmed", "1 if two deaths and two survivals bear the idle limit out, 0 while it rests on less. Absent while nothing died.", &["target", "path", "kind"])?,
             limit_info: gauges("idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.", &["target", "path", "culprit", "layer", "suspect"])?,
             limit_evidence: gauges("idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.", &["target", "path", "kind"])?,
@@ -124,7 +126,7 @@ impl Families {
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 24] {
+    fn each(&self) -> [&dyn Collector; 25] {
         [
             &self.up,
             &self.server_info,
@@ -142,6 +144,7 @@ impl Families {
             &self.collector_duration,
             &self.limit_lower,
             &self.limit_upper,
+            &self.limit_share,
             &self.limit_confirmed,
             &self.limit_info,
             &self.limit_evidence,
@@ -247,6 +250,7 @@ impl Families {
             self.limit_lower.with_label_values(&labels).set(limit.survived);
             if let Some(upper) = limit.upper {
                 self.limit_upper.with_label_values(&labels).set(upper);
+                self.limit_share.with_label_values(&labels).set(limit.share);
                 self.limit_confirmed.with_label_values(&labels).set(f64::from(u8::from(limit.confirmed)));
             }
             if let Some(at) = limit.evidence_at {

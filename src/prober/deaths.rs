@@ -42,6 +42,8 @@ struct Case {
     server: Option<u16>,
     /// What the history was told of it already.
     foretold: Option<Observation>,
+    /// The story that explains it, and how many lives it was told by: it is told anew when there are more.
+    story: Option<(usize, Story)>,
 }
 
 /// A death with its culprit.
@@ -82,7 +84,18 @@ impl Undecided {
             Observation { at, kind, age: death.age, fate, server }
         });
         let (outlived, outlived_by_younger) = (false, false);
-        self.0.push(Case { kind, death, at, born, until, outlived, outlived_by_younger, server, foretold });
+        self.0.push(Case {
+            kind,
+            death,
+            at,
+            born,
+            until,
+            outlived,
+            outlived_by_younger,
+            server,
+            foretold,
+            story: None,
+        });
         foretold
     }
 
@@ -109,6 +122,10 @@ impl Undecided {
             case.outlived |= !survivors.is_empty();
             case.outlived_by_younger |=
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
+            let lives = history.told() + others.silent.len();
+            if case.story.is_none_or(|(by, _)| by != lives) {
+                case.story = Some((lives, story(&case, history, &others)));
+            }
             let conclusion = conclude(&evidence(&case, history, &others));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= case.until {
@@ -290,7 +307,7 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
-        story: story(case, history, others),
+        story: case.story.map_or(Story::Open, |(_, story)| story),
         twins: twins::read(history, age, case.server),
     }
 }

@@ -23,7 +23,7 @@ use nature::Nature;
 use oracle::Findings;
 
 /// How many worlds the suite runs.
-const FEW: u64 = 150;
+const FEW: u64 = if cfg!(debug_assertions) { 24 } else { 300 };
 /// How many of the deaths after the first ten minutes may be of unknown culprit, as a share.
 const MOST_UNKNOWN: f64 = 0.05;
 

@@ -24,6 +24,9 @@ const NOISE: f64 = 0.03;
 const NOISE_AT_ONE_AGE: f64 = 0.005;
 /// Where more than this share of the older ones is found dead, those that live are noise.
 const MOST_OF_A_PART: f64 = 0.9;
+/// A silent timer of a part recurs where others are found dead this little above it, as a share: those found dead
+/// further up say nothing of the ages between.
+const AT_THE_LIMIT: f64 = 0.03;
 /// So many of the newest lives tell where a silent timer strikes.
 const COMPARED: usize = 256;
 /// Survivors below a timer of a part count when it is this unlikely that all of them were on the other part.
@@ -166,7 +169,7 @@ fn silent_band(
     };
     let fits = ages.iter().map(|&from| (from, fit(from)));
     let (from, (_, share)) = fits.max_by(|a, b| a.1.0.total_cmp(&b.1.0))?;
-    (share <= MOST_OF_A_PART).then_some(Band { from, to: f64::INFINITY, exact: false })
+    (share <= MOST_OF_A_PART).then_some(Band { from, to: from * (1.0 + AT_THE_LIMIT), exact: false })
 }
 
 /// At how many instants these died.

@@ -81,14 +81,14 @@ fn a_moment_of_loss_beside_a_timer_is_told_from_it() {
 fn flows_that_are_forgotten_here_and_there_are_no_timers() {
     let mut lives = Vec::new();
     let ages = [60.0, 120.0, 200.0, 300.0, 350.0, 400.0, 90.0, 260.0];
-    for round in 0..40_u32 {
+    for round in 0..90_u32 {
         let (born, age) = (100.0 * f64::from(round), ages[round as usize % ages.len()]);
         // Some five hundred seconds is what a flow lives on average.
-        let chance = (f64::from(round) * 0.618_034).fract();
+        let chance = f64::from((round + 1).wrapping_mul(2_654_435_761) % 10_007) / 10_007.0;
         let is_dead = chance < 1.0 - f64::exp(-age / 500.0);
         lives.push(if is_dead { died(born, age) } else { lived(born, age) });
     }
-    let one = died(3900.0, 150.0);
+    let one = died(8900.0, 150.0);
     assert_eq!(explain(&one, &lives), Story::HereAndThere);
 }
 

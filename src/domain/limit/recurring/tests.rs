@@ -98,7 +98,7 @@ fn a_timer_that_is_set_anew_is_no_band() {
 fn a_silent_timer_of_a_part_is_told_from_noise() {
     let mut lives: Vec<(f64, Fate)> = vec![(300.0, LIVED); 3];
     for _ in 0..6 {
-        lives.extend([(420.0, SILENT), (420.0, LIVED), (430.0, LIVED), (400.0, SILENT)]);
+        lives.extend([(401.0, SILENT), (420.0, LIVED), (430.0, LIVED), (400.0, SILENT)]);
     }
     let told = limit(&lives);
     assert_eq!(told.upper, Some(400.0), "{told:?}");
