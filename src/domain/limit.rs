@@ -63,6 +63,9 @@ pub struct IdleLimit {
     /// The longest age died at by what looks at its clock so seldom that its deaths lie apart, in seconds: the
     /// limit is between `upper` and this. Absent where they do not.
     pub spread_to: Option<f64>,
+    /// The longest age that others live to which are not on the part that the limit rules, in seconds. Zero where
+    /// all are, or none is known to.
+    pub others_live_to: f64,
     /// Whose limit it is, by number, where the servers behind the path do not share one.
     pub server: Option<u16>,
     /// Deaths at any age that nothing newer contradicts, since the last survival that puts the upper bound
@@ -101,7 +104,30 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
     let is_shared = limits.iter().all(|(_, other)| other.upper.is_some_and(|other| is_one_age(upper, other)));
     let server = if is_shared { None } else { server };
     let share = recurring::share(history, kind, upper, limit.spread_to).unwrap_or(limit.share);
-    IdleLimit { server, share: share.min(limit.share), ..limit }
+    let others = limits.iter().filter(|(other, _)| server.is_some() && *other != server);
+    let live_to = others.map(|(_, other)| other.survived).fold(limit.others_live_to, f64::max);
+    IdleLimit { server, share: share.min(limit.share), others_live_to: live_to, ..limit }
+}
+
+/// The limit of one of the servers behind a path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerLimit {
+    /// Its number in the history.
+    pub server: Option<u16>,
+    /// The name that it gives itself.
+    pub identity: Option<String>,
+    /// Its limit of idle canaries.
+    pub limit: IdleLimit,
+}
+
+/// The limit of each server behind a path, where they do not share one; else none.
+pub fn where_servers_differ(history: &History, idle: &IdleLimit) -> Vec<ServerLimit> {
+    if idle.server.is_none() {
+        return Vec::new();
+    }
+    let name = |number: Option<u16>| history.servers().get(usize::from(number?)).cloned();
+    let one = |(server, limit)| ServerLimit { server, identity: name(server), limit };
+    by_server(history, Kind::Idle).into_iter().map(one).collect()
 }
 
 /// The limit of each server behind a path that is of now, by number: one server where none told its name.
@@ -333,6 +359,7 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         standing_deaths: undoubted().count(),
         share: if shortest.is_some() { 1.0 } else { 0.0 },
         spread_to: None,
+        others_live_to: 0.0,
         server: None,
     }
 }

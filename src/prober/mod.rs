@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::domain::kind::Kind;
 use crate::domain::ladder::Ladder;
+use crate::domain::limit::ServerLimit;
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::suspension::Suspension;
 use crate::domain::void::VoidReason;
@@ -33,7 +34,7 @@ use flights::{Flights, News};
 use life::{Notice, Outcome, Unborn, World};
 
 pub use epoch::Epoch;
-pub use report::{PathReport, ServerLimit};
+pub use report::PathReport;
 
 /// How long canaries may take to say COM_QUIT when the exporter stops.
 const FAREWELL: Duration = Duration::from_millis(1600);
@@ -273,7 +274,14 @@ impl<W: World> Prober<W> {
     fn report(&self) {
         let report =
             PathReport::with_open(&self.history, self.longest_stall, |seen| self.undecided.is_open(seen));
-        self.publish.send_replace(report);
+        let limits = |servers: &[ServerLimit]| -> Vec<(Option<u16>, bool)> {
+            servers.iter().map(|of| (of.server, of.limit.confirmed)).collect()
+        };
+        let before = self.publish.send_replace(report);
+        let now = self.publish.borrow();
+        if limits(&before.servers) != limits(&now.servers) {
+            report::tell_servers(&self.settings, &now.servers);
+        }
     }
 
     fn rest(&mut self, seconds: f64) {

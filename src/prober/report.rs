@@ -5,7 +5,7 @@ use super::deaths::Decided;
 use super::life::Voided;
 use crate::domain::killer::{Toll, toll};
 use crate::domain::kind::Kind;
-use crate::domain::limit::{IdleLimit, by_server, idle_limit};
+use crate::domain::limit::{IdleLimit, ServerLimit, idle_limit, where_servers_differ};
 use crate::domain::mismatch::{Deaths, Killer};
 use crate::domain::observation::{History, Observation};
 use crate::domain::remedy::Remedies;
@@ -31,17 +31,6 @@ pub struct PathReport {
     pub longest_stall: Option<f64>,
 }
 
-/// The limit of one of the servers behind a path.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ServerLimit {
-    /// Its number.
-    pub server: Option<u16>,
-    /// The name that it gives itself.
-    pub identity: Option<String>,
-    /// Its limit.
-    pub limit: IdleLimit,
-}
-
 impl PathReport {
     /// What a history says; the longest stall is in seconds.
     pub fn new(history: &History, longest_stall: Option<f64>) -> Self {
@@ -58,21 +47,12 @@ impl PathReport {
         let limits = Kind::ALL.map(|kind| (kind, idle_limit(history, kind)));
         let [(_, idle), ..] = limits;
         let Toll { killer, deaths } = toll(history, &idle, is_open);
-        let name = |number: Option<u16>| {
-            number.and_then(|number| history.servers().get(usize::from(number))).cloned()
-        };
-        let of_each = || by_server(history, Kind::Idle).into_iter();
-        let servers = if idle.server.is_some() {
-            of_each().map(|(server, limit)| ServerLimit { server, identity: name(server), limit }).collect()
-        } else {
-            Vec::new()
-        };
         Self {
             longest_stall,
             remedies: Remedies::read(history, &idle),
             killer,
             deaths,
-            servers,
+            servers: where_servers_differ(history, &idle),
             limits: limits.into_iter().filter(|(_, limit)| limit.evidence_at.is_some()).collect(),
         }
     }
@@ -137,6 +117,23 @@ pub(super) fn tell_void(settings: &Settings, kind: Kind, voided: Voided) {
             age_seconds = age.map(rounded),
             thread_id,
             "canary's end says nothing and is not counted"
+        );
+    }
+}
+
+/// Which server has which limit, once they differ.
+pub(super) fn tell_servers(settings: &Settings, servers: &[ServerLimit]) {
+    for ServerLimit { server, identity, limit } in servers {
+        tracing::warn!(
+            event = "server_limit",
+            target_name = settings.target,
+            path = settings.path,
+            server,
+            server_identity = identity,
+            lower_seconds = rounded(limit.lower),
+            upper_seconds = limit.upper.map(rounded),
+            confirmed = limit.confirmed,
+            "the servers behind this path do not share one idle limit"
         );
     }
 }

@@ -255,6 +255,11 @@ fn standing(
         .filter(|seen| seen.kind == kind && seen.is_survival() && counts(seen) && seen.age < from)
         .map(|seen| seen.age)
         .collect();
+    let others_live_to = history
+        .iter()
+        .filter(|seen| seen.kind == kind && seen.is_survival() && counts(seen) && seen.age > to)
+        .map(|seen| seen.age)
+        .fold(0.0, f64::max);
     survived.sort_by(|a, b| b.total_cmp(a));
     // One that lives may have been on the other part: so many must have.
     let enough = if between == 0 { 1.0 } else { (ALL_ON_THE_OTHER.ln() / (1.0 - share).ln()).ceil() };
@@ -275,6 +280,7 @@ fn standing(
         standing_deaths: died,
         share: if between == 0 { 1.0 } else { share },
         spread_to: is_apart.then_some(to),
+        others_live_to: if between == 0 { 0.0 } else { others_live_to },
         server: None,
     })
 }

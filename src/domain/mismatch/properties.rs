@@ -103,6 +103,7 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
             idle: canaries.0,
             lifetime: canaries.1,
             killer: canaries.2,
+            servers: Vec::new(),
             deaths: canaries.3,
             remedies: Remedies { tcp_keepalive, app_ping },
             session_wait_timeout: session,
