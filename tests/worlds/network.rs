@@ -258,7 +258,7 @@ impl Scene {
             let probe = fated.born + orders.age;
             let heard = if is_silent(fated.cause) { f64::INFINITY } else { fated.dies };
             let tick = if fated.kind == Kind::Busy { fated.born + 3.1 } else { f64::INFINITY };
-            let next = probe.min(heard).min(if tick > self.now() { tick } else { f64::INFINITY });
+            let next = probe.min(heard).min(if tick > self.now() + 1e-3 { tick } else { f64::INFINITY });
             let next = self.standstill(next).map_or(next, |(end, _)| end);
             tokio::select! {
                 biased;
@@ -270,7 +270,8 @@ impl Scene {
                     continue;
                 }
             }
-            let now = self.now();
+            // The runtime counts whole milliseconds, and a float may be a hair before them.
+            let now = self.now() + 1e-4;
             if now < probe.min(heard) {
                 continue;
             }
