@@ -23,6 +23,7 @@ use crate::domain::suspension::is_headroom_low;
 use crate::http::{self, Site};
 use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
+use crate::prober::standstill::Standstills;
 use crate::prober::witness::WitnessDesk;
 use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
 use crate::server::{self, Reading};
@@ -255,9 +256,11 @@ async fn start(
     let witness = watch_loop(Loop::Witness, asking);
     let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), witness);
     supervisor.spawn(Loop::Witness, attend);
+    let (standstills, ticks) = Standstills::watch();
+    supervisor.spawn(Loop::Ticks, ticks);
     let lives = watch_loop(Loop::Canary, Duration::MAX);
     let prober = Prober::new(
-        Network::new(connector, desk, settings.probe_timeout),
+        Network::new(connector, desk, standstills, settings.probe_timeout),
         prober::Settings {
             target: settings.target,
             path: settings.path,

@@ -110,6 +110,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         idle: report.limit(Kind::Idle),
         lifetime: report.limit(Kind::Active),
         killer: report.killer,
+        servers: report.servers.clone(),
         deaths: report.deaths.clone(),
         remedies: report.remedies,
         session_wait_timeout: timeouts.session,

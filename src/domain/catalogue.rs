@@ -173,14 +173,17 @@ fn rank(question: &Question, entry: &Entry) -> Option<Rank> {
     })
 }
 
-/// A culprit whose layer is not known may sit in any of the three; KILL and restarts have no default.
+/// A culprit whose layer is not known may sit in any of the three; what is no timer has no default.
 fn layer_fits(culprit: Culprit, layer: Layer) -> bool {
     match culprit {
         Culprit::ServerIdleTimeout => layer == Layer::Server,
         Culprit::ProxyIdleTimeout => layer == Layer::Proxy,
-        Culprit::PathIdleTimeout => layer == Layer::Network,
+        Culprit::NetworkIdleTimeout => layer == Layer::Network,
         Culprit::LifetimeLimit | Culprit::Unknown => true,
-        Culprit::ServerKill | Culprit::ServerRestart => false,
+        Culprit::ServerKill
+        | Culprit::ServerRestart
+        | Culprit::NetworkStateLoss
+        | Culprit::MassDisconnect => false,
     }
 }
 

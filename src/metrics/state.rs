@@ -86,6 +86,7 @@ struct Families {
     collector_duration: GaugeVec,
     limit_lower: GaugeVec,
     limit_upper: GaugeVec,
+    limit_share: GaugeVec,
     limit_confirmed: GaugeVec,
     limit_info: GaugeVec,
     limit_evidence: GaugeVec,
@@ -122,6 +123,7 @@ impl Families {
             collector_duration: gauges("collector_duration_seconds", "How long this source took in the newest round.", &["target", "collector"])?,
             limit_lower: gauges("idle_limit_lower_seconds", "The longest idle age survived that no later death contradicts.", &["target", "path", "kind"])?,
             limit_upper: gauges("idle_limit_upper_seconds", "The shortest idle age died at that no later survival contradicts. Absent while nothing died.", &["target", "path", "kind"])?,
+            limit_share: gauges("idle_limit_share", "Share of the lives that reached the limit's age and died there; 1 where all do. Absent while nothing died.", &["target", "path", "kind"])?,
             limit_confirmed: gauges("idle_limit_confirmed", "1 if two deaths and two survivals bear the idle limit out, 0 while it rests on less. Absent while nothing died.", &["target", "path", "kind"])?,
             limit_info: gauges("idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.", &["target", "path", "culprit", "layer", "suspect"])?,
             limit_evidence: gauges("idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.", &["target", "path", "kind"])?,
@@ -136,7 +138,7 @@ impl Families {
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 28] {
+    fn each(&self) -> [&dyn Collector; 29] {
         [
             &self.up,
             &self.server_info,
@@ -155,6 +157,7 @@ impl Families {
             &self.collector_duration,
             &self.limit_lower,
             &self.limit_upper,
+            &self.limit_share,
             &self.limit_confirmed,
             &self.limit_info,
             &self.limit_evidence,
@@ -277,6 +280,7 @@ impl Families {
             self.limit_lower.with_label_values(&labels).set(limit.survived);
             if let Some(upper) = limit.upper {
                 self.limit_upper.with_label_values(&labels).set(upper);
+                self.limit_share.with_label_values(&labels).set(limit.share);
                 self.limit_confirmed.with_label_values(&labels).set(f64::from(u8::from(limit.confirmed)));
             }
             if let Some(at) = limit.evidence_at {
@@ -380,7 +384,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn evidence_is_as_old_as_it_is_whatever_the_calendar_was_set_to() {
         let mut history = History::default();
-        history.push(Observation { at: START, kind: Kind::Idle, age: 25.0, fate: Fate::Lived });
+        history.push(Observation { at: START, kind: Kind::Idle, age: 25.0, fate: Fate::Lived, server: None });
         let (_reading, server) = watch::channel(Reading::default());
         let (_report, report) = watch::channel(PathReport::new(&history, None));
         let (_diagnosis, diagnosis) = watch::channel(Diagnosis::default());

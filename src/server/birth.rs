@@ -20,6 +20,8 @@ pub struct Birth {
     pub uptime: Option<f64>,
     /// `server_uuid` or `server_uid`.
     pub identity: Option<String>,
+    /// `Com_kill`: how often anybody's session was killed. `None` where the server would not say.
+    pub kills: Option<f64>,
 }
 
 /// What a session asks about itself, each by itself optional: a canary needs a login and a ping.
@@ -96,6 +98,7 @@ impl Birth {
         let uptime = ask(conn, Fact::Uptime, "SHOW GLOBAL STATUS LIKE 'Uptime'", refused).await?;
         let question = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid')";
         let identity = ask(conn, Fact::Identity, question, refused).await?;
+        let kills = kills(conn).await?;
         Ok(Self {
             connection_id: id(&plain, 0),
             backend_id,
@@ -103,6 +106,7 @@ impl Birth {
             global_wait_timeout,
             uptime: number(&uptime, 1),
             identity: identity.as_ref().and_then(|row| value::text(value::at(row, 1))),
+            kills,
         })
     }
 
@@ -148,6 +152,16 @@ impl Birth {
 
 /// Asks for the thread id where only the backend can answer.
 const BACKEND_ID: &str = "SELECT CONNECTION_ID() + 0";
+/// `Com_kill`, which rises with each KILL and stays where a client or a proxy ends a session. Needs no
+/// privilege.
+///
+/// # Errors
+/// When the connection breaks; a refused query only leaves the answer out.
+pub(super) async fn kills(conn: &mut Conn) -> mysql_async::Result<Option<f64>> {
+    let row: Option<Option<mysql_async::Row>> =
+        unless_fatal(conn.query_first("SHOW GLOBAL STATUS LIKE 'Com_kill'").await)?;
+    Ok(row.flatten().and_then(|row| value::number(value::at(&row, 1))))
+}
 
 /// The thread id of this session as only the backend can answer it.
 ///
@@ -171,6 +185,7 @@ mod tests {
             global_wait_timeout: None,
             uptime: None,
             identity: None,
+            kills: None,
         };
         for (connection_id, backend_id, proxied) in [
             (Some(7), Some(7), false),

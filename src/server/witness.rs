@@ -19,6 +19,8 @@ pub struct Statement {
     pub uptime: Option<f64>,
     /// `server_uuid` or `server_uid`.
     pub identity: Option<String>,
+    /// `Com_kill`: how often anybody's session was killed.
+    pub kills: Option<f64>,
     /// The dead that the server still lists. `None` where it would not say.
     pub listed: Option<BTreeSet<u64>>,
     /// This session's own thread id.
@@ -40,12 +42,14 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
     }
     introduction::bound_silence(session, SILENCE_SECONDS).await?;
     let conn = &mut session.conn;
+    let kills = birth::kills(conn).await?;
     let variables = unless_fatal(GlobalVariables::read(conn).await)?;
     let source = Source::find(conn, flavor).await?;
     let listed = unless_fatal(source.listed(conn, dead).await)?;
     Ok(Statement {
         uptime: uptime.flatten().as_ref().and_then(|row| value::number(value::at(row, 1))),
         identity: variables.and_then(|variables| variables.identity),
+        kills,
         listed,
         thread_id,
     })

@@ -20,7 +20,7 @@ fn names(question: &Question) -> Vec<String> {
 #[test]
 fn a_reset_on_use_at_350_is_an_nlb_or_a_nat_gateway() {
     let mut nlb = question(320.0, 420.0, false, Ending::ResetOnUse);
-    nlb.culprit = Culprit::PathIdleTimeout;
+    nlb.culprit = Culprit::NetworkIdleTimeout;
     nlb.keepalive_lived = Some(true);
     assert_eq!(names(&nlb), ["AWS NLB (TCP listener)", "AWS NLB (TLS listener)", "AWS NAT Gateway"]);
     assert_eq!(suspect_label(&nlb), "AWS NLB (TCP listener)");
@@ -125,7 +125,7 @@ fn the_culprit_narrows_the_layer() {
     let mut asked = question(25000.0, 28800.1, true, Ending::Goodbye);
     asked.culprit = Culprit::ServerIdleTimeout;
     assert_eq!(names(&asked)[0], "MySQL mysqld >=8.0.24");
-    asked.culprit = Culprit::PathIdleTimeout;
+    asked.culprit = Culprit::NetworkIdleTimeout;
     assert!(names(&asked).is_empty());
     asked.culprit = Culprit::ServerKill;
     assert!(names(&asked).is_empty());

@@ -3,7 +3,7 @@
 use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::layers::{Device, Kernel};
-use crate::domain::limit::IdleLimit;
+use crate::domain::limit::{IdleLimit, ServerLimit};
 use crate::domain::pool::Pool;
 use crate::domain::remedy::Remedies;
 
@@ -20,6 +20,8 @@ pub struct Facts {
     pub lifetime: IdleLimit,
     /// Who ends idle canaries at the limit, and how. `None` while nothing died.
     pub killer: Option<Killer>,
+    /// The limit of each server behind the path, where they do not share one.
+    pub servers: Vec<ServerLimit>,
     /// Every sort of death of idle canaries that counts now, with its number: those at ages that nothing
     /// newer survived, by who strikes now; of the ones that bound no age, such as a KILL, those of the last
     /// day.

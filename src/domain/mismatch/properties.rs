@@ -124,6 +124,7 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
                 idle: canaries.0,
                 lifetime: canaries.1,
                 killer: canaries.2,
+                servers: Vec::new(),
                 deaths: canaries.3,
                 remedies: Remedies { tcp_keepalive, app_ping },
                 session_wait_timeout: session,
@@ -288,7 +289,7 @@ proptest! {
         prop_assert_eq!(rules::session_timeout_not_global(&timeouts), Some(a != b));
 
         let stalled = Facts {
-            deaths: vec![Deaths { culprit: Culprit::PathIdleTimeout, ending: Ending::Silence, count: 2 }],
+            deaths: vec![Deaths { culprit: Culprit::NetworkIdleTimeout, ending: Ending::Silence, count: 2 }],
             kernel: Some(Kernel { retries2, ..Kernel::LINUX_DEFAULT }),
             ..none.clone()
         };

@@ -59,14 +59,15 @@ fn nothing_died() {
 #[test]
 fn a_load_balancer_of_350_seconds() {
     let idle = limit(345.0, 352.0, false);
-    let facts = died(idle, Culprit::PathIdleTimeout, Ending::ResetOnUse, true, true);
+    let facts = died(idle, Culprit::NetworkIdleTimeout, Ending::ResetOnUse, true, true);
     golden(&facts, include_str!("golden/nlb.txt"));
     assert!(!judge(&facts).sound);
 }
 
 #[test]
 fn a_silent_firewall() {
-    let mut facts = died(limit(3580.0, 3640.0, false), Culprit::PathIdleTimeout, Ending::Silence, true, true);
+    let mut facts =
+        died(limit(3580.0, 3640.0, false), Culprit::NetworkIdleTimeout, Ending::Silence, true, true);
     facts.ghosts = Some(2);
     facts.pools = pools(&["name=api,framework=sqlalchemy", "name=jobs,recycle=20m,read_timeout=1m"]);
     facts.devices = vec![Device::parse("name=fw,layer=network,idle_timeout=2h").expect("a device")];
@@ -124,19 +125,21 @@ fn the_evidence_does_not_decide() {
 #[test]
 fn a_limit_too_short_for_any_pool() {
     let settings =
-        judge(&died(limit(1.0, 1.5, false), Culprit::PathIdleTimeout, Ending::Silence, true, true)).settings;
+        judge(&died(limit(1.0, 1.5, false), Culprit::NetworkIdleTimeout, Ending::Silence, true, true))
+            .settings;
     let lines: Vec<String> =
         settings.iter().map(|setting| format!("{}: {}", setting.place, setting.why)).collect();
     assert_eq!(lines, ["pools: only 1 s is known to be safe: recycling cannot help"]);
     let settings =
-        judge(&died(limit(0.0, 25.0, false), Culprit::PathIdleTimeout, Ending::Silence, true, true)).settings;
+        judge(&died(limit(0.0, 25.0, false), Culprit::NetworkIdleTimeout, Ending::Silence, true, true))
+            .settings;
     assert_eq!(settings[0].why, "no age is known to be safe: add shorter ones");
 }
 
 #[test]
 fn an_idle_limit_and_a_lifetime_each_have_their_setting() {
     let mut facts =
-        died(limit(345.0, 352.0, false), Culprit::PathIdleTimeout, Ending::ResetOnUse, true, true);
+        died(limit(345.0, 352.0, false), Culprit::NetworkIdleTimeout, Ending::ResetOnUse, true, true);
     facts.lifetime = limit(86000.0, 86400.2, true);
     let verdict = judge(&facts);
     let lines: Vec<&str> = verdict.settings.iter().map(|setting| setting.line.as_str()).collect();
@@ -203,7 +206,7 @@ fn an_idle_transaction_is_ended_sooner_and_a_sentence_says_so_in_any_case() {
 
 /// The kernel's lines of a path whose canaries live with TCP keepalive.
 fn kernel_lines(idle: IdleLimit, present: Option<f64>) -> Vec<String> {
-    let mut facts = died(idle, Culprit::PathIdleTimeout, Ending::Silence, true, true);
+    let mut facts = died(idle, Culprit::NetworkIdleTimeout, Ending::Silence, true, true);
     facts.kernel = present.map(|time| Kernel { keepalive_time: time, ..Kernel::LINUX_DEFAULT });
     let too_late = evaluate(&facts).into_iter().any(|f| f.rule == Rule::KeepaliveTooLate && f.holds);
     let settings = judge(&facts).settings.into_iter().filter(|setting| setting.place == "kernel");
@@ -252,7 +255,7 @@ fn the_kernels_keepalive_is_changed_only_where_it_is_too_late() {
 
 #[test]
 fn one_recycle_number_everywhere() {
-    let path = |idle| died(idle, Culprit::PathIdleTimeout, Ending::Silence, true, true);
+    let path = |idle| died(idle, Culprit::NetworkIdleTimeout, Ending::Silence, true, true);
     for (facts, expected) in [
         (path(limit(345.0, 352.0, false)), Some(270.0)),
         (path(limit(59.5, 60.02, true)), Some(45.0)),
@@ -282,7 +285,7 @@ fn one_recycle_number_everywhere() {
 
 #[test]
 fn a_bracket_narrower_than_what_is_written_is_one_age() {
-    let facts = died(limit(349.8, 350.3, false), Culprit::PathIdleTimeout, Ending::Silence, true, true);
+    let facts = died(limit(349.8, 350.3, false), Culprit::NetworkIdleTimeout, Ending::Silence, true, true);
     let verdict = judge(&facts);
     assert_eq!(verdict.sentences[0], "Sessions on path default die of idleness: at 350 s idle.");
     assert!(verdict.mismatches[0].contains("its limit is 350 s, wait_timeout"), "{:?}", verdict.mismatches);
@@ -299,8 +302,13 @@ fn number(line: &str, after: &str) -> Option<f64> {
 fn every_value_keeps_clear_of_the_limit_and_is_accepted() {
     for upper in [2.6, 5.05, 8.0, 31.0, 45.0, 60.02, 100.0, 350.0, 905.0, 3600.4, 28800.1, 432_000.0] {
         for exact in [false, true] {
-            let facts =
-                died(limit(upper * 0.9, upper, exact), Culprit::PathIdleTimeout, Ending::Silence, true, true);
+            let facts = died(
+                limit(upper * 0.9, upper, exact),
+                Culprit::NetworkIdleTimeout,
+                Ending::Silence,
+                true,
+                true,
+            );
             for Setting { line, .. } in judge(&facts).settings {
                 for (name, unit, least) in [
                     ("pool_recycle=", 1.0, 1.0),
