@@ -60,7 +60,7 @@ const MOMENT_AHEAD: f64 = 6.0;
 /// ... and of so many at least.
 const AT_ONE_MOMENT: usize = 3;
 /// The same for a timer over deaths here and there: both may be the only ones left, and more lives decide.
-const TIMER_AHEAD: f64 = 4.0;
+const TIMER_AHEAD: f64 = 2.5;
 /// So many lives are compared, the newest.
 const COMPARED: usize = 96;
 /// So many places are tried for a change.
