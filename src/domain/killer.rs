@@ -66,6 +66,19 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
     Toll { killer, deaths: deaths.collect() }
 }
 
+/// Whether a death near a limit, or between its bounds, bears it out whose culprit is decided.
+pub fn is_borne_out(
+    history: &History,
+    kind: Kind,
+    limit: &IdleLimit,
+    is_open: impl Fn(&Observation) -> bool,
+) -> bool {
+    let Some(upper) = limit.upper else { return false };
+    let near = |age: f64| age >= upper * (1.0 - 1e-9) && age <= upper + 2.0 * ONE_AGE.either(upper);
+    let near = |seen: &&Observation| seen.kind == kind && seen.is_bounding_death() && near(seen.age);
+    history.iter().rev().filter(near).any(|seen| !is_open(seen))
+}
+
 /// The way in which canaries die at the limit while nobody is known to do it.
 fn newest_open(history: &History, is_at: &dyn Fn(f64) -> bool, unknown: Killer) -> Option<Killer> {
     history.iter().rev().filter(|seen| seen.kind == Kind::Idle && is_at(seen.age)).find_map(|seen| match seen

@@ -55,8 +55,12 @@ const CHANGE: f64 = -3.0;
 const PART: f64 = -2.5;
 /// By how much, as a logarithm, a story must be ahead before somebody is accused by it: twenty to one.
 const AHEAD: f64 = 3.0;
+/// The same for one moment, which is said of all the deaths around it at once ...
+const MOMENT_AHEAD: f64 = 6.0;
+/// ... and of so many at least.
+const AT_ONE_MOMENT: usize = 3;
 /// The same for a timer over deaths here and there: both may be the only ones left, and more lives decide.
-const TIMER_AHEAD: f64 = 1.5;
+const TIMER_AHEAD: f64 = 2.5;
 /// So many lives are compared, the newest.
 const COMPARED: usize = 96;
 /// So many places are tried for a change.
@@ -79,7 +83,8 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
         MOMENT + with_a_change(&left_by(&moments, lives))
     };
     let is_repeated = lives.iter().any(|life| life.is_dead && !shares(&moments, life) && life != one);
-    if moment - timer.max(random) >= AHEAD {
+    let shared = lives.iter().filter(|life| life.is_dead && shares(&moments, life)).count();
+    if moment - timer.max(random) >= MOMENT_AHEAD && shared >= AT_ONE_MOMENT {
         return Story::OneMoment;
     }
     if moments.is_empty() || is_repeated {

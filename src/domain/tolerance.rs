@@ -66,6 +66,10 @@ pub const READ_BEFORE_SECONDS: f64 = 0.25;
 /// seen to be a few tenths of a second late, and an age that is a hundredth off is still that age.
 pub const STOOD_STILL: Slack = Slack { seconds: 1.0, share: 0.01 };
 
+/// A count of KILLs that rose over a longer time than this, in seconds, convicts nobody: others' sessions are killed
+/// too. Launches read it every few seconds on short ladders.
+pub const CONVICTS_SECONDS: f64 = 45.0;
+
 /// How much more time the server may count than this machine: `Uptime` is in whole seconds and the answer
 /// takes its time; two good clocks differ by less than a tenth of a per cent.
 pub const UPTIME_AHEAD: Slack = Slack { seconds: 3.0, share: 0.001 };

@@ -252,8 +252,9 @@ fn births_of_survivors(
 fn story(case: &Case, history: &History, others: &Others) -> Story {
     /// So many lives are looked back at.
     const BACK: usize = 96;
-    if case.foretold.is_none() {
-        return Story::RatherTimer;
+    if !case.death.ending.is_found_by_probe() || matches!(case.kind, Kind::Keepalive | Kind::Active) {
+        // What sends packets, and is forgotten all the same, is no idle timer's.
+        return Story::Open;
     }
     let is_here = |server| history.is_one_server(case.server, server);
     let life = |seen: &Observation| {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
-use crate::domain::tolerance::READ_BEFORE_SECONDS;
+use crate::domain::tolerance::{CONVICTS_SECONDS, READ_BEFORE_SECONDS};
 
 /// So many readings are kept.
 const KEPT: usize = 64;
@@ -51,7 +51,13 @@ impl KillCount {
             .map(|reading| (reading.at, reading.kills))
             .chain(at_birth.map(|kills| (born_at, kills)))
             .max_by_key(|(at, _)| *at)
-            .map(|(_, before)| now > before)
+            .and_then(|(at, before)| match now > before {
+                // Over a long time others' sessions are killed too.
+                true => {
+                    (ended.saturating_duration_since(at).as_secs_f64() <= CONVICTS_SECONDS).then_some(true)
+                }
+                false => Some(false),
+            })
     }
 }
 
@@ -63,15 +69,21 @@ mod tests {
     async fn the_newest_reading_before_the_ending_counts() {
         let (count, begin) = (KillCount::default(), Instant::now());
         let after = |seconds: f64| begin + Duration::from_secs_f64(seconds);
-        let birth = (begin, Some(3.0));
+        let birth = (after(55.0), Some(3.0));
         assert_eq!(count.rose(after(60.0), Some("a"), (begin, None), 5.0), None, "never read");
         assert_eq!(count.rose(after(60.0), Some("a"), birth, 3.0), Some(false));
         assert_eq!(count.rose(after(60.0), Some("a"), birth, 5.0), Some(true), "somebody was killed since");
-        count.note(after(50.0), Some("a"), Some(5.0));
+        count.note(after(57.0), Some("a"), Some(5.0));
         assert_eq!(count.rose(after(60.0), Some("a"), birth, 5.0), Some(false), "but before");
         count.note(after(59.9), Some("a"), Some(6.0));
         assert_eq!(count.rose(after(60.0), Some("a"), birth, 6.0), Some(true), "read in the same moment");
-        count.note(after(55.0), Some("b"), Some(90.0));
+        count.note(after(58.0), Some("b"), Some(90.0));
         assert_eq!(count.rose(after(60.0), Some("a"), birth, 6.0), Some(true), "another server's count");
+        let old = (begin, Some(3.0));
+        assert_eq!(
+            KillCount::default().rose(after(60.0), Some("a"), old, 5.0),
+            None,
+            "anybody's, in a minute"
+        );
     }
 }

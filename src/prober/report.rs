@@ -3,7 +3,7 @@
 use super::Settings;
 use super::deaths::Decided;
 use super::life::Voided;
-use crate::domain::killer::{Toll, toll};
+use crate::domain::killer::{Toll, is_borne_out, toll};
 use crate::domain::kind::Kind;
 use crate::domain::limit::{IdleLimit, ServerLimit, idle_limit, where_servers_differ};
 use crate::domain::mismatch::{Deaths, Killer};
@@ -44,9 +44,14 @@ impl PathReport {
         is_open: impl Fn(&Observation) -> bool,
     ) -> Self {
         // Each reads the whole history: once a kind.
-        let limits = Kind::ALL.map(|kind| (kind, idle_limit(history, kind)));
+        let limits = Kind::ALL.map(|kind| {
+            let limit = idle_limit(history, kind);
+            // What only deaths bear out whose culprit is not decided may be none.
+            let confirmed = limit.confirmed && is_borne_out(history, kind, &limit, &is_open);
+            (kind, IdleLimit { confirmed, ..limit })
+        });
         let [(_, idle), ..] = limits;
-        let Toll { killer, deaths } = toll(history, &idle, is_open);
+        let Toll { killer, deaths } = toll(history, &idle, &is_open);
         Self {
             longest_stall,
             remedies: Remedies::read(history, &idle),

@@ -10,6 +10,7 @@ use mysql_canary_exporter::domain::health::Loop;
 use mysql_canary_exporter::domain::judgement::{Clocks, End, Origin, Testimony, judge};
 use mysql_canary_exporter::domain::kind::Kind;
 use mysql_canary_exporter::domain::ladder::Ladder;
+use mysql_canary_exporter::domain::tolerance::CONVICTS_SECONDS;
 use mysql_canary_exporter::domain::void::VoidCause;
 use mysql_canary_exporter::metrics::Metrics;
 use mysql_canary_exporter::prober::life::{Assignment, Leash, Notice, Outcome, Voided, World};
@@ -73,6 +74,8 @@ pub(crate) fn run(nature: &Nature) -> (Vec<Death>, Vec<Report>) {
         .build()
         .expect("a runtime");
     let lines = Lines::default();
+    // The loop spreads its launches by this thread's generator.
+    fastrand::seed(nature.seed);
     let (ends, reports) = tracing::subscriber::with_default(lines.clone(), || runtime.block_on(live(nature)));
     let said = lines.take().into_iter().filter_map(|said| {
         let (cause, at) = ends.get(&said.thread_id)?;
@@ -313,7 +316,12 @@ impl Scene {
         let restarted = self.is_restarted_between(fated.born, asked);
         let before = self.with(|shared| {
             let fits = |reading: &&(usize, f64, f64)| reading.0 == fated.server && reading.1 <= seen - 0.25;
-            shared.readings.iter().filter(fits).max_by(|a, b| a.1.total_cmp(&b.1)).map(|reading| reading.2)
+            shared
+                .readings
+                .iter()
+                .filter(fits)
+                .max_by(|a, b| a.1.total_cmp(&b.1))
+                .map(|reading| (reading.1, reading.2))
         });
         let kills = self.kills(server, asked);
         self.with(|shared| shared.readings.push((server, asked, kills)));
@@ -329,7 +337,12 @@ impl Scene {
             are_balanced: several,
             is_listed: Some(!is_row_gone),
             failed_before: false,
-            kills_rose: before.map(|before| kills > before).filter(|_| server == fated.server),
+            kills_rose: before
+                .and_then(|(at, before)| match kills > before {
+                    true => (seen - at <= CONVICTS_SECONDS).then_some(true),
+                    false => Some(false),
+                })
+                .filter(|_| server == fated.server),
         };
         let origin = Origin {
             thread_id: fated.thread_id,

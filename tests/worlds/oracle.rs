@@ -44,23 +44,24 @@ pub(crate) fn judge(nature: &Nature, deaths: &[Death], reports: &[Report]) -> Fi
             findings.wrong.push(format!("{:?} at {:.1} s: {:?}", death.cause, death.at, death.said));
         }
     }
-    let mut told: Option<f64> = None;
+    // A bracket that narrows is the same limit: it is withdrawn where the new one lies outside the old one.
+    let mut told: Option<(f64, f64)> = None;
     for report in reports {
-        let now = report.upper.filter(|_| report.confirmed);
-        match (told, now) {
-            (_, Some(_)) if told.is_none() => {
+        let now = report.upper.filter(|_| report.confirmed).map(|upper| (report.lower.min(upper), upper));
+        match told {
+            None => {
+                findings.was_confirmed |= now.is_some();
                 told = now;
-                findings.was_confirmed = true;
             }
-            (Some(before), _) => {
-                let still =
-                    report.upper.is_some_and(|upper| (upper / before).max(before / upper) <= SAME_LIMIT);
-                if !still {
+            Some((lower, upper)) => {
+                let fits = |new: f64| new * SAME_LIMIT >= lower && new <= upper * SAME_LIMIT;
+                if report.upper.is_none_or(|new| !fits(new)) {
                     findings.withdrawn += 1;
+                    told = now;
+                } else if now.is_some() {
                     told = now;
                 }
             }
-            (None, _) => {}
         }
     }
     let last = reports.iter().rev().find_map(|report| report.upper.filter(|_| report.confirmed));

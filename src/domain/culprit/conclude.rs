@@ -215,16 +215,18 @@ fn conclude_many(evidence: &Evidence) -> Conclusion {
             "many closed at one instant whatever their age, and Com_kill rose",
         );
     }
-    let rule = match (evidence.row, evidence.killed) {
-        (Row::Present, _) => {
-            "many closed at one instant whatever their age, and the server still lists them: a proxy closed them all"
-        }
-        (_, Some(_)) => {
-            "many closed at one instant whatever their age, Uptime and Com_kill unmoved: a proxy, or offline_mode"
-        }
-        (_, None) => {
-            "many closed at one instant whatever their age, Uptime unmoved: a proxy, KILL, or offline_mode"
-        }
+    if evidence.killed.is_none() {
+        return stray("many closed at one instant whatever their age, and whether by KILL could not be read");
+    }
+    if evidence.killed == Some(true) && evidence.row != Row::Present {
+        return stray(
+            "many closed at one instant whatever their age, and Com_kill rose, but not for them alone",
+        );
+    }
+    let rule = if evidence.row == Row::Present {
+        "many closed at one instant whatever their age, and the server still lists them: a proxy closed them all"
+    } else {
+        "many closed at one instant whatever their age, Uptime and Com_kill unmoved: a proxy, or offline_mode"
     };
     decided(Culprit::MassDisconnect, rule)
 }
@@ -284,7 +286,6 @@ fn conclude_silent(evidence: &Evidence) -> Conclusion {
     };
     match evidence.story {
         Story::Timer => decided(Culprit::NetworkIdleTimeout, timer),
-        Story::RatherTimer => open(Culprit::NetworkIdleTimeout, timer),
         Story::OneMoment => decided(
             Culprit::NetworkStateLoss,
             "dead are those born before one moment, and those born after it live past their ages: flows were lost then",
@@ -293,7 +294,7 @@ fn conclude_silent(evidence: &Evidence) -> Conclusion {
             Culprit::NetworkStateLoss,
             "others keep outliving this age and shorter ones died: flows are forgotten here and there",
         ),
-        Story::Open => open(
+        Story::RatherTimer | Story::Open => open(
             Culprit::Unknown,
             "found dead by the probe, and the lives beside it do not tell an idle timer from lost state",
         ),
@@ -357,25 +358,21 @@ fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
     if same_age == 0 {
         return open(Culprit::Unknown, "closed away from wait_timeout, Com_kill unmoved, alone at its age");
     }
-    if twins.keepalive == Some(true) && kind != Kind::Keepalive && !evidence.is_of_a_part() {
-        return decided(
-            Culprit::NetworkIdleTimeout,
-            "several closed at one age, Com_kill unmoved, while the twin with TCP keepalive lives",
-        );
-    }
     if twins.busy == Some(true) && kind != Kind::Busy && !evidence.is_of_a_part() {
         return open(
             Culprit::Unknown,
             "several closed at one age, Com_kill unmoved, and a statement that sleeps is spared",
         );
     }
-    // Without the keepalive twin's death a firewall that closes both sides is not ruled out; the busy twin is
-    // not needed: a server may forbid long statements.
-    let rule = "several closed at one age, row gone, Com_kill unmoved: what closes both sides is a proxy";
-    let are_silent_ones_dead = kind != Kind::Idle || twins.keepalive == Some(false);
-    let is_idle_timer = twins.active.is_some() || kind == Kind::Busy && are_silent_ones_dead;
-    if are_silent_ones_dead || evidence.is_of_a_part() {
-        Conclusion { decided: is_idle_timer, ..decided(Culprit::ProxyIdleTimeout, rule) }
+    // Without the keepalive twin's death a firewall that closes both sides is not ruled out, and without the
+    // pinging twin's life a limit on the age of connections is not. The busy twin is not needed: a server may
+    // forbid long statements.
+    let is_silence_what_kills = kind == Kind::Keepalive || twins.keepalive == Some(false);
+    if twins.active == Some(true) && (is_silence_what_kills || evidence.is_of_a_part()) {
+        decided(
+            Culprit::ProxyIdleTimeout,
+            "several closed at one age, row gone, Com_kill unmoved: what closes both sides is a proxy",
+        )
     } else {
         open(
             Culprit::Unknown,

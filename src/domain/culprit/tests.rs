@@ -174,7 +174,7 @@ fn each_rule_names_its_culprit() {
             Evidence { kind: Kind::Active, proxy_seen: true, row: Row::Unknown, ..death() },
             Culprit::Unknown,
         ),
-        ("many at one instant", Evidence { same_instant: 2, ..death() }, Culprit::MassDisconnect),
+        ("many at one instant, KILLs not counted", Evidence { same_instant: 2, ..death() }, Culprit::Unknown),
         (
             "many at one instant, no KILL counted",
             Evidence { same_instant: 4, killed: Some(false), ..death() },
@@ -192,7 +192,7 @@ fn each_rule_names_its_culprit() {
         ),
         (
             "many at one instant, and the server lists them still",
-            Evidence { same_instant: 4, row: Row::Present, ..death() },
+            Evidence { same_instant: 4, row: Row::Present, killed: Some(false), ..death() },
             Culprit::MassDisconnect,
         ),
         ("no KILL counted, alone", Evidence { killed: Some(false), ..death() }, Culprit::Unknown),
@@ -246,18 +246,24 @@ fn each_rule_names_its_culprit() {
             Culprit::ProxyIdleTimeout,
         ),
         (
-            "a firewall that closes both sides: keepalive lives",
+            "closed on both sides while keepalive lives: a firewall, or a proxy on another part of the way",
             Evidence {
                 killed: Some(false),
                 same_age: 3,
                 twins: Twins { keepalive: Some(true), busy: Some(false), active: Some(true) },
                 ..death()
             },
-            Culprit::NetworkIdleTimeout,
+            Culprit::Unknown,
         ),
         (
             "keepalive twins die of a proxy where idle ones die of a firewall",
-            Evidence { kind: Kind::Keepalive, killed: Some(false), same_age: 1, ..death() },
+            Evidence {
+                kind: Kind::Keepalive,
+                killed: Some(false),
+                same_age: 1,
+                twins: Twins { active: Some(true), ..Twins::default() },
+                ..death()
+            },
             Culprit::ProxyIdleTimeout,
         ),
         (
@@ -277,12 +283,12 @@ fn each_rule_names_its_culprit() {
         ),
         (
             "many at one instant, a lifetime is none",
-            Evidence { kind: Kind::Active, same_instant: 3, same_age: 1, ..death() },
+            Evidence { kind: Kind::Active, same_instant: 3, same_age: 1, killed: Some(false), ..death() },
             Culprit::MassDisconnect,
         ),
         (
             "many at one instant behind a proxy",
-            Evidence { same_instant: 2, proxy_seen: true, row: Row::Unknown, ..death() },
+            Evidence { same_instant: 2, proxy_seen: true, row: Row::Unknown, killed: Some(false), ..death() },
             Culprit::MassDisconnect,
         ),
         (
