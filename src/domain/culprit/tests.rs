@@ -196,7 +196,7 @@ fn each_rule_names_its_culprit() {
             Culprit::MassDisconnect,
         ),
         ("no KILL counted, alone", Evidence { killed: Some(false), ..death() }, Culprit::Unknown),
-        ("KILL counted, alone", Evidence { killed: Some(true), ..death() }, Culprit::ServerKill),
+        ("a KILL counted, alone", Evidence { killed: Some(true), ..death() }, Culprit::ServerKill),
         (
             "a killer of busy sessions too",
             Evidence {
