@@ -1,5 +1,5 @@
 //! Log lines on standard error: logfmt or JSON, in the manner of the Prometheus exporters. And the
-//! demonstration's story, on standard output. Panics are log lines too. A thread writes them ([`queue`]).
+//! demonstration's story, on standard output. Panics are log lines too. A thread writes them (`queue`).
 
 use std::fmt;
 use std::io;

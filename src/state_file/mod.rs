@@ -1,5 +1,5 @@
 //! The state file: what was observed, kept across restarts. Read once at the start; a thread writes it
-//! ([`writer`]), whole and put in place by a rename ([`place`]), so that a kill at any moment leaves the old
+//! (`writer`), whole and put in place by a rename (`place`), so that a kill at any moment leaves the old
 //! text or the new one.
 
 use std::fs;

@@ -2,7 +2,7 @@
 //!
 //! A round that panics is a failed round: it is caught, counted, told, and rested after. A loop that ends
 //! although nobody said stop ends the process, for a process that is gone is seen and a loop that is gone is
-//! not. A loop that does neither, and does not move, is told at `/-/ready` (see [`pulse`]).
+//! not. A loop that does neither, and does not move, is told at `/-/ready` (see `pulse`).
 
 use std::collections::BTreeMap;
 
