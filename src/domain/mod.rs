@@ -1,6 +1,7 @@
 //! The pure core: plain data in, plain data out. No I/O, no clock, no async, no logging; time is an
 //! argument, in seconds. `tests/architecture.rs` keeps it so.
 
+pub mod applications;
 pub mod catalogue;
 pub mod companions;
 pub mod culprit;
