@@ -3,10 +3,13 @@
 //! in the tree is here.
 
 pub mod birth;
+pub mod events_errors_summary;
 pub mod global_status;
 pub mod global_variables;
+pub mod optional;
 pub mod privileges;
 pub mod processlist;
+pub mod session_connect_attrs;
 pub mod statement;
 pub mod uptime;
 mod value;

@@ -57,7 +57,7 @@ const CLIENT_NAMES: [(&str, Driver); 20] = [
     ("mariadb connector/j", Driver::MariadbConnectorJ),
     // const.go, connAttrClientNameValue.
     ("go-mysql-driver", Driver::GoMysqlDriver),
-    // client/auth.go.
+    // go-mysql-org/go-mysql, its package client; not seen in its source, only in the thread of pull request 978.
     ("go-mysql", Driver::GoMysql),
     // sidorares/node-mysql2, pull request 1825; also in captured logins of 3.15.3.
     ("node-mysql-2", Driver::NodeMysql2),
@@ -132,24 +132,49 @@ impl Driver {
         }
     }
 
-    /// The driver whose session has these attributes. A wrapper names itself in `_connector_name`, and counts
-    /// before the library it is built on.
+    /// The driver whose session has these attributes.
     pub fn of<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let (mut client, mut connector) = (Self::Other, None);
+        let mut seen = Attributes::default();
         for (name, value) in attributes {
-            match name {
-                "program_name" if value == OUR_PROGRAM_NAME => return Self::Canary,
-                "_client_name" => client = Self::named(value).unwrap_or(Self::Other),
-                "_connector_name" => connector = Self::named(value),
-                _ => {}
-            }
+            seen.take(name, value);
         }
-        connector.unwrap_or(client)
+        seen.driver()
     }
 
     fn named(name: &str) -> Option<Self> {
         let name = name.trim();
         CLIENT_NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, driver)| driver)
+    }
+}
+
+/// What the attributes of one session have told so far; they come in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attributes {
+    client: Option<Driver>,
+    connector: Option<Driver>,
+    ours: bool,
+}
+
+impl Attributes {
+    /// The names that tell something; others need not be read.
+    pub const NAMES: [&str; 3] = ["_client_name", "_connector_name", "program_name"];
+
+    /// Takes one attribute.
+    pub fn take(&mut self, name: &str, value: &str) {
+        match name {
+            "program_name" => self.ours |= value == OUR_PROGRAM_NAME,
+            "_client_name" => self.client = Driver::named(value),
+            "_connector_name" => self.connector = Driver::named(value),
+            _ => {}
+        }
+    }
+
+    /// The driver. A wrapper names itself in `_connector_name`, and counts before the library it is built on.
+    pub fn driver(self) -> Driver {
+        if self.ours {
+            return Driver::Canary;
+        }
+        self.connector.or(self.client).unwrap_or(Driver::Other)
     }
 }
 
