@@ -117,8 +117,8 @@ pub struct Follower {
     start: Option<(f64, f64, f64)>,
     /// The last complete list of this server, when it was asked for.
     complete: Option<f64>,
-    /// Since when the server's clock is known to run steadily.
-    steady_since: f64,
+    /// Since when the server's clock is known to run steadily, if it was ever set.
+    steady_since: Option<f64>,
     /// The server was restarted or its clock was set since the round before: nobody knows which.
     started_over: bool,
     births: u64,
@@ -129,7 +129,7 @@ pub struct Follower {
 impl Follower {
     /// Nobody is followed yet.
     pub fn new() -> Self {
-        Self { steady_since: f64::NEG_INFINITY, ..Self::default() }
+        Self::default()
     }
 
     /// Begins a round.
@@ -148,7 +148,7 @@ impl Follower {
             self.lose_everyone();
         } else if moved {
             self.started_over = true;
-            self.steady_since = listing.asked;
+            self.steady_since = Some(listing.asked);
         }
     }
 
@@ -178,7 +178,7 @@ impl Follower {
         self.undecided.extend(verdicts.into_iter().map(|(ended, _)| ended));
         self.complete = None;
         self.started_over = false;
-        self.steady_since = f64::NEG_INFINITY;
+        self.steady_since = None;
         self.births = 0;
     }
 
@@ -299,7 +299,7 @@ impl Follower {
         );
         let woke = before.and_then(|(least, most)| {
             // What a clock that was set may have added is no sleep.
-            let least = least.min((session.asked - self.steady_since).max(0.0)).min(least);
+            let least = self.steady_since.map_or(least, |since| least.min((session.asked - since).max(0.0)));
             let drift = DRIFT.0 + DRIFT.1 * (heard - session.asked).max(0.0);
             match (doing, idle) {
                 (Doing::Work, _) => Some((least, most + (heard - session.asked).max(0.0))),

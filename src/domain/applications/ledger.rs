@@ -120,6 +120,7 @@ struct Step {
 /// Sessions that were judged by the counter, and wait for the errors by user.
 #[derive(Debug)]
 struct Batch {
+    first_round: u64,
     last_round: u64,
     ends: Vec<Ended>,
     none_quit: bool,
@@ -139,8 +140,12 @@ pub(super) struct Ledger {
     batches: Vec<Batch>,
     /// What each user had come to when it was last read.
     errors: Option<BTreeMap<String, ErrorCounts>>,
+    /// The round that was in: who ended until then may have been counted before.
+    baseline: u64,
     /// What has been added since, not yet given to a session; and the round it was read in.
     credits: BTreeMap<String, ErrorCounts>,
+    /// What was left of the reading before: it may belong to sessions that were still listed then.
+    older: BTreeMap<String, ErrorCounts>,
     read_in: Option<u64>,
     wait_timeout: Option<f64>,
 }
@@ -228,7 +233,8 @@ impl Ledger {
         // The newest round's ends may have been counted already, if those just before have not paused.
         let after = if paused { 0 } else { self.steps[previous + 1].ends.len() as u64 };
         let read_until = if paused { previous } else { previous + 1 };
-        let births = self.steps.iter().take(previous + 1).map(|step| step.births).sum::<u64>();
+        // Who was seen to begin in the last of them may not have been counted yet.
+        let births = self.steps.iter().take(read_until).map(|step| step.births).sum::<u64>();
         let known: u64 = self.steps.iter().take(read_until + 1).map(|step| step.known).sum();
         let aborted = self.steps.iter().take(read_until + 1).try_fold(Rise::default(), |sum, step| {
             step.aborted.map(|rise| Rise { least: sum.least + rise.least, most: sum.most + rise.most })
@@ -240,7 +246,7 @@ impl Ledger {
         let connections =
             self.steps.iter().take(read_until + 1).try_fold(0_u64, |sum, step| Some(sum + step.connections?));
         let unseen = connections.map(|connections| connections.saturating_sub(births));
-        let last_round = self.steps[previous].number;
+        let (first_round, last_round) = (self.steps[0].number, self.steps[previous].number);
         let carried = self.steps[previous].ends.len() as u64;
         let ends: Vec<Ended> = self.steps.drain(..=previous).flat_map(|step| step.ends).collect();
         let around = self.before + after;
@@ -252,7 +258,7 @@ impl Ledger {
             .zip(unseen)
             .is_some_and(|(rise, unseen)| rise.least >= ends.len() as u64 + around + unseen);
         let unseen = unseen.map(|unseen| unseen + around);
-        self.batches.push(Batch { last_round, ends, none_quit, unseen, aborted });
+        self.batches.push(Batch { first_round, last_round, ends, none_quit, unseen, aborted });
     }
 
     /// Takes the errors by user where they were read.
@@ -262,24 +268,35 @@ impl Ledger {
             Errors::Unavailable => {
                 (self.errors, self.read_in) = (None, None);
                 self.credits.clear();
+                self.older.clear();
                 return;
             }
             Errors::Read(now) => now,
         };
-        if let Some(before) = &self.errors {
-            for (user, counts) in &now {
-                let before = before.get(user).copied().unwrap_or_default();
-                let credit = self.credits.entry(user.clone()).or_default();
-                credit.idle_timeouts += counts.idle_timeouts.saturating_sub(before.idle_timeouts);
-                credit.network += counts.network.saturating_sub(before.network);
+        let fell = |before: &BTreeMap<String, ErrorCounts>| {
+            before.iter().any(|(user, before)| {
+                let now = now.get(user).copied().unwrap_or_default();
+                now.idle_timeouts < before.idle_timeouts || now.network < before.network
+            })
+        };
+        match self.errors.take().filter(|before| !fell(before)) {
+            Some(before) => {
+                if self.read_in.is_none() {
+                    self.older = std::mem::take(&mut self.credits);
+                }
+                for (user, counts) in &now {
+                    let before = before.get(user).copied().unwrap_or_default();
+                    let credit = self.credits.entry(user.clone()).or_default();
+                    credit.idle_timeouts += counts.idle_timeouts - before.idle_timeouts;
+                    credit.network += counts.network - before.network;
+                }
+                self.read_in = Some(self.round);
             }
-            self.read_in = Some(self.round);
-        } else {
-            // Whoever ended before the first reading was counted in it, nobody knows from when on.
-            self.read_in = None;
-            self.credits.clear();
-            for batch in &mut self.batches {
-                batch.last_round = 0;
+            // The first reading, or somebody emptied the table.
+            None => {
+                (self.read_in, self.baseline) = (None, self.round);
+                self.credits.clear();
+                self.older.clear();
             }
         }
         self.errors = Some(now);
@@ -291,10 +308,10 @@ impl Ledger {
         let covered = self.read_in.filter(|&read| oldest_open.is_none_or(|open| open > read));
         let (round, mut ready, mut plain) = (self.round, Vec::new(), Vec::new());
         for batch in std::mem::take(&mut self.batches) {
-            if covered.is_some_and(|read| batch.last_round > 0 && batch.last_round <= read) {
-                ready.push(batch);
-            } else if !tells || batch.last_round == 0 || round > batch.last_round + PATIENCE {
+            if !tells || batch.first_round <= self.baseline || round > batch.last_round + PATIENCE {
                 plain.push(batch);
+            } else if covered.is_some_and(|read| batch.last_round <= read) {
+                ready.push(batch);
             } else {
                 self.batches.push(batch);
             }
@@ -304,10 +321,20 @@ impl Ledger {
         }
         if covered.is_some() {
             self.read_in = None;
-            let mut credits = std::mem::take(&mut self.credits);
-            judge_by_errors(ready, &mut credits, verdicts, groups);
-            // What is left may belong to sessions that were listed when it was read: for one more time.
-            self.credits = if self.batches.is_empty() { BTreeMap::new() } else { credits };
+            let mut all = std::mem::take(&mut self.older);
+            for (user, credit) in &self.credits {
+                let sum = all.entry(user.clone()).or_default();
+                sum.idle_timeouts += credit.idle_timeouts;
+                sum.network += credit.network;
+            }
+            judge_by_errors(ready, &mut all, verdicts, groups);
+            // What is left of this reading may belong to sessions that were listed when it was read.
+            self.credits.retain(|user, credit| {
+                let left = all.get(user).copied().unwrap_or_default();
+                credit.idle_timeouts = credit.idle_timeouts.min(left.idle_timeouts);
+                credit.network = credit.network.min(left.network);
+                *credit != ErrorCounts::default()
+            });
         }
     }
 
