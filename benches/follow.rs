@@ -59,7 +59,7 @@ fn main() {
     let mut follower = Follower::new();
     let seconds = rounds(&mut follower, &many, 3_000, 12);
     println!(
-        "20,000 sessions: {:.2} ms a round, {} bytes each in the table, {:.0} bytes each of resident memory",
+        "20,000 sessions: {:.2} ms a round, {} bytes each in the tree at most, {:.0} bytes each of resident memory",
         seconds * 1e3,
         follower.bytes() / follower.len(),
         (resident() - before) / follower.len() as f64

@@ -3,9 +3,9 @@
 //! One round is [`Follower::begin`], [`Follower::see`] for each row as it streams by, [`Follower::end`]. A round
 //! that is begun and never ended is a lost one: what was seen in it holds, what was not seen says nothing.
 
-use std::collections::hash_map::{DefaultHasher, Entry};
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::groups::{Gone, Group, Groups};
 use super::ledger::{Counters, Ended, Ending, Ledger};
@@ -68,9 +68,9 @@ struct Session {
     born_after: f64,
     /// It was there at this time.
     born_before: f64,
-    /// Between when it was last seen.
+    /// When it was last seen: the list was asked for then, and its row was heard so much later.
     asked: f64,
-    heard: f64,
+    heard_after: f32,
     /// `TIME` at that sighting, where it slept and the time made sense; else not a number.
     slept: f64,
     /// The longest sleep it is known to have survived, in seconds, and when that was seen.
@@ -106,7 +106,8 @@ pub struct Sleeper {
 /// Follows sessions through the rounds.
 #[derive(Debug, Default)]
 pub struct Follower {
-    sessions: HashMap<u64, Session>,
+    /// A tree, not a table: it gives its memory back, and its nodes are never less than five elevenths full.
+    sessions: BTreeMap<u64, Session>,
     groups: Groups,
     ledger: Ledger,
     round: u32,
@@ -262,7 +263,7 @@ impl Follower {
                 born_after,
                 born_before,
                 asked: self.asked,
-                heard,
+                heard_after: (heard - self.asked) as f32,
                 slept,
                 survived: 0.0,
                 survived_at: 0.0,
@@ -304,7 +305,8 @@ impl Follower {
             match (doing, idle) {
                 (Doing::Work, _) => Some((least, most + (heard - session.asked).max(0.0))),
                 (Doing::Sleep, Some((now_least, now_most))) if !self.started_over => {
-                    let began_later = self.asked - now_most > session.heard - least_of(session.slept) + drift;
+                    let began_later =
+                        self.asked - now_most > session.heard() - least_of(session.slept) + drift;
                     let began_since = heard - now_least + drift >= session.asked;
                     (began_later && began_since)
                         .then_some((least, most + (heard - now_least - session.asked).max(0.0)))
@@ -328,7 +330,8 @@ impl Follower {
         }
         session.slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
         session.killed |= doing == Doing::Killed;
-        (session.asked, session.heard, session.round) = (self.asked, heard, self.round);
+        session.heard_after = (heard - self.asked) as f32;
+        (session.asked, session.round) = (self.asked, self.round);
         if let Some(group) = new_group {
             members.living = members.living.saturating_sub(1);
             (session.group, session.user) = (group, user);
@@ -354,7 +357,6 @@ impl Follower {
                 false
             });
             self.complete = Some(self.asked);
-            self.shrink();
         }
         if self.started_over && complete {
             self.ledger.give_up(&mut verdicts);
@@ -384,13 +386,6 @@ impl Follower {
             *round.endings.entry((group.user.clone(), ending)).or_default() += 1;
         }
         round
-    }
-
-    /// A crowd that has left gives its memory back.
-    fn shrink(&mut self) {
-        if self.sessions.capacity() > 1024 && self.sessions.len() < self.sessions.capacity() / 4 {
-            self.sessions.shrink_to(self.sessions.len() * 2);
-        }
     }
 
     /// What is remembered of each user and host, the ones that are left out too.
@@ -426,11 +421,20 @@ impl Follower {
         self.sessions.is_empty()
     }
 
-    /// The memory that the table of sessions takes, in bytes, its free places too.
+    /// The memory that the sessions take at most, in bytes.
     pub fn bytes(&self) -> usize {
-        // The map keeps an eighth of its places free, and a byte beside each.
-        let places = (self.sessions.capacity() * 8).div_ceil(7).next_power_of_two();
-        places * (size_of::<(u64, Session)>() + 1)
+        /// Entries that a node of the standard library's tree has at least, and room for.
+        const ENTRIES: (usize, usize) = (5, 11);
+        /// A node's own fields and the places of its children.
+        const NODE: usize = 16 + 12 * size_of::<usize>();
+        self.sessions.len().div_ceil(ENTRIES.0) * (ENTRIES.1 * size_of::<(u64, Session)>() + NODE)
+    }
+}
+
+impl Session {
+    /// When its row was last heard, in seconds on the caller's clock.
+    fn heard(&self) -> f64 {
+        self.asked + f64::from(self.heard_after)
     }
 }
 
@@ -446,7 +450,7 @@ fn ended(session: &Session, answered: f64) -> Ended {
         .is_finite()
         .then(|| ((session.asked - session.born_before).max(0.0), (answered - session.born_after).max(0.0)));
     let idle = idle_range(Some(session.slept)).map(|(least, most)| (least, most + since));
-    Ended { group: session.group, gone: Gone { age, idle, at: session.heard }, killed: session.killed }
+    Ended { group: session.group, gone: Gone { age, idle, at: session.heard() }, killed: session.killed }
 }
 
 fn hash(text: &str) -> u64 {
