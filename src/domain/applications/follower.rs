@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::groups::{Gone, Group, Groups};
-use super::ledger::{Counters, Ended, Ending, Ledger};
+use super::ledger::{Counters, Ended, Ending, Ledger, Rise};
 use super::row::{Doing, Origin, Row, Whose, idle_range, is_server_thread, without_port};
 
 /// Sessions that are followed, at most.
@@ -123,6 +123,11 @@ pub struct Follower {
     /// The server was restarted or its clock was set since the round before: nobody knows which.
     started_over: bool,
     births: u64,
+    /// Sessions that are logging in, by this list and by the last complete one: they were connected before it, and
+    /// are seen to begin after it.
+    logging_in: (u64, u64),
+    /// What was counted with lists that were not complete.
+    carried: Option<(Option<Rise>, Option<u64>)>,
     seen: Round,
     undecided: Vec<Ended>,
 }
@@ -137,6 +142,7 @@ impl Follower {
     pub fn begin(&mut self, listing: Listing<'_>) {
         self.round = self.round.wrapping_add(1);
         self.asked = listing.asked;
+        self.logging_in.0 = 0;
         if self.own_host.as_deref() != listing.own_host && listing.own_host.is_some() {
             self.own_host = listing.own_host.map(str::to_owned);
         }
@@ -180,12 +186,13 @@ impl Follower {
         self.complete = None;
         self.started_over = false;
         self.steady_since = None;
-        self.births = 0;
+        (self.births, self.logging_in.1, self.carried) = (0, 0, None);
     }
 
     /// Takes one row, heard at this time, in seconds on the caller's clock.
     pub fn see(&mut self, row: Row<'_>, whose: Whose, heard: f64) {
         if is_server_thread(&row) {
+            self.logging_in.0 += u64::from(row.user == "unauthenticated user");
             return;
         }
         if whose == Whose::Ours {
@@ -340,35 +347,23 @@ impl Follower {
     }
 
     /// Ends a round: the last row was heard at `answered`, in seconds on the caller's clock. In a list that is not
-    /// complete, who is missing may still be there.
+    /// complete, who is missing may still be there: nobody has ended, and what was counted waits for the next one.
     pub fn end(&mut self, answered: f64, complete: bool, counters: Counters) -> Round {
-        let mut verdicts: Vec<(Ended, Ending)> = Vec::new();
-        let mut ends = Vec::new();
-        if complete {
-            let (round, groups) = (self.round, &mut self.groups.list);
-            self.sessions.retain(|_, session| {
-                if session.round == round {
-                    return true;
-                }
-                let group = &mut groups[usize::from(session.group)];
-                group.living = group.living.saturating_sub(1);
-                group.end(answered);
-                ends.push(ended(session, answered));
-                false
-            });
-            self.complete = Some(self.asked);
+        let counters = self.carry(counters);
+        if !complete {
+            self.carried = Some((counters.aborted, counters.connections));
+            return std::mem::take(&mut self.seen);
         }
-        if self.started_over && complete {
+        let mut ends = self.take_ended(answered);
+        self.complete = Some(self.asked);
+        let mut verdicts: Vec<(Ended, Ending)> = Vec::new();
+        if std::mem::take(&mut self.started_over) {
             self.ledger.give_up(&mut verdicts);
             verdicts.extend(ends.drain(..).map(|ended| (ended, Ending::Undecided)));
-            self.started_over = false;
-            self.births = 0;
+            (self.births, self.logging_in.1) = (0, 0);
         }
-        let births = std::mem::take(&mut self.births);
-        let mut counters = counters;
-        if self.seen.unfollowed > 0 {
-            counters.connections = None;
-        }
+        let births = std::mem::take(&mut self.births).saturating_sub(self.logging_in.1);
+        self.logging_in.1 = self.logging_in.0;
         self.ledger.take(ends, births, counters, &mut verdicts, &self.groups.list);
         verdicts
             .extend(std::mem::take(&mut self.undecided).into_iter().map(|ended| (ended, Ending::Undecided)));
@@ -386,6 +381,38 @@ impl Follower {
             *round.endings.entry((group.user.clone(), ending)).or_default() += 1;
         }
         round
+    }
+
+    /// Adds what was counted with the lists before that were not complete.
+    fn carry(&mut self, mut counters: Counters) -> Counters {
+        if let Some((aborted, connections)) = self.carried.take() {
+            counters.aborted = counters
+                .aborted
+                .zip(aborted)
+                .map(|(now, before)| Rise { least: now.least + before.least, most: now.most + before.most });
+            counters.connections = counters.connections.zip(connections).map(|(now, before)| now + before);
+        }
+        if self.seen.unfollowed > 0 {
+            counters.connections = None;
+        }
+        counters
+    }
+
+    /// Takes out who is missing from a complete list.
+    fn take_ended(&mut self, answered: f64) -> Vec<Ended> {
+        let (round, groups) = (self.round, &mut self.groups.list);
+        let mut ends = Vec::new();
+        self.sessions.retain(|_, session| {
+            if session.round == round {
+                return true;
+            }
+            let group = &mut groups[usize::from(session.group)];
+            group.living = group.living.saturating_sub(1);
+            group.end(answered);
+            ends.push(ended(session, answered));
+            false
+        });
+        ends
     }
 
     /// What is remembered of each user and host, the ones that are left out too.
