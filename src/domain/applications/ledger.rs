@@ -14,87 +14,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub use super::counted::{Counters, Ending, ErrorCounts, Errors, Rise};
 use super::groups::{Gone, Group, OTHER};
-
-/// How a session ended: the label `ending`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ending {
-    /// Its client said COM_QUIT.
-    Closed,
-    /// It ended without COM_QUIT: a KILL, a socket that was dropped, a network error.
-    Aborted,
-    /// It met its `wait_timeout` (or `interactive_timeout`).
-    IdleTimeout,
-    /// The facts do not decide.
-    Undecided,
-}
-
-impl Ending {
-    /// Every ending, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Closed, Self::Aborted, Self::IdleTimeout, Self::Undecided];
-
-    /// The value of the label `ending`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Aborted => "aborted",
-            Self::IdleTimeout => "idle_timeout",
-            Self::Undecided => "undecided",
-        }
-    }
-}
-
-/// By how much a counter rose, our own part left out. Where our own part is not known to the last one, the rise
-/// lies between these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rise {
-    /// At least.
-    pub least: u64,
-    /// At most.
-    pub most: u64,
-}
-
-impl Rise {
-    /// A rise that is known.
-    pub const fn exactly(rise: u64) -> Self {
-        Self { least: rise, most: rise }
-    }
-}
-
-/// What the server counted of one user's errors since it started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ErrorCounts {
-    /// Error 4031, `ER_CLIENT_INTERACTION_TIMEOUT`: one for each session that met `wait_timeout`.
-    pub idle_timeouts: u64,
-    /// Errors 1158 to 1161: the network failed, or the client dropped its socket.
-    pub network: u64,
-}
-
-/// The errors by user, in this round.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Errors {
-    /// The server has no such table, or the account may not read it.
-    #[default]
-    Unavailable,
-    /// They were not read in this round.
-    NotRead,
-    /// What each user has come to, read after the list. A user that is missing has come to nothing.
-    Read(BTreeMap<String, ErrorCounts>),
-}
-
-/// What the server counted, with one list of sessions.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Counters {
-    /// The rise of `Aborted_clients` since the round before, read before the list, without our own part.
-    pub aborted: Option<Rise>,
-    /// The rise of `Connections` since the round before, read before the list, without our own. Without it
-    /// nothing is known of sessions that came and went between two lists, and nobody is said to be aborted.
-    pub connections: Option<u64>,
-    /// `@@global.wait_timeout`, in seconds.
-    pub wait_timeout: Option<f64>,
-    /// Errors by user.
-    pub errors: Errors,
-}
 
 /// A session that is listed no more.
 #[derive(Debug, Clone, Copy)]
@@ -321,11 +242,10 @@ impl Ledger {
         }
         if covered.is_some() {
             self.read_in = None;
-            let mut all = std::mem::take(&mut self.older);
+            self.credits = by_name(std::mem::take(&mut self.credits), groups);
+            let mut all = by_name(std::mem::take(&mut self.older), groups);
             for (user, credit) in &self.credits {
-                let sum = all.entry(user.clone()).or_default();
-                sum.idle_timeouts += credit.idle_timeouts;
-                sum.network += credit.network;
+                add(all.entry(user.clone()).or_default(), *credit);
             }
             judge_by_errors(ready, &mut all, verdicts, groups);
             // What is left of this reading may belong to sessions that were listed when it was read.
@@ -382,7 +302,7 @@ fn judge_by_errors(
     }
     let mut left: Vec<(Ended, usize)> = Vec::new();
     for (user, ends) in by_user {
-        let mut credit = take_credit(credits, user, groups);
+        let mut credit = credits.remove(user).unwrap_or_default();
         let count = ends.len() as u64;
         let timed_out = credit.idle_timeouts.min(count);
         credit.idle_timeouts -= timed_out;
@@ -426,22 +346,19 @@ fn slept(ended: &Ended) -> f64 {
     ended.gone.idle.map_or(0.0, |(at_least, _)| at_least)
 }
 
-/// What was counted of a user: of all that have no name of their own where it is [`OTHER`].
-fn take_credit(credits: &mut BTreeMap<String, ErrorCounts>, user: &str, groups: &[Group]) -> ErrorCounts {
-    if user != OTHER {
-        return credits.remove(user).unwrap_or_default();
+/// What was counted, by the names that users have here: those without one of their own are [`OTHER`].
+fn by_name(counts: BTreeMap<String, ErrorCounts>, groups: &[Group]) -> BTreeMap<String, ErrorCounts> {
+    let mut named: BTreeMap<String, ErrorCounts> = BTreeMap::new();
+    for (user, counts) in counts {
+        let has_name = groups.iter().any(|group| group.user == user);
+        add(named.entry(if has_name { user } else { OTHER.to_owned() }).or_default(), counts);
     }
-    let is_named = |name: &String| groups.iter().any(|group| group.user == *name && name != OTHER);
-    let mut sum = ErrorCounts::default();
-    credits.retain(|name, counts| {
-        if is_named(name) {
-            return true;
-        }
-        sum.idle_timeouts += counts.idle_timeouts;
-        sum.network += counts.network;
-        false
-    });
-    sum
+    named
+}
+
+fn add(sum: &mut ErrorCounts, more: ErrorCounts) {
+    sum.idle_timeouts += more.idle_timeouts;
+    sum.network += more.network;
 }
 
 #[cfg(test)]
