@@ -40,7 +40,8 @@ struct Session {
     host: u32,
     round: u32,
     group: u16,
-    killed: bool,
+    /// What it did when last seen; who was killed stays so.
+    doing: Doing,
     /// The host has no port: nothing tells one session from the next of the same id.
     portless: bool,
 }
@@ -220,7 +221,7 @@ impl Follower {
                 host,
                 round: self.round,
                 group,
-                killed: doing == Doing::Killed,
+                doing,
                 portless: !without_port(row.host).1,
             },
         );
@@ -278,7 +279,9 @@ impl Follower {
             members.wake(heard);
         }
         session.slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
-        session.killed |= doing == Doing::Killed;
+        if session.doing != Doing::Killed {
+            session.doing = doing;
+        }
         session.heard_after = (heard - self.asked) as f32;
         (session.asked, session.round) = (self.asked, self.round);
         if let Some(group) = new_group {
@@ -419,7 +422,13 @@ fn ended(session: &Session, answered: f64) -> Ended {
         .is_finite()
         .then(|| ((session.asked - session.born_before).max(0.0), (answered - session.born_after).max(0.0)));
     let idle = idle_range(Some(session.slept)).map(|(least, most)| (least, most + since));
-    Ended { group: session.group, gone: Gone { age, idle, at: session.heard() }, killed: session.killed }
+    let killed = session.doing == Doing::Killed;
+    let slept_at_most = match (session.doing, idle) {
+        (_, Some((_, most))) => most,
+        (Doing::Work, None) => since,
+        (Doing::Sleep | Doing::Killed | Doing::Unknown, None) => f64::INFINITY,
+    };
+    Ended { group: session.group, gone: Gone { age, idle, at: session.heard() }, killed, slept_at_most }
 }
 
 fn hash(text: &str) -> u64 {

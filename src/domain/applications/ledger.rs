@@ -24,6 +24,8 @@ pub(super) struct Ended {
     pub(super) gone: Gone,
     /// It was seen killed.
     pub(super) killed: bool,
+    /// For how long it can have slept at most, in seconds.
+    pub(super) slept_at_most: f64,
 }
 
 /// One round's ends and counters.
@@ -262,7 +264,7 @@ impl Ledger {
         let nothing_counted = batch.aborted.is_some_and(|rise| rise.most == 0);
         for ended in batch.ends {
             let ending = match (batch.none_quit, nothing_counted) {
-                (true, _) if !may_have_met(self.wait_timeout, &ended.gone) => Ending::Aborted,
+                (true, _) if !may_have_met(self.wait_timeout, &ended) => Ending::Aborted,
                 (_, true) => Ending::Closed,
                 (_, _) => Ending::Undecided,
             };
@@ -272,14 +274,10 @@ impl Ledger {
 }
 
 /// Whether a session may have met this `wait_timeout`, in seconds. It may where nothing is known.
-fn may_have_met(wait_timeout: Option<f64>, gone: &Gone) -> bool {
-    /// A server ends a session this much late, and counts by its own clock, in seconds and as a share.
-    const EARLY: (f64, f64) = (1.0, 0.01);
-    match (wait_timeout, gone.idle) {
-        (Some(timeout), Some((_, idle))) => idle >= timeout * (1.0 - EARLY.1) - EARLY.0,
-        // It worked when it was last seen, and may have slept since.
-        (_, None) | (None, _) => true,
-    }
+fn may_have_met(wait_timeout: Option<f64>, ended: &Ended) -> bool {
+    /// A server ends a session this much early at most, for it counts by its own clock, as a share and in seconds.
+    const EARLY: (f64, f64) = (0.01, 1.0);
+    wait_timeout.is_none_or(|timeout| ended.slept_at_most >= timeout * (1.0 - EARLY.0) - EARLY.1)
 }
 
 /// Tells by the errors by user which sessions met `wait_timeout`, and which were aborted.
