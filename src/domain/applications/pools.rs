@@ -9,6 +9,9 @@ use super::groups::{Gone, Group};
 /// How far apart two ends of one habit may lie, as a share and in seconds: a pool looks at its clock when it lends
 /// a connection, or every half a minute, and shifts ages by some per cent so that not all end at once.
 const ALIKE: (f64, f64) = (1.15, 1.0);
+/// A range that is wider than this tells no age, as a share and in seconds: the list is read too seldom for it, and
+/// a session may have been lent once more before it ended.
+const NARROW: (f64, f64) = (1.5, 2.0);
 /// Ends that make a habit.
 const ENOUGH: usize = 2;
 /// The newest ends that must agree.
@@ -39,8 +42,9 @@ pub fn observe(group: &Group) -> Observed {
         return observed;
     }
     let newest: Vec<&Gone> = group.closed.iter().rev().take(NEWEST).collect();
-    let ages: Vec<(f64, f64)> = newest.iter().filter_map(|gone| gone.age).collect();
-    let idles: Vec<(f64, f64)> = newest.iter().filter_map(|gone| gone.idle).collect();
+    let is_narrow = |range: &(f64, f64)| range.1 <= range.0 * NARROW.0 + NARROW.1;
+    let ages: Vec<(f64, f64)> = newest.iter().filter_map(|gone| gone.age.filter(is_narrow)).collect();
+    let idles: Vec<(f64, f64)> = newest.iter().filter_map(|gone| gone.idle.filter(is_narrow)).collect();
     let by_age = agree(&ages);
     let by_idle = (idles.len() == newest.len()).then(|| agree(&idles)).flatten();
     // Who woke from as long a sleep was not closed for it.
