@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
+use mysql_canary_exporter::domain::applications::Driver;
 use mysql_canary_exporter::domain::applications::driver::OUR_PROGRAM_NAME;
-use mysql_canary_exporter::domain::applications::{Driver, ErrorCounts};
 use mysql_canary_exporter::server::events_errors_summary::EventsErrorsSummary;
 use mysql_canary_exporter::server::optional::{Missing, Optional};
 use mysql_canary_exporter::server::session_connect_attrs::SessionConnectAttrs;
@@ -74,26 +74,33 @@ fn mysql_tells_drivers_and_who_met_wait_timeout() {
             Optional::Read(summary) => summary.users.get("app").copied().unwrap_or_default(),
             Optional::Missing(missing) => panic!("{missing:?}"),
         };
-        let before = counts(&mut ours).await;
+        let gone = || {
+            wait_for("the session to end", Duration::from_secs(20), || {
+                (!server.processlist().iter().any(|row| row.user == "app")).then_some(())
+            });
+        };
+        let mut before = counts(&mut ours).await;
+        let mut rise = async |ours: &mut Conn| {
+            gone();
+            let now = counts(ours).await;
+            let rise = (now.idle_timeouts - before.idle_timeouts, now.network - before.network);
+            before = now;
+            rise
+        };
         let mut idle = log_in(options(&server, "app")).await;
         idle.query_drop("SET SESSION wait_timeout = 1").await.expect("it may");
-        let dropped = log_in(options(&server, "app")).await;
-        drop_socket(dropped);
-        let quit = log_in(options(&server, "app")).await;
-        quit.disconnect().await.expect("it says farewell");
+        let by_idle = rise(&mut ours).await;
+        drop_socket(log_in(options(&server, "app")).await);
+        let by_drop = rise(&mut ours).await;
+        log_in(options(&server, "app")).await.disconnect().await.expect("it says farewell");
+        let by_quit = rise(&mut ours).await;
         let killed = log_in(options(&server, "app")).await;
         server.kill(u64::from(killed.id()));
-        wait_for("the sessions to end", Duration::from_secs(20), || {
-            (!server.processlist().iter().any(|row| row.user == "app")).then_some(())
-        });
-        let after = counts(&mut ours).await;
-        assert_eq!(after.idle_timeouts - before.idle_timeouts, 1);
+        let by_kill = rise(&mut ours).await;
         println!(
-            "network errors of one KILL, one COM_QUIT and one dropped socket: {}",
-            after.network - before.network
+            "(4031, 1158 to 1161): wait_timeout {by_idle:?}, socket {by_drop:?}, KILL {by_kill:?}, quit {by_quit:?}"
         );
-        assert!(after.network > before.network, "{after:?}");
-        assert_ne!(after, ErrorCounts::default());
+        assert_eq!((by_idle.0, by_drop, by_kill.0, by_quit), (1, (0, 1), 0, (0, 0)));
         let mut blind = log_in(options(&server, "blind")).await;
         let refused = EventsErrorsSummary::read(&mut blind).await.expect("it is no error");
         assert_eq!(refused, Optional::Missing(Missing::Privilege));

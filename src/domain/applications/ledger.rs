@@ -60,6 +60,9 @@ pub(super) struct Ledger {
     steps: VecDeque<Step>,
     /// Ends just before the first step that may have been counted in it.
     before: u64,
+    /// Connections and births of the round before the first step: who came then and went unseen after the counters
+    /// were read is counted in it.
+    prior: Option<(Option<u64>, u64)>,
     batches: Vec<Batch>,
     /// What each user had come to when it was last read.
     errors: Option<BTreeMap<String, ErrorCounts>>,
@@ -156,8 +159,7 @@ impl Ledger {
         // The newest round's ends may have been counted already, if those just before have not paused.
         let after = if paused { 0 } else { self.steps[previous + 1].ends.len() as u64 };
         let read_until = if paused { previous } else { previous + 1 };
-        // Who was seen to begin in the last of them may not have been counted yet.
-        let births = self.steps.iter().take(read_until).map(|step| step.births).sum::<u64>();
+        let unseen = self.unseen(read_until);
         let known: u64 = self.steps.iter().take(read_until + 1).map(|step| step.known).sum();
         let aborted = self.steps.iter().take(read_until + 1).try_fold(Rise::default(), |sum, step| {
             step.aborted.map(|rise| Rise { least: sum.least + rise.least, most: sum.most + rise.most })
@@ -166,11 +168,9 @@ impl Ledger {
             least: rise.least.saturating_sub(known),
             most: rise.most.saturating_sub(known),
         });
-        let connections =
-            self.steps.iter().take(read_until + 1).try_fold(0_u64, |sum, step| Some(sum + step.connections?));
-        let unseen = connections.map(|connections| connections.saturating_sub(births));
         let (first_round, last_round) = (self.steps[0].number, self.steps[previous].number);
         let carried = self.steps[previous].ends.len() as u64;
+        self.prior = Some((self.steps[previous].connections, self.steps[previous].births));
         let ends: Vec<Ended> = self.steps.drain(..=previous).flat_map(|step| step.ends).collect();
         let around = self.before + after;
         self.before = carried;
@@ -182,6 +182,19 @@ impl Ledger {
             .is_some_and(|(rise, unseen)| rise.least >= ends.len() as u64 + around + unseen);
         let unseen = unseen.map(|unseen| unseen + around);
         self.batches.push(Batch { first_round, last_round, ends, none_quit, unseen, aborted });
+    }
+
+    /// How many came and went without being listed, from the round before the first step until the counters of this
+    /// one were read. Who was seen to begin in it may not have been counted yet.
+    fn unseen(&self, read_until: usize) -> Option<u64> {
+        let (connections, births) = self.prior?;
+        let connections = self
+            .steps
+            .iter()
+            .take(read_until + 1)
+            .try_fold(connections?, |sum, step| Some(sum + step.connections?))?;
+        let births = births + self.steps.iter().take(read_until).map(|step| step.births).sum::<u64>();
+        Some(connections.saturating_sub(births))
     }
 
     /// Takes the errors by user where they were read.
@@ -318,7 +331,9 @@ fn judge_by_errors(
             verdicts.push((ended, Ending::IdleTimeout));
         }
         let remaining = rest.len() as u64;
-        let all_dropped = remaining > 0 && unseen.is_some_and(|unseen| credit.network >= remaining + unseen);
+        // A session that meets wait_timeout counts as a network error too.
+        let all_dropped = remaining > 0
+            && unseen.is_some_and(|unseen| credit.network.saturating_sub(timed_out) >= remaining + unseen);
         if all_none_quit || all_dropped {
             credit.network = credit.network.saturating_sub(remaining);
             for (ended, batch) in rest {
