@@ -70,13 +70,16 @@ enum Kind {
     Lost,
 }
 
+/// When a session is born, for how long it sleeps and works in turn, its last sleep, and how it ends.
+type Drawn = (f64, Vec<(f64, f64)>, f64, Fate);
+
 fn a_fate() -> impl Strategy<Value = Fate> {
     prop_oneof![Just(Fate::Quit), Just(Fate::Kill), Just(Fate::Drop), Just(Fate::WaitTimeout)]
 }
 
 prop_compose! {
     fn a_life()(born in 0.0..250.0_f64, naps in vec((0.0..50.0_f64, 0.01..6.0_f64), 0..6), last in 0.0..50.0_f64, fate in a_fate())
-        -> (f64, Vec<(f64, f64)>, f64, Fate) {
+        -> Drawn {
         (born, naps, last, fate)
     }
 }
@@ -90,7 +93,7 @@ prop_compose! {
 }
 
 /// Puts the lives on one time line; at the restart all that live end, and ids begin anew.
-fn lives(drawn: Vec<(f64, Vec<(f64, f64)>, f64, Fate)>, restart: Option<f64>) -> Vec<Life> {
+fn lives(drawn: Vec<Drawn>, restart: Option<f64>) -> Vec<Life> {
     let mut drawn = drawn;
     drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut next = [10_u64, 10];

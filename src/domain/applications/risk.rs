@@ -149,12 +149,12 @@ pub struct UserRisk {
 
 /// Judges every session, by user. Where a user's session is left behind, it and its like have failed: a user and
 /// host of which two are left behind and which has gone quiet has stopped, and none of its others pages.
-pub fn judge_all<'a>(
+pub fn judge_all(
     sleepers: impl Iterator<Item = Sleeper>,
-    groups: &'a [Group],
+    groups: &[Group],
     limit: Limit,
     now: f64,
-) -> BTreeMap<&'a str, UserRisk> {
+) -> BTreeMap<&str, UserRisk> {
     #[derive(Clone, Copy, Default)]
     struct Counts {
         at_risk: usize,
