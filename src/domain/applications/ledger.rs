@@ -80,6 +80,9 @@ pub(super) struct Ledger {
 const LONGEST_RUN: usize = 5;
 /// For how many rounds the errors by user are waited for, at most.
 const PATIENCE: u64 = 240;
+/// Network errors that one session counts as at most: a KILL was measured as two, a dropped socket as one, and
+/// `wait_timeout` and COM_QUIT as none, on MySQL 9.7.
+const MOST_ERRORS: u64 = 2;
 /// Sessions that wait to be judged, at most.
 const MOST_WAITING: usize = 100_000;
 
@@ -331,11 +334,12 @@ fn judge_by_errors(
             verdicts.push((ended, Ending::IdleTimeout));
         }
         let remaining = rest.len() as u64;
-        // A session that meets wait_timeout counts as a network error too.
         let all_dropped = remaining > 0
-            && unseen.is_some_and(|unseen| credit.network.saturating_sub(timed_out) >= remaining + unseen);
+            && unseen.is_some_and(|unseen| {
+                credit.network.saturating_sub(timed_out) > MOST_ERRORS * (remaining + unseen - 1)
+            });
         if all_none_quit || all_dropped {
-            credit.network = credit.network.saturating_sub(remaining);
+            credit.network = credit.network.saturating_sub(MOST_ERRORS * remaining);
             for (ended, batch) in rest {
                 known_aborted[batch] += 1;
                 verdicts.push((ended, Ending::Aborted));

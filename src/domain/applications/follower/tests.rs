@@ -161,7 +161,6 @@ fn twenty_thousand_sessions_with_churn_cost_less_than_200_bytes_each() {
         assert_eq!(follower.len() as u64, SESSIONS);
         most = most.max(follower.bytes() as f64 / follower.len() as f64);
     }
-    println!("{most:.0} bytes a session at most, {} of them its own", size_of::<(u64, Session)>());
     assert!(most < 200.0, "{most}");
     assert!(follower.groups().len() <= 512 + 8);
     // They leave, and their memory with them.
