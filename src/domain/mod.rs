@@ -2,6 +2,7 @@
 //! argument, in seconds. `tests/architecture.rs` keeps it so.
 
 pub mod admission;
+pub mod applications;
 pub mod catalogue;
 pub mod companions;
 pub mod culprit;

@@ -3,14 +3,17 @@
 //! in the tree is here.
 
 pub mod birth;
+pub mod events_errors_summary;
 mod ghosts;
 pub mod global_status;
 pub mod global_variables;
 pub mod innodb_trx;
 pub mod introduction;
+pub mod optional;
 pub mod privileges;
 pub mod processlist;
 mod round;
+pub mod session_connect_attrs;
 pub mod statement;
 mod troubles;
 pub mod uptime;

@@ -1,0 +1,441 @@
+//! Every session of the applications from its first sighting to its end, and the sleeps that it survived.
+//!
+//! One round is [`Follower::begin`], [`Follower::see`] for each row as it streams by, [`Follower::end`]. A round
+//! that is begun and never ended is a lost one: what was seen in it holds, what was not seen says nothing.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::groups::{Gone, Group, Groups};
+use super::ledger::{Counters, Ended, Ending, Ledger, Rise};
+pub use super::reports::{Listing, Round, Sleeper, Survival};
+use super::row::{Doing, Origin, Row, Whose, idle_range, is_server_thread, without_port};
+
+/// Sessions that are followed, at most.
+pub const MOST_SESSIONS: usize = 120_000;
+/// A shorter sleep is no survival, in seconds: a clock that is set by less is not noticed.
+pub const SHORTEST_SURVIVAL: f64 = 4.0;
+/// By how much two clocks may seem to run apart, in seconds and as a share.
+const DRIFT: (f64, f64) = (0.05, 0.001);
+/// By how much a server's start may seem to move, in seconds, and as a share of the time between.
+const START_MOVES: (f64, f64) = (2.0, 0.001);
+
+/// One followed session. At 20,000 of them every byte counts.
+#[derive(Debug, Clone)]
+struct Session {
+    /// The last list without it, when that was asked for; minus infinity where there was none.
+    born_after: f64,
+    /// It was there at this time.
+    born_before: f64,
+    /// When it was last seen: the list was asked for then, and its row was heard so much later.
+    asked: f64,
+    heard_after: f32,
+    /// `TIME` at that sighting, where it slept and the time made sense; else not a number.
+    slept: f64,
+    /// The longest sleep it is known to have survived, in seconds, and when that was seen.
+    survived: f32,
+    survived_at: f64,
+    user: u32,
+    host: u32,
+    round: u32,
+    group: u16,
+    /// What it did when last seen; who was killed stays so.
+    doing: Doing,
+    /// The host has no port: nothing tells one session from the next of the same id.
+    portless: bool,
+}
+
+/// Follows sessions through the rounds.
+#[derive(Debug, Default)]
+pub struct Follower {
+    /// A tree, not a table: it gives its memory back, and its nodes are never less than five elevenths full.
+    sessions: BTreeMap<u64, Session>,
+    groups: Groups,
+    ledger: Ledger,
+    round: u32,
+    asked: f64,
+    own_host: Option<String>,
+    identity: Option<String>,
+    /// The server's start, at least and at most, and when it was read.
+    start: Option<(f64, f64, f64)>,
+    /// The last complete list of this server, when it was asked for.
+    complete: Option<f64>,
+    /// Since when the server's clock is known to run steadily, if it was ever set.
+    steady_since: Option<f64>,
+    /// The server was restarted or its clock was set since the round before: nobody knows which.
+    started_over: bool,
+    births: u64,
+    /// Sessions that are logging in, by this list and by the last complete one: they were connected before it, and
+    /// are seen to begin after it.
+    logging_in: (u64, u64),
+    /// What was counted with lists that were not complete.
+    carried: Option<(Option<Rise>, Option<u64>)>,
+    seen: Round,
+    undecided: Vec<Ended>,
+}
+
+impl Follower {
+    /// Nobody is followed yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins a round.
+    pub fn begin(&mut self, listing: Listing<'_>) {
+        self.round = self.round.wrapping_add(1);
+        self.asked = listing.asked;
+        self.logging_in.0 = 0;
+        if self.own_host.as_deref() != listing.own_host && listing.own_host.is_some() {
+            self.own_host = listing.own_host.map(str::to_owned);
+        }
+        let is_another = self.identity.as_deref().zip(listing.identity).is_some_and(|(was, is)| was != is);
+        if listing.identity.is_some() {
+            self.identity = listing.identity.map(str::to_owned);
+        }
+        let moved = self.take_start(listing.uptime);
+        if is_another {
+            self.lose_everyone();
+        } else if moved {
+            self.started_over = true;
+            self.steady_since = Some(listing.asked);
+        }
+    }
+
+    /// Whether the server's start lies elsewhere than before.
+    fn take_start(&mut self, uptime: Option<(f64, f64, f64)>) -> bool {
+        let Some((seconds, asked, answered)) = uptime.filter(|(seconds, ..)| seconds.is_finite()) else {
+            return false;
+        };
+        let start = (asked - seconds, answered - seconds, answered);
+        let moved = self.start.is_some_and(|(from, to, at)| {
+            let slack = START_MOVES.0 + START_MOVES.1 * (answered - at).max(0.0);
+            start.0 > to + slack || start.1 < from - slack
+        });
+        self.start = Some(start);
+        moved
+    }
+
+    /// Another server answers: of the sessions of the one before nothing will be heard.
+    fn lose_everyone(&mut self) {
+        self.seen.out_of_sight += self.sessions.len() as u64;
+        self.sessions.clear();
+        for group in &mut self.groups.list {
+            group.living = 0;
+        }
+        let mut verdicts = Vec::new();
+        self.ledger.give_up(&mut verdicts);
+        self.undecided.extend(verdicts.into_iter().map(|(ended, _)| ended));
+        self.complete = None;
+        self.started_over = false;
+        self.steady_since = None;
+        (self.births, self.logging_in.1, self.carried) = (0, 0, None);
+    }
+
+    /// Takes one row, heard at this time, in seconds on the caller's clock.
+    pub fn see(&mut self, row: Row<'_>, whose: Whose, heard: f64) {
+        if is_server_thread(&row) {
+            self.logging_in.0 += u64::from(row.user == "unauthenticated user");
+            return;
+        }
+        if whose == Whose::Ours {
+            self.forget(row.id);
+            return;
+        }
+        let left_out = whose == Whose::LeftOut;
+        let (user, host) = (hash(row.user) as u32, hash(row.host) as u32);
+        let is_new = match self.sessions.get(&row.id) {
+            None => true,
+            Some(known) => {
+                let doubtful = known.portless && self.started_over && known.round != self.round;
+                // COM_CHANGE_USER keeps the client's port.
+                let is_other = known.host != host || (known.portless && known.user != user) || doubtful;
+                if is_other {
+                    self.replaced(row.id);
+                }
+                is_other
+            }
+        };
+        if is_new {
+            self.bear(row, user, host, left_out, heard);
+        } else {
+            self.sight(row, user, left_out, heard);
+        }
+    }
+
+    /// Forgets sessions that turn out to be ours, or a sibling exporter's: they did not end.
+    pub fn forget(&mut self, id: u64) {
+        if let Some(session) = self.sessions.remove(&id) {
+            self.leave(session.group);
+        }
+    }
+
+    fn leave(&mut self, group: u16) {
+        let group = &mut self.groups.list[usize::from(group)];
+        group.living = group.living.saturating_sub(1);
+    }
+
+    /// Another session has this id now. After a restart the old one has ended, nobody knows how. Else ids do not
+    /// come back on one server: another one answered unnoticed.
+    fn replaced(&mut self, id: u64) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.leave(session.group);
+        if self.started_over {
+            self.undecided.push(ended(&session, self.asked));
+        } else {
+            self.seen.out_of_sight += 1;
+        }
+    }
+
+    fn bear(&mut self, row: Row<'_>, user: u32, host: u32, left_out: bool, heard: f64) {
+        if self.sessions.len() >= MOST_SESSIONS {
+            self.seen.unfollowed += 1;
+            return;
+        }
+        let group = self.place(&row, left_out);
+        let (doing, idle) = (Doing::of(row.command), idle_range(row.time));
+        let slept =
+            if doing == Doing::Sleep && idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
+        let born_before = idle.filter(|_| !slept.is_nan()).map_or(heard, |(least, _)| heard - least);
+        // Who claims to have slept since before the list that did not hold it was not seen to begin.
+        let born_after =
+            self.complete.filter(|&complete| born_before >= complete).unwrap_or(f64::NEG_INFINITY);
+        let members = &mut self.groups.list[usize::from(group)];
+        members.living += 1;
+        if born_after.is_finite() {
+            members.bear(heard);
+            self.births += 1;
+            self.seen.births += u64::from(!left_out);
+        }
+        self.sessions.insert(
+            row.id,
+            Session {
+                born_after,
+                born_before,
+                asked: self.asked,
+                heard_after: (heard - self.asked) as f32,
+                slept,
+                survived: 0.0,
+                survived_at: 0.0,
+                user,
+                host,
+                round: self.round,
+                group,
+                doing,
+                portless: !without_port(row.host).1,
+            },
+        );
+    }
+
+    fn place(&mut self, row: &Row<'_>, left_out: bool) -> u16 {
+        let origin = Origin::of(row.host, self.own_host.as_deref());
+        let host = hash(without_port(row.host).0);
+        self.groups.place(row.user, host, origin, left_out, self.asked)
+    }
+
+    /// Sees a session again.
+    fn sight(&mut self, row: Row<'_>, user: u32, left_out: bool, heard: f64) {
+        let changed_user = self.sessions.get(&row.id).is_some_and(|session| {
+            session.user != user || self.groups.list[usize::from(session.group)].left_out != left_out
+        });
+        let new_group = changed_user.then(|| self.place(&row, left_out));
+        let Entry::Occupied(mut entry) = self.sessions.entry(row.id) else { return };
+        let session = entry.get_mut();
+        let doing = Doing::of(row.command);
+        let idle = idle_range(row.time).filter(|_| doing == Doing::Sleep);
+        let members = &mut self.groups.list[usize::from(session.group)];
+        let before = idle_range(
+            Some(session.slept)
+                .filter(|_| !(self.started_over && session.round != self.round && session.portless)),
+        );
+        let woke = before.and_then(|(least, most)| {
+            // What a clock that was set may have added is no sleep.
+            let least = self.steady_since.map_or(least, |since| least.min((session.asked - since).max(0.0)));
+            let drift = DRIFT.0 + DRIFT.1 * (heard - session.asked).max(0.0);
+            match (doing, idle) {
+                (Doing::Work, _) => Some((least, most + (heard - session.asked).max(0.0))),
+                (Doing::Sleep, Some((now_least, now_most))) if !self.started_over => {
+                    let began_later =
+                        self.asked - now_most > session.heard() - least_of(session.slept) + drift;
+                    let began_since = heard - now_least + drift >= session.asked;
+                    (began_later && began_since)
+                        .then_some((least, most + (heard - now_least - session.asked).max(0.0)))
+                }
+                _ => None,
+            }
+        });
+        if let Some((least, most)) = woke {
+            members.wake(heard);
+            members.oldest_wake = members.oldest_wake.max(session.asked - session.born_before);
+            if least >= SHORTEST_SURVIVAL && !members.left_out {
+                members.survive(least, heard);
+                if least >= f64::from(session.survived) {
+                    (session.survived, session.survived_at) = (least as f32, heard);
+                }
+                let (user, origin) = (members.user.clone(), members.origin);
+                self.seen.survivals.push(Survival { user, origin, at_least: least, at_most: most });
+            }
+        } else if doing == Doing::Work {
+            members.wake(heard);
+        }
+        session.slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
+        if session.doing != Doing::Killed {
+            session.doing = doing;
+        }
+        session.heard_after = (heard - self.asked) as f32;
+        (session.asked, session.round) = (self.asked, self.round);
+        if let Some(group) = new_group {
+            members.living = members.living.saturating_sub(1);
+            (session.group, session.user) = (group, user);
+            self.groups.list[usize::from(group)].living += 1;
+        }
+    }
+
+    /// Ends a round: the last row was heard at `answered`, in seconds on the caller's clock. In a list that is not
+    /// complete, who is missing may still be there: nobody has ended, and what was counted waits for the next one.
+    pub fn end(&mut self, answered: f64, complete: bool, counters: Counters) -> Round {
+        let counters = self.carry(counters);
+        if !complete {
+            self.carried = Some((counters.aborted, counters.connections));
+            return std::mem::take(&mut self.seen);
+        }
+        let mut ends = self.take_ended(answered);
+        self.complete = Some(self.asked);
+        let mut verdicts: Vec<(Ended, Ending)> = Vec::new();
+        if std::mem::take(&mut self.started_over) {
+            self.ledger.give_up(&mut verdicts);
+            verdicts.extend(ends.drain(..).map(|ended| (ended, Ending::Undecided)));
+            (self.births, self.logging_in.1) = (0, 0);
+        }
+        let births = std::mem::take(&mut self.births).saturating_sub(self.logging_in.1);
+        self.logging_in.1 = self.logging_in.0;
+        self.ledger.take(ends, births, counters, &mut verdicts, &self.groups.list);
+        verdicts
+            .extend(std::mem::take(&mut self.undecided).into_iter().map(|ended| (ended, Ending::Undecided)));
+        let mut round = std::mem::take(&mut self.seen);
+        for (ended, ending) in verdicts {
+            let group = &mut self.groups.list[usize::from(ended.group)];
+            if group.left_out {
+                continue;
+            }
+            match ending {
+                Ending::Closed => Group::remember(&mut group.closed, ended.gone),
+                Ending::Aborted => Group::remember(&mut group.aborted, ended.gone),
+                Ending::IdleTimeout | Ending::Undecided => {}
+            }
+            *round.endings.entry((group.user.clone(), ending)).or_default() += 1;
+        }
+        round
+    }
+
+    /// Adds what was counted with the lists before that were not complete.
+    fn carry(&mut self, mut counters: Counters) -> Counters {
+        if let Some((aborted, connections)) = self.carried.take() {
+            counters.aborted = counters
+                .aborted
+                .zip(aborted)
+                .map(|(now, before)| Rise { least: now.least + before.least, most: now.most + before.most });
+            counters.connections = counters.connections.zip(connections).map(|(now, before)| now + before);
+        }
+        if self.seen.unfollowed > 0 {
+            counters.connections = None;
+        }
+        counters
+    }
+
+    /// Takes out who is missing from a complete list.
+    fn take_ended(&mut self, answered: f64) -> Vec<Ended> {
+        let (round, groups) = (self.round, &mut self.groups.list);
+        let mut ends = Vec::new();
+        self.sessions.retain(|_, session| {
+            if session.round == round {
+                return true;
+            }
+            let group = &mut groups[usize::from(session.group)];
+            group.living = group.living.saturating_sub(1);
+            group.end(answered);
+            ends.push(ended(session, answered));
+            false
+        });
+        ends
+    }
+
+    /// What is remembered of each user and host, the ones that are left out too.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups.list
+    }
+
+    /// The sessions that were listed when last seen, nobody's that is left out.
+    pub fn sleepers(&self) -> impl Iterator<Item = (u64, Sleeper)> + '_ {
+        self.sessions
+            .iter()
+            .filter(|(_, session)| !self.groups.list[usize::from(session.group)].left_out)
+            .map(|(&id, session)| {
+                let sleeper = Sleeper {
+                    group: usize::from(session.group),
+                    idle: idle_range(Some(session.slept)),
+                    age: (session.asked - session.born_before).max(0.0),
+                    born_seen: session.born_after.is_finite(),
+                    survived: f64::from(session.survived),
+                    survived_at: session.survived_at,
+                };
+                (id, sleeper)
+            })
+    }
+
+    /// How many sessions are followed.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether nobody is followed.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The memory that the sessions take at most, in bytes.
+    pub fn bytes(&self) -> usize {
+        /// Entries that a node of the standard library's tree has at least, and room for.
+        const ENTRIES: (usize, usize) = (5, 11);
+        /// A node's own fields and the places of its children.
+        const NODE: usize = 16 + 12 * size_of::<usize>();
+        self.sessions.len().div_ceil(ENTRIES.0) * (ENTRIES.1 * size_of::<(u64, Session)>() + NODE)
+    }
+}
+
+impl Session {
+    /// When its row was last heard, in seconds on the caller's clock.
+    fn heard(&self) -> f64 {
+        self.asked + f64::from(self.heard_after)
+    }
+}
+
+fn least_of(slept: f64) -> f64 {
+    idle_range(Some(slept)).map_or(0.0, |(least, _)| least)
+}
+
+/// What is known of a session that is missing from a list answered at this time.
+fn ended(session: &Session, answered: f64) -> Ended {
+    let since = (answered - session.asked).max(0.0);
+    let age = session
+        .born_after
+        .is_finite()
+        .then(|| ((session.asked - session.born_before).max(0.0), (answered - session.born_after).max(0.0)));
+    let idle = idle_range(Some(session.slept)).map(|(least, most)| (least, most + since));
+    let killed = session.doing == Doing::Killed;
+    let slept_at_most = match (session.doing, idle) {
+        (_, Some((_, most))) => most,
+        (Doing::Work, None) => since,
+        (Doing::Sleep | Doing::Killed | Doing::Unknown, None) => f64::INFINITY,
+    };
+    Ended { group: session.group, gone: Gone { age, idle, at: session.heard() }, killed, slept_at_most }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;

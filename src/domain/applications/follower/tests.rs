@@ -1,0 +1,169 @@
+//! Sessions as the follower sees them, one oddity at a time; all of them at once are the oracle's.
+
+use super::*;
+
+/// A round a second apart, its rows as (id, user, host, command, time).
+fn round(follower: &mut Follower, asked: f64, rows: &[(u64, &str, &str, &str, Option<f64>)]) -> Round {
+    follower.begin(Listing { asked, identity: Some("one"), ..Listing::default() });
+    for &(id, user, host, command, time) in rows {
+        follower.see(Row { id, user, host, command, time }, Whose::Application, asked + 0.01);
+    }
+    follower.end(asked + 0.01, true, Counters::default())
+}
+
+const HOST: &str = "10.0.0.1:4000";
+
+fn sleep(time: f64) -> (u64, &'static str, &'static str, &'static str, Option<f64>) {
+    (7, "app", HOST, "Sleep", Some(time))
+}
+
+#[track_caller]
+fn survives(
+    before: f64,
+    after: f64,
+    row: (u64, &str, &str, &str, Option<f64>),
+    expected: Option<(f64, f64)>,
+) {
+    let mut follower = Follower::new();
+    round(&mut follower, 100.0, &[sleep(before)]);
+    let seen = round(&mut follower, 100.0 + after, &[row]);
+    let told = seen.survivals.first().map(|survival| (survival.at_least, survival.at_most));
+    match (told, expected) {
+        (Some(told), Some(expected)) => {
+            assert!(
+                (told.0 - expected.0).abs() < 0.1 && (told.1 - expected.1).abs() < 0.1,
+                "{told:?} {expected:?}"
+            );
+        }
+        (told, expected) => assert_eq!(told, expected, "{before} {after} {row:?}"),
+    }
+}
+
+#[test]
+fn a_smaller_time_is_a_survival_between_two_ages() {
+    // Slept 20 s when seen, woke at some time in the next 15 s, and has slept for 3 s again.
+    survives(20.5, 15.0, sleep(3.5), Some((20.5, 32.0)));
+    survives(20.0, 15.0, sleep(3.0), Some((19.0, 34.0)));
+    survives(20.5, 15.0, (7, "app", HOST, "Query", Some(0.0)), Some((20.5, 35.5)));
+    survives(20.5, 15.0, (7, "app", HOST, "Ping", None), Some((20.5, 35.5)));
+}
+
+#[test]
+fn what_proves_no_wake_is_none() {
+    survives(20.5, 15.0, sleep(35.5), None);
+    survives(20.0, 15.0, sleep(34.0), None);
+    survives(20.5, 15.0, sleep(35.45), None);
+    for command in ["Killed", "Quit", "Connect", "", "Teleport"] {
+        survives(20.5, 15.0, (7, "app", HOST, command, Some(0.0)), None);
+    }
+    for time in [None, Some(-1.0), Some(f64::NAN), Some(4_294_967_295.0)] {
+        survives(20.5, 15.0, (7, "app", HOST, "Sleep", time), None);
+    }
+    // A sleep too short to be told from a clock that was set.
+    survives(3.0, 15.0, sleep(1.5), None);
+    // A clock that was set back by ten seconds: the sleep would have begun before it was seen.
+    survives(100.5, 15.0, sleep(105.5), None);
+    // Another client under the same id.
+    survives(20.5, 15.0, (7, "app", "10.0.0.1:4001", "Query", Some(0.0)), None);
+}
+
+#[test]
+fn a_change_of_user_is_a_packet_of_the_client() {
+    survives(20.5, 15.0, (7, "other", HOST, "Sleep", Some(3.5)), Some((20.5, 32.0)));
+}
+
+#[test]
+fn an_hour_that_a_clock_was_set_forward_is_no_sleep() {
+    let mut follower = Follower::new();
+    let mut ask = |asked: f64, uptime: f64, time: f64| {
+        let listing =
+            Listing { asked, identity: Some("one"), uptime: Some((uptime, asked, asked)), own_host: None };
+        follower.begin(listing);
+        let row = Row { id: 7, user: "app", host: HOST, command: "Sleep", time: Some(time) };
+        follower.see(row, Whose::Application, asked);
+        follower.end(asked, true, Counters::default()).survivals
+    };
+    assert!(ask(100.0, 1000.0, 10.5).is_empty());
+    assert!(ask(115.0, 4615.0, 3625.5).is_empty());
+    assert!(ask(130.0, 4630.0, 3640.5).is_empty());
+    let survivals = ask(145.0, 4645.0, 1.5);
+    assert_eq!(survivals.len(), 1);
+    assert!(survivals[0].at_least <= 15.1, "{survivals:?}");
+}
+
+#[test]
+fn another_server_ends_nobody() {
+    let mut follower = Follower::new();
+    round(&mut follower, 100.0, &[sleep(20.5)]);
+    follower.begin(Listing { asked: 115.0, identity: Some("two"), ..Listing::default() });
+    follower.see(
+        Row { id: 7, user: "app", host: "10.0.0.1:9", command: "Query", time: None },
+        Whose::Application,
+        115.0,
+    );
+    let seen = follower.end(115.0, true, Counters::default());
+    assert_eq!((seen.survivals.len(), seen.endings.len(), seen.out_of_sight, follower.len()), (0, 0, 1, 1));
+}
+
+#[test]
+fn ours_are_forgotten_and_end_never() {
+    let mut follower = Follower::new();
+    round(&mut follower, 100.0, &[sleep(20.5), (8, "app", "10.0.0.1:8", "Sleep", Some(1.5))]);
+    follower.begin(Listing { asked: 115.0, identity: Some("one"), ..Listing::default() });
+    follower.see(
+        Row { id: 7, user: "app", host: HOST, command: "Sleep", time: Some(1.0) },
+        Whose::Ours,
+        115.0,
+    );
+    follower.forget(8);
+    follower.end(115.0, true, Counters::default());
+    let seen = round(&mut follower, 130.0, &[]);
+    assert!(follower.is_empty() && seen.survivals.is_empty() && seen.endings.is_empty());
+    assert_eq!(follower.groups()[0].living, 0);
+}
+
+#[test]
+fn who_is_left_out_is_followed_and_never_told_of() {
+    let mut follower = Follower::new();
+    for (asked, time) in [(100.0, 20.5), (115.0, 1.5)] {
+        follower.begin(Listing { asked, ..Listing::default() });
+        follower.see(
+            Row { id: 7, user: "console", host: HOST, command: "Sleep", time: Some(time) },
+            Whose::LeftOut,
+            asked,
+        );
+        assert!(follower.end(asked, true, Counters::default()).survivals.is_empty());
+    }
+    assert_eq!((follower.len(), follower.sleepers().count()), (1, 0));
+    assert!(round(&mut follower, 130.0, &[]).endings.is_empty());
+    assert!(round(&mut follower, 145.0, &[]).endings.is_empty());
+}
+
+#[test]
+fn twenty_thousand_sessions_with_churn_cost_less_than_200_bytes_each() {
+    const SESSIONS: u64 = 20_000;
+    let mut follower = Follower::new();
+    let hosts: Vec<String> =
+        (0..SESSIONS).map(|n| format!("10.0.{}.{}:{}", n % 3, n % 200, 1024 + n)).collect();
+    let users: Vec<String> = (0..60).map(|n| format!("tenant{n}")).collect();
+    let mut most = 0.0_f64;
+    for turn in 0..40_u64 {
+        let asked = 100.0 + turn as f64 * 15.0;
+        follower.begin(Listing { asked, ..Listing::default() });
+        for place in 0..SESSIONS {
+            // Every tenth place has a new session in every round.
+            let id = if place % 10 == turn % 10 { turn * SESSIONS + place } else { place };
+            let user = &users[place as usize % users.len()];
+            let row = Row { id, user, host: &hosts[place as usize], command: "Sleep", time: Some(1.5) };
+            follower.see(row, Whose::Application, asked);
+        }
+        follower.end(asked, true, Counters::default());
+        assert_eq!(follower.len() as u64, SESSIONS);
+        most = most.max(follower.bytes() as f64 / follower.len() as f64);
+    }
+    assert!(most < 200.0, "{most}");
+    assert!(follower.groups().len() <= 512 + 8);
+    // They leave, and their memory with them.
+    round(&mut follower, 1000.0, &[]);
+    assert_eq!(follower.bytes(), 0);
+}
