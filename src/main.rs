@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use mysql_canary_exporter::app::{ExportError, StartError};
 use mysql_canary_exporter::cli::{Command, LowArgs, Settings};
+use mysql_canary_exporter::domain::admission::Places;
 use mysql_canary_exporter::domain::health::Loop;
 use mysql_canary_exporter::logging::LogWriter;
 use mysql_canary_exporter::signals::Signals;
@@ -62,7 +63,7 @@ fn export(settings: Settings) -> ExitCode {
 }
 
 fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
-    descriptors::make_room(settings.max_connections).map_err(StartError::from)?;
+    let left = descriptors::make_room(settings.max_connections).map_err(StartError::from)?;
     let listeners = app::listen(&settings.listen_addresses)?;
     let runtime = tokio::runtime::Runtime::new().map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(async {
@@ -79,7 +80,7 @@ fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
         let mut supervisor = Supervisor::default();
         supervisor.spawn(Loop::Signals, signals.obey(Arc::clone(&say_stop)));
         supervisor.spawn(Loop::Log, log.ended());
-        app::run(settings, listeners, stop, supervisor).await
+        app::run(settings, listeners, Places::within(left), stop, supervisor).await
     });
     // A look-up of a name cannot be broken off: it is left behind, not waited for.
     runtime.shutdown_background();

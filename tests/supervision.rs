@@ -51,7 +51,17 @@ fn a_stray_signal_ends_nobody() {
     exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| {
         page.sum("connections", &[]) >= 2.0
     });
-    let strays = [(Signal::HUP, "SIGHUP"), (Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")];
+    let strays = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::VTALARM, "SIGVTALRM"),
+        (Signal::PROF, "SIGPROF"),
+        (Signal::IO, "SIGIO"),
+        (Signal::POWER, "SIGPWR"),
+        (Signal::STKFLT, "SIGSTKFLT"),
+    ];
     for (number, (signal, name)) in strays.into_iter().enumerate() {
         exporter.signal(signal);
         let told = exporter.wait_for_events("signal_ignored", number + 1, Duration::from_secs(10));
@@ -64,6 +74,29 @@ fn a_stray_signal_ends_nobody() {
     assert_eq!(status.code(), Some(0), "SIGQUIT is the word to stop: {}", exporter.log());
     wait_until_gone(&server);
     assert_eq!(server.status("Aborted_clients"), before, "{}", exporter.log());
+}
+
+/// `LimitFSIZE=` or `ulimit -f`: a write beyond it is SIGXFSZ, which ends a process that does not mind it.
+#[test]
+fn a_limit_on_the_size_of_files_costs_log_lines_and_the_state_file_and_no_session() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let before = server.status("Aborted_clients");
+    let dir = PrivateDir::new();
+    let mut exporter = Launch::on(&server)
+        .ages("1s,60s")
+        .args(&[&format!("--state.file={}", dir.path().join("state.json").display())])
+        .under(&["prlimit", "--fsize=100"])
+        .start();
+    exporter.wait_for_metrics("lives, and writes that failed", Duration::from_secs(20), |page| {
+        page.sum("lives_total", &[]) >= 1.0
+            && page.sum("log_lines_dropped_total", &[]) >= 1.0
+            && page.sum("failed_rounds_total", &[("loop", "state")]) >= 1.0
+    });
+    exporter.signal(Signal::XCPU);
+    let status = exporter.wait_for_end(Duration::from_secs(10));
+    assert_eq!(status.code(), Some(0), "SIGXCPU is the word to stop");
+    wait_until_gone(&server);
+    assert_eq!(server.status("Aborted_clients"), before);
 }
 
 #[test]

@@ -115,6 +115,26 @@ fn clients_of_six_bad_kinds_shut_nobody_out() {
     assert!(exporter.events("web_crowded").len() <= 2, "it is told once a minute");
 }
 
+/// With few descriptors the clients have what sessions leave, and the sessions have what they need.
+#[test]
+fn clients_take_no_descriptor_that_a_session_needs() {
+    raise_file_limit(2000);
+    let server = MariaDb::start(MariaDbOptions::default());
+    let exporter = Launch::on(&server).ages("1s,60s").under(&["prlimit", "--nofile=256"]).start();
+    exporter.wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
+    let lives = exporter.metrics().sum("lives_total", &[]);
+    let until = Instant::now() + Duration::from_secs(8);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_crowd(exporter.web(), 900, until));
+        ask(&exporter, "/-/healthy", Duration::from_millis(250), until);
+    });
+    let page = exporter.metrics();
+    assert_eq!(page.sum("connect_failures_total", &[]), 0.0, "{}", exporter.log());
+    assert!(page.sum("lives_total", &[]) >= lives + 2.0, "canaries were born and lived: {}", exporter.log());
+    assert_eq!(exporter.events("accept_failed").len(), 0, "{}", exporter.log());
+    check_all_are_gone(&exporter);
+}
+
 /// When the crowd has gone, nothing is left of it.
 #[track_caller]
 fn check_all_are_gone(exporter: &Exporter<'_>) {
