@@ -276,7 +276,10 @@ async fn start(
     );
     let stop = stop.clone();
     supervisor.spawn(Loop::Prober, async move {
-        prober.run(Wires { low_headroom, stop, pulse, lives }).await;
+        tokio::select! {
+            _ = prober.run(Wires { low_headroom, stop, pulse, lives }) => {}
+            () = prober::note_attendance() => {}
+        }
     });
     Ok(last_writes)
 }
