@@ -15,12 +15,13 @@ use crate::calendar::unix_now;
 use crate::cli::Settings;
 use crate::descriptors::TooFewDescriptors;
 use crate::diagnosis::{self, Diagnosis};
+use crate::domain::admission::Places;
 use crate::domain::catalogue::landmarks;
 use crate::domain::health::Loop;
 use crate::domain::kind::Kind;
 use crate::domain::observation::History;
 use crate::domain::suspension::is_headroom_low;
-use crate::http::{self, Site};
+use crate::http::{self, Clients, Site};
 use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
 use crate::prober::witness::WitnessDesk;
@@ -107,18 +108,20 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<std::net::TcpListener>, St
 }
 
 /// Runs the exporter until told to stop, or until one of its loops ends by itself, and lets every session say
-/// COM_QUIT. `supervisor` may own loops already, such as the one that hears signals.
+/// COM_QUIT. `places` is how many clients its pages may have at once. `supervisor` may own loops already, such as the
+/// one that hears signals.
 ///
 /// # Errors
 /// When it cannot start, and when a loop ended that must not.
 pub async fn run(
     settings: Settings,
     listeners: Vec<std::net::TcpListener>,
+    places: Places,
     mut told_to_stop: Stop,
     mut supervisor: Supervisor,
 ) -> Result<(), ExportError> {
     let (say_stop, stop) = stop::channel();
-    let start = start(settings, listeners, &stop, &mut supervisor);
+    let start = start(settings, listeners, places, &stop, &mut supervisor);
     let last_writes = tokio::select! {
         started = start => started?,
         // A file system that does not answer keeps the start from its end.
@@ -154,6 +157,7 @@ type LastWrites = Option<Keeper<Observed>>;
 async fn start(
     settings: Settings,
     listeners: Vec<std::net::TcpListener>,
+    places: Places,
     stop: &Stop,
     supervisor: &mut Supervisor,
 ) -> Result<LastWrites, StartError> {
@@ -218,7 +222,7 @@ async fn start(
         health: Arc::clone(&health),
         telemetry_path: settings.telemetry_path.clone(),
         gathering: http::Gathering::default(),
-        clients: Arc::default(),
+        clients: Arc::new(Clients::new(places)),
     });
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
@@ -272,7 +276,10 @@ async fn start(
     );
     let stop = stop.clone();
     supervisor.spawn(Loop::Prober, async move {
-        prober.run(Wires { low_headroom, stop, pulse, lives }).await;
+        tokio::select! {
+            _ = prober.run(Wires { low_headroom, stop, pulse, lives }) => {}
+            () = prober::note_attendance() => {}
+        }
     });
     Ok(last_writes)
 }

@@ -315,3 +315,21 @@ fn running_out_of_descriptors_is_not_blamed_on_the_server() {
         assert!(server.status("Aborted_connects") - refused <= 6, "the server was hardly troubled");
     }
 }
+
+/// A witness that this machine has no descriptor for says nothing of the way: the death counts once it can speak.
+#[test]
+fn a_death_is_not_void_because_the_witness_had_no_descriptor() {
+    let peer = refusing("no such question");
+    let exporter = Launch::at(&peer.addr().to_string()).ages("60s,120s").start();
+    exporter.wait_for_metrics("two canaries and a server view", Duration::from_secs(30), |page| {
+        page.sum("connections", &[]) >= 2.0 && page.sum("up", &[]) == 1.0
+    });
+    set_open_files_limit(&exporter, 5);
+    peer.cue();
+    let failures = exporter.wait_for_events("connect_failed", 1, Duration::from_secs(20));
+    std::thread::sleep(Duration::from_secs(1));
+    set_open_files_limit(&exporter, 1_000);
+    assert!(failures.iter().all(|failure| failure["stage"] == "local"), "{failures:?}");
+    exporter.wait_for_events("death", 2, Duration::from_secs(30));
+    assert_eq!(exporter.metrics().sum("voided_total", &[]), 0.0, "{}", exporter.log());
+}

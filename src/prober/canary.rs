@@ -6,6 +6,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::attendance;
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
 use super::life::{Assignment, Death, Leash, Notice, Outcome, Unborn, World};
@@ -305,7 +306,7 @@ impl Resting {
             // The way to the server was out for a while, and nobody restarted it.
             return Outcome::Void(VoidReason::Outage);
         }
-        if self.gap.has_jumped() {
+        if self.gap.has_jumped() || attendance::missed(end.at) {
             return Outcome::Void(VoidReason::ClockJump);
         }
         let row = match &statement.listed {

@@ -1,6 +1,7 @@
 //! The prober: one loop a path. It waits for one event of a closed set, applies it without awaiting,
 //! plans anew, and launches, re-aims and recalls canaries as the plan says.
 
+mod attendance;
 pub mod canary;
 mod clock;
 mod deaths;
@@ -31,6 +32,7 @@ use deaths::{Decided, Undecided};
 use flights::{Flights, News};
 use life::{Notice, Outcome, Unborn, World};
 
+pub use attendance::note_attendance;
 pub use epoch::Epoch;
 pub use report::PathReport;
 
