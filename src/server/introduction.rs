@@ -4,7 +4,7 @@
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
-use super::{Flavor, unless_fatal, value};
+use super::{Flavor, optional, value};
 use crate::domain::proof::{OwnRow, ServerMark};
 use crate::session::{Roster, Session};
 
@@ -20,9 +20,10 @@ pub async fn introduce(
 ) -> mysql_async::Result<()> {
     let uptime = uptime.map(|(uptime, asked_at)| (uptime, roster.seconds(asked_at)));
     let flavor = Flavor::of_version(&session.greeting.version);
-    for query in queries(flavor) {
-        let Some(Some(row)) = unless_fatal(session.conn.query_first::<mysql_async::Row, _>(query).await)?
-        else {
+    for (question, query) in queries(flavor) {
+        let asking = session.begin(question);
+        let answer = session.conn.query_first::<mysql_async::Row, _>(query);
+        let Some(Some(row)) = optional(asking, answer).await? else {
             continue;
         };
         if value::id(value::at(&row, 0)) != Some(session.thread_id()) {
@@ -54,25 +55,27 @@ pub async fn introduce(
 /// When the connection breaks.
 pub async fn bound_silence(session: &mut Session, seconds: u64) -> mysql_async::Result<()> {
     let words = format!("SET SESSION wait_timeout = LEAST(@@session.wait_timeout, {seconds})");
-    if unless_fatal(session.conn.query_drop(words).await)?.is_some() {
+    let asking = session.begin("SET SESSION wait_timeout");
+    if optional(asking, session.conn.query_drop(words)).await?.is_some() {
         session.ends_by_itself_after(seconds as f64);
     }
     Ok(())
 }
 
 /// The questions to try, the cheaper first: `information_schema` takes a global mutex.
-fn queries(flavor: Flavor) -> Vec<String> {
+fn queries(flavor: Flavor) -> Vec<(&'static str, String)> {
     let (identity, tables) = match flavor {
         Flavor::Mariadb => ("server_uid", &["information_schema.PROCESSLIST"][..]),
         Flavor::Mysql => {
             ("server_uuid", &["performance_schema.processlist", "information_schema.PROCESSLIST"][..])
         }
     };
-    let query = |table: &&str| {
-        format!(
+    let query = |table: &&'static str| {
+        let query = format!(
             "SELECT CONNECTION_ID() + 0, USER, HOST, @@global.{identity}, @@global.hostname, @@global.port \
              FROM {table} WHERE ID = CONNECTION_ID() + 0"
-        )
+        );
+        (*table, query)
     };
     tables.iter().map(query).collect()
 }

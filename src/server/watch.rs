@@ -33,6 +33,8 @@ const ROUNDS_WITHOUT_PROCESS: u32 = 20;
 /// What is known of the server now.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
+    /// A first round was made.
+    pub has_begun: bool,
     /// Whether the newest round reached the server.
     pub up: bool,
     /// The newest view; none before the first round, or after the server was lost.
@@ -104,11 +106,11 @@ pub async fn watch(
         let words_cut = memory.words_cut;
         match outcome.flatten() {
             Some(Outcome { kept, view, up }) => {
-                publish.send_replace(Reading { up, view: Some(Arc::new(view)), words_cut });
+                publish.send_replace(Reading { has_begun: true, up, view: Some(Arc::new(view)), words_cut });
                 control = kept;
             }
             None => {
-                publish.send_replace(Reading { words_cut, ..Reading::default() });
+                publish.send_replace(Reading { has_begun: true, words_cut, ..Reading::default() });
                 ticks.reset_after(every.min(RETRY).max(pulse.rest()));
             }
         }
@@ -203,7 +205,7 @@ pub(super) async fn open(every: Duration, connector: &Connector) -> Option<Contr
     let flavor = Flavor::of_version(&session.greeting.version);
     let prepare = async {
         ghosts::bound_silence(&mut session, every).await?;
-        statement::bound_statements(&mut session.conn, flavor, SERVERS_DEADLINE).await
+        statement::bound_statements(&mut session, flavor, SERVERS_DEADLINE).await
     };
     match timeout(DEADLINE, prepare).await {
         Ok(Ok(())) => {}
