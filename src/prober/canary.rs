@@ -176,14 +176,14 @@ impl Inner {
         let (birth, wait_timeout, proxy_seen) = match answers {
             Ok(Ok(answers)) => answers,
             Ok(Err(error)) => {
-                self.connector.distrust(Some(&error));
+                self.connector.distrust(&session, Some(&error));
                 if !error.is_fatal() {
                     session.quit(FAREWELL).await;
                 }
                 return Err(Unborn::Failed(Stage::Auth));
             }
             Err(_) => {
-                self.connector.distrust(None);
+                self.connector.distrust(&session, None);
                 return Err(Unborn::Failed(Stage::Auth));
             }
         };

@@ -101,7 +101,7 @@ pub struct Prober<W> {
     retry_at: Option<Instant>,
     wake: Option<Instant>,
     headroom: Headroom,
-    /// Canaries launched since that was read.
+    /// Canaries that it did not count: on their way when it was read, or launched since.
     launched: usize,
     epoch: Epoch,
 }
@@ -310,7 +310,9 @@ impl<W: World> Prober<W> {
 
     /// Takes a new reading. Where the applications are about to be refused, canaries give their places back.
     fn set_headroom(&mut self, headroom: Headroom) {
-        (self.headroom, self.launched) = (headroom, 0);
+        // Those on their way were not counted there.
+        let unborn = self.flights.iter().filter(|(_, flight)| flight.born.is_none()).count();
+        (self.headroom, self.launched) = (headroom, unborn);
         self.suspend(Suspension::LowHeadroom, headroom.is_low());
         self.recall_longest(headroom.recalls());
     }

@@ -238,7 +238,7 @@ async fn a_silent_limit_is_bracketed_and_its_twins_tell_the_remedy() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_launched_while_the_server_has_no_room() {
     let registry = Registry::new();
-    let ladder = Ladder::parse("2s,4s").expect("a ladder");
+    let ladder = Ladder::parse("2s,4s,30s,60s,90s,120s").expect("a ladder");
     let metrics = Metrics::register(&registry, &ladder).expect("a fresh registry takes every name");
     let (publish, _report) = watch::channel(PathReport::default());
     let (say_headroom, headroom) = watch::channel(Headroom::Low(0));
@@ -254,7 +254,7 @@ async fn nothing_is_launched_while_the_server_has_no_room() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(script.tally().logins, 2, "no more than there was room for when it was read");
     say_headroom.send_replace(Headroom::Spare(9));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(script.tally().held > 2, "{:?}", script.tally());
     say_headroom.send_replace(Headroom::Low(20));
     tokio::time::sleep(Duration::from_secs(1)).await;

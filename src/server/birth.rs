@@ -3,6 +3,7 @@
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 
+use super::global_variables::Identity;
 use super::{optional, value};
 use crate::session::Session;
 
@@ -19,7 +20,7 @@ pub struct Birth {
     pub global_wait_timeout: Option<f64>,
     /// `Uptime`, in seconds.
     pub uptime: Option<f64>,
-    /// `server_uuid` or `server_uid`.
+    /// Which server answers: `server_uuid` or `server_uid`, `hostname` and `port`.
     pub identity: Option<String>,
 }
 
@@ -98,16 +99,40 @@ impl Birth {
         let plain = ask(session, Fact::ConnectionId, "SELECT CONNECTION_ID()", refused).await?;
         let (backend_id, wait_timeout, global_wait_timeout) = Self::read_settings(session, refused).await?;
         let uptime = ask(session, Fact::Uptime, "SHOW GLOBAL STATUS LIKE 'Uptime'", refused).await?;
-        let question = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid')";
-        let identity = ask(session, Fact::Identity, question, refused).await?;
+        let identity = Self::read_identity(session, refused).await?;
         Ok(Self {
             connection_id: id(&plain, 0),
             backend_id,
             wait_timeout,
             global_wait_timeout,
             uptime: number(&uptime, 1),
-            identity: identity.as_ref().and_then(|row| value::text(value::at(row, 1))),
+            identity,
         })
+    }
+
+    async fn read_identity(
+        session: &mut Session,
+        refused: &mut Refusals,
+    ) -> mysql_async::Result<Option<String>> {
+        let question =
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid', 'hostname', 'port')";
+        let Some(asking) = session.begin(Fact::Identity.name()) else { return Ok(None) };
+        let answer = session.conn.query_fold(question, Identity::default(), |mut identity, row: Row| {
+            if let Some((name, text)) = value::text(value::at(&row, 0)).zip(value::text(value::at(&row, 1))) {
+                identity.take(&name, &text);
+            }
+            identity
+        });
+        let answer = answer.await;
+        asking.ended(answer.as_ref().is_err_and(mysql_async::Error::is_fatal));
+        match answer {
+            Ok(identity) => Ok(identity.name()),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                refused.push((Fact::Identity, error));
+                Ok(None)
+            }
+        }
     }
 
     /// The backend's id and the session's and the server's `wait_timeout`: in one question, and where that is

@@ -48,6 +48,9 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
         source.listed(&mut session.conn, dead).await
     });
     let listed = listed.await?;
+    if session.has_skipped() {
+        session.conn.ping().await?;
+    }
     Ok(Statement {
         uptime: uptime.flatten().as_ref().and_then(|row| value::number(value::at(row, 1))),
         identity: variables.and_then(|variables| variables.identity),

@@ -64,6 +64,8 @@ pub struct Session {
     membership: Membership,
     questions: Questions,
     skipped: bool,
+    /// When it logged in.
+    since: Instant,
 }
 
 impl Connector {
@@ -161,12 +163,13 @@ impl Connector {
 
     /// Takes note that a session logged in and then did not answer the first questions: as good as a
     /// failed connect, and no reason to try again at once.
-    pub fn distrust(&self, error: Option<&mysql_async::Error>) {
-        self.gate.distrust(match error {
+    pub fn distrust(&self, session: &Session, error: Option<&mysql_async::Error>) {
+        let how = match error {
             None => Useless::Silent,
             Some(error) if error.is_fatal() => Useless::Broken,
             Some(_) => Useless::Refused,
-        });
+        };
+        self.gate.distrust(how, session.since);
         let reason = error.map_or_else(|| "it does not answer".to_owned(), ToString::to_string);
         self.metrics.connect_failed(Stage::Auth);
         tracing::warn!(
@@ -220,7 +223,17 @@ impl Connector {
             Ok((conn, tap, greeting)) => {
                 let membership = place.join(u64::from(greeting.thread_id));
                 let (connect_duration, questions) = (begun.elapsed(), self.questions.clone());
-                Ok(Session { conn, tap, greeting, connect_duration, membership, questions, skipped: false })
+                let since = Instant::now();
+                Ok(Session {
+                    conn,
+                    tap,
+                    greeting,
+                    connect_duration,
+                    membership,
+                    questions,
+                    skipped: false,
+                    since,
+                })
             }
             Err(failure) => {
                 // Whom the server itself refused, it does not hold.
