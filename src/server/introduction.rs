@@ -4,7 +4,7 @@
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
-use super::{Flavor, optional, value};
+use super::{Flavor, optional, unless_fatal, value};
 use crate::domain::proof::{OwnRow, ServerMark};
 use crate::session::{Roster, Session};
 
@@ -20,10 +20,21 @@ pub async fn introduce(
 ) -> mysql_async::Result<()> {
     let uptime = uptime.map(|(uptime, asked_at)| (uptime, roster.seconds(asked_at)));
     let flavor = Flavor::of_version(&session.greeting.version);
-    for (question, query) in queries(flavor) {
-        let asking = session.begin(question);
-        let answer = session.conn.query_first::<mysql_async::Row, _>(query);
-        let Some(Some(row)) = optional(asking, answer).await? else {
+    // One question, whichever table answers it: where one hangs, the other is not worth a session.
+    let Some(asking) = session.begin("the session's own row of the processlist") else { return Ok(()) };
+    let answer = read_own_row(session, &queries(flavor), uptime).await;
+    asking.ended(answer.is_err());
+    answer
+}
+
+async fn read_own_row(
+    session: &mut Session,
+    queries: &[String],
+    uptime: Option<(f64, f64)>,
+) -> mysql_async::Result<()> {
+    for query in queries {
+        let answer = session.conn.query_first::<mysql_async::Row, _>(query).await;
+        let Some(Some(row)) = unless_fatal(answer)? else {
             continue;
         };
         if value::id(value::at(&row, 0)) != Some(session.thread_id()) {
@@ -63,19 +74,18 @@ pub async fn bound_silence(session: &mut Session, seconds: u64) -> mysql_async::
 }
 
 /// The questions to try, the cheaper first: `information_schema` takes a global mutex.
-fn queries(flavor: Flavor) -> Vec<(&'static str, String)> {
+fn queries(flavor: Flavor) -> Vec<String> {
     let (identity, tables) = match flavor {
         Flavor::Mariadb => ("server_uid", &["information_schema.PROCESSLIST"][..]),
         Flavor::Mysql => {
             ("server_uuid", &["performance_schema.processlist", "information_schema.PROCESSLIST"][..])
         }
     };
-    let query = |table: &&'static str| {
-        let query = format!(
+    let query = |table: &&str| {
+        format!(
             "SELECT CONNECTION_ID() + 0, USER, HOST, @@global.{identity}, @@global.hostname, @@global.port \
              FROM {table} WHERE ID = CONNECTION_ID() + 0"
-        );
-        (*table, query)
+        )
     };
     tables.iter().map(query).collect()
 }
