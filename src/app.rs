@@ -20,7 +20,7 @@ use crate::domain::catalogue::landmarks;
 use crate::domain::health::Loop;
 use crate::domain::kind::Kind;
 use crate::domain::observation::History;
-use crate::domain::suspension::is_headroom_low;
+use crate::domain::suspension::Headroom;
 use crate::http::{self, Clients, Site};
 use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
@@ -201,7 +201,7 @@ async fn start(
     let (publish_reading, reading) = watch::channel(Reading::default());
     let (publish_report, report) = watch::channel(PathReport::new(&memory.history, None));
     let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
-    let (publish_headroom, low_headroom) = watch::channel(false);
+    let (publish_headroom, headroom) = watch::channel(Headroom::default());
     let pulse = watch_loop(Loop::Prober, LONGEST_ROUND);
     registry.register(Box::new(StateCollector::new(vec![TargetState {
         target: settings.target.clone(),
@@ -245,8 +245,8 @@ async fn start(
     };
     let diagnosing = watch_loop(Loop::Diagnosis, LONGEST_ROUND);
     supervisor.spawn(Loop::Diagnosis, diagnosis::keep(sources, publish_diagnosis, stop.clone(), diagnosing));
-    let headroom = watch_loop(Loop::Headroom, LONGEST_ROUND);
-    supervisor.spawn(Loop::Headroom, watch_headroom(reading, publish_headroom, stop.clone(), headroom));
+    let reckoning = watch_loop(Loop::Headroom, LONGEST_ROUND);
+    supervisor.spawn(Loop::Headroom, watch_headroom(reading, publish_headroom, stop.clone(), reckoning));
     let reading_loop = server::watch(
         Arc::clone(&connector),
         settings.server_interval,
@@ -277,7 +277,7 @@ async fn start(
     let stop = stop.clone();
     supervisor.spawn(Loop::Prober, async move {
         tokio::select! {
-            _ = prober.run(Wires { low_headroom, stop, pulse, lives }) => {}
+            _ = prober.run(Wires { headroom, stop, pulse, lives }) => {}
             () = prober::note_attendance() => {}
         }
     });
@@ -308,24 +308,24 @@ async fn remember(
     Ok((Memory { history, keep: Some(keep) }, Some(keeper)))
 }
 
-/// Tells the prober when the server has too little room.
+/// Tells the prober, with each reading, how much room the server has.
 async fn watch_headroom(
     mut reading: watch::Receiver<Reading>,
-    publish: watch::Sender<bool>,
+    publish: watch::Sender<Headroom>,
     mut stop: Stop,
     pulse: Pulse,
 ) {
     loop {
         let round = pulse.round_at_once(|| {
-            let low = {
-                let reading = reading.borrow_and_update();
-                let status = reading.view.as_ref().and_then(|view| view.status.as_ref());
-                let variables = reading.view.as_ref().and_then(|view| view.variables.as_ref());
-                let threads = status.and_then(|status| status.threads_connected);
-                let limit = variables.and_then(|variables| variables.max_connections);
-                threads.zip(limit).is_some_and(|(threads, limit)| is_headroom_low(threads, limit))
-            };
-            publish.send_if_modified(|known| std::mem::replace(known, low) != low);
+            let reading = reading.borrow_and_update();
+            if !reading.has_begun {
+                return;
+            }
+            let status = reading.view.as_ref().and_then(|view| view.status.as_ref());
+            let variables = reading.view.as_ref().and_then(|view| view.variables.as_ref());
+            let threads = status.and_then(|status| status.threads_connected);
+            let most = variables.and_then(|variables| variables.max_connections);
+            publish.send_replace(Headroom::of(threads, most));
         });
         let news = async {
             if round.is_none() {

@@ -179,11 +179,11 @@ async fn ask(connector: &Connector, waiting: &[Request], stop: &mut Stop) -> Res
     let mut statement = match answer {
         Ok(Ok(statement)) => statement,
         Ok(Err(error)) => {
-            connector.distrust(Some(&error));
+            connector.distrust(&session, Some(&error));
             return Err(FAILED);
         }
         Err(_) => {
-            connector.distrust(None);
+            connector.distrust(&session, None);
             return Err(FAILED);
         }
     };
