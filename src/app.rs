@@ -15,12 +15,13 @@ use crate::calendar::unix_now;
 use crate::cli::Settings;
 use crate::descriptors::TooFewDescriptors;
 use crate::diagnosis::{self, Diagnosis};
+use crate::domain::admission::Places;
 use crate::domain::catalogue::landmarks;
 use crate::domain::health::Loop;
 use crate::domain::kind::Kind;
 use crate::domain::observation::History;
-use crate::domain::suspension::is_headroom_low;
-use crate::http::{self, Site};
+use crate::domain::suspension::Headroom;
+use crate::http::{self, Clients, Site};
 use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
 use crate::prober::standstill::Standstills;
@@ -108,18 +109,20 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<std::net::TcpListener>, St
 }
 
 /// Runs the exporter until told to stop, or until one of its loops ends by itself, and lets every session say
-/// COM_QUIT. `supervisor` may own loops already, such as the one that hears signals.
+/// COM_QUIT. `places` is how many clients its pages may have at once. `supervisor` may own loops already, such as the
+/// one that hears signals.
 ///
 /// # Errors
 /// When it cannot start, and when a loop ended that must not.
 pub async fn run(
     settings: Settings,
     listeners: Vec<std::net::TcpListener>,
+    places: Places,
     mut told_to_stop: Stop,
     mut supervisor: Supervisor,
 ) -> Result<(), ExportError> {
     let (say_stop, stop) = stop::channel();
-    let start = start(settings, listeners, &stop, &mut supervisor);
+    let start = start(settings, listeners, places, &stop, &mut supervisor);
     let last_writes = tokio::select! {
         started = start => started?,
         // A file system that does not answer keeps the start from its end.
@@ -155,6 +158,7 @@ type LastWrites = Option<Keeper<Observed>>;
 async fn start(
     settings: Settings,
     listeners: Vec<std::net::TcpListener>,
+    places: Places,
     stop: &Stop,
     supervisor: &mut Supervisor,
 ) -> Result<LastWrites, StartError> {
@@ -198,7 +202,7 @@ async fn start(
     let (publish_reading, reading) = watch::channel(Reading::default());
     let (publish_report, report) = watch::channel(PathReport::new(&memory.history, None));
     let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
-    let (publish_headroom, low_headroom) = watch::channel(false);
+    let (publish_headroom, headroom) = watch::channel(Headroom::default());
     let pulse = watch_loop(Loop::Prober, LONGEST_ROUND);
     registry.register(Box::new(StateCollector::new(vec![TargetState {
         target: settings.target.clone(),
@@ -219,7 +223,7 @@ async fn start(
         health: Arc::clone(&health),
         telemetry_path: settings.telemetry_path.clone(),
         gathering: http::Gathering::default(),
-        clients: Arc::default(),
+        clients: Arc::new(Clients::new(places)),
     });
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
@@ -243,8 +247,8 @@ async fn start(
     };
     let diagnosing = watch_loop(Loop::Diagnosis, LONGEST_ROUND);
     supervisor.spawn(Loop::Diagnosis, diagnosis::keep(sources, publish_diagnosis, stop.clone(), diagnosing));
-    let headroom = watch_loop(Loop::Headroom, LONGEST_ROUND);
-    supervisor.spawn(Loop::Headroom, watch_headroom(reading, publish_headroom, stop.clone(), headroom));
+    let reckoning = watch_loop(Loop::Headroom, LONGEST_ROUND);
+    supervisor.spawn(Loop::Headroom, watch_headroom(reading, publish_headroom, stop.clone(), reckoning));
     let reading_loop = server::watch(
         Arc::clone(&connector),
         settings.server_interval,
@@ -276,7 +280,7 @@ async fn start(
     );
     let stop = stop.clone();
     supervisor.spawn(Loop::Prober, async move {
-        prober.run(Wires { low_headroom, stop, pulse, lives }).await;
+        prober.run(Wires { headroom, stop, pulse, lives }).await;
     });
     Ok(last_writes)
 }
@@ -305,24 +309,24 @@ async fn remember(
     Ok((Memory { history, keep: Some(keep) }, Some(keeper)))
 }
 
-/// Tells the prober when the server has too little room.
+/// Tells the prober, with each reading, how much room the server has.
 async fn watch_headroom(
     mut reading: watch::Receiver<Reading>,
-    publish: watch::Sender<bool>,
+    publish: watch::Sender<Headroom>,
     mut stop: Stop,
     pulse: Pulse,
 ) {
     loop {
         let round = pulse.round_at_once(|| {
-            let low = {
-                let reading = reading.borrow_and_update();
-                let status = reading.view.as_ref().and_then(|view| view.status.as_ref());
-                let variables = reading.view.as_ref().and_then(|view| view.variables.as_ref());
-                let threads = status.and_then(|status| status.threads_connected);
-                let limit = variables.and_then(|variables| variables.max_connections);
-                threads.zip(limit).is_some_and(|(threads, limit)| is_headroom_low(threads, limit))
-            };
-            publish.send_if_modified(|known| std::mem::replace(known, low) != low);
+            let reading = reading.borrow_and_update();
+            if !reading.has_begun {
+                return;
+            }
+            let status = reading.view.as_ref().and_then(|view| view.status.as_ref());
+            let variables = reading.view.as_ref().and_then(|view| view.variables.as_ref());
+            let threads = status.and_then(|status| status.threads_connected);
+            let most = variables.and_then(|variables| variables.max_connections);
+            publish.send_replace(Headroom::of(threads, most));
         });
         let news = async {
             if round.is_none() {

@@ -1,10 +1,11 @@
-//! The limit on open files: raised as far as it goes, and large enough for the budget or told at the start.
+//! The limit on open files: raised as far as it goes, large enough for the budget or told at the start, and shared
+//! out: what the budget and all the rest may need is never the clients' of the pages.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What one session needs: the real socket, and both ends of the tap's.
-const PER_SESSION: u64 = 3;
-/// What the pages may need: their clients' sockets.
+/// What one session needs: the real socket, and both ends of the tap's; while it is opened, the tap's listening one.
+const PER_SESSION: u64 = 4;
+/// What the pages need at least: their clients' sockets.
 const PAGES: u64 = 128;
 /// What all the rest needs: the log, files, the runtime, look-ups of names, sessions that are being opened.
 const REST: u64 = 64;
@@ -24,26 +25,28 @@ pub struct TooFewDescriptors {
     pub limit: u64,
 }
 
-/// Raises the soft limit to the hard one, and checks that so many sessions fit.
+/// Raises the soft limit to the hard one, checks that so many sessions fit, and gives how many descriptors are left
+/// for the clients of the pages.
 ///
 /// # Errors
 /// When they do not.
-pub fn make_room(sessions: usize) -> Result<(), TooFewDescriptors> {
+pub fn make_room(sessions: usize) -> Result<u64, TooFewDescriptors> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let limit = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,
         Err(_) => current,
     };
-    check(sessions, limit)
+    left_for_pages(sessions, limit)
 }
 
 /// No limit at all is `None`.
-fn check(sessions: usize, limit: Option<u64>) -> Result<(), TooFewDescriptors> {
-    let needed = u64::try_from(sessions).unwrap_or(u64::MAX).saturating_mul(PER_SESSION);
-    let needed = needed.saturating_add(PAGES + REST);
-    match limit {
-        Some(limit) if limit < needed => Err(TooFewDescriptors { sessions, needed, limit }),
-        _ => Ok(()),
+fn left_for_pages(sessions: usize, limit: Option<u64>) -> Result<u64, TooFewDescriptors> {
+    let limit = limit.unwrap_or(u64::MAX);
+    let sessions_need = u64::try_from(sessions).unwrap_or(u64::MAX).saturating_mul(PER_SESSION);
+    let others = sessions_need.saturating_add(REST);
+    match limit.checked_sub(others) {
+        Some(pages) if pages >= PAGES => Ok(pages),
+        _ => Err(TooFewDescriptors { sessions, needed: others.saturating_add(PAGES), limit }),
     }
 }
 
@@ -52,12 +55,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_that_does_not_fit_is_told() {
-        assert_eq!(check(12, Some(1024)), Ok(()));
-        assert_eq!(check(12, Some(228)), Ok(()));
-        assert_eq!(check(1_000_000, None), Ok(()));
-        let error = TooFewDescriptors { sessions: 12, needed: 228, limit: 227 };
-        assert_eq!(check(12, Some(227)), Err(error));
-        assert!(check(usize::MAX, Some(u64::MAX - 1)).is_err());
+    fn a_budget_that_does_not_fit_is_told_and_what_it_leaves_is_for_the_pages() {
+        assert_eq!(left_for_pages(12, Some(1024)), Ok(912));
+        assert_eq!(left_for_pages(12, Some(240)), Ok(128));
+        assert!(left_for_pages(1_000_000, None).is_ok());
+        let error = TooFewDescriptors { sessions: 12, needed: 240, limit: 239 };
+        assert_eq!(left_for_pages(12, Some(239)), Err(error));
+        assert!(left_for_pages(usize::MAX, Some(u64::MAX - 1)).is_err());
     }
 }

@@ -1,14 +1,17 @@
 //! The binary: flags in, exporter out. Everything else is in the library.
 
 use std::io::{self, Write as _};
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
 use mysql_canary_exporter::app::{ExportError, StartError};
 use mysql_canary_exporter::cli::{Command, LowArgs, Settings};
+use mysql_canary_exporter::domain::admission::Places;
 use mysql_canary_exporter::domain::health::Loop;
 use mysql_canary_exporter::logging::LogWriter;
 use mysql_canary_exporter::signals::Signals;
@@ -62,8 +65,9 @@ fn export(settings: Settings) -> ExitCode {
 }
 
 fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
-    descriptors::make_room(settings.max_connections).map_err(StartError::from)?;
+    let left = descriptors::make_room(settings.max_connections).map_err(StartError::from)?;
     let listeners = app::listen(&settings.listen_addresses)?;
+    try_threads().map_err(StartError::Runtime)?;
     let runtime = tokio::runtime::Runtime::new().map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(async {
         tracing::info!(
@@ -79,10 +83,40 @@ fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
         let mut supervisor = Supervisor::default();
         supervisor.spawn(Loop::Signals, signals.obey(Arc::clone(&say_stop)));
         supervisor.spawn(Loop::Log, log.ended());
-        app::run(settings, listeners, stop, supervisor).await
+        app::run(settings, listeners, Places::within(left), stop, supervisor).await
     });
     // A look-up of a name cannot be broken off: it is left behind, not waited for.
     runtime.shutdown_background();
+    outcome
+}
+
+/// Starts as many threads at once as the runtime will have, two more for the state file and look-ups of names, and ends
+/// them: where the system refuses one, the runtime would panic in its middle and never end.
+fn try_threads() -> io::Result<()> {
+    let count = thread::available_parallelism().map_or(1, NonZero::get) + 2;
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut threads = Vec::new();
+    let mut outcome = Ok(());
+    for _ in 0..count {
+        let gate = Arc::clone(&gate);
+        match thread::Builder::new().spawn(move || drop(gate.lock())) {
+            Ok(started) => threads.push(started),
+            Err(error) => {
+                let advice = "raise the limit on threads (TasksMax= of its service, ulimit -u, the pids of its cgroup)";
+                outcome = Err(io::Error::new(
+                    error.kind(),
+                    format!("no room for {count} threads: {error}: {advice}"),
+                ));
+                break;
+            }
+        }
+    }
+    drop(closed);
+    for started in threads {
+        // It has nothing to panic about.
+        let _ = started.join();
+    }
     outcome
 }
 

@@ -1,6 +1,8 @@
-//! What signals do. SIGTERM, SIGINT and SIGQUIT: the word to stop, and a second one of them ends the process at
-//! once. SIGHUP, SIGUSR1 and SIGUSR2: nothing but a line, for their default would end the process without a
-//! COM_QUIT. SIGPIPE is ignored from the start, by Rust's runtime: a broken pipe is an error of the write.
+//! What signals do. No signal that can be caught ends the process without a COM_QUIT, as most do by default.
+//! SIGTERM, SIGINT and SIGQUIT, and SIGXCPU, which foretells a SIGKILL: the word to stop, and a second one of them
+//! ends the process at once. All others: nothing but a line. SIGXFSZ (a limit on the size of files): nothing at
+//! all, for the log itself may have met it. SIGPIPE is ignored from the start, by Rust's runtime. Of both the write
+//! that failed tells.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustix::process::Signal as Known;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -24,9 +27,37 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// The signals of this process, heard from the moment this exists.
 #[derive(Debug)]
 pub struct Signals {
-    ending: [(Signal, &'static str); 3],
-    ignored: [(Signal, &'static str); 3],
+    heard: Vec<(Signal, &'static str, Meaning)>,
 }
+
+/// What a signal is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// The word to stop.
+    Stop,
+    /// None, and that is told.
+    Ignored,
+    /// None: what it was sent for is told where it happened.
+    Silent,
+}
+
+/// Every signal that would end a process and can be caught, but for the faults of the process itself.
+const HEARD: [(Known, &str, Meaning); 14] = [
+    (Known::TERM, "SIGTERM", Meaning::Stop),
+    (Known::INT, "SIGINT", Meaning::Stop),
+    (Known::QUIT, "SIGQUIT", Meaning::Stop),
+    (Known::XCPU, "SIGXCPU", Meaning::Stop),
+    (Known::HUP, "SIGHUP", Meaning::Ignored),
+    (Known::USR1, "SIGUSR1", Meaning::Ignored),
+    (Known::USR2, "SIGUSR2", Meaning::Ignored),
+    (Known::ALARM, "SIGALRM", Meaning::Ignored),
+    (Known::VTALARM, "SIGVTALRM", Meaning::Ignored),
+    (Known::PROF, "SIGPROF", Meaning::Ignored),
+    (Known::IO, "SIGIO", Meaning::Ignored),
+    (Known::POWER, "SIGPWR", Meaning::Ignored),
+    (Known::STKFLT, "SIGSTKFLT", Meaning::Ignored),
+    (Known::XFSZ, "SIGXFSZ", Meaning::Silent),
+];
 
 impl Signals {
     /// Begins to hear them.
@@ -34,19 +65,10 @@ impl Signals {
     /// # Errors
     /// When the system does not let us.
     pub fn new() -> io::Result<Self> {
-        let of = |kind, name| Ok::<_, io::Error>((signal(kind)?, name));
-        Ok(Self {
-            ending: [
-                of(SignalKind::terminate(), "SIGTERM")?,
-                of(SignalKind::interrupt(), "SIGINT")?,
-                of(SignalKind::quit(), "SIGQUIT")?,
-            ],
-            ignored: [
-                of(SignalKind::hangup(), "SIGHUP")?,
-                of(SignalKind::user_defined1(), "SIGUSR1")?,
-                of(SignalKind::user_defined2(), "SIGUSR2")?,
-            ],
-        })
+        let hear = |(known, name, meaning): (Known, _, _)| {
+            Ok((signal(SignalKind::from_raw(known.as_raw()))?, name, meaning))
+        };
+        Ok(Self { heard: HEARD.into_iter().map(hear).collect::<io::Result<_>>()? })
     }
 
     /// Says `stop` at the first signal that asks for it, and ends the process at the second.
@@ -54,12 +76,13 @@ impl Signals {
         let mut told: Option<Instant> = None;
         loop {
             match self.next().await {
-                (name, false) => tracing::warn!(
+                (_, Meaning::Silent) => {}
+                (name, Meaning::Ignored) => tracing::warn!(
                     event = "signal_ignored",
                     signal = name,
                     "{name} is ignored: there is nothing to reload yet; SIGTERM ends the exporter"
                 ),
-                (name, true) if told.is_none() => {
+                (name, Meaning::Stop) if told.is_none() => {
                     told = Some(Instant::now());
                     tracing::info!(
                         event = "stopping",
@@ -68,8 +91,8 @@ impl Signals {
                     );
                     stop.say();
                 }
-                (_, true) if told.is_some_and(|at| at.elapsed() < SAME_WORD) => {}
-                (name, true) => {
+                (_, Meaning::Stop) if told.is_some_and(|at| at.elapsed() < SAME_WORD) => {}
+                (name, Meaning::Stop) => {
                     tracing::warn!(
                         event = "ended_at_once",
                         signal = name,
@@ -82,15 +105,12 @@ impl Signals {
         }
     }
 
-    /// The next signal: its name, and whether it asks for the end.
-    async fn next(&mut self) -> (&'static str, bool) {
+    /// The next signal: its name, and what it means.
+    async fn next(&mut self) -> (&'static str, Meaning) {
         poll_fn(|context| {
-            let Self { ending, ignored } = self;
-            let all =
-                ending.iter_mut().map(|one| (one, true)).chain(ignored.iter_mut().map(|one| (one, false)));
-            for ((signal, name), ends) in all {
+            for (signal, name, meaning) in &mut self.heard {
                 if signal.poll_recv(context).is_ready() {
-                    return Poll::Ready((*name, ends));
+                    return Poll::Ready((*name, *meaning));
                 }
             }
             Poll::Pending

@@ -74,6 +74,83 @@ fn no_refused_question_keeps_canaries_or_their_witness_away() {
     });
 }
 
+/// A canary needs a login and a ping: a question that is never answered costs two sessions, and then rests.
+#[test]
+fn no_question_that_hangs_or_breaks_the_connection_keeps_canaries_away() {
+    let hang = |piece: &'static str| (piece, Some(Vec::new()));
+    // The last one is answered with what breaks the connection.
+    let cases = [
+        hang("connection_id() + 0, @@session.wait_timeout"),
+        hang("like 'uptime'"),
+        hang("in ('server_uuid'"),
+        hang("set session wait_timeout"),
+        hang("user, host, @@global"),
+        ("like 'uptime'", None),
+    ];
+    side_by_side(cases, |(piece, answer)| {
+        let peer = Peer::start(move |mut scene: Scene| {
+            if scene.log_in("9.7.0", scene.number).is_ok() {
+                let answers = good_answers(scene.number.into());
+                let nonsense = wire::packet(9, b"\x01");
+                scene.serve(&answers.bytes(piece, answer.clone().unwrap_or(nonsense)), None);
+            }
+        });
+        let args = ["--canary.probe-timeout=1s"];
+        let exporter = Launch::at(&peer.addr().to_string()).ages("2s,60s").args(&args).start();
+        exporter.wait_for_metrics(piece, Duration::from_secs(50), |page| {
+            page.sum("lives_total", &[]) >= 1.0 && page.sum("connections", &[]) >= 1.0
+        });
+        assert!(
+            (1..=3).contains(&exporter.events("question_unanswered").len()),
+            "{piece}: {}",
+            exporter.log()
+        );
+        assert!(peer.accepted() < 24, "{piece}: {} logins", peer.accepted());
+    });
+}
+
+/// Ten places in all: the applications keep two, and get more when they come for them.
+#[test]
+fn a_small_server_is_not_filled_with_canaries() {
+    let server = MariaDb::start(MariaDbOptions::with_args(&["--max-connections=10"]));
+    let exporter = Launch::on(&server).interval("1s").start();
+    let ours = || server.processlist().iter().filter(|row| row.user == "canary").count();
+    let begun = Instant::now();
+    let mut most = 0;
+    while begun.elapsed() < Duration::from_secs(8) {
+        most = most.max(ours());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!((4..=8).contains(&most), "{most} sessions:\n{}", exporter.log());
+    // They come one by one, faster than the server view looks: each finds a place, for canaries give theirs back.
+    std::thread::scope(|scope| {
+        let comers: Vec<_> = (0..5)
+            .map(|_| {
+                std::thread::sleep(Duration::from_millis(2500));
+                scope.spawn(|| server.try_sql("SELECT SLEEP(14)"))
+            })
+            .collect();
+        for comer in comers {
+            let answer = comer.join().expect("nothing panics there");
+            assert!(answer.is_ok(), "{answer:?}:\n{}", exporter.log());
+        }
+    });
+    assert_eq!(exporter.metrics().sum("connect_failures_total", &[]), 0.0, "{}", exporter.log());
+}
+
+/// A server that ends every session sooner than the next round: the view's own is not left to that.
+#[test]
+fn a_short_wait_timeout_makes_no_aborted_client_of_each_round() {
+    let server = MariaDb::start(MariaDbOptions::with_args(&["--wait-timeout=1"]));
+    let exporter =
+        Launch::on(&server).ages("600s").interval("3s").args(&["--canary.max-connections=4"]).start();
+    exporter.wait_for_events("server_view_without_pauses", 1, Duration::from_secs(30));
+    let lost = exporter.events("server_view_lost").len();
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(exporter.events("server_view_lost").len(), lost, "{}", exporter.log());
+    assert_eq!(exporter.metrics().one("up", &[]), 1.0);
+}
+
 /// An account that may ask nothing any more may still log in and ping.
 #[test]
 fn an_account_that_may_ask_one_question_an_hour_gets_canaries() {
@@ -114,7 +191,7 @@ fn ends_after(uptime_then: i64) -> Vec<Value> {
     later.store(true, Ordering::SeqCst);
     peer.cue();
     // Where the server counted more time than this machine, either of the two may have stood still: void.
-    wait_for("two ends", Duration::from_secs(30), || {
+    wait_for("two ends", Duration::from_secs(90), || {
         let ends = [exporter.events("death"), exporter.events("void")].concat();
         (ends.len() >= 2).then_some(ends)
     })
@@ -318,4 +395,22 @@ fn running_out_of_descriptors_is_not_blamed_on_the_server() {
         assert_eq!(page.sum("connect_failures_total", &[("stage", "local")]), all, "{}", exporter.log());
         assert!(server.status("Aborted_connects") - refused <= 6, "the server was hardly troubled");
     }
+}
+
+/// A witness that this machine has no descriptor for says nothing of the way: the death counts once it can speak.
+#[test]
+fn a_death_is_not_void_because_the_witness_had_no_descriptor() {
+    let peer = refusing("no such question");
+    let exporter = Launch::at(&peer.addr().to_string()).ages("60s,120s").start();
+    exporter.wait_for_metrics("two canaries and a server view", Duration::from_secs(30), |page| {
+        page.sum("connections", &[]) >= 2.0 && page.sum("up", &[]) == 1.0
+    });
+    set_open_files_limit(&exporter, 5);
+    peer.cue();
+    let failures = exporter.wait_for_events("connect_failed", 1, Duration::from_secs(20));
+    std::thread::sleep(Duration::from_secs(1));
+    set_open_files_limit(&exporter, 1_000);
+    assert!(failures.iter().all(|failure| failure["stage"] == "local"), "{failures:?}");
+    exporter.wait_for_events("death", 2, Duration::from_secs(30));
+    assert_eq!(exporter.metrics().sum("voided_total", &[]), 0.0, "{}", exporter.log());
 }

@@ -1,6 +1,9 @@
 //! Faults of the exporter's own: a loop that panics, ends or stands still, a driver that panics, a log that
 //! nobody reads, a signal that was meant for others. It recovers or ends; it is never green and blind.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use mysql_canary_exporter::domain::health::Loop;
@@ -51,7 +54,17 @@ fn a_stray_signal_ends_nobody() {
     exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| {
         page.sum("connections", &[]) >= 2.0
     });
-    let strays = [(Signal::HUP, "SIGHUP"), (Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")];
+    let strays = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::VTALARM, "SIGVTALRM"),
+        (Signal::PROF, "SIGPROF"),
+        (Signal::IO, "SIGIO"),
+        (Signal::POWER, "SIGPWR"),
+        (Signal::STKFLT, "SIGSTKFLT"),
+    ];
     for (number, (signal, name)) in strays.into_iter().enumerate() {
         exporter.signal(signal);
         let told = exporter.wait_for_events("signal_ignored", number + 1, Duration::from_secs(10));
@@ -64,6 +77,79 @@ fn a_stray_signal_ends_nobody() {
     assert_eq!(status.code(), Some(0), "SIGQUIT is the word to stop: {}", exporter.log());
     wait_until_gone(&server);
     assert_eq!(server.status("Aborted_clients"), before, "{}", exporter.log());
+}
+
+/// A stopped process, as a frozen container is, sends no probe: its sessions end by the `wait_timeout` that they set
+/// themselves, and nobody is to blame.
+#[test]
+fn what_happens_while_the_process_is_stopped_is_blamed_on_nobody() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let exporter = Launch::on(&server).ages("1s,2s").args(&["--canary.probe-timeout=1s"]).start();
+    exporter.wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 2.0);
+    exporter.signal(Signal::STOP);
+    // Beyond the longest age, two timeouts and five seconds.
+    std::thread::sleep(Duration::from_secs(13));
+    exporter.signal(Signal::CONT);
+    let lives = exporter.wait_for_metrics("voids", Duration::from_secs(20), |page| {
+        page.sum("voided_total", &[("reason", "stalled")]) >= 1.0
+    });
+    exporter.wait_for_metrics("lives after it", Duration::from_secs(20), |page| {
+        page.sum("lives_total", &[]) >= lives.sum("lives_total", &[]) + 2.0
+    });
+    assert_eq!(exporter.events("stood_still").len(), 1, "{}", exporter.log());
+    assert_eq!(exporter.metrics().sum("deaths_total", &[]), 0.0, "{}", exporter.log());
+}
+
+/// `LimitFSIZE=` or `ulimit -f`: a write beyond it is SIGXFSZ, which ends a process that does not mind it.
+#[test]
+fn a_limit_on_the_size_of_files_costs_log_lines_and_the_state_file_and_no_session() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let before = server.status("Aborted_clients");
+    let dir = PrivateDir::new();
+    let mut exporter = Launch::on(&server)
+        .ages("1s,60s")
+        .args(&[&format!("--state.file={}", dir.path().join("state.json").display())])
+        .start();
+    exporter.wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
+    let limited = Command::new("prlimit")
+        .args([&format!("--pid={}", exporter.pid()), "--fsize=100:100"])
+        .status()
+        .expect("prlimit can be run");
+    assert!(limited.success());
+    exporter.wait_for_metrics("lives, and writes that failed", Duration::from_secs(20), |page| {
+        page.sum("lives_total", &[]) >= 1.0
+            && page.sum("log_lines_dropped_total", &[]) >= 1.0
+            && page.sum("failed_rounds_total", &[("loop", "state")]) >= 1.0
+    });
+    exporter.signal(Signal::XCPU);
+    let status = exporter.wait_for_end(Duration::from_secs(10));
+    assert_eq!(status.code(), Some(0), "SIGXCPU is the word to stop");
+    wait_until_gone(&server);
+    assert_eq!(server.status("Aborted_clients"), before);
+}
+
+/// A limit on threads counts those of a user, and root has none: another user, with a copy that it may run.
+#[test]
+fn too_few_threads_are_told_at_the_start_and_never_a_process_that_hangs() {
+    let dir = PrivateDir::new();
+    let copy = dir.path().join("exporter");
+    fs::copy(env!("CARGO_BIN_EXE_mysql-canary-exporter"), &copy).expect("there is room for a copy");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    for threads in 3..5 {
+        let output = Command::new("timeout")
+            .args(["--kill-after=1", "10", "setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"])
+            .args(["prlimit", &format!("--nproc={threads}")])
+            .arg(&copy)
+            .args(["--mysql.username=canary", "--web.listen-address=127.0.0.1:0"])
+            .output()
+            .expect("it can be run");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{threads}: {said}");
+        assert!(
+            said.contains("cannot start the runtime: no room for") && said.contains("TasksMax="),
+            "{said}"
+        );
+    }
 }
 
 #[test]

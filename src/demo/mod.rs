@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{self, ExportError, StartError};
 use crate::cli::{LowArgs, Settings};
+use crate::domain::admission::Places;
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::stop;
 use crate::supervision::Supervisor;
@@ -94,7 +95,8 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
     tracing::info!("Ctrl-C ends it all, and removes what it made");
 
     let (say_stop, stop) = stop::channel();
-    let mut exporter = tokio::spawn(app::run(settings, vec![listener], stop, Supervisor::default()));
+    let mut exporter =
+        tokio::spawn(app::run(settings, vec![listener], Places::default(), stop, Supervisor::default()));
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

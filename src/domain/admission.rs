@@ -32,23 +32,6 @@ impl Phase {
     /// Every phase.
     pub const ALL: [Self; 5] = [Self::Asking, Self::Answering, Self::Stalled, Self::Kept, Self::Parting];
 
-    /// How many clients may be in this phase. The sum is the most clients there can be. Those who ask, or wait for us,
-    /// cost little and are many: at 5,000 newcomers in a second of one address, each still has 300 ms to send its request.
-    #[must_use]
-    pub const fn places(self) -> usize {
-        match self {
-            Self::Asking | Self::Answering => 2048,
-            Self::Stalled | Self::Kept => 128,
-            Self::Parting => 64,
-        }
-    }
-
-    /// How many of them may come from one address: a quarter is left to the others.
-    #[must_use]
-    pub const fn places_of_one_address(self) -> usize {
-        self.places() / 4 * 3
-    }
-
     /// When a client has been in this phase for too long, in seconds of the clock of `since`, when it entered
     /// it, and of `stalled`, since when it takes nothing of what is written to it.
     #[must_use]
@@ -61,6 +44,62 @@ impl Phase {
                 Self::Parting => PARTING,
             };
         stalled.map_or(whole, |stalled| whole.min(stalled + STALLED))
+    }
+}
+
+/// How many clients there may be: as many as this process has descriptors for, and never too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
+    all: usize,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { all: Self::MOST }
+    }
+}
+
+impl Places {
+    /// The most there ever are. Those who ask, or wait for us, cost little and are many: at 5,000 newcomers in a
+    /// second of one address, each still has 300 ms to send its request.
+    const MOST: usize = 4416;
+    /// The most of those whose answers lie unread, or who are kept; each may cost a page in the kernel.
+    const MOST_LAZY: usize = 128;
+    /// The most of those who are going.
+    const MOST_PARTING: usize = 64;
+    /// The share of all places that each of these may have where there are few.
+    const SHARE: usize = 8;
+
+    /// As many as there are descriptors left for clients.
+    #[must_use]
+    pub fn within(descriptors: u64) -> Self {
+        Self {
+            all: usize::try_from(descriptors).map_or(Self::MOST, |descriptors| descriptors.min(Self::MOST)),
+        }
+    }
+
+    /// How many clients there may be together.
+    #[must_use]
+    pub const fn all(self) -> usize {
+        self.all
+    }
+
+    /// How many clients may be in this phase. The sum is no more than all.
+    #[must_use]
+    pub fn of(self, phase: Phase) -> usize {
+        let lazy = (self.all / Self::SHARE).min(Self::MOST_LAZY);
+        let parting = (self.all / Self::SHARE).min(Self::MOST_PARTING);
+        match phase {
+            Phase::Asking | Phase::Answering => (self.all - 2 * lazy - parting) / 2,
+            Phase::Stalled | Phase::Kept => lazy,
+            Phase::Parting => parting,
+        }
+    }
+
+    /// How many of them may come from one address: a quarter is left to the others.
+    #[must_use]
+    pub fn of_one_address(self, phase: Phase) -> usize {
+        self.of(phase) * 3 / 4
     }
 }
 
@@ -96,13 +135,18 @@ const MADE_FREE: usize = 32;
 /// an address that has all it may have, or of the address that has most, those that are waited for longest; where
 /// none is, and we are the slow ones, those that came first.
 #[must_use]
-pub fn pushed_out<A: Copy + Ord>(phase: Phase, inside: &[Place<A>], newcomer: A) -> Vec<usize> {
-    let share = phase.places_of_one_address();
+pub fn pushed_out<A: Copy + Ord>(
+    places: Places,
+    phase: Phase,
+    inside: &[Place<A>],
+    newcomer: A,
+) -> Vec<usize> {
+    let share = places.of_one_address(phase);
     let own = inside.iter().filter(|place| place.address == newcomer).count();
     if own >= share {
         return longest(share / MADE_FREE, inside, |place| place.address == newcomer);
     }
-    if inside.len() < phase.places() {
+    if inside.len() < places.of(phase) {
         return Vec::new();
     }
     let mut addresses: Vec<A> = inside.iter().map(|place| place.address).collect();
@@ -139,12 +183,12 @@ mod tests {
 
     #[test]
     fn those_who_wait_for_us_go_last() {
-        let phase = Phase::Answering;
-        let mut inside: Vec<Place<u8>> = crowd(&[(1, phase.places_of_one_address())]);
+        let (places, phase) = (Places::default(), Phase::Answering);
+        let mut inside: Vec<Place<u8>> = crowd(&[(1, places.of_one_address(phase))]);
         inside[40].waited_for = Some(500.0);
         inside[50].waited_for = Some(400.0);
         for expected in [50, 40, 0] {
-            assert_eq!(pushed_out(phase, &inside, 1).first(), Some(&expected));
+            assert_eq!(pushed_out(places, phase, &inside, 1).first(), Some(&expected));
             inside[expected].waited_for = None;
         }
     }
@@ -157,8 +201,8 @@ mod tests {
 
     #[test]
     fn whoever_comes_gets_in_and_the_longest_of_the_greediest_goes() {
-        let phase = Phase::Kept;
-        let (all, share) = (phase.places(), phase.places_of_one_address());
+        let (places, phase) = (Places::default(), Phase::Kept);
+        let (all, share) = (places.of(phase), places.of_one_address(phase));
         type Row = (&'static str, Vec<Place<u8>>, u8, Option<usize>);
         let rows: [Row; 10] = [
             ("nobody is there", vec![], 1, None),
@@ -183,28 +227,46 @@ mod tests {
             ),
         ];
         for (what, inside, newcomer, expected) in rows {
-            assert_eq!(pushed_out(phase, &inside, newcomer).first().copied(), expected, "{what}");
+            assert_eq!(pushed_out(places, phase, &inside, newcomer).first().copied(), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn there_are_no_more_places_than_descriptors_and_some_of_each_kind() {
+        for (descriptors, expected) in [
+            (128, [40, 40, 16, 16, 16]),
+            (156, [49, 49, 19, 19, 19]),
+            (796, [267, 267, 99, 99, 64]),
+            (4416, [2048, 2048, 128, 128, 64]),
+            (1_000_000, [2048, 2048, 128, 128, 64]),
+            (u64::MAX, [2048, 2048, 128, 128, 64]),
+        ] {
+            let places = Places::within(descriptors);
+            assert_eq!(Phase::ALL.map(|phase| places.of(phase)), expected, "{descriptors}");
+            assert!(expected.iter().sum::<usize>() <= places.all() && places.all() as u64 <= descriptors);
+        }
+        assert_eq!(Places::within(0).of(Phase::Asking), 0);
     }
 
     /// However they come, there are never more than there are places, and of one address never more than its share.
     #[test]
     fn no_order_of_coming_fills_more_than_the_places() {
-        for phase in Phase::ALL {
+        let few = Phase::ALL.map(|phase| (Places::within(128), phase));
+        for (places, phase) in Phase::ALL.map(|phase| (Places::default(), phase)).into_iter().chain(few) {
             let mut inside: Vec<Place<u32>> = Vec::new();
             let mut random = numbers(7);
             for at in 0..4000_u32 {
                 let newcomer = if random().is_multiple_of(3) { random() % 400 } else { random() % 3 };
-                let mut gone = pushed_out(phase, &inside, newcomer);
+                let mut gone = pushed_out(places, phase, &inside, newcomer);
                 gone.sort_unstable();
                 for index in gone.into_iter().rev() {
                     inside.remove(index);
                 }
                 inside.push(place(newcomer, f64::from(at)));
                 let own = inside.iter().filter(|place| place.address == newcomer).count();
-                assert!(inside.len() <= phase.places() && own <= phase.places_of_one_address());
+                assert!(inside.len() <= places.of(phase) && own <= places.of_one_address(phase));
             }
-            assert!(inside.len() >= phase.places() * 9 / 10, "{phase:?}: the places are used");
+            assert!(inside.len() >= places.of(phase) * 3 / 4, "{phase:?}: the places are used");
         }
     }
 

@@ -38,6 +38,13 @@ pub fn may_ask(since: f64, how: Trouble, times: u32, left_behind: Option<bool>) 
     since >= rest(how, times) && (how == Trouble::Broke || left_behind != Some(true))
 }
 
+/// Whether what a session asks about itself may be asked again: `since` is how long ago it cost a session, in
+/// seconds, for so many times in a row; `left_behind` is whether the session that asked may still be on the server,
+/// where the question hung. Once costs none, for sessions die in their birth too.
+pub fn may_ask_again(since: f64, times: u32, left_behind: Option<bool>) -> bool {
+    times < 2 || since >= rest(Trouble::Broke, times) && left_behind != Some(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +54,22 @@ mod tests {
         let rests = |how| [1, 2, 3, 4, 5, 6, 7, u32::MAX].map(|times| rest(how, times));
         assert_eq!(rests(Trouble::Hung), [30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0, 600.0]);
         assert_eq!(rests(Trouble::Broke), [0.0, 30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0]);
+    }
+
+    #[test]
+    fn what_cost_two_sessions_in_a_row_rests() {
+        for (since, times, left_behind, expected) in [
+            (0.0, 1, None, true),
+            (0.0, 1, Some(true), true),
+            (29.9, 2, None, false),
+            (30.0, 2, None, true),
+            (30.0, 2, Some(false), true),
+            (1e6, 2, Some(true), false),
+            (599.0, 9, Some(false), false),
+            (600.0, 9, Some(false), true),
+        ] {
+            assert_eq!(may_ask_again(since, times, left_behind), expected, "{since} {times} {left_behind:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 /// The share of `max_connections` that must stay free for canaries to be launched.
 const HEADROOM: f64 = 0.2;
+/// The share below which canaries that live give their places back.
+const ACUTE: f64 = 0.1;
 
 /// Why launches are suspended: the label `reason` of `_suspended`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,9 +33,58 @@ impl Suspension {
     }
 }
 
-/// Whether a server with these counts has too little room for a canary.
-pub fn is_headroom_low(threads_connected: f64, max_connections: f64) -> bool {
-    max_connections > 0.0 && max_connections - threads_connected < HEADROOM * max_connections
+/// What the server's own counts leave to canaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Headroom {
+    /// The server was not asked yet: one canary feels its way.
+    #[default]
+    Unasked,
+    /// The server does not say: the budget alone counts.
+    Unknown,
+    /// So many more sessions of ours leave a fifth of the places free.
+    Spare(usize),
+    /// Less than a fifth is free. So many canaries must go, for the applications are about to be refused.
+    Low(usize),
+}
+
+impl Headroom {
+    /// By `Threads_connected`, our own sessions included, and `max_connections`.
+    pub fn of(threads_connected: Option<f64>, max_connections: Option<f64>) -> Self {
+        let Some((threads, most)) = threads_connected.zip(max_connections).filter(|(_, most)| *most > 0.0)
+        else {
+            return Self::Unknown;
+        };
+        let spare = (most * (1.0 - HEADROOM) - threads).floor();
+        if spare >= 0.0 {
+            return Self::Spare(spare as usize);
+        }
+        let acute = most - threads < ACUTE * most || most - threads < 1.0;
+        Self::Low(if acute { -spare as usize } else { 0 })
+    }
+
+    /// Whether less than a fifth is free.
+    pub const fn is_low(self) -> bool {
+        matches!(self, Self::Low(_))
+    }
+
+    /// How many canaries may still be launched by it, `launched` since it was read; `usize::MAX` where it
+    /// bounds nothing.
+    pub const fn launches(self, launched: usize) -> usize {
+        match self {
+            Self::Unasked => 1_usize.saturating_sub(launched),
+            Self::Unknown => usize::MAX,
+            Self::Spare(spare) => spare.saturating_sub(launched),
+            Self::Low(_) => 0,
+        }
+    }
+
+    /// How many canaries must go home.
+    pub const fn recalls(self) -> usize {
+        match self {
+            Self::Low(excess) => excess,
+            Self::Unasked | Self::Unknown | Self::Spare(_) => 0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -41,9 +92,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fifth_must_stay_free() {
-        assert!(!is_headroom_low(80.0, 100.0));
-        assert!(is_headroom_low(81.0, 100.0));
-        assert!(!is_headroom_low(10.0, 0.0), "a server that does not say its limit suspends nothing");
+    fn a_fifth_stays_free_and_a_full_server_gets_its_places_back() {
+        use Headroom::{Low, Spare, Unknown};
+        for (threads, most, expected) in [
+            (Some(2.0), Some(151.0), Spare(118)),
+            (Some(80.0), Some(100.0), Spare(0)),
+            (Some(81.0), Some(100.0), Low(0)),
+            (Some(90.0), Some(100.0), Low(0)),
+            (Some(91.0), Some(100.0), Low(11)),
+            // MySQL lets one more in, for its administrator.
+            (Some(101.0), Some(100.0), Low(21)),
+            (Some(1.0), Some(10.0), Spare(7)),
+            (Some(9.0), Some(10.0), Low(0)),
+            (Some(10.0), Some(10.0), Low(2)),
+            (Some(1.0), Some(1.0), Low(1)),
+            (Some(10.0), Some(0.0), Unknown),
+            (Some(10.0), Some(f64::NAN), Unknown),
+            (None, Some(100.0), Unknown),
+            (Some(10.0), None, Unknown),
+        ] {
+            assert_eq!(Headroom::of(threads, most), expected, "{threads:?} of {most:?}");
+        }
+        assert_eq!([0, 1, 2].map(|launched| Headroom::Unasked.launches(launched)), [1, 0, 0]);
+        assert_eq!([0, 2, 9].map(|launched| Spare(7).launches(launched)), [7, 5, 0]);
+        assert_eq!(Low(0).launches(0), 0);
+        assert_eq!(Unknown.launches(99), usize::MAX);
     }
 }

@@ -5,7 +5,7 @@
 pub enum VoidReason {
     /// A fresh connection failed too, or the answer came late: the server or the whole path was out.
     Outage,
-    /// The machine was suspended while the canary was held.
+    /// The machine was suspended while the canary was held, or the process did not run when it ended.
     ClockJump,
     /// The exporter itself stood still, or the timer that struck was its own.
     Stalled,

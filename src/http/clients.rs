@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::domain::admission::{Phase, Place, pushed_out, put_off};
+use crate::domain::admission::{Phase, Place, Places, pushed_out, put_off};
 
 /// How often it is told that clients are pushed out.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -22,6 +23,9 @@ const SHARE_PUSHED_OUT: usize = 4;
 #[derive(Debug)]
 pub struct Clients {
     begun: Instant,
+    places: Places,
+    /// As many as there are places: those that were sent away have theirs until their sockets are closed.
+    sockets: Arc<Semaphore>,
     inside: Mutex<Inside>,
 }
 
@@ -58,13 +62,18 @@ impl From<IpAddr> for Origin {
     }
 }
 
-impl Default for Clients {
-    fn default() -> Self {
-        Self { begun: Instant::now(), inside: Mutex::default() }
-    }
-}
-
 impl Clients {
+    /// Room for so many.
+    #[must_use]
+    pub fn new(places: Places) -> Self {
+        Self {
+            begun: Instant::now(),
+            places,
+            sockets: Arc::new(Semaphore::new(places.all())),
+            inside: Mutex::default(),
+        }
+    }
+
     fn inside(&self) -> MutexGuard<'_, Inside> {
         // Each change is whole before anything can panic.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
@@ -83,7 +92,8 @@ impl Clients {
             .insert(id, Client { origin, phase: Phase::Asking, since: now, waited_for: None, task: None });
         inside.count_move(None, Some(Phase::Asking));
         drop(inside);
-        Arc::new(Visit { clients: Arc::clone(self), id, stay: Mutex::new(Stay::new(Phase::Asking, now)) })
+        let stay = Mutex::new(Stay::new(Phase::Asking, now));
+        Arc::new(Visit { clients: Arc::clone(self), id, stay, socket: OnceLock::new() })
     }
 
     /// Learns the task of a client, so that it can be ended; ends it where the client had to go meanwhile.
@@ -133,7 +143,7 @@ impl Clients {
 
     fn make_room(&self, inside: &mut Inside, phase: Phase, newcomer: Origin, now: Instant) {
         // Most often there is room, and nobody needs to be looked at.
-        if inside.counts.get(&phase).is_none_or(|&count| count < phase.places_of_one_address()) {
+        if inside.counts.get(&phase).is_none_or(|&count| count < self.places.of_one_address(phase)) {
             return;
         }
         let (ids, places): (Vec<u64>, Vec<Place<Origin>>) = inside
@@ -146,7 +156,7 @@ impl Clients {
                 (id, Place { address: client.origin, since, waited_for })
             })
             .unzip();
-        let gone = pushed_out(phase, &places, newcomer);
+        let gone = pushed_out(self.places, phase, &places, newcomer);
         if gone.is_empty() {
             return;
         }
@@ -193,6 +203,8 @@ pub(super) struct Visit {
     clients: Arc<Clients>,
     id: u64,
     stay: Mutex<Stay>,
+    /// Given back when the last hand on this is gone, the socket's own among them.
+    socket: OnceLock<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -220,6 +232,15 @@ impl Stay {
 impl Visit {
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Waits until there is a descriptor for its socket that nobody else counts on: those that had to go for it may
+    /// take a moment to close theirs.
+    pub(super) async fn count_socket(&self) {
+        // The semaphore is never closed.
+        if let Ok(permit) = Arc::clone(&self.clients.sockets).acquire_owned().await {
+            let _ = self.socket.set(permit);
+        }
     }
 
     fn stay(&self) -> MutexGuard<'_, Stay> {
@@ -336,7 +357,8 @@ mod tests {
 
     #[test]
     fn those_who_are_here_are_counted_in_their_phases() {
-        let clients = Arc::new(Clients::default());
+        let places = Places::default();
+        let clients = Arc::new(Clients::new(places));
         let address = IpAddr::from([192, 0, 2, 1]);
         let mut visits = Vec::new();
         for number in 0..5000_usize {
@@ -358,7 +380,7 @@ mod tests {
             Phase::ALL.map(|phase| {
                 let here = inside.clients.values().filter(|client| client.phase == phase).count();
                 assert_eq!(inside.counts.get(&phase).copied().unwrap_or_default(), here, "{phase:?}");
-                assert!(here <= phase.places_of_one_address(), "{phase:?}: {here}");
+                assert!(here <= places.of_one_address(phase), "{phase:?}: {here}");
                 here
             })
         };

@@ -57,6 +57,10 @@ pub async fn serve(listener: std::net::TcpListener, site: Arc<Site>, mut stop: S
                 Ok((client, address)) => {
                     trouble.is_over();
                     let visit = site.clients.admit(address.ip());
+                    tokio::select! {
+                        () = stop.told() => break Ok(()),
+                        () = visit.count_socket() => {}
+                    }
                     let id = visit.id();
                     let task = visits.spawn(receive(client, visit, Arc::clone(&site), stop.clone()));
                     site.clients.attended_by(id, task);

@@ -161,19 +161,15 @@ impl Inner {
         let mut refused = Vec::new();
         let questions = async {
             let asked_at = Instant::now();
-            let birth = Birth::read(&mut session.conn, &mut refused).await?;
+            let birth = Birth::read(&mut session, &mut refused).await?;
             let uptime = birth.uptime.map(|uptime| (uptime, asked_at));
             let proxy_seen = birth.shows_proxy(session.greeting.thread_id);
             let bound = birth.wait_timeout.and_then(|own| self.ghost_bound(own, assignment.longest));
             let mut bound = bound.filter(|_| !proxy_seen);
             if let Some(seconds) = bound
-                && !Birth::bound_wait_timeout(&mut session.conn, seconds, &mut refused).await?
+                && !Birth::bound_wait_timeout(&mut session, seconds, &mut refused).await?
             {
                 bound = None;
-            }
-            if !refused.is_empty() {
-                // Some refusals are the session's last words.
-                session.conn.ping().await?;
             }
             let wait_timeout = bound.map_or(birth.wait_timeout, |seconds| Some(seconds as f64));
             // An id that only the greeting told is not certain.
@@ -182,6 +178,10 @@ impl Inner {
                 session.ends_by_itself_after(seconds);
             }
             introduction::introduce(&mut session, self.connector.roster(), uptime).await?;
+            if !refused.is_empty() || session.has_skipped() {
+                // Some refusals are the session's last words; and a session that was asked nothing has proved nothing.
+                session.conn.ping().await?;
+            }
             Ok::<_, mysql_async::Error>((birth, wait_timeout, proxy_seen))
         };
         let answers = timeout(self.probe_timeout, questions).await;
@@ -191,14 +191,14 @@ impl Inner {
         let (birth, wait_timeout, proxy_seen) = match answers {
             Ok(Ok(answers)) => answers,
             Ok(Err(error)) => {
-                self.connector.distrust(Some(&error));
+                self.connector.distrust(&session, Some(&error));
                 if !error.is_fatal() {
                     session.quit(FAREWELL).await;
                 }
                 return Err(Unborn::Failed(Stage::Auth));
             }
             Err(_) => {
-                self.connector.distrust(None);
+                self.connector.distrust(&session, None);
                 return Err(Unborn::Failed(Stage::Auth));
             }
         };

@@ -24,7 +24,7 @@ use crate::domain::kind::Kind;
 use crate::domain::ladder::Ladder;
 use crate::domain::limit::ServerLimit;
 use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::suspension::Suspension;
+use crate::domain::suspension::{Headroom, Suspension};
 use crate::domain::void::VoidReason;
 use crate::metrics::PathMetrics;
 use crate::session::Stage;
@@ -65,8 +65,8 @@ pub struct Settings {
 /// What the rest of the exporter tells a path's loop.
 #[derive(Debug, Clone)]
 pub struct Wires {
-    /// Whether the server has too little room for canaries.
-    pub low_headroom: watch::Receiver<bool>,
+    /// What the server's counts leave to canaries; told with each reading.
+    pub headroom: watch::Receiver<Headroom>,
     /// Whether to stop.
     pub stop: Stop,
     /// Where the loop shows that it moves.
@@ -103,6 +103,9 @@ pub struct Prober<W> {
     suspended: BTreeSet<Suspension>,
     retry_at: Option<Instant>,
     wake: Option<Instant>,
+    headroom: Headroom,
+    /// Canaries that it did not count: on their way when it was read, or launched since.
+    launched: usize,
     epoch: Epoch,
 }
 
@@ -140,6 +143,8 @@ impl<W: World> Prober<W> {
             suspended: BTreeSet::new(),
             retry_at: None,
             wake: None,
+            headroom: Headroom::default(),
+            launched: 0,
             epoch,
         }
     }
@@ -147,7 +152,7 @@ impl<W: World> Prober<W> {
     /// Runs until told to stop, then lets every canary say COM_QUIT. Gives what was observed.
     pub async fn run(mut self, mut wires: Wires) -> History {
         let pulse = wires.pulse.clone();
-        self.set_headroom(*wires.low_headroom.borrow_and_update());
+        self.set_headroom(*wires.headroom.borrow_and_update());
         self.report();
         if pulse.round_at_once(|| self.replan()).is_none() {
             self.rest(pulse.rest().as_secs_f64());
@@ -180,7 +185,7 @@ impl<W: World> Prober<W> {
         tokio::select! {
             biased;
             () = wires.stop.told() => Event::Stop,
-            Ok(()) = wires.low_headroom.changed() => Event::Headroom,
+            Ok(()) = wires.headroom.changed() => Event::Headroom,
             () = self.world.crowded() => Event::Crowded,
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Wake,
             news = self.flights.next() => Event::News(news),
@@ -190,7 +195,7 @@ impl<W: World> Prober<W> {
     fn apply(&mut self, event: Event, wires: &Wires) {
         match event {
             Event::News(news) => self.hear(news, &wires.lives),
-            Event::Headroom => self.set_headroom(*wires.low_headroom.borrow()),
+            Event::Headroom => self.set_headroom(*wires.headroom.borrow()),
             Event::Crowded => self.make_room(),
             Event::Wake | Event::Stop => {}
         }
@@ -327,8 +332,13 @@ impl<W: World> Prober<W> {
         }
     }
 
-    fn set_headroom(&mut self, low: bool) {
-        self.suspend(Suspension::LowHeadroom, low);
+    /// Takes a new reading. Where the applications are about to be refused, canaries give their places back.
+    fn set_headroom(&mut self, headroom: Headroom) {
+        // Those on their way were not counted there.
+        let unborn = self.flights.iter().filter(|(_, flight)| flight.born.is_none()).count();
+        (self.headroom, self.launched) = (headroom, unborn);
+        self.suspend(Suspension::LowHeadroom, headroom.is_low());
+        self.recall_longest(headroom.recalls());
     }
 
     fn count_connections(&self) {

@@ -56,6 +56,7 @@ impl<W: World> Prober<W> {
             }
             let longest = self.longest_aim(age);
             self.flights.launch(&self.world, kind, age, longest);
+            self.launched += 1;
         }
     }
 
@@ -64,7 +65,8 @@ impl<W: World> Prober<W> {
     fn launches_allowed(&self) -> usize {
         let unborn = self.flights.iter().filter(|(_, flight)| flight.born.is_none()).count();
         let room = self.settings.canaries.saturating_sub(self.flights.len());
-        let room = room.min(self.world.room().saturating_sub(unborn));
+        let room =
+            room.min(self.world.room().saturating_sub(unborn)).min(self.headroom.launches(self.launched));
         match self.suspended.is_empty() {
             true => room,
             false => room.min(usize::from(unborn == 0)),
@@ -75,12 +77,25 @@ impl<W: World> Prober<W> {
     /// has the longest way before it. One at a time, for each needs a moment to go.
     pub(super) fn make_room(&mut self) {
         let going = self.flights.iter().any(|(_, flight)| !flight.is_well());
+        if !going {
+            self.recall_longest(1);
+        }
+    }
+
+    /// Calls so many canaries home: those that have the longest way before them.
+    pub(super) fn recall_longest(&mut self, count: usize) {
         let left = |flight: &Flight| {
             let born = flight.born.map_or_else(|| self.epoch.now(), |born| self.epoch.unix(born));
             born + flight.age
         };
-        let longest = self.flights.iter().max_by(|a, b| left(a.1).total_cmp(&left(b.1)));
-        if let Some((id, _)) = longest.filter(|_| !going) {
+        let mut well: Vec<(u64, f64)> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.is_well())
+            .map(|(id, flight)| (id, left(flight)))
+            .collect();
+        well.sort_by(|a, b| b.1.total_cmp(&a.1));
+        for (id, _) in well.into_iter().take(count) {
             self.flights.call(id, Leash::Recall);
         }
     }

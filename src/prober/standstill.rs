@@ -13,8 +13,11 @@ const TICK: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_millis(500);
 /// So many standstills are kept.
 const KEPT: usize = 16;
-/// What is seen this soon after a standstill may have happened during it: everything is read at once then.
-const AFTERMATH: Duration = Duration::from_millis(1000);
+/// What is seen this soon after a standstill may be of it: what came meanwhile is read at once, probes that were due
+/// are sent late, and answered with RST.
+const AFTERMATH: Duration = Duration::from_secs(5);
+/// A standstill longer than this is told.
+const TOLD: Duration = Duration::from_secs(4);
 
 /// Watches whether this process runs.
 #[derive(Debug)]
@@ -55,7 +58,16 @@ async fn tick(beats: Weak<Mutex<Beats>>) {
 
 impl Beats {
     fn beat(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.last) > TICK + LATE {
+        let paused = now.saturating_duration_since(self.last);
+        if paused > TICK + LATE {
+            if paused > TOLD {
+                tracing::warn!(
+                    event = "stood_still",
+                    seconds = paused.as_secs_f64().round(),
+                    "the exporter did not run for a while (stopped, frozen, or without a processor): deaths that it \
+                     found only then say nothing"
+                );
+            }
             if self.standstills.len() >= KEPT {
                 self.standstills.pop_front();
             }
@@ -89,6 +101,7 @@ mod tests {
         beats.beat(after(31.4));
         assert_eq!(beats.stood_still_since(after(31.4)), 20.0);
         assert_eq!(beats.stood_still_since(after(32.0)), 20.0, "read just after");
+        assert_eq!(beats.stood_still_since(after(36.0)), 20.0, "a probe that was due is answered with RST");
         assert_eq!(beats.stood_still_since(after(40.0)), 0.0, "of later ones it says nothing");
     }
 }

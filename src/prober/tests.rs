@@ -142,9 +142,9 @@ impl Script {
     }
 }
 
-fn wires(low_headroom: watch::Receiver<bool>, stop: Stop) -> Wires {
+fn wires(headroom: watch::Receiver<Headroom>, stop: Stop) -> Wires {
     let [pulse, lives] = [Loop::Prober, Loop::Canary].map(Pulse::unwatched);
-    Wires { low_headroom, stop, pulse, lives }
+    Wires { headroom, stop, pulse, lives }
 }
 
 fn settings(ladder: Ladder) -> Settings {
@@ -163,7 +163,7 @@ async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn
     let registry = Registry::new();
     let metrics = Metrics::register(&registry, &ladder).expect("a fresh registry takes every name");
     let (publish, _report) = watch::channel(PathReport::default());
-    let (_headroom, low_headroom) = watch::channel(false);
+    let (_headroom, headroom) = watch::channel(Headroom::Unknown);
     let (say_stop, stop) = stop::channel();
     let prober = Prober::new(
         script.clone(),
@@ -173,7 +173,7 @@ async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn
         Memory::default(),
         Epoch::new(1.8e9),
     );
-    let running = tokio::spawn(prober.run(wires(low_headroom, stop)));
+    let running = tokio::spawn(prober.run(wires(headroom, stop)));
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     say_stop.say();
     let history = running.await.expect("the loop ends well");
@@ -244,21 +244,27 @@ async fn a_silent_limit_is_bracketed_and_its_twins_tell_the_remedy() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_launched_while_the_server_has_no_room() {
     let registry = Registry::new();
-    let ladder = Ladder::parse("2s,4s").expect("a ladder");
+    let ladder = Ladder::parse("2s,4s,30s,60s,90s,120s").expect("a ladder");
     let metrics = Metrics::register(&registry, &ladder).expect("a fresh registry takes every name");
     let (publish, _report) = watch::channel(PathReport::default());
-    let (headroom, low_headroom) = watch::channel(true);
+    let (say_headroom, headroom) = watch::channel(Headroom::Low(0));
     let (say_stop, stop) = stop::channel();
     let script = Script::new(f64::INFINITY, true);
     let path_metrics = metrics.path("t", "p", &Kind::ALL);
     let (memory, epoch) = (Memory::default(), Epoch::new(1.8e9));
     let prober = Prober::new(script.clone(), settings(ladder), path_metrics, publish, memory, epoch);
-    let running = tokio::spawn(prober.run(wires(low_headroom, stop)));
+    let running = tokio::spawn(prober.run(wires(headroom, stop)));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(script.tally().logins, 0);
-    headroom.send_replace(false);
+    say_headroom.send_replace(Headroom::Spare(2));
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(script.tally().logins > 0);
+    assert_eq!(script.tally().logins, 2, "no more than there was room for when it was read");
+    say_headroom.send_replace(Headroom::Spare(9));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(script.tally().held > 2, "{:?}", script.tally());
+    say_headroom.send_replace(Headroom::Low(20));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(script.tally().held, 0, "a full server gets its places back");
     say_stop.say();
     running.await.expect("the loop ends well");
 }

@@ -166,6 +166,8 @@ async fn ask(connector: &Connector, waiting: &[Request], stop: &mut Stop) -> Res
         NoSession::Failed(error) if error.stage == Stage::Limit => {
             Unheard { tried: false, refused: true, ..FAILED }
         }
+        // Nobody was asked: what this machine lacks is no word about the way or the server.
+        NoSession::Failed(error) if error.stage == Stage::Local => Unheard { tried: false, ..FAILED },
         NoSession::Failed(_) => FAILED,
     })?;
     let dead: BTreeSet<u64> = waiting.iter().map(|request| request.thread_id).collect();
@@ -177,11 +179,11 @@ async fn ask(connector: &Connector, waiting: &[Request], stop: &mut Stop) -> Res
     let mut statement = match answer {
         Ok(Ok(statement)) => statement,
         Ok(Err(error)) => {
-            connector.distrust(Some(&error));
+            connector.distrust(&session, Some(&error));
             return Err(FAILED);
         }
         Err(_) => {
-            connector.distrust(None);
+            connector.distrust(&session, None);
             return Err(FAILED);
         }
     };

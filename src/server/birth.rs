@@ -1,9 +1,11 @@
 //! What a session asks about itself at birth: its ids, its own `wait_timeout`, the server's uptime.
 
+use mysql_async::Row;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row};
 
-use super::{unless_fatal, value};
+use super::global_variables::Identity;
+use super::{optional, value};
+use crate::session::Session;
 
 /// A new session's own facts.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +20,7 @@ pub struct Birth {
     pub global_wait_timeout: Option<f64>,
     /// `Uptime`, in seconds.
     pub uptime: Option<f64>,
-    /// `server_uuid` or `server_uid`.
+    /// Which server answers: `server_uuid` or `server_uid`, `hostname` and `port`.
     pub identity: Option<String>,
     /// `Com_kill`: how often anybody's session was killed. `None` where the server would not say.
     pub kills: Option<f64>,
@@ -63,12 +65,15 @@ pub type Refusals = Vec<(Fact, mysql_async::Error)>;
 
 /// Asks one question. A refused one leaves its fact out; an error that breaks the connection stays one.
 async fn ask(
-    conn: &mut Conn,
+    session: &mut Session,
     fact: Fact,
     question: &str,
     refused: &mut Refusals,
 ) -> mysql_async::Result<Option<Row>> {
-    match conn.query_first::<Row, _>(question).await {
+    let Some(asking) = session.begin(fact.name()) else { return Ok(None) };
+    let answer = session.conn.query_first::<Row, _>(question).await;
+    asking.ended(answer.as_ref().is_err_and(mysql_async::Error::is_fatal));
+    match answer {
         Ok(row) => Ok(row),
         Err(error) if error.is_fatal() => Err(error),
         Err(error) => {
@@ -91,38 +96,64 @@ impl Birth {
     ///
     /// # Errors
     /// When the connection breaks.
-    pub async fn read(conn: &mut Conn, refused: &mut Refusals) -> mysql_async::Result<Self> {
+    pub async fn read(session: &mut Session, refused: &mut Refusals) -> mysql_async::Result<Self> {
         // ProxySQL answers the exact text `SELECT CONNECTION_ID()` itself; another spelling reaches the backend.
-        let plain = ask(conn, Fact::ConnectionId, "SELECT CONNECTION_ID()", refused).await?;
-        let (backend_id, wait_timeout, global_wait_timeout) = Self::read_settings(conn, refused).await?;
-        let uptime = ask(conn, Fact::Uptime, "SHOW GLOBAL STATUS LIKE 'Uptime'", refused).await?;
-        let question = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid')";
-        let identity = ask(conn, Fact::Identity, question, refused).await?;
-        let kills = kills(conn).await?;
+        let plain = ask(session, Fact::ConnectionId, "SELECT CONNECTION_ID()", refused).await?;
+        let (backend_id, wait_timeout, global_wait_timeout) = Self::read_settings(session, refused).await?;
+        let uptime = ask(session, Fact::Uptime, "SHOW GLOBAL STATUS LIKE 'Uptime'", refused).await?;
+        let identity = Self::read_identity(session, refused).await?;
+        let kills = kills(session).await?;
         Ok(Self {
             connection_id: id(&plain, 0),
             backend_id,
             wait_timeout,
             global_wait_timeout,
             uptime: number(&uptime, 1),
-            identity: identity.as_ref().and_then(|row| value::text(value::at(row, 1))),
+            identity,
             kills,
         })
+    }
+
+    async fn read_identity(
+        session: &mut Session,
+        refused: &mut Refusals,
+    ) -> mysql_async::Result<Option<String>> {
+        let question =
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid', 'hostname', 'port')";
+        let Some(asking) = session.begin(Fact::Identity.name()) else { return Ok(None) };
+        let answer = session.conn.query_fold(question, Identity::default(), |mut identity, row: Row| {
+            if let Some((name, text)) = value::text(value::at(&row, 0)).zip(value::text(value::at(&row, 1))) {
+                identity.take(&name, &text);
+            }
+            identity
+        });
+        let answer = answer.await;
+        asking.ended(answer.as_ref().is_err_and(mysql_async::Error::is_fatal));
+        match answer {
+            Ok(identity) => Ok(identity.name()),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                refused.push((Fact::Identity, error));
+                Ok(None)
+            }
+        }
     }
 
     /// The backend's id and the session's and the server's `wait_timeout`: in one question, and where that is
     /// refused, one by one.
     async fn read_settings(
-        conn: &mut Conn,
+        session: &mut Session,
         refused: &mut Refusals,
     ) -> mysql_async::Result<(Option<u64>, Option<f64>, Option<f64>)> {
         let question = "SELECT CONNECTION_ID() + 0, @@session.wait_timeout, @@global.wait_timeout";
-        if let Some(row) = unless_fatal(conn.query_first::<Row, _>(question).await)? {
+        let asking = session.begin("the settings of the session");
+        let row = optional(asking, session.conn.query_first::<Row, _>(question)).await?.flatten();
+        if row.is_some() {
             return Ok((id(&row, 0), number(&row, 1), number(&row, 2)));
         }
-        let backend = ask(conn, Fact::BackendId, BACKEND_ID, refused).await?;
-        let own = ask(conn, Fact::SessionWaitTimeout, "SELECT @@session.wait_timeout", refused).await?;
-        let global = ask(conn, Fact::GlobalWaitTimeout, "SELECT @@global.wait_timeout", refused).await?;
+        let backend = ask(session, Fact::BackendId, BACKEND_ID, refused).await?;
+        let own = ask(session, Fact::SessionWaitTimeout, "SELECT @@session.wait_timeout", refused).await?;
+        let global = ask(session, Fact::GlobalWaitTimeout, "SELECT @@global.wait_timeout", refused).await?;
         Ok((id(&backend, 0), number(&own, 0), number(&global, 0)))
     }
 
@@ -140,13 +171,21 @@ impl Birth {
     /// # Errors
     /// When the connection breaks.
     pub async fn bound_wait_timeout(
-        conn: &mut Conn,
+        session: &mut Session,
         seconds: u64,
         refused: &mut Refusals,
     ) -> mysql_async::Result<bool> {
-        let before = refused.len();
-        ask(conn, Fact::Bound, &format!("SET SESSION wait_timeout = {seconds}"), refused).await?;
-        Ok(refused.len() == before)
+        let Some(asking) = session.begin(Fact::Bound.name()) else { return Ok(false) };
+        let answer = session.conn.query_drop(format!("SET SESSION wait_timeout = {seconds}")).await;
+        asking.ended(answer.as_ref().is_err_and(mysql_async::Error::is_fatal));
+        match answer {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                refused.push((Fact::Bound, error));
+                Ok(false)
+            }
+        }
     }
 }
 
@@ -157,19 +196,21 @@ const BACKEND_ID: &str = "SELECT CONNECTION_ID() + 0";
 ///
 /// # Errors
 /// When the connection breaks; a refused query only leaves the answer out.
-pub(super) async fn kills(conn: &mut Conn) -> mysql_async::Result<Option<f64>> {
-    let row: Option<Option<mysql_async::Row>> =
-        unless_fatal(conn.query_first("SHOW GLOBAL STATUS LIKE 'Com_kill'").await)?;
-    Ok(row.flatten().and_then(|row| value::number(value::at(&row, 1))))
+pub(super) async fn kills(session: &mut Session) -> mysql_async::Result<Option<f64>> {
+    let question = "SHOW GLOBAL STATUS LIKE 'Com_kill'";
+    let asking = session.begin(question);
+    let row = optional(asking, session.conn.query_first::<Row, _>(question)).await?.flatten();
+    Ok(row.and_then(|row| value::number(value::at(&row, 1))))
 }
 
 /// The thread id of this session as only the backend can answer it.
 ///
 /// # Errors
-/// What the driver says.
-pub async fn backend_id(conn: &mut Conn) -> mysql_async::Result<Option<u64>> {
-    let row: Option<Row> = conn.query_first(BACKEND_ID).await?;
-    Ok(id(&row, 0))
+/// When the connection breaks.
+pub async fn backend_id(session: &mut Session) -> mysql_async::Result<Option<u64>> {
+    let asking = session.begin(Fact::BackendId.name());
+    let row = optional(asking, session.conn.query_first::<Row, _>(BACKEND_ID)).await?;
+    Ok(id(&row.flatten(), 0))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) async fn introduce(
     connector: &Connector,
     uptime: Option<(f64, Instant)>,
 ) -> mysql_async::Result<()> {
-    if let Some(id) = unless_fatal(birth::backend_id(&mut session.conn).await)?.flatten() {
+    if let Some(id) = birth::backend_id(session).await? {
         session.learn_backend_id(id);
     }
     introduction::introduce(session, connector.roster(), uptime).await

@@ -81,7 +81,7 @@ mod tests {
     fn it_is_asked_only_where_a_timer_is_set() {
         let variables = |rows: &[(&str, &str)]| {
             let mut variables = GlobalVariables::default();
-            rows.iter().for_each(|&(name, text)| variables.take(name, text.to_owned()));
+            rows.iter().for_each(|&(name, text)| variables.take(name, text));
             variables
         };
         assert!(!is_worth_asking(None));

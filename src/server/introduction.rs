@@ -4,7 +4,7 @@
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
-use super::{Flavor, unless_fatal, value};
+use super::{Flavor, optional, unless_fatal, value};
 use crate::domain::proof::{OwnRow, ServerMark};
 use crate::session::{Roster, Session};
 
@@ -20,9 +20,21 @@ pub async fn introduce(
 ) -> mysql_async::Result<()> {
     let uptime = uptime.map(|(uptime, asked_at)| (uptime, roster.seconds(asked_at)));
     let flavor = Flavor::of_version(&session.greeting.version);
-    for query in queries(flavor) {
-        let Some(Some(row)) = unless_fatal(session.conn.query_first::<mysql_async::Row, _>(query).await)?
-        else {
+    // One question, whichever table answers it: where one hangs, the other is not worth a session.
+    let Some(asking) = session.begin("the session's own row of the processlist") else { return Ok(()) };
+    let answer = read_own_row(session, &queries(flavor), uptime).await;
+    asking.ended(answer.is_err());
+    answer
+}
+
+async fn read_own_row(
+    session: &mut Session,
+    queries: &[String],
+    uptime: Option<(f64, f64)>,
+) -> mysql_async::Result<()> {
+    for query in queries {
+        let answer = session.conn.query_first::<mysql_async::Row, _>(query).await;
+        let Some(Some(row)) = unless_fatal(answer)? else {
             continue;
         };
         if value::id(value::at(&row, 0)) != Some(session.thread_id()) {
@@ -54,7 +66,8 @@ pub async fn introduce(
 /// When the connection breaks.
 pub async fn bound_silence(session: &mut Session, seconds: u64) -> mysql_async::Result<()> {
     let words = format!("SET SESSION wait_timeout = LEAST(@@session.wait_timeout, {seconds})");
-    if unless_fatal(session.conn.query_drop(words).await)?.is_some() {
+    let asking = session.begin("SET SESSION wait_timeout");
+    if optional(asking, session.conn.query_drop(words)).await?.is_some() {
         session.ends_by_itself_after(seconds as f64);
     }
     Ok(())

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use crate::domain::mismatch::OpenTransaction;
 use crate::domain::sight::Sight;
+use crate::session::Asking;
 
 pub use global_status::GlobalStatus;
 pub use global_variables::GlobalVariables;
@@ -100,6 +101,17 @@ fn unless_fatal<T>(result: mysql_async::Result<T>) -> mysql_async::Result<Option
         Err(error) if error.is_fatal() => Err(error),
         Err(_) => Ok(None),
     }
+}
+
+/// Asks what may stay unknown. `None` where it rests, or is refused.
+async fn optional<T>(
+    asking: Option<Asking>,
+    answer: impl Future<Output = mysql_async::Result<T>>,
+) -> mysql_async::Result<Option<T>> {
+    let Some(asking) = asking else { return Ok(None) };
+    let answer = answer.await;
+    asking.ended(answer.as_ref().is_err_and(mysql_async::Error::is_fatal));
+    unless_fatal(answer)
 }
 
 /// A source of the server view: the label `collector`.

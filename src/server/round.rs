@@ -66,7 +66,7 @@ pub(super) async fn make(
     memory: &mut Memory,
 ) -> Option<Outcome> {
     let kept = match kept {
-        Some(control) => lives_still(control).await,
+        Some(control) => lives_still(control, memory).await,
         None => None,
     };
     let openings = if kept.is_some() { 1 } else { 2 };
@@ -85,16 +85,20 @@ pub(super) async fn make(
 
 /// Asks a connection that was idle since the last round whether it lives, so that no source is blamed for a
 /// connection that died in the pause.
-async fn lives_still(mut control: Control) -> Option<Control> {
+async fn lives_still(mut control: Control, memory: &mut Memory) -> Option<Control> {
     let (answer, _) = timed(control.session.conn.ping()).await;
     let words = match answer {
-        Ok(Ok(())) => return Some(control),
+        Ok(Ok(())) => {
+            memory.deadly_pauses = 0;
+            return Some(control);
+        }
         Ok(Err(error)) => format!("the server view's connection broke between two rounds: {error}"),
         Err(Elapsed { .. }) => format!(
             "the server view's connection did not answer within {} s after its pause: it is closed",
             DEADLINE.as_secs()
         ),
     };
+    memory.deadly_pauses = memory.deadly_pauses.saturating_add(1);
     tracing::warn!(event = "server_view_lost", collector = "ping", "{words}; the server view logs in again");
     None
 }

@@ -3,7 +3,8 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use super::{Flavor, unless_fatal};
+use super::{Flavor, optional};
+use crate::session::Session;
 
 /// Sleeps on the server for so many seconds: the path is silent, and the session is not idle.
 ///
@@ -27,7 +28,7 @@ pub async fn end_session(conn: &mut Conn, thread_id: u64) -> mysql_async::Result
 /// # Errors
 /// When the connection breaks.
 pub async fn bound_statements(
-    conn: &mut Conn,
+    session: &mut Session,
     flavor: Flavor,
     longest: std::time::Duration,
 ) -> mysql_async::Result<()> {
@@ -35,5 +36,6 @@ pub async fn bound_statements(
         Flavor::Mariadb => format!("SET SESSION max_statement_time = {:.3}", longest.as_secs_f64()),
         Flavor::Mysql => format!("SET SESSION max_execution_time = {}", longest.as_millis()),
     };
-    unless_fatal(conn.query_drop(limit).await).map(|_| ())
+    let asking = session.begin("the longest time of a statement");
+    optional(asking, session.conn.query_drop(limit)).await.map(|_| ())
 }

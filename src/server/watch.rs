@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -33,6 +34,8 @@ const ROUNDS_WITHOUT_PROCESS: u32 = 20;
 /// What is known of the server now.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
+    /// A first round was made.
+    pub has_begun: bool,
     /// Whether the newest round reached the server.
     pub up: bool,
     /// The newest view; none before the first round, or after the server was lost.
@@ -70,8 +73,38 @@ pub(super) struct Memory {
     last_identity: Option<String>,
     /// What could not be read, and until when it rests.
     pub(super) troubles: Troubles,
+    /// How many pauses in a row, between two rounds, its session did not outlive.
+    pub(super) deadly_pauses: u32,
+    /// Rounds since its session is not left in a pause any more.
+    pub(super) rounds_without_pause: u32,
     /// Words that were cut so far.
     pub(super) words_cut: WordsCut,
+}
+
+impl Memory {
+    /// Whether the session is to end with its round: something ends it in every pause, such as a short
+    /// `wait_timeout` or a firewall, and each end that is not ours is an `Aborted_clients` or a ghost. Now and then
+    /// it is tried again.
+    fn pauses_are_deadly(&mut self) -> bool {
+        /// So many in a row are no accident.
+        const DEADLY: u32 = 2;
+        /// After so many rounds one pause is tried again.
+        const TRY_AGAIN: u32 = 240;
+        if self.deadly_pauses < DEADLY {
+            return false;
+        }
+        if self.rounds_without_pause == 0 {
+            tracing::info!(
+                event = "server_view_without_pauses",
+                "the server view's session dies in each pause between two rounds: it logs in for each round from now on"
+            );
+        }
+        self.rounds_without_pause += 1;
+        if self.rounds_without_pause > TRY_AGAIN {
+            (self.rounds_without_pause, self.deadly_pauses) = (0, DEADLY - 1);
+        }
+        self.rounds_without_pause > 0
+    }
 }
 
 /// Keeps reading until told to stop, then ends its session with COM_QUIT.
@@ -104,11 +137,17 @@ pub async fn watch(
         let words_cut = memory.words_cut;
         match outcome.flatten() {
             Some(Outcome { kept, view, up }) => {
-                publish.send_replace(Reading { up, view: Some(Arc::new(view)), words_cut });
-                control = kept;
+                publish.send_replace(Reading { has_begun: true, up, view: Some(Arc::new(view)), words_cut });
+                control = match kept {
+                    Some(kept) if memory.pauses_are_deadly() => {
+                        kept.session.quit(FAREWELL).await;
+                        None
+                    }
+                    kept => kept,
+                };
             }
             None => {
-                publish.send_replace(Reading { words_cut, ..Reading::default() });
+                publish.send_replace(Reading { has_begun: true, words_cut, ..Reading::default() });
                 ticks.reset_after(every.min(RETRY).max(pulse.rest()));
             }
         }
@@ -203,16 +242,18 @@ pub(super) async fn open(every: Duration, connector: &Connector) -> Option<Contr
     let flavor = Flavor::of_version(&session.greeting.version);
     let prepare = async {
         ghosts::bound_silence(&mut session, every).await?;
-        statement::bound_statements(&mut session.conn, flavor, SERVERS_DEADLINE).await
+        statement::bound_statements(&mut session, flavor, SERVERS_DEADLINE).await?;
+        // A session that was asked nothing has proved nothing.
+        if session.has_skipped() { session.conn.ping().await } else { Ok(()) }
     };
     match timeout(DEADLINE, prepare).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            connector.distrust(Some(&error));
+            connector.distrust(&session, Some(&error));
             return None;
         }
         Err(_) => {
-            connector.distrust(None);
+            connector.distrust(&session, None);
             return None;
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use mysql_async::prelude::Queryable;
 
 use super::processlist::Source;
-use super::{Flavor, GlobalVariables, birth, introduction, unless_fatal, value};
+use super::{Flavor, GlobalVariables, birth, introduction, optional, value};
 use crate::session::Session;
 
 /// How long a witness's session may be silent before the server ends it: a witness speaks without a pause.
@@ -34,18 +34,26 @@ pub struct Statement {
 pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::Result<Statement> {
     let flavor = Flavor::of_version(&session.greeting.version);
     // First, for its moment is what counts.
-    let uptime: Option<Option<mysql_async::Row>> =
-        unless_fatal(session.conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'").await)?;
-    let thread_id = unless_fatal(birth::backend_id(&mut session.conn).await)?.flatten();
+    let asking = session.begin(birth::Fact::Uptime.name());
+    let answer = session.conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'");
+    let uptime: Option<Option<mysql_async::Row>> = optional(asking, answer).await?;
+    let thread_id = birth::backend_id(session).await?;
     if let Some(id) = thread_id {
         session.learn_backend_id(id);
     }
     introduction::bound_silence(session, SILENCE_SECONDS).await?;
-    let conn = &mut session.conn;
-    let kills = birth::kills(conn).await?;
-    let variables = unless_fatal(GlobalVariables::read(conn).await)?;
-    let source = Source::find(conn, flavor).await?;
-    let listed = unless_fatal(source.listed(conn, dead).await)?;
+    let kills = birth::kills(session).await?;
+    let asking = session.begin("the settings of the server");
+    let variables = optional(asking, GlobalVariables::read(&mut session.conn)).await?;
+    let asking = session.begin("which of the dead are listed");
+    let listed = optional(asking, async {
+        let source = Source::find(&mut session.conn, flavor).await?;
+        source.listed(&mut session.conn, dead).await
+    });
+    let listed = listed.await?;
+    if session.has_skipped() {
+        session.conn.ping().await?;
+    }
     Ok(Statement {
         uptime: uptime.flatten().as_ref().and_then(|row| value::number(value::at(row, 1))),
         identity: variables.and_then(|variables| variables.identity),

@@ -17,6 +17,7 @@ use super::identities::Identities;
 use super::login::{Account, TlsMode};
 use super::packet::{self, Greeting, GreetingError};
 use super::password::Password;
+use super::questions::{Asking, Questions};
 use super::roster::{Membership, Place, Roster};
 use super::tap::{Parted, Tap};
 use super::told::Told;
@@ -32,6 +33,7 @@ pub struct Connector {
     timeout: Duration,
     gate: Gate,
     roster: Roster,
+    questions: Questions,
     metrics: PathMetrics,
     identities: Identities,
     timeouts: Mutex<WaitTimeouts>,
@@ -60,6 +62,10 @@ pub struct Session {
     /// How long TCP connect, greeting, TLS and login took together.
     pub connect_duration: Duration,
     membership: Membership,
+    questions: Questions,
+    skipped: bool,
+    /// When it logged in.
+    since: Instant,
 }
 
 impl Connector {
@@ -78,6 +84,7 @@ impl Connector {
             account,
             timeout,
             gate: Gate::default(),
+            questions: Questions::new(roster.clone()),
             roster,
             metrics,
             identities: Identities::default(),
@@ -156,12 +163,13 @@ impl Connector {
 
     /// Takes note that a session logged in and then did not answer the first questions: as good as a
     /// failed connect, and no reason to try again at once.
-    pub fn distrust(&self, error: Option<&mysql_async::Error>) {
-        self.gate.distrust(match error {
+    pub fn distrust(&self, session: &Session, error: Option<&mysql_async::Error>) {
+        let how = match error {
             None => Useless::Silent,
             Some(error) if error.is_fatal() => Useless::Broken,
             Some(_) => Useless::Refused,
-        });
+        };
+        self.gate.distrust(how, session.since);
         let reason = error.map_or_else(|| "it does not answer".to_owned(), ToString::to_string);
         self.metrics.connect_failed(Stage::Auth);
         tracing::warn!(
@@ -214,7 +222,18 @@ impl Connector {
         match self.log_in(socket, deadline).await {
             Ok((conn, tap, greeting)) => {
                 let membership = place.join(u64::from(greeting.thread_id));
-                Ok(Session { conn, tap, greeting, connect_duration: begun.elapsed(), membership })
+                let (connect_duration, questions) = (begun.elapsed(), self.questions.clone());
+                let since = Instant::now();
+                Ok(Session {
+                    conn,
+                    tap,
+                    greeting,
+                    connect_duration,
+                    membership,
+                    questions,
+                    skipped: false,
+                    since,
+                })
             }
             Err(failure) => {
                 // Whom the server itself refused, it does not hold.
@@ -279,6 +298,18 @@ impl Session {
     /// The server's thread id of this session, as far as is known.
     pub fn thread_id(&self) -> u64 {
         self.membership.thread_id()
+    }
+
+    /// Asks a question that may stay unanswered. `None` while it rests, because it cost sessions.
+    pub fn begin(&mut self, question: &'static str) -> Option<Asking> {
+        let asking = self.questions.begin(question, self.thread_id());
+        self.skipped |= asking.is_none();
+        asking
+    }
+
+    /// Whether a question was not asked.
+    pub fn has_skipped(&self) -> bool {
+        self.skipped
     }
 
     /// Whether the greeting told this thread id: the 32 bits that it has room for. Where it did not, a

@@ -36,6 +36,8 @@ struct State {
     failures: u32,
     /// Sessions that logged in and were of no use, since the last one that was of some.
     useless: u32,
+    /// When the last of those was found out.
+    distrusted_at: Option<Instant>,
     /// Failures ever.
     failed: u64,
     /// Where the last attempt failed, until one succeeds.
@@ -118,18 +120,23 @@ impl Gate {
 
     /// A session that was let through proved to be of no use: rest as after a refusal, or at first for less
     /// where nothing was refused.
-    pub(crate) fn distrust(&self, how: Useless) {
+    /// `since` is when it logged in: those that proved useless together make one step.
+    pub(crate) fn distrust(&self, how: Useless, since: Instant) {
         let mut state = self.lock();
+        let together = state.distrusted_at.is_some_and(|at| since < at);
         let first = match how {
             Useless::Refused => REST_AFTER_REFUSAL,
             Useless::Broken | Useless::Silent => REST_AFTER_BREAK,
         };
-        let rest = doubled(first, state.useless, LONGEST_REST);
+        let before = if together { state.useless.saturating_sub(1) } else { state.useless };
+        let until = Instant::now() + doubled(first, before, LONGEST_REST);
         state.open = false;
-        state.useless = state.useless.saturating_add(1);
+        state.useless = before.saturating_add(1);
+        state.distrusted_at = Some(Instant::now());
         state.failed = state.failed.saturating_add(1);
         state.failed_at = Some(if how == Useless::Silent { Stage::Greeting } else { Stage::Auth });
-        state.not_before = Some(Instant::now() + rest);
+        state.not_before =
+            Some(state.not_before.filter(|_| together).map_or(until, |other| other.max(until)));
     }
 
     /// A session that was let through answered its first questions.
@@ -250,14 +257,25 @@ mod tests {
         let gate = Gate::default();
         let broke = rests(&gate, 8, |ticket| {
             ticket.succeeded();
-            gate.distrust(Useless::Broken);
+            gate.distrust(Useless::Broken, Instant::now());
         })
         .await;
         assert_eq!(broke, [4, 8, 16, 32, 64, 128, 256, 300]);
         gate.admit().expect("the rest is over").succeeded();
         gate.trust();
-        gate.distrust(Useless::Refused);
+        gate.distrust(Useless::Refused, Instant::now());
         assert_eq!(gate.admit().expect_err("rests").rest, REST_AFTER_REFUSAL, "a good one ends the growth");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_prove_useless_together_make_one_step() {
+        let gate = Gate::default();
+        let since = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        (0..4).for_each(|_| gate.distrust(Useless::Silent, since));
+        assert_eq!(gate.admit().expect_err("rests").rest, REST_AFTER_BREAK);
+        gate.distrust(Useless::Silent, Instant::now());
+        assert_eq!(gate.admit().expect_err("rests").rest, 2 * REST_AFTER_BREAK);
     }
 
     #[tokio::test(start_paused = true)]
@@ -278,7 +296,7 @@ mod tests {
                     attempts += 1;
                     ticket.succeeded();
                     if fail {
-                        gate.distrust(Useless::Broken);
+                        gate.distrust(Useless::Broken, Instant::now());
                     }
                 }
                 tokio::time::advance(Duration::from_millis(10)).await;
@@ -332,7 +350,7 @@ mod tests {
         gate.admit().expect("the first may").failed(Stage::Tcp);
         tokio::time::advance(FIRST_REST).await;
         let ticket = gate.admit().expect("the rest is over");
-        gate.distrust(Useless::Broken);
+        gate.distrust(Useless::Broken, Instant::now());
         ticket.succeeded();
         tokio::time::advance(REST_AFTER_BREAK).await;
         gate.admit().expect("the rest is over").succeeded();
@@ -345,7 +363,7 @@ mod tests {
         let gate = Gate::default();
         gate.admit().expect("the first may").succeeded();
         let tickets = [0, 1, 2].map(|_| gate.admit().expect("an open gate lets all through"));
-        gate.distrust(Useless::Broken);
+        gate.distrust(Useless::Broken, Instant::now());
         tokio::time::advance(REST_AFTER_BREAK).await;
         let alone = gate.admit().expect("the rest is over");
         let busy = Closed { rest: Duration::from_millis(100), failed_at: Some(Stage::Auth) };

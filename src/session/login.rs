@@ -186,6 +186,20 @@ fn explain_spoiled(spoiled: &Spoiled) -> Failure {
     }
 }
 
+/// What a person should do about a certificate that was refused.
+fn tls_advice(error: Option<&rustls::Error>) -> &'static str {
+    use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
+    match error {
+        Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+            ": the certificates that MySQL makes by itself name no host: give the server one that names it, or check its authority alone with --mysql.tls-mode=verify-ca"
+        }
+        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
+            ": name its authority in --mysql.tls-ca (MySQL's own is ca.pem in the server's data directory)"
+        }
+        _ => "",
+    }
+}
+
 /// Tells the stage and the reason of a login that the driver gave up.
 fn explain(error: &mysql_async::Error, tls: bool) -> Failure {
     use mysql_async::{Error, IoError};
@@ -196,10 +210,14 @@ fn explain(error: &mysql_async::Error, tls: bool) -> Failure {
         }
         Error::Io(IoError::Tls(error)) => Failure::new(Stage::Tls, format!("TLS failed: {error}")),
         Error::Io(IoError::Io(error)) => {
-            let by_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            let tls_error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            let by_tls = tls_error.is_some();
             let broke_off = tls && error.to_string().contains("tls handshake");
             if by_tls || broke_off {
-                Failure::new(Stage::Tls, format!("the TLS handshake failed: {error}"))
+                Failure::new(
+                    Stage::Tls,
+                    format!("the TLS handshake failed: {error}{}", tls_advice(tls_error)),
+                )
             } else {
                 Failure::by_system(Stage::Auth, "the connection broke during the login", error).unanswered()
             }

@@ -3,7 +3,7 @@
 //! `connector` connects by stages, `login` is the last of them, `tap` owns the real socket, `guard` keeps
 //! from the driver what no server says, `disclosure` from the server what nobody unverified may hear, `driver` from
 //! the tap who is not our own, `gate` keeps us from hammering, `roster` knows which of the
-//! server's sessions are ours and whether there is room for more, `ghost` is one that outlived its client, `identities` which servers answer, `packet` reads the few bytes the tap must read itself.
+//! server's sessions are ours and whether there is room for more, `ghost` is one that outlived its client, `identities` which servers answer, `questions` what cost sessions when it was asked, `packet` reads the few bytes the tap must read itself.
 
 pub mod connector;
 mod disclosure;
@@ -16,6 +16,7 @@ pub mod identities;
 pub mod login;
 pub mod packet;
 mod password;
+mod questions;
 pub mod roster;
 pub mod tap;
 mod told;
@@ -25,5 +26,6 @@ pub use error::{ConnectError, NoSession, Stage};
 pub use ghost::Purpose;
 pub use identities::Identities;
 pub use login::{Account, TlsMode};
+pub use questions::Asking;
 pub use roster::Roster;
 pub use tap::{Closed, Sight, Tap};

@@ -150,6 +150,12 @@ impl Roster {
         self.lock().ghosts.values().filter(|ghost| ghost.counts(now)).count()
     }
 
+    /// Whether a ghost goes by this thread id.
+    pub fn haunts(&self, thread_id: u64) -> bool {
+        let now = Instant::now();
+        self.lock().ghosts.values().any(|ghost| ghost.thread_id == thread_id && !ghost.is_over(now))
+    }
+
     /// Waits until the witness or the server view lacks a place.
     pub async fn crowded(&self) {
         self.inner.crowded.notified().await;

@@ -115,6 +115,35 @@ fn clients_of_six_bad_kinds_shut_nobody_out() {
     assert!(exporter.events("web_crowded").len() <= 2, "it is told once a minute");
 }
 
+/// With few descriptors the clients have what sessions leave, and the sessions have what they need.
+#[test]
+fn clients_take_no_descriptor_that_a_session_needs() {
+    raise_file_limit(2000);
+    let server = MariaDb::start(MariaDbOptions::default());
+    let exporter = Launch::on(&server).ages("1s,60s").under(&["prlimit", "--nofile=256"]).start();
+    exporter.wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
+    let lives = exporter.metrics().sum("lives_total", &[]);
+    let until = Instant::now() + Duration::from_secs(8);
+    // With some dozens of places a storm may push out one that asks before it is heard; not most of them.
+    let (mut asked, mut answered) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_crowd(exporter.web(), 900, until));
+        while Instant::now() < until {
+            asked += 1;
+            answered +=
+                usize::from(http::get(exporter.web(), "/-/healthy").is_ok_and(|page| page.status == 200));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    println!("{answered} of {asked} health checks answered, {} descriptors", exporter.open_files());
+    assert!(answered * 2 > asked, "{answered} of {asked} were answered");
+    let page = exporter.metrics();
+    assert_eq!(page.sum("connect_failures_total", &[]), 0.0, "{}", exporter.log());
+    assert!(page.sum("lives_total", &[]) >= lives + 2.0, "canaries were born and lived: {}", exporter.log());
+    assert_eq!(exporter.events("accept_failed").len(), 0, "{}", exporter.log());
+    check_all_are_gone(&exporter);
+}
+
 /// When the crowd has gone, nothing is left of it.
 #[track_caller]
 fn check_all_are_gone(exporter: &Exporter<'_>) {

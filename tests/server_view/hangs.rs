@@ -65,7 +65,7 @@ fn a_server_that_answers_nothing_is_not_asked_over_and_over() {
             .into_iter()
             .fold(answers, |answers, piece| answers.bytes(piece, Vec::new()))
             .rows("like 'uptime'", &["Variable_name", "Value"], &[&["Uptime", "1000"]])
-            .rows("in ('server_uuid', 'server_uid')", &["Variable_name", "Value"], &[])
+            .rows("in ('server_uuid', 'server_uid'", &["Variable_name", "Value"], &[])
     };
     let peer = peer(silent);
     let exporter = launch(&peer).start();

@@ -10,6 +10,7 @@ use mysql_canary_exporter::domain::health::Loop;
 use mysql_canary_exporter::domain::judgement::{Clocks, End, Origin, Testimony, judge};
 use mysql_canary_exporter::domain::kind::Kind;
 use mysql_canary_exporter::domain::ladder::Ladder;
+use mysql_canary_exporter::domain::suspension::Headroom;
 use mysql_canary_exporter::domain::tolerance::CONVICTS_SECONDS;
 use mysql_canary_exporter::domain::void::VoidCause;
 use mysql_canary_exporter::metrics::Metrics;
@@ -88,7 +89,7 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, (Cause, f64)>, Vec<Report>) {
     let ladder = Ladder::parse(LADDER).expect("a ladder");
     let metrics = Metrics::register(&Registry::new(), &ladder).expect("a fresh registry takes every name");
     let (publish, mut told) = watch::channel(PathReport::default());
-    let (_headroom, low_headroom) = watch::channel(false);
+    let (_say_headroom, headroom) = watch::channel(Headroom::Unknown);
     let (say_stop, stop) = stop::channel();
     let begin = Instant::now();
     let shared = Shared { random: Random::new(nature.seed ^ 0xabcd), ..Shared::default() };
@@ -106,7 +107,7 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, (Cause, f64)>, Vec<Report>) {
     let health = Health::default();
     let [pulse, lives] = [Loop::Prober, Loop::Canary]
         .map(|name| health.watch(name, Duration::MAX, metrics.failed_rounds("t", name)));
-    let running = tokio::spawn(prober.run(Wires { low_headroom, stop, pulse, lives }));
+    let running = tokio::spawn(prober.run(Wires { headroom, stop, pulse, lives }));
     let end = begin + Duration::from_secs_f64(LASTS);
     let mut reports: Vec<Report> = Vec::new();
     loop {

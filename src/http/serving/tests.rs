@@ -7,7 +7,8 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::http::Gathering;
+use crate::domain::admission::Places;
+use crate::http::{Clients, Gathering};
 use crate::stop::{self, StopSender};
 
 const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n";
@@ -33,7 +34,7 @@ fn site() -> Arc<Site> {
         health: Arc::default(),
         telemetry_path: "/metrics".to_owned(),
         gathering: Gathering::default(),
-        clients: Arc::default(),
+        clients: Arc::new(Clients::new(Places::default())),
     })
 }
 
@@ -232,7 +233,7 @@ async fn a_newcomer_always_gets_in() {
         }
     }
     tokio::task::yield_now().await;
-    let most: usize = Phase::ALL.iter().map(|phase| phase.places()).sum();
+    let most = Places::default().all();
     let here = crowd.iter().filter(|client| !client.task.is_finished()).count();
     assert!(here <= most, "{here} of {most}");
     tokio::time::sleep(Duration::from_secs(200)).await;
