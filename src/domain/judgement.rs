@@ -112,6 +112,10 @@ pub fn judge(
     testimony: Option<&Testimony<'_>>,
     clocks: Clocks,
 ) -> Result<Death, VoidCause> {
+    // What this process missed it cannot tell, and its witness's connect may have timed out meanwhile.
+    if clocks.stood_still > STOOD_STILL.either(end.age) {
+        return Err(VoidCause::ProcessStoodStill);
+    }
     let testimony = testimony.ok_or(VoidCause::NoWitness)?;
     let is_another = testimony.are_balanced && testimony.identity != origin.identity;
     let was_replaced = origin.identity.zip(testimony.identity).is_some_and(|(then, now)| then != now);
@@ -121,9 +125,6 @@ pub fn judge(
     }
     if clocks.was_suspended {
         return Err(VoidCause::Suspended);
-    }
-    if clocks.stood_still > STOOD_STILL.either(end.age) {
-        return Err(VoidCause::ProcessStoodStill);
     }
     if !is_another && !restarted && has_counted_more(origin.uptime, testimony) {
         return Err(VoidCause::ClockStoodStill);
