@@ -316,6 +316,9 @@ impl<W: World> Prober<W> {
         let unborn = self.flights.iter().filter(|(_, flight)| flight.born.is_none()).count();
         (self.headroom, self.launched) = (headroom, unborn);
         self.suspend(Suspension::LowHeadroom, headroom.is_low());
+        if headroom.is_low() {
+            self.recall_unborn();
+        }
         self.recall_longest(headroom.recalls());
     }
 

@@ -100,6 +100,14 @@ impl<W: World> Prober<W> {
         }
     }
 
+    /// Calls home whoever is still on the way: it was launched when there was room.
+    pub(super) fn recall_unborn(&mut self) {
+        let unborn = self.flights.iter().filter(|(_, flight)| flight.born.is_none()).map(|(id, _)| id);
+        for id in unborn.collect::<Vec<_>>() {
+            self.flights.call(id, Leash::Recall);
+        }
+    }
+
     /// Says so when the dead take the places of all canaries.
     fn watch_the_dead(&mut self) {
         let haunted = self.world.room() == 0 && self.world.haunting() >= self.settings.canaries;

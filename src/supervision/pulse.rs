@@ -17,7 +17,7 @@ use crate::domain::health::{Loop, LoopState, Unready, rest_after, unready};
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The same, and the longest round, in a debug build in which a loop is to be broken.
 const SHORT_HEARTBEAT: Duration = Duration::from_millis(500);
-const SHORT_ROUND: Duration = Duration::from_secs(2);
+const SHORT_ROUND: Duration = Duration::from_secs(4);
 
 /// The pulses of all loops, and whether each path was tried: what `/-/ready` is drawn from.
 #[derive(Default)]
