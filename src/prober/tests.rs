@@ -68,6 +68,9 @@ impl World for Script {
         let script = self.clone();
         async move {
             tokio::time::sleep(Duration::from_secs_f64(assignment.delay)).await;
+            if assignment.orders.borrow().leash != Leash::Hold {
+                return Outcome::Unborn(Unborn::Stopped);
+            }
             script.count(|tally| {
                 tally.logins += 1;
                 tally.held += 1;

@@ -28,9 +28,9 @@ fn fails_alone(piece: &'static str, hung: Option<&str>) {
         assert_eq!(page.sum("server_threads_connected", &[]) > 0.0, hung != Some("global_status"));
         assert_eq!(page.sum("sessions", &[]) > 0.0, others.contains(&"processlist"));
     }
-    // A canary may have waited for the place of the session that hangs.
+    // The two canaries may have waited for the place of the session that hangs, and for the first reading.
     let more = peer.accepted() - accepted;
-    assert!(more <= 1, "{piece:?}: {more} logins meanwhile:\n{}", exporter.log());
+    assert!(more <= 2, "{piece:?}: {more} logins meanwhile:\n{}", exporter.log());
     assert!(peer.open() <= 4, "{piece:?}: {} connections, with a budget of 4", peer.open());
     assert_eq!(exporter.events("server_view_lost").len(), 1, "{piece:?}: asked once:\n{}", exporter.log());
 }
