@@ -1,5 +1,6 @@
 //! The applications' own sessions, followed through the rounds of the server view: what they prove of the
-//! paths that the applications really use, at no connection of ours.
+//! paths that the applications really use, at no connection of ours. Not wired yet: the server view's rounds are to feed
+//! it, row by row as they stream by, and nothing that users see comes of it so far.
 //!
 //! ```text
 //! row -> follower -> survival, birth, end -> ledger (which kind of end) -> group -> risk, pools, rules
