@@ -14,7 +14,7 @@ pub struct GlobalVariables {
     pub max_connections: Option<f64>,
     /// Timeouts by their MySQL names, in seconds. A zero that means "never" is left out.
     pub timeouts: BTreeMap<&'static str, f64>,
-    /// Which server answers, as [`Identity`] names it.
+    /// Which server answers, as `Identity` names it.
     pub identity: Option<String>,
 }
 
