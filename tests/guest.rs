@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::exporter::{Exporter, Launch};
 use crate::lab::place::PrivateDir;
-use crate::lab::{Answers, MariaDb, MariaDbOptions, Peer, Scene, Served, wait_for, wire};
+use crate::lab::{Answers, MariaDb, MariaDbOptions, Peer, Scene, Served, wire};
 use crate::malice::{good_answers, side_by_side};
 
 /// What a canary asks at its birth, the witness after a death and the server view in each round: by a piece
@@ -165,7 +165,7 @@ fn an_account_that_may_ask_one_question_an_hour_gets_canaries() {
 }
 
 /// The server's `Uptime` goes on or not, seen by the witness of canaries that a peer hung up on.
-fn ends_after(uptime_then: i64) -> Vec<Value> {
+fn culprit_after(uptime_then: i64) -> Vec<Value> {
     let later = Arc::new(AtomicBool::new(false));
     let begun = Instant::now();
     let stage = Arc::clone(&later);
@@ -190,17 +190,14 @@ fn ends_after(uptime_then: i64) -> Vec<Value> {
     std::thread::sleep(Duration::from_secs(5));
     later.store(true, Ordering::SeqCst);
     peer.cue();
-    // Where the server counted more time than this machine, either of the two may have stood still: void.
-    wait_for("two ends", Duration::from_secs(90), || {
-        let ends = [exporter.events("death"), exporter.events("void")].concat();
-        (ends.len() >= 2).then_some(ends)
-    })
+    // One that is not decided waits for company.
+    exporter.wait_for_events("death", 2, Duration::from_secs(90))
 }
 
 #[test]
 fn a_server_clock_that_is_set_is_no_restart() {
     side_by_side([(994, false), (1_100, false), (-4, true)], |(uptime, restarted)| {
-        for death in ends_after(uptime) {
+        for death in culprit_after(uptime) {
             assert_eq!(death["culprit"] == "server_restart", restarted, "{uptime}: {death}");
         }
     });

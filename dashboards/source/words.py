@@ -9,9 +9,7 @@ CULPRITS: Words = {
     "server_kill": ("server: KILL", PURPLE),
     "server_restart": ("server: restart", GREY),
     "proxy_idle_timeout": ("proxy: idle timeout", YELLOW),
-    "network_idle_timeout": ("network: idle timeout", ORANGE),
-    "network_state_loss": ("network: state lost", "super-light-orange"),
-    "mass_disconnect": ("many closed at once", "super-light-blue"),
+    "path_idle_timeout": ("network: idle timeout", ORANGE),
     "lifetime_limit": ("a maximum age", RED),
     "unknown": ("not decided", GREY),
 }

@@ -24,13 +24,11 @@ pub enum Loop {
     Log,
     /// Hears signals.
     Signals,
-    /// Ticks, so that it is seen when the process stood still.
-    Ticks,
 }
 
 impl Loop {
     /// Every loop.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Prober,
         Self::Canary,
         Self::Witness,
@@ -41,7 +39,6 @@ impl Loop {
         Self::Web,
         Self::Log,
         Self::Signals,
-        Self::Ticks,
     ];
     /// Those that go on after a failed round: the label `loop`. The end of any other ends the process.
     pub const WITH_ROUNDS: [Self; 7] = [
@@ -67,7 +64,6 @@ impl Loop {
             Self::Web => "web",
             Self::Log => "log",
             Self::Signals => "signals",
-            Self::Ticks => "ticks",
         }
     }
 }

@@ -6,13 +6,12 @@ use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use super::life::{Assignment, Death, Leash, Voided};
+use super::life::{Assignment, Death, Leash};
 use super::*;
 use crate::domain::culprit::{Culprit, Row};
 use crate::domain::ending::Ending;
 use crate::domain::health::Loop;
 use crate::domain::limit::idle_limit;
-use crate::domain::void::VoidCause;
 use crate::metrics::Metrics;
 use crate::stop;
 
@@ -91,7 +90,7 @@ impl World for Script {
 impl Script {
     async fn hold(&self, assignment: &mut Assignment) -> Outcome {
         let since = Instant::now();
-        let notice = Notice::Born { id: assignment.id, at: since, server: None };
+        let notice = Notice::Born { id: assignment.id, at: since };
         assignment.notices.send(notice).expect("the loop listens");
         let limit = *self.limit.lock().expect("no test panics holding it");
         // Keepalive and pings keep a session alive here, as on a path that counts packets.
@@ -105,10 +104,7 @@ impl Script {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                     return Outcome::Recalled;
                 }
-                Leash::Stop => {
-                    let voided = Voided { cause: VoidCause::Stopped, age: None, thread_id: None };
-                    return Outcome::Void(voided);
-                }
+                Leash::Stop => return Outcome::Void(VoidReason::Shutdown),
             }
             let strikes = if mortal && self.audible { limit.min(orders.age) } else { orders.age };
             tokio::select! {
@@ -119,7 +115,7 @@ impl Script {
                     if dead && !self.audible {
                         tokio::time::sleep(Duration::from_secs_f64(STALL)).await;
                     }
-                    return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age, server: None } };
+                    return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age } };
                 }
                 changed = assignment.orders.changed() => changed.expect("the loop lives"),
             }
@@ -139,8 +135,6 @@ impl Script {
             proxy_seen: false,
             thread_id: 1,
             uptime: None,
-            identity: None,
-            killed: None,
         }
     }
 }
@@ -226,7 +220,7 @@ async fn an_audible_limit_is_found_at_its_age_and_counted_once_each() {
             Fate::Lived => None,
         })
         .collect();
-    assert!(culprits.iter().all(|culprit| *culprit == Culprit::NetworkIdleTimeout), "{culprits:?}");
+    assert!(culprits.iter().all(|culprit| *culprit == Culprit::PathIdleTimeout), "{culprits:?}");
 }
 
 #[tokio::test(start_paused = true)]

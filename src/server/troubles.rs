@@ -14,7 +14,6 @@ pub(super) enum Part {
     Variables,
     Privileges,
     Processlist,
-    Transactions,
 }
 
 impl Part {
@@ -22,19 +21,13 @@ impl Part {
         match self {
             Self::Status => Some(Collector::GlobalStatus),
             Self::Variables => Some(Collector::GlobalVariables),
-            Self::Privileges | Self::Transactions => None,
+            Self::Privileges => None,
             Self::Processlist => Some(Collector::Processlist),
         }
     }
 
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Status => Collector::GlobalStatus.label(),
-            Self::Variables => Collector::GlobalVariables.label(),
-            Self::Privileges => "privileges",
-            Self::Processlist => Collector::Processlist.label(),
-            Self::Transactions => "innodb_trx",
-        }
+    pub(super) fn label(self) -> &'static str {
+        self.collector().map_or("privileges", Collector::label)
     }
 }
 
