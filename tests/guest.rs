@@ -3,8 +3,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -164,14 +163,15 @@ fn an_account_that_may_ask_one_question_an_hour_gets_canaries() {
     assert!(!exporter.events("question_refused").is_empty());
 }
 
-/// The server's `Uptime` goes on or not, seen by the witness of canaries that a peer hung up on.
-fn culprit_after(uptime_then: i64) -> Vec<Value> {
-    let later = Arc::new(AtomicBool::new(false));
+/// The server's `Uptime`, 1,000 s at first, goes on or not, seen by the witness of canaries that a peer hung up on.
+/// `then` makes what it says from what it would have said, and from the seconds since the peer changed its mind.
+fn culprit_after(then: fn(u64, u64) -> u64) -> Vec<Value> {
+    let changed = Arc::new(OnceLock::new());
     let begun = Instant::now();
-    let stage = Arc::clone(&later);
+    let stage = Arc::clone(&changed);
     let peer = Peer::start(move |mut scene: Scene| {
-        let said = if stage.load(Ordering::SeqCst) { uptime_then } else { 1_000 };
-        let said = said + i64::try_from(begun.elapsed().as_secs()).unwrap_or(0);
+        let up = 1_000 + begun.elapsed().as_secs();
+        let said = stage.get().map_or(up, |changed: &Instant| then(up, changed.elapsed().as_secs()));
         let answers = good_answers(scene.number.into()).rows(
             "like 'uptime'",
             &["Variable_name", "Value"],
@@ -188,7 +188,7 @@ fn culprit_after(uptime_then: i64) -> Vec<Value> {
     });
     // Longer than Uptime's own slack.
     std::thread::sleep(Duration::from_secs(5));
-    later.store(true, Ordering::SeqCst);
+    changed.set(Instant::now()).expect("once");
     peer.cue();
     // One that is not decided waits for company.
     exporter.wait_for_events("death", 2, Duration::from_secs(90))
@@ -196,9 +196,15 @@ fn culprit_after(uptime_then: i64) -> Vec<Value> {
 
 #[test]
 fn a_server_clock_that_is_set_is_no_restart() {
-    side_by_side([(994, false), (1_100, false), (-4, true)], |(uptime, restarted)| {
-        for death in culprit_after(uptime) {
-            assert_eq!(death["culprit"] == "server_restart", restarted, "{uptime}: {death}");
+    type Then = fn(u64, u64) -> u64;
+    let cases: [(&str, Then, bool); 3] = [
+        ("set back", |up, _| up - 6, false),
+        ("set forward", |up, _| up + 100, false),
+        ("restarted", |_, since| since, true),
+    ];
+    side_by_side(cases, |(what, then, restarted)| {
+        for death in culprit_after(then) {
+            assert_eq!(death["culprit"] == "server_restart", restarted, "{what}: {death}");
         }
     });
 }

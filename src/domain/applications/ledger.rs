@@ -66,7 +66,8 @@ pub(super) struct Ledger {
     batches: Vec<Batch>,
     /// What each user had come to when it was last read.
     errors: Option<BTreeMap<String, ErrorCounts>>,
-    /// The round that was in: who ended until then may have been counted before.
+    /// The round that was in: who ended until then may have been counted before, and who was still on its list may
+    /// have ended before it was read.
     baseline: u64,
     /// What has been added since, not yet given to a session; and the round it was read in.
     credits: BTreeMap<String, ErrorCounts>,
@@ -171,7 +172,9 @@ impl Ledger {
             least: rise.least.saturating_sub(known),
             most: rise.most.saturating_sub(known),
         });
-        let (first_round, last_round) = (self.steps[0].number, self.steps[previous].number);
+        let with_ends = || self.steps.range(..=previous).filter(|step| !step.ends.is_empty());
+        let first_round = with_ends().next().map_or(0, |step| step.number);
+        let last_round = with_ends().next_back().map_or(0, |step| step.number);
         let carried = self.steps[previous].ends.len() as u64;
         self.prior = Some((self.steps[previous].connections, self.steps[previous].births));
         let ends: Vec<Ended> = self.steps.drain(..=previous).flat_map(|step| step.ends).collect();
@@ -244,10 +247,14 @@ impl Ledger {
     fn resolve(&mut self, verdicts: &mut Verdicts, groups: &[Group]) {
         let tells = self.errors.is_some();
         let oldest_open = self.steps.iter().find(|step| !step.ends.is_empty()).map(|step| step.number);
-        let covered = self.read_in.filter(|&read| oldest_open.is_none_or(|open| open > read));
+        // What was read so far is given out once all that it may tell of are there to take it.
+        let covered = self.read_in.filter(|&read| {
+            oldest_open.is_none_or(|open| open > read)
+                && self.batches.iter().all(|batch| batch.first_round > read || batch.last_round <= read)
+        });
         let (round, mut ready, mut plain) = (self.round, Vec::new(), Vec::new());
         for batch in std::mem::take(&mut self.batches) {
-            if !tells || batch.first_round <= self.baseline || round > batch.last_round + PATIENCE {
+            if !tells || batch.first_round <= self.baseline + 1 || round > batch.last_round + PATIENCE {
                 plain.push(batch);
             } else if covered.is_some_and(|read| batch.last_round <= read) {
                 ready.push(batch);
