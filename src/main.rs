@@ -17,6 +17,7 @@ use mysql_canary_exporter::logging::LogWriter;
 use mysql_canary_exporter::signals::Signals;
 use mysql_canary_exporter::supervision::Supervisor;
 use mysql_canary_exporter::{app, demo, descriptors, logging, stop};
+use tokio::runtime::Builder;
 
 /// The exit code of an exporter that could not go on.
 const FAILED: u8 = 1;
@@ -68,7 +69,11 @@ fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
     let left = descriptors::make_room(settings.max_connections).map_err(StartError::from)?;
     let listeners = app::listen(&settings.listen_addresses)?;
     try_threads().map_err(StartError::Runtime)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(StartError::Runtime)?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(workers())
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(async {
         tracing::info!(
             event = "starting",
@@ -90,10 +95,16 @@ fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
     outcome
 }
 
+/// How many threads run the loops: one can be busy with a page while the other keeps the time of the canaries. More would
+/// wait, each with memory of its own, on a machine of many processors.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(2)
+}
+
 /// Starts as many threads at once as the runtime will have, two more for the state file and look-ups of names, and ends
 /// them: where the system refuses one, the runtime would panic in its middle and never end.
 fn try_threads() -> io::Result<()> {
-    let count = thread::available_parallelism().map_or(1, NonZero::get) + 2;
+    let count = workers() + 2;
     let gate = Arc::new(Mutex::new(()));
     let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
     let mut threads = Vec::new();

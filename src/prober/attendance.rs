@@ -9,9 +9,10 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, sleep};
 
 use crate::domain::void::{Absence, was_out_of_sight};
+use crate::supervision::until_next;
 
 /// How often it is noted that the process runs.
-const PERIOD: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_secs(2);
 /// A pause between two notes that is longer than this, in seconds, is an absence.
 const LONGEST_PAUSE: f64 = 4.0;
 
@@ -63,7 +64,7 @@ pub async fn note_attendance() {
     let _over = Over;
     loop {
         known().note(monotonic());
-        sleep(PERIOD).await;
+        sleep(until_next(PERIOD)).await;
     }
 }
 

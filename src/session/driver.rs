@@ -1,12 +1,15 @@
 //! The tap's door: on loopback anybody on this machine may knock, and only our own driver is let in.
 //!
-//! A socket is ours where the kernel's table of connections gives it an inode that is open in this process.
+//! A socket is ours where the kernel gives it an inode that is open in this process. The kernel is asked for the one
+//! connection ([`sock_diag`]), and where it does not answer, its whole table is read.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use tokio::net::{TcpListener, TcpStream};
+
+use super::sock_diag;
 
 /// This process's view of the IPv4 connections around it.
 const TABLE: &str = "/proc/self/net/tcp";
@@ -20,9 +23,7 @@ pub(super) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     loop {
         let (comer, from) = listener.accept().await?;
         let to = comer.local_addr()?;
-        let ours = tokio::task::spawn_blocking(move || is_ours(from, to)).await;
-        // Where the system does not tell, nobody can be turned away.
-        if ours.is_ok_and(|ours| ours != Some(false)) {
+        if is_ours(from, to).await {
             return Ok(comer);
         }
         if !told {
@@ -36,11 +37,22 @@ pub(super) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     }
 }
 
-/// Whether the socket at the other end of a connection is open in this process. `None` where the system does
-/// not tell.
-fn is_ours(from: SocketAddr, to: SocketAddr) -> Option<bool> {
-    let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else { return None };
-    let Some(inode) = inode(BufReader::new(File::open(TABLE).ok()?), from, to)? else { return Some(false) };
+/// Whether the socket at the other end of a connection is open in this process. Where the system does not tell,
+/// nobody can be turned away.
+async fn is_ours(from: SocketAddr, to: SocketAddr) -> bool {
+    let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else { return true };
+    if let Ok(inode) = sock_diag::inode(from, to) {
+        return is_open_here(inode).unwrap_or(true);
+    }
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let inode = inode(BufReader::new(File::open(TABLE).ok()?), from, to)?;
+        inode.map_or(Some(false), is_open_here)
+    });
+    looked_up.await.is_ok_and(|ours| ours.unwrap_or(true))
+}
+
+/// Whether this process has the socket of this inode open. `None` where the system does not tell.
+fn is_open_here(inode: u64) -> Option<bool> {
     let wanted = format!("socket:[{inode}]");
     let mut open = fs::read_dir("/proc/self/fd").ok()?.filter_map(Result::ok);
     Some(open.any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())))

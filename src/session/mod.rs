@@ -2,8 +2,10 @@
 //!
 //! `connector` connects by stages, `login` is the last of them, `tap` owns the real socket, `guard` keeps
 //! from the driver what no server says, `disclosure` from the server what nobody unverified may hear, `driver` from
-//! the tap who is not our own, `gate` keeps us from hammering, `roster` knows which of the
-//! server's sessions are ours and whether there is room for more, `ghost` is one that outlived its client, `identities` which servers answer, `questions` what cost sessions when it was asked, `packet` reads the few bytes the tap must read itself.
+//! the tap who is not our own (`sock_diag` asks the kernel), `gate` keeps us from hammering, `roster` knows which of
+//! the server's sessions are ours and whether there is room for more, `ghost` is one that outlived its client,
+//! `identities` which servers answer, `questions` what cost sessions when it was asked, `packet` reads the few bytes
+//! the tap must read itself.
 
 pub mod connector;
 mod disclosure;
@@ -18,6 +20,7 @@ pub mod packet;
 mod password;
 mod questions;
 pub mod roster;
+mod sock_diag;
 pub mod tap;
 mod told;
 

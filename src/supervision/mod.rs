@@ -10,9 +10,11 @@ use tokio::task::{Id, JoinSet};
 
 use crate::domain::health::Loop;
 
+mod beat;
 mod failpoint;
 mod pulse;
 
+pub use beat::until_next;
 pub use failpoint::{Mode, is_due};
 pub use pulse::{Health, Pulse};
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::beat::until_next;
 use super::failpoint::{self, Mode, is_due};
 use crate::domain::health::{Loop, LoopState, Unready, rest_after, unready};
 
-/// How often a loop that waits shows that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often a loop that waits shows that it is alive: all at the same moments, so that the process wakes once.
+const HEARTBEAT: Duration = Duration::from_secs(4);
 /// The same, and the longest round, in a debug build in which a loop is to be broken.
 const SHORT_HEARTBEAT: Duration = Duration::from_millis(500);
 const SHORT_ROUND: Duration = Duration::from_secs(4);
@@ -137,7 +138,7 @@ impl Pulse {
         let mut event = pin!(event);
         loop {
             self.beat();
-            if let Ok(event) = timeout(heartbeat, &mut event).await {
+            if let Ok(event) = timeout(until_next(heartbeat), &mut event).await {
                 self.beat();
                 return event;
             }
