@@ -43,7 +43,7 @@ const WAIT_TIMEOUT: Truth = Truth {
 
 /// The firewall's deaths are found by probes: at the rungs above the limit too.
 const FIREWALL: Truth = Truth {
-    culprit: "path_idle_timeout",
+    culprit: "network_idle_timeout",
     layer: "network",
     ending: "silence",
     limit: 5.0,

@@ -5,10 +5,12 @@ use tokio::time::Instant;
 use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
-use crate::domain::companions::{BORN_TOGETHER_SECONDS, same_age, same_instant, scatter};
-use crate::domain::culprit::{Conclusion, Evidence, conclude};
+use crate::domain::companions::{Spared, Struck, died_unkilled, kills_near, same_age, same_instant};
+use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
-use crate::domain::observation::{History, Observation};
+use crate::domain::lost_state::{Life, Story, explain};
+use crate::domain::observation::{Fate, History, Observation};
+use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE};
 use crate::domain::twins;
 
 /// A death waits for its twins and companions this many times its age ...
@@ -36,6 +38,12 @@ struct Case {
     outlived: bool,
     /// One born no earlier was.
     outlived_by_younger: bool,
+    /// Which server it was on, by its number in the history.
+    server: Option<u16>,
+    /// What the history was told of it already.
+    foretold: Option<Observation>,
+    /// The story that explains it, and how many lives it was told by: it is told anew when there are more.
+    story: Option<(usize, Story)>,
 }
 
 /// A death with its culprit.
@@ -46,15 +54,54 @@ pub(super) struct Decided {
     /// When it was learnt, in seconds since the Unix epoch.
     pub(super) at: f64,
     pub(super) conclusion: Conclusion,
+    /// Which server it was on, by its number in the history.
+    pub(super) server: Option<u16>,
+    /// What the history was told of it already, while it was not decided.
+    pub(super) foretold: Option<Observation>,
 }
 
 impl Undecided {
     /// Takes a death in.
-    pub(super) fn open(&mut self, kind: Kind, born: Option<Instant>, death: Death, epoch: &Epoch) {
+    ///
+    /// A silent death gives what the history is told of it at once: that something died at this age does not
+    /// wait for who did it, and the search goes on.
+    pub(super) fn open(
+        &mut self,
+        kind: Kind,
+        born: Option<Instant>,
+        death: Death,
+        server: Option<u16>,
+        epoch: &Epoch,
+    ) -> Option<Observation> {
         let at = epoch.now();
         let born = born.map_or(at - death.age, |born| epoch.unix(born));
         let until = at + PATIENCE_LENGTHS * death.age + PATIENCE_SECONDS;
-        self.0.push(Case { kind, death, at, born, until, outlived: false, outlived_by_younger: false });
+        let is_silent = death.ending.is_found_by_probe() && !death.restarted && death.error_code.is_none();
+        let foretold = (kind == Kind::Idle && is_silent).then(|| {
+            let (ending, exact, killed) = (death.ending, death.exact, death.killed);
+            let culprit = Culprit::NetworkIdleTimeout;
+            let fate = Fate::Died { ending, exact, culprit, recurs: false, killed };
+            Observation { at, kind, age: death.age, fate, server }
+        });
+        let (outlived, outlived_by_younger) = (false, false);
+        self.0.push(Case {
+            kind,
+            death,
+            at,
+            born,
+            until,
+            outlived,
+            outlived_by_younger,
+            server,
+            foretold,
+            story: None,
+        });
+        foretold
+    }
+
+    /// Whether a death that the history tells of is not decided yet.
+    pub(super) fn is_open(&self, seen: &Observation) -> bool {
+        self.0.iter().any(|case| case.foretold.as_ref() == Some(seen))
     }
 
     /// Decides what can be decided now; at the end (`last_call`), everything.
@@ -75,11 +122,15 @@ impl Undecided {
             case.outlived |= !survivors.is_empty();
             case.outlived_by_younger |=
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
+            let lives = history.told() + others.silent.len();
+            if case.story.is_none_or(|(by, _)| by != lives) {
+                case.story = Some((lives, story(&case, history, &others)));
+            }
             let conclusion = conclude(&evidence(&case, history, &others));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= case.until {
-                let Case { kind, death, at, .. } = case;
-                decided.push(Decided { kind, death, at, conclusion });
+                let Case { kind, death, at, server, foretold, .. } = case;
+                decided.push(Decided { kind, death, at, conclusion, server, foretold });
             } else {
                 waiting.push(case);
             }
@@ -88,9 +139,11 @@ impl Undecided {
         decided
     }
 
-    /// The ages of the dead that wait, in seconds, the newest first: twins decide about them.
-    pub(super) fn newest_age(&self) -> Option<f64> {
-        self.0.iter().rev().find(|case| case.kind == Kind::Idle).map(|case| case.death.age)
+    /// The age in seconds, and the server, of the newest of the dead that wait for twins: those that only a
+    /// probe found wait for others of their sort.
+    pub(super) fn newest(&self) -> Option<(f64, Option<u16>)> {
+        let waits = |case: &&Case| case.kind == Kind::Idle && case.foretold.is_none();
+        self.0.iter().rev().find(waits).map(|case| (case.death.age, case.server))
     }
 
     /// When the first of them has waited long enough; it and `now` in seconds since the Unix epoch.
@@ -106,6 +159,15 @@ impl Case {
         self.born + self.death.age
     }
 
+    fn as_struck(&self) -> Struck {
+        let Death { age, killed, .. } = self.death;
+        Struck { kind: self.kind, age, at: self.struck(), server: self.server, killed }
+    }
+
+    fn life(&self) -> Life {
+        Life { born: self.born, seen: self.struck(), is_dead: true }
+    }
+
     /// Until when others may turn out to have died with it, in seconds since the Unix epoch; `None` where they
     /// would change nothing.
     fn company_until(&self) -> Option<f64> {
@@ -114,35 +176,47 @@ impl Case {
     }
 }
 
-/// The ages and times of others whose deaths are not decided, in seconds, and in seconds since the Unix epoch.
+/// Others whose deaths are not decided, and those that live on.
 struct Others {
-    /// Idle canaries that died while nothing was being sent, and when that was learnt.
-    idle: Vec<(f64, f64)>,
+    /// Those that died while nothing was being sent, and when that was learnt.
+    told: Vec<Struck>,
     /// All that died while nothing was being sent, and when they did; witnesses may still be heard.
-    struck: Vec<(f64, f64)>,
-    /// When those were born that are well, in seconds since the Unix epoch.
-    spared: Vec<f64>,
+    struck: Vec<Struck>,
+    /// Those that are well.
+    spared: Vec<Spared>,
+    /// Those that were found dead in silence.
+    silent: Vec<(Option<u16>, Life)>,
+    /// What the history was told of those.
+    foretold: Vec<Observation>,
 }
 
 impl Others {
     fn of(cases: &[Case], flights: &Flights, epoch: &Epoch) -> Self {
         let exact = || cases.iter().filter(|case| case.death.exact);
-        let stirred = flights.iter().filter_map(|(_, flight)| flight.struck());
+        let stirred = flights.iter().filter_map(|(_, flight)| {
+            let (at, age) = flight.struck()?;
+            let (kind, server) = (flight.kind, flight.server);
+            Some(Struck { kind, age, at: epoch.unix(at), server, killed: None })
+        });
+        let silent = cases.iter().filter(|case| case.foretold.is_some());
         Self {
-            idle: exact()
-                .filter(|case| case.kind == Kind::Idle)
-                .map(|case| (case.death.age, case.at))
-                .collect(),
+            told: exact().map(|case| Struck { at: case.at, ..case.as_struck() }).collect(),
             spared: flights
                 .iter()
                 .filter(|(_, flight)| flight.is_well())
-                .filter_map(|(_, flight)| flight.born.map(|born| epoch.unix(born)))
+                .filter_map(|(_, flight)| {
+                    let born = epoch.unix(flight.born?);
+                    Some(Spared { born, server: flight.server })
+                })
                 .collect(),
-            struck: exact()
-                .map(|case| (case.death.age, case.struck()))
-                .chain(stirred.map(|(at, age)| (age, epoch.unix(at))))
-                .collect(),
+            struck: exact().map(Case::as_struck).chain(stirred).collect(),
+            silent: silent.map(|case| (case.server, case.life())).collect(),
+            foretold: cases.iter().filter_map(|case| case.foretold).collect(),
         }
+    }
+
+    fn is_foretold(&self, seen: &Observation) -> bool {
+        self.foretold.contains(seen)
     }
 }
 
@@ -155,9 +229,12 @@ fn births_of_survivors(
     epoch: &Epoch,
     now: Instant,
 ) -> Vec<f64> {
-    let past = case.death.age + scatter(case.death.age);
-    let survived = |seen: &&Observation| seen.kind == Kind::Idle && seen.is_survival() && seen.age > past;
-    let in_flight = flights.iter().filter(|(_, flight)| flight.outlives(past, now));
+    let past = case.death.age + ONE_AGE.either(case.death.age);
+    let is_here = |server| history.is_one_server(case.server, server);
+    let survived = |seen: &&Observation| {
+        seen.kind == Kind::Idle && seen.is_survival() && seen.age > past && is_here(seen.server)
+    };
+    let in_flight = flights.iter().filter(|(_, flight)| flight.outlives(past, now) && is_here(flight.server));
     in_flight
         .filter_map(|(_, flight)| flight.born.map(|born| epoch.unix(born)))
         .chain(
@@ -171,9 +248,49 @@ fn births_of_survivors(
         .collect()
 }
 
+/// The story that explains a silent death, by the idle lives beside it.
+fn story(case: &Case, history: &History, others: &Others) -> Story {
+    /// So many lives are looked back at.
+    const BACK: usize = 96;
+    if !case.death.ending.is_found_by_probe() || matches!(case.kind, Kind::Keepalive | Kind::Active) {
+        // What sends packets, and is forgotten all the same, is no idle timer's.
+        return Story::Open;
+    }
+    let is_here = |server| history.is_one_server(case.server, server);
+    let life = |seen: &Observation| {
+        let is_dead = match seen.fate {
+            Fate::Lived => false,
+            // What was lost at one moment, or closed, is explained.
+            Fate::Died { exact: false, culprit, .. } if culprit != Culprit::NetworkStateLoss => true,
+            Fate::Died { .. } => return None,
+        };
+        // A silent death is learnt some time after its probe, and the probe's answer at once.
+        Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead })
+    };
+    let mut beside: Vec<Life> = history
+        .iter()
+        .rev()
+        .filter(|seen| seen.kind == Kind::Idle && is_here(seen.server))
+        .filter(|seen| !others.is_foretold(seen))
+        .take(BACK)
+        .filter_map(life)
+        .collect();
+    let itself = case.life();
+    beside.extend(
+        others
+            .silent
+            .iter()
+            .filter(|(server, life)| is_here(*server) && *life != itself)
+            .map(|(_, life)| *life),
+    );
+    explain(&itself, &beside)
+}
+
 /// All that is known of a death now.
 fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
-    let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, .. } = case.death;
+    let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, killed, .. } =
+        case.death;
+    let told = Struck { at: case.at, ..case.as_struck() };
     Evidence {
         kind: case.kind,
         ending,
@@ -184,10 +301,14 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         row,
         restarted,
         proxy_seen,
-        same_age: same_age(history, &others.idle, age, case.at),
-        same_instant: same_instant(&others.struck, &others.spared, age, case.struck()),
+        killed,
+        same_age: same_age(history, &others.told, &told),
+        kills_near: kills_near(history, &others.told, &told),
+        died_unkilled: died_unkilled(history, &others.told, &told),
+        same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
-        twins: twins::read(history, age),
+        story: case.story.map_or(Story::Open, |(_, story)| story),
+        twins: twins::read(history, age, case.server),
     }
 }

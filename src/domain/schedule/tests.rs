@@ -182,8 +182,9 @@ proptest! {
 
 fn any_fate() -> impl Strategy<Value = Fate> {
     let culprit = prop::sample::select(Culprit::ALL.to_vec());
-    let died = (prop::sample::select(Ending::ALL.to_vec()), any::<bool>(), culprit)
-        .prop_map(|(ending, exact, culprit)| Fate::Died { ending, exact, culprit, recurs: false });
+    let died = (prop::sample::select(Ending::ALL.to_vec()), any::<bool>(), culprit).prop_map(
+        |(ending, exact, culprit)| Fate::Died { ending, exact, culprit, recurs: false, killed: None },
+    );
     prop_oneof![Just(Fate::Lived), died]
 }
 
@@ -204,7 +205,7 @@ prop_compose! {
     fn any_history()(seen in prop::collection::vec((any_number(), any_number(), any_fate()), 0..40)) -> History {
         let mut history = History::default();
         for (at, age, fate) in seen {
-            history.push(Observation { at, kind: Kind::Idle, age, fate });
+            history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
         }
         history
     }
@@ -253,10 +254,10 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     let rungs = ladder("3s,6s,10s");
     let mut history = History::default();
     for (number, (age, lived)) in lives.into_iter().enumerate() {
-        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
-        let died = Fate::Died { ending, exact: false, culprit, recurs: false };
+        let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
+        let died = Fate::Died { ending, exact: false, culprit, recurs: false, killed: None };
         let fate = if lived { Fate::Lived } else { died };
-        history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate });
+        history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate, server: None });
     }
     let bounds = idle_limit(&history, Kind::Idle);
     assert_eq!((bounds.lower, bounds.upper), (7.997, Some(8.089)));
@@ -271,10 +272,10 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     });
     for launch in next.launches {
         assert!(launch.age < 7.98 || launch.age > 8.1, "{launch:?}");
-        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
-        let died = Fate::Died { ending, exact: false, culprit, recurs: false };
+        let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
+        let died = Fate::Died { ending, exact: false, culprit, recurs: false, killed: None };
         let fate = if launch.age < 8.0 { Fate::Lived } else { died };
-        history.push(Observation { at: START + 20.0, kind: Kind::Idle, age: launch.age, fate });
+        history.push(Observation { at: START + 20.0, kind: Kind::Idle, age: launch.age, fate, server: None });
     }
     assert!(is_settled(&idle_limit(&history, Kind::Idle), 0.01), "what was seen there bears the bounds out");
 }
@@ -291,10 +292,10 @@ proptest! {
         let mut history = History::default();
         for (number, (rung, late, share, exact)) in lives.into_iter().enumerate() {
             let age = (ladder.ages()[rung] * (0.9 + 0.1 * share)) * (1.0 + late);
-            let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
-            let died = Fate::Died { ending, exact, culprit, recurs: false };
+            let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
+            let died = Fate::Died { ending, exact, culprit, recurs: false, killed: None };
             let fate = if age < limit { Fate::Lived } else { died };
-            history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate });
+            history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate, server: None });
         }
         let plan = super::plan(&Scene {
             now: START + 1000.0,

@@ -1,6 +1,7 @@
 //! The watch: what is known is looked at again and again, at a rate the server does not feel.
 
-use super::limit::{IdleLimit, SCATTER_SHARE};
+use super::limit::IdleLimit;
+use super::tolerance::HEARD;
 use super::{Draft, Purpose, Scene, is_longer, is_same_age, refine};
 use crate::domain::observation::Observation;
 
@@ -30,7 +31,7 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
     let above = if limit.exact { listening_age(scene, upper) } else { refine::past(scene, upper) };
     let cycle = (upper * (1.0 + REST_SHARE)).max(2.0 / logins_per_second(scene));
     for (age, strikes_at) in [(limit.below(), limit.lower), (above, upper)] {
-        let seen_near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= SCATTER_SHARE;
+        let seen_near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= HEARD.share;
         let next = last_start(scene, seen_near).map_or(f64::NEG_INFINITY, |start| start + cycle);
         if limit.exact && age < above && scene.ladder.ages()[0] < limit.lower {
             // The visits to the ladder's rungs tell whether the limit moved down.
@@ -61,7 +62,7 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
 pub(super) fn listening_age(scene: &Scene<'_>, limit: f64) -> f64 {
     /// Timers stray by less than this, in seconds.
     const CLEAR_SECONDS: f64 = 1.0;
-    let past = limit * (1.0 + SCATTER_SHARE) + CLEAR_SECONDS;
+    let past = limit * (1.0 + HEARD.share) + CLEAR_SECONDS;
     let longest = scene.ladder.longest();
     scene.ladder.ages().iter().copied().find(|&rung| rung >= past).unwrap_or(past.min(longest))
 }
@@ -78,7 +79,7 @@ fn is_served_in_flight(age: f64, (lower, above): (f64, f64), draft: &mut Draft) 
 
 /// Visits the rungs below `lower` again, or all of them, the most overdue first.
 pub(super) fn revisit_ladder(scene: &Scene<'_>, lower: Option<f64>, draft: &mut Draft) {
-    let below = lower.map_or(f64::INFINITY, |lower| lower * (1.0 - SCATTER_SHARE));
+    let below = lower.map_or(f64::INFINITY, |lower| lower * (1.0 - HEARD.share));
     let rungs: Vec<f64> = scene.ladder.ages().iter().copied().filter(|&rung| rung < below).collect();
     let slots = (scene.budget - SPARE_SLOTS.min(scene.budget / 4)).min(MOST_SLOTS);
     let share = (rungs.len() as f64 / slots.max(1) as f64).max(1.0);
