@@ -3,8 +3,15 @@
 //!
 //! `MYSQL_CANARY_TRUTH_RUNS=20` runs every row twenty times, a few at a time.
 
-mod idle_killer;
+mod closed_at_once;
+mod killer;
+mod killers;
+mod lost_flows;
+mod parts_of_a_path;
 mod runs;
+mod standing;
+mod stopped;
+mod two_timers;
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -15,7 +22,7 @@ use crate::lab::{
     Firewall, FirewallOptions, HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, OnInvalid, Server,
     ThreadHandling, wait_for,
 };
-use idle_killer::while_idle_are_killed;
+use killer::Killer;
 use runs::repeat;
 
 /// What must be said of an idle limit.
@@ -213,7 +220,7 @@ fn kill_of_one_session() {
 fn killer_of_idle_sessions() {
     repeat(|| {
         let server = MariaDb::start(MariaDbOptions::default());
-        while_idle_are_killed(&server, 5, || {
+        Killer::of_idle(5).during(&server, || {
             let truth = Truth { culprit: "server_kill", ending: "fin", late: 3.0, ..WAIT_TIMEOUT };
             check(&on(Launch::on(&server)).start(), &truth);
         });
