@@ -36,6 +36,7 @@ fn idle_timer_of_one_proxy_of_two() {
             within: Duration::from_secs(100),
             canaries: 80.0,
             unknown: 1,
+            ends_twins: None,
         };
         standing.check(&launch.start());
     });
@@ -83,6 +84,7 @@ fn wait_timeouts_of_two_servers_of_mariadb() {
             within: Duration::from_secs(100),
             canaries: 80.0,
             unknown: 1,
+            ends_twins: None,
         };
         standing.check(&exporter);
         let names = [&short, &long].map(|server| identity(server, "server_uid"));
@@ -111,6 +113,7 @@ fn wait_timeout_of_one_server_of_mysql_of_two() {
             within: Duration::from_secs(100),
             canaries: 80.0,
             unknown: 1,
+            ends_twins: None,
         };
         standing.check(&exporter);
         let names = [&short, &long].map(|server| identity(server, "server_uuid"));
