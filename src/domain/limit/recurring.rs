@@ -58,6 +58,13 @@ struct Band {
     exact: bool,
 }
 
+impl Band {
+    /// From which age on one that lives outlived it, in seconds.
+    fn outlived_from(self) -> f64 {
+        if self.exact { self.to + ONE_AGE.either(self.to) } else { self.from + PROBED.either(self.from) }
+    }
+}
+
 /// The shortest limit that recurs although others outlive it; `None` where nothing was outlived in between.
 pub(super) fn find(
     history: &History,
@@ -79,7 +86,9 @@ pub(super) fn share(history: &History, kind: Kind, age: f64, spread_to: Option<f
     let exact = deaths.iter().find(near)?.exact;
     let top = if exact { age + ONE_AGE.either(age) } else { age * SELDOM_RATIO };
     let band = Band { from: age - heard(age), to: spread_to.unwrap_or(top), exact };
-    let trials = trials(history, kind, &|_| true, band);
+    // What strays is within the band already.
+    let outlived_from = if exact { band.to } else { band.outlived_from() };
+    let trials = trials(history, kind, &|_| true, band, outlived_from);
     let since = trials.iter().rposition(|trial| *trial == Trial::Died)?;
     let died = trials[..=since].iter().filter(|trial| **trial == Trial::Died).count();
     Some(died as f64 / (since + 1) as f64)
@@ -199,10 +208,15 @@ fn strikes_apart(sorted: &[Death], from: f64, to: f64) -> bool {
     to - from > apart && width(newest) > apart / 2.0 && turns >= enough
 }
 
-/// What each life that reached a band tells of it, newest first.
-fn trials(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool, band: Band) -> Vec<Trial> {
+/// What each life that reached a band tells of it, newest first: those that lived `beyond`, in seconds, outlived it.
+fn trials(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+    band: Band,
+    beyond: f64,
+) -> Vec<Trial> {
     let Band { from, to, exact } = band;
-    let beyond = if exact { to + ONE_AGE.either(to) } else { from + PROBED.either(from) };
     history
         .iter()
         .rev()
@@ -231,7 +245,7 @@ fn standing(
     band: Band,
 ) -> Option<IdleLimit> {
     let Band { from, to, exact } = band;
-    let trials = trials(history, kind, counts, band);
+    let trials = trials(history, kind, counts, band, band.outlived_from());
     let oldest = trials.iter().rposition(|trial| *trial == Trial::Died)?;
     let newest = trials.iter().position(|trial| *trial == Trial::Died)?;
     let died = trials[newest..=oldest].iter().filter(|trial| **trial == Trial::Died).count();

@@ -71,6 +71,20 @@ fn the_shorter_of_two_servers_limits_is_the_one_to_obey() {
 }
 
 #[test]
+fn those_that_live_little_longer_on_another_server_count_in_the_share() {
+    let mut history = History::default();
+    let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
+    for round in 0..6 {
+        let at = 100.0 * f64::from(round);
+        history.push(Observation { at, kind: Kind::Idle, age: 4.0, fate: HEARD, server: a });
+        history.push(Observation { at: at + 9.0, kind: Kind::Idle, age: 6.0, fate: LIVED, server: b });
+    }
+    let told = idle_limit(&history, Kind::Idle);
+    assert_eq!((told.upper, told.server), (Some(4.0), a), "{told:?}");
+    assert!((told.share - 0.5).abs() < 0.1, "{told:?}");
+}
+
+#[test]
 fn one_that_looks_seldom_is_one_limit_between_two_ages() {
     let ages = [20.4, 23.7, 21.1, 22.9, 20.2, 23.9, 22.0, 21.5];
     let (ending, culprit) = (Ending::Fin, Culprit::ServerKill);
