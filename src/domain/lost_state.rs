@@ -28,6 +28,11 @@ impl Life {
     fn age(&self) -> f64 {
         self.seen - self.born
     }
+
+    /// Whether it lasted through a moment: born before it, and seen at it or later.
+    fn spans(&self, moment: f64) -> bool {
+        self.born < moment && moment <= self.seen
+    }
 }
 
 /// What explains a silent death.
@@ -39,8 +44,6 @@ pub enum Story {
     OneMoment,
     /// A device forgets flows here and there.
     HereAndThere,
-    /// Not decided yet; a timer explains it best so far.
-    RatherTimer,
     /// Not decided yet.
     Open,
 }
@@ -53,18 +56,18 @@ const MOMENT: f64 = -1.2;
 const CHANGE: f64 = -3.0;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
 const PART: f64 = -2.5;
-/// By how much, as a logarithm, a story must be ahead before somebody is accused by it: twenty to one.
-const AHEAD: f64 = 3.0;
+/// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
+const SCATTER_AHEAD: f64 = 5.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
 const MOMENT_AHEAD: f64 = 6.0;
 /// ... and of so many at least.
 const AT_ONE_MOMENT: usize = 3;
-/// The same for a timer over deaths here and there: both may be the only ones left, and more lives decide.
-const TIMER_AHEAD: f64 = 2.5;
+/// So many moments are looked for among the lives that are compared.
+const MOST_MOMENTS: usize = 3;
+/// The same for a timer.
+const TIMER_AHEAD: f64 = 4.0;
 /// So many lives are compared, the newest.
-const COMPARED: usize = 96;
-/// So many places are tried for a change.
-const CHANGES_TRIED: usize = 12;
+pub const COMPARED: usize = 96;
 
 /// Explains one silent death by the lives beside it, on the same server: idle ones, those found dead in silence
 /// and those that answered, in any order, this one not among them.
@@ -72,96 +75,137 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
     let mut lives: Vec<Life> = beside.to_vec();
     lives.push(*one);
     lives.sort_by(|a, b| a.seen.total_cmp(&b.seen));
-    let from = lives.len().saturating_sub(COMPARED);
-    let lives = &lives[from..];
-    let moments = moments(one, lives);
-    let timer = with_a_change(lives);
-    let random = here_and_there(lives);
-    let moment = if moments.is_empty() {
-        f64::NEG_INFINITY
+    let mut lives = lives.split_off(lives.len().saturating_sub(COMPARED));
+    let survivors: Vec<Life> = lives.iter().filter(|life| !life.is_dead).copied().collect();
+    for _ in 0..MOST_MOMENTS {
+        let Some(moment) = moment(&lives, &survivors) else { break };
+        if one.spans(moment) {
+            return Story::OneMoment;
+        }
+        lives.retain(|life| !life.is_dead || !life.spans(moment));
+    }
+    // Where all the dead may have died at one moment, those that are born from now on decide.
+    if is_one_moment_possible(&lives, &survivors) {
+        return Story::Open;
+    }
+    let (timer, scatter) = (timer(&lives), here_and_there(&lives));
+    if timer.likelihood - scatter >= TIMER_AHEAD {
+        // One that is younger than what strikes is of another story.
+        if timer.strikes(one) { Story::Timer } else { Story::Open }
+    } else if scatter - timer.likelihood >= SCATTER_AHEAD {
+        Story::HereAndThere
     } else {
-        MOMENT + with_a_change(&left_by(&moments, lives))
-    };
-    let is_repeated = lives.iter().any(|life| life.is_dead && !shares(&moments, life) && life != one);
-    let shared = lives.iter().filter(|life| life.is_dead && shares(&moments, life)).count();
-    if moment - timer.max(random) >= MOMENT_AHEAD && shared >= AT_ONE_MOMENT {
-        return Story::OneMoment;
+        Story::Open
     }
-    if moments.is_empty() || is_repeated {
-        if timer - random >= TIMER_AHEAD && timer >= moment {
-            return Story::Timer;
-        }
-        if random - timer.max(moment) >= AHEAD {
-            return Story::HereAndThere;
-        }
+}
+
+/// The moment that explains the most deaths, where it explains them so much better than anything else that it
+/// is believed.
+fn moment(lives: &[Life], survivors: &[Life]) -> Option<f64> {
+    let (moment, explained) = widest_moment(lives, survivors)?;
+    if explained < AT_ONE_MOMENT {
+        return None;
     }
-    if timer >= random && timer >= moment { Story::RatherTimer } else { Story::Open }
+    let best = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives));
+    let rest: Vec<Life> = lives.iter().filter(|life| !life.is_dead || !life.spans(moment)).copied().collect();
+    (MOMENT + best(&rest) - best(lives) >= MOMENT_AHEAD).then_some(moment)
 }
 
-/// The spans of time, each from and to, in which one moment may lie that ended this life: none that anybody
-/// lived through.
-fn moments(one: &Life, lives: &[Life]) -> Vec<(f64, f64)> {
-    let mut spans = vec![(one.born, one.seen)];
-    for life in lives.iter().filter(|life| !life.is_dead) {
-        spans = spans
-            .into_iter()
-            .flat_map(|(from, to)| [(from, to.min(life.born)), (from.max(life.seen), to)])
-            .filter(|(from, to)| from < to)
-            .collect();
-    }
-    spans
-}
-
-/// Whether a dead life may have ended in one of these spans.
-fn shares(moments: &[(f64, f64)], life: &Life) -> bool {
-    moments.iter().any(|(from, to)| life.born < *to && life.seen > *from)
-}
-
-/// The lives that one moment in these spans leaves to be explained otherwise. Of all moments the one counts that
-/// explains most deaths.
-fn left_by(moments: &[(f64, f64)], lives: &[Life]) -> Vec<Life> {
-    // The end of a span is the birth of a survivor or a probe: every death that shares any moment with it is
-    // tried by its own bounds.
-    let tries = moments.iter().flat_map(|&(from, to)| {
-        let bounds = lives.iter().flat_map(|life| [life.born, life.seen]);
-        bounds.filter(move |time| *time > from && *time <= to).chain([to]).map(move |time| time.min(to))
-    });
-    let explains = |time: f64, life: &Life| life.is_dead && life.born < time && life.seen >= time;
-    let best = tries.max_by_key(|&time| lives.iter().filter(|life| explains(time, life)).count());
-    lives.iter().filter(|life| best.is_none_or(|time| !explains(time, life))).copied().collect()
-}
-
-/// The log-likelihood of the best timer, or of one that was set anew once.
-fn with_a_change(lives: &[Life]) -> f64 {
-    let whole = timer(lives);
-    let step = (lives.len() / CHANGES_TRIED).max(1);
-    let split = |at: usize| timer(&lives[..at]) + timer(&lives[at..]) + CHANGE;
-    (step..lives.len()).step_by(step).map(split).fold(whole, f64::max)
-}
-
-/// The log-likelihood of the best timer that rules all of the connections or a share of them.
-fn timer(lives: &[Life]) -> f64 {
+/// The moment that most of the dead span, and no survivor, with their number.
+fn widest_moment(lives: &[Life], survivors: &[Life]) -> Option<(f64, usize)> {
     let dead = || lives.iter().filter(|life| life.is_dead);
-    // No timer at all is one beyond every age.
-    let limits = dead().map(|life| life.age() - PROBED.either(life.age())).chain([f64::INFINITY]);
-    limits.map(|limit| timer_at(limit, lives)).fold(f64::NEG_INFINITY, f64::max)
+    let moments = dead().map(|life| life.seen).chain(survivors.iter().map(|life| life.born));
+    moments
+        .filter(|&moment| !survivors.iter().any(|life| life.spans(moment)))
+        .map(|moment| (moment, dead().filter(|life| life.spans(moment)).count()))
+        .max_by_key(|&(_, explained)| explained)
+        .filter(|&(_, explained)| explained > 0)
 }
 
-fn timer_at(limit: f64, lives: &[Life]) -> f64 {
-    let (mut died, mut lived, mut against) = (0.0, 0.0, 0.0);
-    for life in lives {
-        match (life.age() >= limit, life.is_dead) {
-            (true, true) => died += 1.0,
-            (true, false) => lived += 1.0,
-            (false, true) => against += AGAINST,
-            (false, false) => {}
+fn is_one_moment_possible(lives: &[Life], survivors: &[Life]) -> bool {
+    let dead = lives.iter().filter(|life| life.is_dead).count();
+    widest_moment(lives, survivors).is_some_and(|(_, explained)| explained == dead)
+}
+
+/// A timer, and one that it was before it was set anew.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Timer {
+    /// The logarithm of the likelihood of what was seen.
+    likelihood: f64,
+    /// The age it strikes at, in seconds; none is beyond every age.
+    limit: f64,
+    /// Until when, by birth or by probe in seconds since the Unix epoch, another age was set, in seconds.
+    before: Option<(Since, f64, f64)>,
+}
+
+/// For whom a timer is set anew: for sessions that are born from then on, or for all at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Since {
+    Born,
+    Seen,
+}
+
+impl Since {
+    const fn of(self, life: &Life) -> f64 {
+        match self {
+            Self::Born => life.born,
+            Self::Seen => life.seen,
         }
     }
-    let share = (died + 0.5) / (died + lived + 1.0);
-    // Most timers rule all of the connections.
-    let all = died * (-0.01_f64) + lived * AGAINST;
-    let some = died * f64::ln(share) + lived * f64::ln(1.0 - share) + PART;
-    against + if all > some { all } else { some }
+}
+
+impl Timer {
+    /// Whether it strikes one that is as old as this.
+    fn strikes(&self, one: &Life) -> bool {
+        let limit = match self.before {
+            Some((since, until, before)) if since.of(one) < until => before,
+            Some(_) | None => self.limit,
+        };
+        one.age() >= limit
+    }
+}
+
+/// The best timer, or the best that was set anew once.
+fn timer(lives: &[Life]) -> Timer {
+    let mut by_age: Vec<Life> = lives.to_vec();
+    by_age.sort_by(|a, b| b.age().total_cmp(&a.age()));
+    let (likelihood, limit) = best_limit(by_age.iter());
+    let whole = Timer { likelihood, limit, before: None };
+    let split = |since: Since, at: f64| {
+        let (before, was) = best_limit(by_age.iter().filter(|life| since.of(life) < at));
+        let (after, is) = best_limit(by_age.iter().filter(|life| since.of(life) >= at));
+        Timer { likelihood: before + after + CHANGE, limit: is, before: Some((since, at, was)) }
+    };
+    let splits =
+        by_age.iter().flat_map(|life| [Since::Born, Since::Seen].map(|since| split(since, since.of(life))));
+    splits.fold(whole, |best, other| if other.likelihood > best.likelihood { other } else { best })
+}
+
+/// The log-likelihood of the best timer that rules all of the connections or a share of them, and the age that it
+/// strikes at: `lives` by age, the oldest first.
+fn best_limit<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) {
+    let dead = lives.clone().filter(|life| life.is_dead).count() as f64;
+    let (mut died, mut lived) = (0.0_f64, 0.0_f64);
+    // No timer at all is one beyond every age.
+    let mut best = (dead * AGAINST, f64::INFINITY);
+    let mut older = lives.clone();
+    let mut next = older.next();
+    for death in lives.filter(|life| life.is_dead) {
+        let limit = death.age() - PROBED.either(death.age());
+        while let Some(life) = next.filter(|life| life.age() >= limit) {
+            *(if life.is_dead { &mut died } else { &mut lived }) += 1.0;
+            next = older.next();
+        }
+        let share = (died + 0.5) / (died + lived + 1.0);
+        // Most timers rule all of the connections.
+        let all = died * (-0.01_f64) + lived * AGAINST;
+        let some = died * share.ln() + lived * (1.0 - share).ln() + PART;
+        let likelihood = (dead - died) * AGAINST + all.max(some);
+        if likelihood > best.0 {
+            best = (likelihood, limit);
+        }
+    }
+    best
 }
 
 /// The log-likelihood of the best rate at which flows are forgotten whatever their age.

@@ -278,8 +278,12 @@ fn story(case: &Case, history: &History, others: &Others) -> Story {
     let life = |seen: &Observation| {
         let is_dead = match seen.fate {
             Fate::Lived => false,
-            // What was lost at one moment, or closed, is explained.
-            Fate::Died { exact: false, culprit, .. } if culprit != Culprit::NetworkStateLoss => true,
+            Fate::Died {
+                exact: false,
+                culprit: Culprit::NetworkIdleTimeout | Culprit::NetworkStateLoss | Culprit::Unknown,
+                ..
+            } => true,
+            // What was closed is explained.
             Fate::Died { .. } => return None,
         };
         // A silent death is learnt some time after its probe, and the probe's answer at once.

@@ -3,13 +3,25 @@
 
 use crate::random::Random;
 
-/// How long a world lasts.
-pub(crate) const LASTS: f64 = 2400.0;
+/// How a world is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probing {
+    pub(crate) ladder: &'static str,
+    pub(crate) precision: f64,
+    pub(crate) canaries: usize,
+    /// How long the world is looked at.
+    pub(crate) lasts: f64,
+}
+
+/// How most worlds are looked at.
+const PROBING: Probing =
+    Probing { ladder: "4s,8s,15s,25s,40s,70s,110s,170s,240s", precision: 0.01, canaries: 10, lasts: 2400.0 };
 
 /// One world.
 #[derive(Debug, Clone)]
 pub(crate) struct Nature {
     pub(crate) seed: u64,
+    pub(crate) probing: Probing,
     /// The servers behind the one address; each login lands on any of them.
     pub(crate) servers: Vec<Server>,
     /// The ways to them; each login takes one, by their shares.
@@ -88,6 +100,7 @@ impl Nature {
         let sound = Server { wait_timeout: 28_800.0, closes };
         let mut nature = Self {
             seed,
+            probing: PROBING,
             servers: vec![sound.clone()],
             ways: vec![plain.clone()],
             killer: None,
@@ -143,10 +156,35 @@ impl Nature {
         nature
     }
 
+    /// A firewall of 8 s that is set to 16 s and back, looked at as `tests/firewall.rs` does with a real one.
+    pub(crate) fn of_a_moved_timer(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let closes = Closes::Fin;
+        let first = random.between(100.0, 120.0);
+        let second = first + random.between(60.0, 90.0);
+        Self {
+            seed,
+            probing: Probing {
+                ladder: "3s,6s,10s,14s,20s,28s,40s",
+                precision: 0.02,
+                canaries: 12,
+                lasts: second + 90.0,
+            },
+            servers: vec![Server { wait_timeout: 28_800.0, closes }],
+            ways: vec![Way { share: 1.0, firewall: Some(8.0), proxy: None, lifetime: None }],
+            killer: None,
+            evictions: None,
+            forbids_statements: false,
+            others_killed_every: None,
+            events: vec![(first, Event::SetAnew(2.0)), (second, Event::SetAnew(0.5))],
+            resets: false,
+        }
+    }
+
     fn happen(&mut self, kind: usize, random: &mut Random) {
         let count = if kind >= 11 { 1 + random.one_of(4) } else { random.one_of(3).saturating_sub(1) };
         for _ in 0..count {
-            let at = random.between(60.0, LASTS - 300.0);
+            let at = random.between(60.0, PROBING.lasts - 300.0);
             let event = match random.one_of(7) {
                 0 => Event::Restart,
                 1 => Event::Flush,

@@ -23,10 +23,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::log::{Line, Lines};
-use crate::nature::{Closes, Event, LASTS, Nature, Server};
+use crate::nature::{Closes, Event, Nature, Probing, Server};
 use crate::random::Random;
 
-const LADDER: &str = "4s,8s,15s,25s,40s,70s,110s,170s,240s";
 const PROBE_TIMEOUT: f64 = 2.0;
 /// The world's beginning, in seconds since the Unix epoch.
 const START: f64 = 1.8e9;
@@ -51,9 +50,19 @@ pub(crate) enum Cause {
 #[derive(Debug, Clone)]
 pub(crate) struct Death {
     pub(crate) cause: Cause,
+    /// What else had ended it before it was found dead, where nothing is heard of either.
+    pub(crate) or: Vec<Cause>,
     /// When it died, in seconds from the world's beginning.
     pub(crate) at: f64,
     pub(crate) said: Line,
+}
+
+/// What really ended a canary, and when in seconds from the world's beginning.
+#[derive(Debug, Clone)]
+struct Truth {
+    cause: Cause,
+    or: Vec<Cause>,
+    at: f64,
 }
 
 /// What was reported at a time.
@@ -79,14 +88,15 @@ pub(crate) fn run(nature: &Nature) -> (Vec<Death>, Vec<Report>) {
     fastrand::seed(nature.seed);
     let (ends, reports) = tracing::subscriber::with_default(lines.clone(), || runtime.block_on(live(nature)));
     let said = lines.take().into_iter().filter_map(|said| {
-        let (cause, at) = ends.get(&said.thread_id)?;
-        Some(Death { cause: *cause, at: *at, said })
+        let Truth { cause, or, at } = ends.get(&said.thread_id)?.clone();
+        Some(Death { cause, or, at, said })
     });
     (said.collect(), reports)
 }
 
-async fn live(nature: &Nature) -> (BTreeMap<u64, (Cause, f64)>, Vec<Report>) {
-    let ladder = Ladder::parse(LADDER).expect("a ladder");
+async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
+    let Probing { ladder, precision, canaries, lasts } = nature.probing;
+    let ladder = Ladder::parse(ladder).expect("a ladder");
     let metrics = Metrics::register(&Registry::new(), &ladder).expect("a fresh registry takes every name");
     let (publish, mut told) = watch::channel(PathReport::default());
     let (_say_headroom, headroom) = watch::channel(Headroom::Unknown);
@@ -98,8 +108,8 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, (Cause, f64)>, Vec<Report>) {
         target: "t".to_owned(),
         path: "p".to_owned(),
         ladder,
-        precision: 0.01,
-        canaries: 10,
+        precision,
+        canaries,
         landmarks: vec![10.0, 30.0, 60.0, 120.0],
     };
     let paths = metrics.path("t", "p", &Kind::ALL);
@@ -108,7 +118,7 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, (Cause, f64)>, Vec<Report>) {
     let [pulse, lives] = [Loop::Prober, Loop::Canary]
         .map(|name| health.watch(name, Duration::MAX, metrics.failed_rounds("t", name)));
     let running = tokio::spawn(prober.run(Wires { headroom, stop, pulse, lives }));
-    let end = begin + Duration::from_secs_f64(LASTS);
+    let end = begin + Duration::from_secs_f64(lasts);
     let mut reports: Vec<Report> = Vec::new();
     loop {
         tokio::select! {
@@ -129,7 +139,8 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, (Cause, f64)>, Vec<Report>) {
             killer,
         };
         let is_news = reports.last().is_none_or(|last| {
-            (last.upper, last.confirmed, last.killer) != (report.upper, report.confirmed, report.killer)
+            (last.lower, last.upper, last.confirmed, last.killer)
+                != (report.lower, report.upper, report.confirmed, report.killer)
         });
         if is_news {
             reports.push(report);
@@ -159,7 +170,7 @@ struct Shared {
     /// When canaries of ours were killed on each server, in seconds from the beginning.
     kills: Vec<(usize, f64)>,
     /// What really ended each, by thread id.
-    ends: BTreeMap<u64, (Cause, f64)>,
+    ends: BTreeMap<u64, Truth>,
     /// The count of KILLs that was read, when, by server.
     readings: Vec<(usize, f64, f64)>,
 }
@@ -172,7 +183,7 @@ impl Default for Shared {
 }
 
 /// One session, and how it will end.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Fated {
     thread_id: u64,
     kind: Kind,
@@ -182,6 +193,8 @@ struct Fated {
     /// When it ends, in seconds from the beginning, by what.
     dies: f64,
     cause: Cause,
+    /// Everything else that had ended it, and when.
+    later: Vec<(f64, Cause)>,
     wait_timeout: f64,
     own_timer: bool,
 }
@@ -304,7 +317,12 @@ impl Scene {
     async fn died(&self, fated: &Fated, seen: f64, was_heard: bool) -> Outcome {
         let nature = &self.0.nature;
         self.with(|shared| {
-            shared.ends.insert(fated.thread_id, (fated.cause, fated.dies));
+            // Of two that are both silent nothing tells which was first: a timer that would have struck before the
+            // probe explains a flow that was forgotten a little earlier just as well.
+            let is_silent_too =
+                |end: &&(f64, Cause)| is_silent(fated.cause) && is_silent(end.1) && end.0 <= seen;
+            let or = fated.later.iter().filter(is_silent_too).map(|(_, cause)| *cause).collect();
+            shared.ends.insert(fated.thread_id, Truth { cause: fated.cause, or, at: fated.dies });
             if matches!(fated.cause, Cause::Killer | Cause::Kill) {
                 shared.kills.push((fated.server, fated.dies));
             }
@@ -382,8 +400,7 @@ impl Scene {
             let bound = (longest + 2.0 * PROBE_TIMEOUT + 5.0).ceil();
             let own_timer = wait_timeout > longest && bound < wait_timeout;
             let wait_timeout = if own_timer { bound } else { wait_timeout };
-            let (is_idle, is_quiet) = (kind == Kind::Idle, kind != Kind::Active);
-            let _ = is_idle;
+            let is_quiet = kind != Kind::Active;
             let late = 0.2 * random.share();
             if matches!(kind, Kind::Idle | Kind::Keepalive) {
                 let cause = if own_timer { Cause::OwnTimer } else { Cause::WaitTimeout };
@@ -420,11 +437,12 @@ impl Scene {
                     Event::Reload(_) | Event::KillSome(_) | Event::StandStill(_) | Event::SetAnew(_) => {}
                 }
             }
-            let (dies, cause) =
-                ends.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((f64::INFINITY, Cause::Reload));
+            ends.push((f64::INFINITY, Cause::Reload));
+            ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (dies, cause) = ends.remove(0);
             shared.next_id += 1;
             let thread_id = shared.next_id;
-            Fated { thread_id, kind, server, born, dies, cause, wait_timeout, own_timer }
+            Fated { thread_id, kind, server, born, dies, cause, later: ends, wait_timeout, own_timer }
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The oracle: what may be said of each death, and of the limit, by one who knows the world.
 
+use crate::log::Line;
 use crate::nature::{Nature, Way};
 use crate::network::{Cause, Death, Report};
 
@@ -15,6 +16,9 @@ pub(crate) struct Findings {
     pub(crate) voided: usize,
     /// Culprits that the world refutes, in words.
     pub(crate) wrong: Vec<String>,
+    /// What was said of each sort of death: what really happened, what was said, of which kind, by which rule; and
+    /// whether the world refutes it.
+    pub(crate) said: Vec<(String, bool)>,
     /// Deaths after the first ten minutes, and those of them whose culprit is unknown.
     pub(crate) late_deaths: usize,
     pub(crate) late_unknown: usize,
@@ -40,7 +44,15 @@ pub(crate) fn judge(nature: &Nature, deaths: &[Death], reports: &[Report]) -> Fi
             findings.late_deaths += 1;
             findings.late_unknown += usize::from(said == "unknown");
         }
-        if said != "unknown" && !may_be_said(death.cause, said) {
+        let is_wrong = said != "unknown"
+            && !may_be_said(death.cause, said)
+            && !death.or.iter().any(|cause| may_be_said(*cause, said));
+        if is_wrong || said == "unknown" && death.at >= KNOWN_AFTER {
+            let Line { kind, rule, .. } = &death.said;
+            let sort = format!("{:?} -> {said} [{kind}] {rule}", death.cause);
+            findings.said.push((sort, is_wrong));
+        }
+        if is_wrong {
             findings.wrong.push(format!("{:?} at {:.1} s: {:?}", death.cause, death.at, death.said));
         }
     }

@@ -299,7 +299,7 @@ fn conclude_silent(evidence: &Evidence) -> Conclusion {
             Culprit::NetworkStateLoss,
             "others keep outliving this age and shorter ones died: flows are forgotten here and there",
         ),
-        Story::RatherTimer | Story::Open => open(
+        Story::Open => open(
             Culprit::Unknown,
             "found dead by the probe, and the lives beside it do not tell an idle timer from lost state",
         ),

@@ -348,7 +348,6 @@ proptest::proptest! {
                 Story::Timer,
                 Story::OneMoment,
                 Story::HereAndThere,
-                Story::RatherTimer,
                 Story::Open,
             ][story],
             outlived,
