@@ -24,6 +24,7 @@ use crate::lab::{
 };
 use killer::Killer;
 use runs::repeat;
+use standing::summary;
 
 /// What must be said of an idle limit.
 struct Truth {
@@ -124,9 +125,9 @@ fn wait_for_held(exporter: &Exporter<'_>) {
 #[track_caller]
 fn assert_no_limit(exporter: &Exporter<'_>) {
     let page = exporter.metrics();
-    assert!(page.values("idle_limit_upper_seconds", &[]).is_empty(), "{}", exporter.log());
-    assert!(page.values("idle_limit_info", &[]).is_empty(), "{}", exporter.log());
-    assert!(page.values("remedy", &[]).is_empty(), "{}", exporter.log());
+    for name in ["idle_limit_upper_seconds", "idle_limit_info", "remedy"] {
+        assert!(page.values(name, &[]).is_empty(), "{name}:\n{}\n{}", summary(&page), exporter.log());
+    }
 }
 
 fn mariadb_of(thread_handling: ThreadHandling) -> Server {
