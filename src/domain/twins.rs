@@ -31,7 +31,7 @@ const UNSURE: f64 = 0.05;
 /// How twins fared at a limit (seconds) of a server, or of all (`None`), as far as the history tells; the newest
 /// counts.
 pub fn read(history: &History, limit: f64, server: Option<u16>) -> Twins {
-    let fared = |kind| telling(history, kind, limit, server).next().map(|told| told.lived);
+    let fared = |kind| telling(history, kind, (limit, limit), server).next().map(|told| told.lived);
     Twins { keepalive: fared(Kind::Keepalive), busy: fared(Kind::Busy), active: fared(Kind::Active) }
 }
 
@@ -40,7 +40,7 @@ pub fn read(history: &History, limit: f64, server: Option<u16>) -> Twins {
 /// other part: that they live is said after so many lives that this is no chance, and that they die after two
 /// deaths. `None` while that is not measured.
 pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool> {
-    let mut told = telling(history, kind, limit.upper?, limit.server).map(|told| told.lived);
+    let mut told = telling(history, kind, ages(limit)?, limit.server).map(|told| told.lived);
     if of_its_part(history, limit) < 1.0 {
         let told: Vec<bool> = told.collect();
         let died = told.iter().filter(|lived| !**lived).count();
@@ -72,14 +72,13 @@ fn of_its_part(history: &History, limit: &IdleLimit) -> f64 {
 /// The twins to launch now for a limit, with their ages in seconds. `in_flight` are the kinds that are held already;
 /// `now` is seconds since the Unix epoch.
 pub fn plan(history: &History, limit: &IdleLimit, in_flight: &[Kind], now: f64) -> Vec<(Kind, f64)> {
-    let Some(age) = limit.upper else { return Vec::new() };
+    let Some((age, top)) = ages(limit) else { return Vec::new() };
     let rest = REPEAT_SECONDS.max(REPEAT_LENGTHS * age);
-    let top = limit.spread_to.unwrap_or(age).max(age);
     TWINS
         .into_iter()
         .filter(|kind| !in_flight.contains(kind))
         .filter(|&kind| {
-            let mut told = telling(history, kind, age, limit.server);
+            let mut told = telling(history, kind, (age, top), limit.server);
             let (newest, before) = (told.next(), told.next());
             let is_lone_death = REPEATED.contains(&kind)
                 && newest.is_some_and(|told| !told.lived)
@@ -90,6 +89,11 @@ pub fn plan(history: &History, limit: &IdleLimit, in_flight: &[Kind], now: f64) 
         })
         .map(|kind| (kind, probe_age(top)))
         .collect()
+}
+
+/// The shortest and the longest age that a limit strikes at, in seconds: one age, but for one that looks seldom.
+fn ages(limit: &IdleLimit) -> Option<(f64, f64)> {
+    limit.upper.map(|upper| (upper, limit.spread_to.unwrap_or(upper).max(upper)))
 }
 
 /// What one twin says of a limit.
@@ -103,12 +107,18 @@ struct Told {
 
 /// What twins of a kind say of this limit (seconds), the newest first: that they lived past it, or died at
 /// it. One that died exactly, and well past it, outlived it and died of something else; so did one that another
-/// layer ended audibly later. What was seen while another one killed at about that age is of the past.
-fn telling(history: &History, kind: Kind, limit: f64, server: Option<u16>) -> impl Iterator<Item = Told> {
+/// layer ended audibly later. What was seen while another one killed at about that age is of the past. The limit
+/// strikes between two ages, in seconds: one that lives between them says nothing.
+fn telling(
+    history: &History,
+    kind: Kind,
+    (limit, top): (f64, f64),
+    server: Option<u16>,
+) -> impl Iterator<Item = Told> {
     let since = killer_changed_at(history, Some(limit), server);
     let killer = killers(history, Some(limit), server).next().map(|(killer, _)| killer);
     let is_of_now = move |seen: &&Observation| since.is_none_or(|since| seen.at > since);
-    let is_near = move |age: f64| age >= limit && age <= 1.5 * probe_age(limit);
+    let is_near = move |age: f64| age >= top && age <= 1.5 * probe_age(top);
     let is_of_another = move |culprit: Culprit| {
         let named = |culprit: Culprit| Some(culprit).filter(|culprit| *culprit != Culprit::Unknown);
         named(culprit).zip(killer).is_some_and(|(one, other)| one.layer() != other.layer())
@@ -123,11 +133,14 @@ fn telling(history: &History, kind: Kind, limit: f64, server: Option<u16>) -> im
                 Fate::Died { culprit: Culprit::ServerRestart | Culprit::MassDisconnect, .. } => return None,
                 Fate::Died { culprit: Culprit::NetworkStateLoss, .. } => return None,
                 Fate::Died { exact: true, culprit, .. }
-                    if is_of_another(culprit) && seen.age > limit + HEARD.either(limit) =>
+                    if is_of_another(culprit) && seen.age > top + HEARD.either(top) =>
                 {
                     true
                 }
-                Fate::Died { exact: true, .. } if (seen.age - limit).abs() <= 2.0 * ONE_AGE.either(limit) => {
+                Fate::Died { exact: true, .. }
+                    if seen.age >= limit - 2.0 * ONE_AGE.either(limit)
+                        && seen.age <= top + 2.0 * ONE_AGE.either(top) =>
+                {
                     false
                 }
                 Fate::Died { exact, .. } if is_near(seen.age) => exact,

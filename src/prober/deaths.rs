@@ -221,6 +221,8 @@ impl Others {
             told: exact().map(|case| Struck { at: case.at, ..case.as_struck() }).collect(),
             spared: flights
                 .iter()
+                // A tool that kills idle sessions spares one that works, whatever its age.
+                .filter(|(_, flight)| matches!(flight.kind, Kind::Idle | Kind::Keepalive))
                 .filter(|(_, flight)| flight.is_well())
                 .filter_map(|(_, flight)| {
                     let born = epoch.unix(flight.born?);
