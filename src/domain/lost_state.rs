@@ -13,7 +13,7 @@
 
 use super::tolerance::PROBED;
 
-/// One idle life on the path, as far as it was seen.
+/// One life on the path, as far as it was seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Life {
     /// When it was born, in seconds since the Unix epoch.
@@ -22,6 +22,19 @@ pub struct Life {
     pub seen: f64,
     /// Whether it was found dead then.
     pub is_dead: bool,
+    /// What it sent meanwhile.
+    pub sent: Sent,
+}
+
+/// What a canary sends while it waits for its probe: whether an idle timer of the network reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing.
+    Nothing,
+    /// The packets of TCP keepalive, which hardly any device ignores.
+    Keepalive,
+    /// Pings: no idle timer reaches it.
+    Pings,
 }
 
 impl Life {
@@ -50,10 +63,15 @@ pub enum Story {
 
 /// How unlikely it is, as a logarithm, that a life ends against its story.
 const AGAINST: f64 = -4.6;
+/// How unlikely it is, as a logarithm, that a timer ignores the packets of TCP keepalive, once for each that it killed.
+const IGNORES_KEEPALIVE: f64 = -1.0;
 /// How unlikely a moment of loss is beforehand, as a logarithm.
 const MOMENT: f64 = -1.2;
-/// How unlikely it is beforehand, as a logarithm, that a timer was set anew among the lives that are compared.
+/// How unlikely it is beforehand, as a logarithm, that a timer was set anew at a time among the lives that are
+/// compared ...
 const CHANGE: f64 = -3.0;
+/// ... and so often at most.
+const MOST_CHANGES: usize = 2;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
 const PART: f64 = -2.5;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
@@ -69,8 +87,12 @@ const TIMER_AHEAD: f64 = 4.0;
 /// So many lives are compared, the newest.
 pub const COMPARED: usize = 96;
 
-/// Explains one silent death by the lives beside it, on the same server: idle ones, those found dead in silence
-/// and those that answered, in any order, this one not among them.
+fn env(name: &str, or: f64) -> f64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
+}
+
+/// Explains one silent death by the lives beside it, on the same server: those found dead in silence and those that
+/// answered, in any order, this one not among them.
 pub fn explain(one: &Life, beside: &[Life]) -> Story {
     let mut lives: Vec<Life> = beside.to_vec();
     lives.push(*one);
@@ -78,21 +100,22 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
     let mut lives = lives.split_off(lives.len().saturating_sub(COMPARED));
     let survivors: Vec<Life> = lives.iter().filter(|life| !life.is_dead).copied().collect();
     for _ in 0..MOST_MOMENTS {
-        let Some(moment) = moment(&lives, &survivors) else { break };
-        if one.spans(moment) {
+        let Some((moment, oldest)) = moment(&lives, &survivors) else { break };
+        let explains = |life: &Life| life.is_dead && life.spans(moment) && life.age() <= oldest;
+        if explains(one) {
             return Story::OneMoment;
         }
-        lives.retain(|life| !life.is_dead || !life.spans(moment));
+        lives.retain(|life| !explains(life));
     }
     // Where all the dead may have died at one moment, those that are born from now on decide.
     if is_one_moment_possible(&lives, &survivors) {
         return Story::Open;
     }
     let (timer, scatter) = (timer(&lives), here_and_there(&lives));
-    if timer.likelihood - scatter >= TIMER_AHEAD {
+    if timer.likelihood - scatter >= env("TIMER_AHEAD", TIMER_AHEAD) {
         // One that is younger than what strikes is of another story.
         if timer.strikes(one) { Story::Timer } else { Story::Open }
-    } else if scatter - timer.likelihood >= SCATTER_AHEAD {
+    } else if scatter - timer.likelihood >= env("SCATTER_AHEAD", SCATTER_AHEAD) {
         Story::HereAndThere
     } else {
         Story::Open
@@ -100,42 +123,63 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
 }
 
 /// The moment that explains the most deaths, where it explains them so much better than anything else that it
-/// is believed.
-fn moment(lives: &[Life], survivors: &[Life]) -> Option<f64> {
-    let (moment, explained) = widest_moment(lives, survivors)?;
-    if explained < AT_ONE_MOMENT {
+/// is believed; and the oldest age that it explains, in seconds.
+fn moment(lives: &[Life], survivors: &[Life]) -> Option<(f64, f64)> {
+    let dead = || lives.iter().filter(|life| life.is_dead);
+    // That they are lost, and do not die of a timer that was set shorter, is shown by those that are born later
+    // and live past their ages.
+    let outlived = |moment: f64| {
+        let later = survivors.iter().filter(|life| life.sent == Sent::Nothing && life.born >= moment);
+        later.map(Life::age).fold(0.0, f64::max)
+    };
+    let explains = |(moment, oldest): (f64, f64), life: &Life| {
+        life.is_dead && life.spans(moment) && life.age() <= oldest
+    };
+    let (count, best) = moments(lives, survivors)
+        .map(|moment| (moment, outlived(moment)))
+        .map(|found| (dead().filter(|life| explains(found, life)).count(), found))
+        .max_by_key(|(count, _)| *count)?;
+    if count < AT_ONE_MOMENT {
         return None;
     }
-    let best = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives));
-    let rest: Vec<Life> = lives.iter().filter(|life| !life.is_dead || !life.spans(moment)).copied().collect();
-    (MOMENT + best(&rest) - best(lives) >= MOMENT_AHEAD).then_some(moment)
+    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives));
+    let rest: Vec<Life> = lives.iter().filter(|life| !explains(best, life)).copied().collect();
+    (MOMENT + likelihood(&rest) - likelihood(lives) >= env("MOMENT_AHEAD", MOMENT_AHEAD)).then_some(best)
 }
 
-/// The moment that most of the dead span, and no survivor, with their number.
-fn widest_moment(lives: &[Life], survivors: &[Life]) -> Option<(f64, usize)> {
-    let dead = || lives.iter().filter(|life| life.is_dead);
-    let moments = dead().map(|life| life.seen).chain(survivors.iter().map(|life| life.born));
-    moments
-        .filter(|&moment| !survivors.iter().any(|life| life.spans(moment)))
-        .map(|moment| (moment, dead().filter(|life| life.spans(moment)).count()))
-        .max_by_key(|&(_, explained)| explained)
-        .filter(|&(_, explained)| explained > 0)
+/// The moments that some of the dead span, and no survivor: each span of them by its end.
+fn moments(lives: &[Life], survivors: &[Life]) -> impl Iterator<Item = f64> {
+    let ends = lives.iter().filter(|life| life.is_dead).map(|life| life.seen);
+    let ends = ends.chain(survivors.iter().map(|life| life.born));
+    ends.filter(|&moment| !survivors.iter().any(|life| life.spans(moment)))
 }
 
+/// Whether all of the dead may have died at one moment.
 fn is_one_moment_possible(lives: &[Life], survivors: &[Life]) -> bool {
-    let dead = lives.iter().filter(|life| life.is_dead).count();
-    widest_moment(lives, survivors).is_some_and(|(_, explained)| explained == dead)
+    let mut dead = lives.iter().filter(|life| life.is_dead);
+    moments(lives, survivors).any(|moment| dead.clone().all(|life| life.spans(moment)))
+        && dead.next().is_some()
 }
 
-/// A timer, and one that it was before it was set anew.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A timer, as it was set over the time.
+#[derive(Debug, Clone, PartialEq)]
 struct Timer {
     /// The logarithm of the likelihood of what was seen.
     likelihood: f64,
-    /// The age it strikes at, in seconds; none is beyond every age.
+    since: Since,
+    settings: Vec<Setting>,
+}
+
+/// The age that a timer strikes at, for those that are born, or probed, from one time on until another, in
+/// seconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Setting {
+    from: f64,
+    until: f64,
+    /// In seconds; none is beyond every age.
     limit: f64,
-    /// Until when, by birth or by probe in seconds since the Unix epoch, another age was set, in seconds.
-    before: Option<(Since, f64, f64)>,
+    /// The logarithm of the likelihood of what was seen of it.
+    likelihood: f64,
 }
 
 /// For whom a timer is set anew: for sessions that are born from then on, or for all at once.
@@ -155,30 +199,56 @@ impl Since {
 }
 
 impl Timer {
+    /// The best timer that was set anew so often at most.
+    fn of(by_age: &[Life], since: Since) -> Self {
+        let fit = |from: f64, until: f64| {
+            let is_in = |life: &&Life| since.of(life) >= from && since.of(life) < until;
+            let (likelihood, limit) = best_limit(by_age.iter().filter(is_in));
+            Setting { from, until, limit, likelihood }
+        };
+        let mut timer =
+            Self { likelihood: 0.0, since, settings: vec![fit(f64::NEG_INFINITY, f64::INFINITY)] };
+        for _ in 0..MOST_CHANGES {
+            let splits = timer.settings.iter().enumerate().flat_map(|(place, whole)| {
+                let times = by_age.iter().map(|life| since.of(life));
+                times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
+                    let (before, after) = (fit(whole.from, at), fit(at, whole.until));
+                    (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
+                })
+            });
+            let best = splits.max_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((_, place, before, after)) = best.filter(|(gain, ..)| *gain > 0.0) else { break };
+            timer.settings.splice(place..=place, [before, after]);
+            timer.likelihood += CHANGE;
+        }
+        timer.likelihood += timer.settings.iter().map(|setting| setting.likelihood).sum::<f64>();
+        timer
+    }
+
     /// Whether it strikes one that is as old as this.
     fn strikes(&self, one: &Life) -> bool {
-        let limit = match self.before {
-            Some((since, until, before)) if since.of(one) < until => before,
-            Some(_) | None => self.limit,
-        };
-        one.age() >= limit
+        let at = self.since.of(one);
+        let is_set = |setting: &&Setting| at >= setting.from && at < setting.until;
+        let limit = self.settings.iter().find(is_set).map_or(f64::INFINITY, |setting| setting.limit);
+        one.sent == Sent::Nothing && one.age() >= limit
     }
 }
 
-/// The best timer, or the best that was set anew once.
+/// The best timer, set anew for those that are born later or for all.
 fn timer(lives: &[Life]) -> Timer {
-    let mut by_age: Vec<Life> = lives.to_vec();
+    // Those that send are no timer's, and only speak against it.
+    let against = |life: &&Life| life.is_dead && life.sent != Sent::Nothing;
+    let against = lives.iter().filter(against).map(|life| match life.sent {
+        Sent::Nothing => 0.0,
+        Sent::Keepalive => IGNORES_KEEPALIVE,
+        Sent::Pings => AGAINST,
+    });
+    let against: f64 = against.sum();
+    let mut by_age: Vec<Life> = lives.iter().filter(|life| life.sent == Sent::Nothing).copied().collect();
     by_age.sort_by(|a, b| b.age().total_cmp(&a.age()));
-    let (likelihood, limit) = best_limit(by_age.iter());
-    let whole = Timer { likelihood, limit, before: None };
-    let split = |since: Since, at: f64| {
-        let (before, was) = best_limit(by_age.iter().filter(|life| since.of(life) < at));
-        let (after, is) = best_limit(by_age.iter().filter(|life| since.of(life) >= at));
-        Timer { likelihood: before + after + CHANGE, limit: is, before: Some((since, at, was)) }
-    };
-    let splits =
-        by_age.iter().flat_map(|life| [Since::Born, Since::Seen].map(|since| split(since, since.of(life))));
-    splits.fold(whole, |best, other| if other.likelihood > best.likelihood { other } else { best })
+    let [born, seen] = [Since::Born, Since::Seen].map(|since| Timer::of(&by_age, since));
+    let best = if born.likelihood >= seen.likelihood { born } else { seen };
+    Timer { likelihood: best.likelihood + against, ..best }
 }
 
 /// The log-likelihood of the best timer that rules all of the connections or a share of them, and the age that it

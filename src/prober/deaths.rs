@@ -10,7 +10,7 @@ use super::life::Death;
 use crate::domain::companions::{Spared, Struck, died_unkilled, kills_near, same_age, same_instant};
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
-use crate::domain::lost_state::{Life, Story, explain};
+use crate::domain::lost_state::{COMPARED, Life, Sent, Story, explain};
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE};
 use crate::domain::twins;
@@ -183,7 +183,12 @@ impl Case {
     }
 
     fn life(&self) -> Life {
-        Life { born: self.born, seen: self.struck(), is_dead: true }
+        Life { born: self.born, seen: self.struck(), is_dead: true, sent: sent_by(self.kind) }
+    }
+
+    /// Whether only a probe found it dead, and nobody said why.
+    fn is_silent(&self) -> bool {
+        self.death.ending.is_found_by_probe() && !self.death.restarted && self.death.error_code.is_none()
     }
 
     /// Until when others may turn out to have died with it, in seconds since the Unix epoch; `None` where they
@@ -216,7 +221,7 @@ impl Others {
             let (kind, server) = (flight.kind, flight.server);
             Some(Struck { kind, age, at: epoch.unix(at), server, killed: None })
         });
-        let silent = cases.iter().filter(|case| case.foretold.is_some());
+        let silent = cases.iter().filter(|case| case.is_silent());
         Self {
             told: exact().map(|case| Struck { at: case.at, ..case.as_struck() }).collect(),
             spared: flights
@@ -268,12 +273,20 @@ fn births_of_survivors(
         .collect()
 }
 
+/// What a canary of a kind sends while it waits for its probe. What keeps one busy sends nothing.
+const fn sent_by(kind: Kind) -> Sent {
+    match kind {
+        Kind::Idle | Kind::Busy => Sent::Nothing,
+        Kind::Keepalive => Sent::Keepalive,
+        Kind::Active => Sent::Pings,
+    }
+}
+
 /// The story that explains a silent death, by the idle lives beside it.
 fn story(case: &Case, history: &History, others: &Others) -> Story {
     /// So many lives are looked back at.
-    const BACK: usize = 96;
-    if !case.death.ending.is_found_by_probe() || matches!(case.kind, Kind::Keepalive | Kind::Active) {
-        // What sends packets, and is forgotten all the same, is no idle timer's.
+    const BACK: usize = COMPARED;
+    if !case.is_silent() {
         return Story::Open;
     }
     let is_here = |server| history.is_one_server(case.server, server);
@@ -289,13 +302,12 @@ fn story(case: &Case, history: &History, others: &Others) -> Story {
             Fate::Died { .. } => return None,
         };
         // A silent death is learnt some time after its probe, and the probe's answer at once.
-        Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead })
+        Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead, sent: sent_by(seen.kind) })
     };
     let mut beside: Vec<Life> = history
         .iter()
         .rev()
-        .filter(|seen| seen.kind == Kind::Idle && is_here(seen.server))
-        .filter(|seen| !others.is_foretold(seen))
+        .filter(|seen| is_here(seen.server) && !others.is_foretold(seen))
         .take(BACK)
         .filter_map(life)
         .collect();

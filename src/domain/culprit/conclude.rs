@@ -239,7 +239,9 @@ fn conclude_many(evidence: &Evidence) -> Conclusion {
 /// A canary that pings: no idle timer reaches it.
 fn conclude_active(evidence: &Evidence) -> Conclusion {
     let Evidence { ending, exact, row, proxy_seen, outlived, .. } = *evidence;
-    if evidence.same_age > 0 {
+    if ending.is_found_by_probe() && matches!(evidence.story, Story::OneMoment | Story::HereAndThere) {
+        conclude_silent(evidence)
+    } else if evidence.same_age > 0 {
         decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
     } else if ending == Ending::Fin && exact && row == Row::Gone && !proxy_seen && evidence.may_be_killed() {
         let rule = "a canary that pings was closed, row gone, uptime steady, and no idle one died at its age";
@@ -436,7 +438,7 @@ pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit]
     };
     match (kind, ending) {
         (Kind::Active, Ending::ResetOnUse | Ending::Silence) => {
-            &[ServerIdleTimeout, ServerKill, ServerRestart, LifetimeLimit, Unknown]
+            &[ServerIdleTimeout, ServerKill, ServerRestart, NetworkStateLoss, LifetimeLimit, Unknown]
         }
         (Kind::Active, _) => {
             &[ServerIdleTimeout, ServerKill, ServerRestart, MassDisconnect, LifetimeLimit, Unknown]

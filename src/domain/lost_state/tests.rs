@@ -3,7 +3,7 @@
 use super::*;
 
 fn lived(born: f64, age: f64) -> Life {
-    Life { born, seen: born + age, is_dead: false }
+    Life { born, seen: born + age, is_dead: false, sent: Sent::Nothing }
 }
 
 fn died(born: f64, age: f64) -> Life {
