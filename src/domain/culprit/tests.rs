@@ -325,7 +325,7 @@ proptest::proptest! {
         same_age in 0..3_usize,
         same_instant in 0..4_usize,
         killed in proptest::option::of(proptest::bool::ANY),
-        (kills_near, died_unkilled, story) in (0..2_usize, proptest::bool::ANY, 0..5_usize),
+        (kills_near, died_unkilled, story) in (0..2_usize, proptest::bool::ANY, 0..4_usize),
         outlived: bool,
         outlived_by_younger: bool,
         twins in proptest::array::uniform3(proptest::option::of(proptest::bool::ANY)),
