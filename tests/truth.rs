@@ -124,6 +124,8 @@ fn wait_for_held(exporter: &Exporter<'_>) {
 /// That no idle limit was concluded from what is none.
 #[track_caller]
 fn assert_no_limit(exporter: &Exporter<'_>) {
+    // Advice follows what is known of the limit within a round of the diagnosis.
+    sleep(Duration::from_secs(1));
     let page = exporter.metrics();
     for name in ["idle_limit_upper_seconds", "idle_limit_info", "remedy"] {
         assert!(page.values(name, &[]).is_empty(), "{name}:\n{}\n{}", summary(&page), exporter.log());

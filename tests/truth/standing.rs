@@ -51,6 +51,9 @@ impl Standing {
             if is_confirmed {
                 let upper = page.one("idle_limit_upper_seconds", &[("kind", "idle")]);
                 assert!(self.upper.contains(&upper), "{upper} s after {passed:?}:\n{}", exporter.log());
+                let wrong = f64::from(u8::from(!self.tcp_keepalive));
+                let advice = page.values("remedy", &[("remedy", "tcp_keepalive")]);
+                assert!(!advice.contains(&wrong), "wrong advice after {passed:?}:\n{}", exporter.log());
             }
             if told.is_none() && self.is_told(&page) {
                 let canaries = page.sum("lives_total", &[]);

@@ -6,6 +6,7 @@
 
 use super::IdleLimit;
 use crate::domain::companions::SELDOM_RATIO;
+use crate::domain::culprit::Culprit;
 use crate::domain::kind::Kind;
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, PROBED, heard};
@@ -16,6 +17,10 @@ const NEWEST_DEATHS: usize = 64;
 const CLUSTER: usize = 3;
 /// So many deaths that lie apart are a band.
 const BAND: usize = 4;
+/// So many are one where who does it is known, and may rule a part of the connections.
+const PAIR: usize = 2;
+/// A cluster that nobody outlived so far is withdrawn when those that outlive it since would be rarer than this.
+const ALL_MET_IT_BELOW: f64 = 0.06;
 /// A cluster is withdrawn when those that outlived it since would, by its share so far, be rarer than this.
 const WITHDRAWN_BELOW: f64 = 1e-4;
 /// How often a probe is answered, or not, against what rules it, at most: beneath this nothing is a share.
@@ -48,6 +53,14 @@ struct Death {
     at: f64,
     exact: bool,
     killed: bool,
+    culprit: Culprit,
+}
+
+impl Death {
+    /// Whether it is by one that may lie on the way of a part of the connections only: a server has one setting.
+    const fn may_be_of_a_part(&self) -> bool {
+        matches!(self.culprit, Culprit::ProxyIdleTimeout | Culprit::NetworkIdleTimeout)
+    }
 }
 
 /// The ages that one timer strikes at, in seconds.
@@ -100,8 +113,8 @@ fn newest_deaths(history: &History, kind: Kind, counts: &dyn Fn(&Observation) ->
         .rev()
         .filter(|seen| seen.kind == kind && seen.is_bounding_death() && counts(seen))
         .filter_map(|seen| match seen.fate {
-            Fate::Died { exact, killed, .. } => {
-                Some(Death { age: seen.age, at: seen.at, exact, killed: killed == Some(true) })
+            Fate::Died { exact, killed, culprit, .. } => {
+                Some(Death { age: seen.age, at: seen.at, exact, killed: killed == Some(true), culprit })
             }
             Fate::Lived => None,
         })
@@ -118,16 +131,17 @@ fn bands(deaths: &[Death]) -> Vec<Band> {
         let up_to = |to: f64| {
             let near: Vec<Death> =
                 sorted[place..].iter().take_while(|death| death.age <= to).copied().collect();
-            (instants(&near), near.last().map_or(first.age, |death| death.age))
+            let last = near.last().map_or(first.age, |death| death.age);
+            (instants(&near), last, near.iter().all(Death::may_be_of_a_part))
         };
         let from = first.age;
-        let (count, to) = up_to(from + ONE_AGE.either(from));
-        let (many, far) = up_to(from * SELDOM_RATIO);
+        let (count, to, may_be_a_part) = up_to(from + ONE_AGE.either(from));
+        let (many, far, _) = up_to(from * SELDOM_RATIO);
         if many >= BAND && strikes_apart(&sorted[place..], from, far) {
             bands.push(Band { from, to: far, exact: true });
             break;
         }
-        if count >= CLUSTER {
+        if count >= CLUSTER || count >= PAIR && may_be_a_part {
             bands.push(Band { from, to, exact: true });
         }
     }
@@ -251,7 +265,11 @@ fn standing(
     let died = trials[newest..=oldest].iter().filter(|trial| **trial == Trial::Died).count();
     let between = oldest + 1 - newest - died;
     let is_apart = exact && to - from > 2.0 * ONE_AGE.either(from);
-    if between == 0 && !is_apart || chance_of_outliving(died, between, newest) < WITHDRAWN_BELOW {
+    let in_band = |death: &&Death| death.exact == exact && death.age >= from && death.age <= to;
+    // The first that outlive it may be on another way, or show that it is gone: more of them tell.
+    let is_open = newest > 0 && exact && deaths.iter().filter(in_band).all(Death::may_be_of_a_part);
+    let withdrawn_below = if between == 0 && !is_apart { ALL_MET_IT_BELOW } else { WITHDRAWN_BELOW };
+    if between == 0 && !is_apart && !is_open || chance_of_outliving(died, between, newest) < withdrawn_below {
         return None;
     }
     let share = died as f64 / (oldest + 1) as f64;
@@ -259,7 +277,6 @@ fn standing(
     if !exact && between < 2 || !is_no_noise(died, oldest + 1, noise) {
         return None;
     }
-    let in_band = |death: &&Death| death.exact == exact && death.age >= from && death.age <= to;
     let mut ages: Vec<f64> = deaths.iter().filter(in_band).map(|death| death.age).collect();
     ages.sort_by(f64::total_cmp);
     let newest_at = deaths.iter().filter(in_band).map(|death| death.at).fold(f64::NEG_INFINITY, f64::max);
@@ -292,9 +309,9 @@ fn standing(
         lower_in_doubt: false,
         certain: ages.get(1).copied(),
         standing_deaths: died,
-        share: if between == 0 { 1.0 } else { share },
+        share: if between == 0 && is_apart { 1.0 } else { share },
         spread_to: is_apart.then_some(to),
-        others_live_to: if between == 0 { 0.0 } else { others_live_to },
+        others_live_to: if between == 0 && is_apart { 0.0 } else { others_live_to },
         server: None,
     })
 }

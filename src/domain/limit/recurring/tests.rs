@@ -52,6 +52,30 @@ fn a_timer_of_a_part_stands_whatever_outlives_it_and_says_its_share() {
 }
 
 #[test]
+fn the_first_that_outlive_a_proxys_timer_do_not_withdraw_it_and_more_do() {
+    for died in 2..12 {
+        let mut lives = vec![(3.0, LIVED), (3.0, LIVED)];
+        lives.extend(vec![(5.0, HEARD); died]);
+        assert_eq!(limit(&lives).share, 1.0);
+        lives.push((7.0, LIVED));
+        let told = limit(&lives);
+        assert!(told.upper == Some(5.0) && told.confirmed && told.share < 1.0, "{died}: {told:?}");
+        let mut again = lives.clone();
+        again.push((5.0, HEARD));
+        assert_eq!(limit(&again).upper, Some(5.0), "{died}");
+        lives.extend([(7.0, LIVED); 2]);
+        assert_eq!(limit(&lives).upper, None, "{died}: it is gone");
+    }
+}
+
+#[test]
+fn a_server_has_one_setting_and_the_first_that_outlives_it_shows_another() {
+    let (ending, culprit) = (Ending::Goodbye, Culprit::ServerIdleTimeout);
+    let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: None };
+    assert_eq!(limit(&[(5.0, died), (5.0, died), (5.0, died), (7.0, LIVED)]).upper, None);
+}
+
+#[test]
 fn the_shorter_of_two_servers_limits_is_the_one_to_obey() {
     let mut history = History::default();
     let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
