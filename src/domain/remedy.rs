@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::culprit::Culprit;
 use super::kind::Kind;
 use super::limit::IdleLimit;
 use super::observation::History;
@@ -39,13 +38,6 @@ impl Remedies {
         Self { tcp_keepalive: outlives(Kind::Keepalive), app_ping: outlives(Kind::Active) }
     }
 
-    /// Beside who does it, where that is known: what counts bytes does not mind TCP keepalive, and a twin that lived
-    /// all the same was on another way.
-    pub fn beside(self, culprit: Option<Culprit>) -> Self {
-        let is_elsewhere = culprit == Some(Culprit::ProxyIdleTimeout) && self.tcp_keepalive == Some(true);
-        Self { tcp_keepalive: self.tcp_keepalive.filter(|_| !is_elsewhere), ..self }
-    }
-
     /// What an application should do.
     pub fn choose(&self) -> Remedy {
         match (self.tcp_keepalive, self.app_ping) {
@@ -60,6 +52,7 @@ impl Remedies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::culprit::Culprit;
     use crate::domain::ending::Ending;
     use crate::domain::observation::{Fate, Observation};
 
@@ -86,16 +79,6 @@ mod tests {
         assert_eq!(helps(Some(28800.0)), Remedies { tcp_keepalive: Some(false), app_ping: Some(true) });
         assert_eq!(helps(Some(3600.0)), Remedies::default(), "the limit moved: not measured there yet");
         assert_eq!(helps(None), Remedies::default(), "no idle canary died");
-    }
-
-    #[test]
-    fn a_twin_that_lives_past_a_proxys_timer_was_on_another_way() {
-        let told = |tcp_keepalive| Remedies { tcp_keepalive, app_ping: Some(true) };
-        assert_eq!(told(Some(true)).beside(Some(Culprit::ProxyIdleTimeout)), told(None));
-        assert_eq!(told(Some(false)).beside(Some(Culprit::ProxyIdleTimeout)), told(Some(false)));
-        for other in [None, Some(Culprit::NetworkIdleTimeout), Some(Culprit::Unknown)] {
-            assert_eq!(told(Some(true)).beside(other), told(Some(true)));
-        }
     }
 
     #[test]

@@ -41,10 +41,11 @@ pub fn read(history: &History, limit: f64, server: Option<u16>) -> Twins {
 /// deaths. `None` while that is not measured.
 pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool> {
     let mut told = telling(history, kind, ages(limit)?, limit.server).map(|told| told.lived);
-    if of_its_part(history, limit) < 1.0 {
+    let share = share_met(history, kind, limit);
+    if share < 1.0 {
         let told: Vec<bool> = told.collect();
         let died = told.iter().filter(|lived| !**lived).count();
-        let chance = (1.0 - of_its_part(history, limit)).powi(i32::try_from(told.len()).unwrap_or(i32::MAX));
+        let chance = (1.0 - share).powi(i32::try_from(told.len()).unwrap_or(i32::MAX));
         return match died {
             0 => (chance < UNSURE).then_some(true),
             1 => None,
@@ -55,6 +56,17 @@ pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool
         (true, _) => Some(true),
         (false, before) => before,
     }
+}
+
+/// The share of twins of a kind that meet the limit unless what they do keeps them from it. One that looks seldom, or
+/// does not count packets, is not met by every one that lives on by TCP keepalive: it was elsewhere, or between two looks.
+fn share_met(history: &History, kind: Kind, limit: &IdleLimit) -> f64 {
+    /// Of those that a living one with TCP keepalive cannot be told from.
+    const BY_CHANCE: f64 = 0.5;
+    let share = of_its_part(history, limit);
+    let killer = killers(history, limit.upper, limit.server).next().map(|(killer, _)| killer);
+    let minds_no_packets = matches!(killer, Some(Culprit::ServerKill | Culprit::ProxyIdleTimeout));
+    if kind == Kind::Keepalive && minds_no_packets { share.min(BY_CHANCE) } else { share }
 }
 
 /// The share that a limit rules of the connections to its own server: where it is one server's of several, that
@@ -83,8 +95,10 @@ pub fn plan(history: &History, limit: &IdleLimit, in_flight: &[Kind], now: f64) 
             let is_lone_death = REPEATED.contains(&kind)
                 && newest.is_some_and(|told| !told.lived)
                 && before.is_none_or(|told| told.lived);
-            let is_unsure =
-                limit.share < 1.0 && REPEATED.contains(&kind) && outlives(history, kind, limit).is_none();
+            let is_unsure = newest.is_some()
+                && REPEATED.contains(&kind)
+                && share_met(history, kind, limit) < 1.0
+                && outlives(history, kind, limit).is_none();
             is_lone_death || is_unsure || newest.is_none_or(|told| now - told.at >= rest)
         })
         .map(|kind| (kind, probe_age(top)))
@@ -293,6 +307,26 @@ mod tests {
         history.push(seen(Kind::Keepalive, 7.0, 100.1, false));
         history.push(seen(Kind::Keepalive, 8.0, probe_age(100.0), true));
         assert_eq!(told(&history), Some(false), "whatever lives on the other part");
+    }
+
+    #[test]
+    fn one_with_keepalive_that_lives_past_a_kill_or_a_proxy_was_elsewhere() {
+        for culprit in [Culprit::ServerKill, Culprit::ProxyIdleTimeout] {
+            let mut history = History::default();
+            let fate = Fate::Died { ending: Ending::Fin, exact: true, culprit, recurs: true, killed: None };
+            history.push(Observation { at: 0.0, kind: Kind::Idle, age: 100.0, fate, server: None });
+            let told = |history: &History| outlives(history, Kind::Keepalive, &at(100.0));
+            let again =
+                |history: &History| plan(history, &at(100.0), &[Kind::Busy, Kind::Active], 10.0).len();
+            history.push(seen(Kind::Keepalive, 1.0, 100.0, false));
+            history.push(seen(Kind::Keepalive, 2.0, probe_age(100.0), true));
+            assert_eq!((told(&history), again(&history)), (None, 1), "{culprit:?}");
+            history.push(seen(Kind::Keepalive, 3.0, 100.0, false));
+            history.push(seen(Kind::Keepalive, 4.0, probe_age(100.0), true));
+            assert_eq!((told(&history), again(&history)), (Some(false), 0), "{culprit:?}");
+            history.push(seen(Kind::Active, 5.0, probe_age(100.0), true));
+            assert_eq!(outlives(&history, Kind::Active, &at(100.0)), Some(true), "a ping is heard by all");
+        }
     }
 
     #[test]

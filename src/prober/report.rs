@@ -54,7 +54,7 @@ impl PathReport {
         let Toll { killer, deaths } = toll(history, &idle, &is_open);
         Self {
             longest_stall,
-            remedies: Remedies::read(history, &idle).beside(killer.map(|killer| killer.culprit)),
+            remedies: Remedies::read(history, &idle),
             killer,
             deaths,
             servers: where_servers_differ(history, &idle),
