@@ -66,17 +66,24 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
     Toll { killer, deaths: deaths.collect() }
 }
 
-/// Whether a death near a limit, or between its bounds, bears it out whose culprit is decided.
+/// Whether a death near a limit bears it out whose culprit is decided. What only probes found may be a flow that was
+/// lost at any age: it bears a limit out once its timer is named.
 pub fn is_borne_out(
     history: &History,
     kind: Kind,
     limit: &IdleLimit,
     is_open: impl Fn(&Observation) -> bool,
 ) -> bool {
+    /// So much above the limit the search looks, as a share of it.
+    const ABOVE: f64 = 0.5;
     let Some(upper) = limit.upper else { return false };
-    let near = |age: f64| age >= upper * (1.0 - 1e-9) && age <= upper + 2.0 * ONE_AGE.either(upper);
-    let near = |seen: &&Observation| seen.kind == kind && seen.is_bounding_death() && near(seen.age);
-    history.iter().rev().filter(near).any(|seen| !is_open(seen))
+    let near = |age: f64| age >= upper * (1.0 - 1e-9) && age <= upper * (1.0 + ABOVE) + ONE_AGE.either(upper);
+    history.iter().rev().filter(|seen| seen.kind == kind && near(seen.age)).any(|seen| match seen.fate {
+        Fate::Died { exact, culprit, .. } => {
+            seen.is_bounding_death() && !is_open(seen) && (exact || culprit != Culprit::Unknown)
+        }
+        Fate::Lived => false,
+    })
 }
 
 /// The way in which canaries die at the limit while nobody is known to do it.

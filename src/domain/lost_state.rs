@@ -69,13 +69,13 @@ const IGNORES_KEEPALIVE: f64 = -1.0;
 const MOMENT: f64 = -1.2;
 /// How unlikely it is beforehand, as a logarithm, that a timer was set anew at a time among the lives that are
 /// compared ...
-const CHANGE: f64 = -3.0;
+const CHANGE: f64 = -4.0;
 /// ... and so often at most.
 const MOST_CHANGES: usize = 2;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
 const PART: f64 = -2.5;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
-const SCATTER_AHEAD: f64 = 5.0;
+const SCATTER_AHEAD: f64 = 3.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
 const MOMENT_AHEAD: f64 = 6.0;
 /// ... and of so many at least.
@@ -83,7 +83,15 @@ const AT_ONE_MOMENT: usize = 3;
 /// So many moments are looked for among the lives that are compared.
 const MOST_MOMENTS: usize = 3;
 /// The same for a timer.
-const TIMER_AHEAD: f64 = 4.0;
+const TIMER_AHEAD: f64 = 5.0;
+/// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
+const UNSHOWN_MOMENT: f64 = -3.0;
+/// ... and by how much a timer must be ahead of such.
+const OVER_MOMENTS: f64 = 2.0;
+/// How unlikely it is, as a logarithm, that one dies which its timer strikes.
+const DIES: f64 = -0.01;
+/// Timers lie within so many orders of magnitude, of e each: from a second to an hour.
+const ORDERS: f64 = 8.0;
 /// So many lives are compared, the newest.
 pub const COMPARED: usize = 96;
 
@@ -107,12 +115,17 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
         }
         lives.retain(|life| !explains(life));
     }
-    // Where all the dead may have died at one moment, those that are born from now on decide.
-    if is_one_moment_possible(&lives, &survivors) {
-        return Story::Open;
-    }
     let (timer, scatter) = (timer(&lives), here_and_there(&lives));
-    if timer.likelihood - scatter >= env("TIMER_AHEAD", TIMER_AHEAD) {
+    if std::env::var("DEBUG_STORY").is_ok() {
+        #[expect(clippy::print_stderr, reason = "temporary")]
+        {
+            eprintln!("STORY one={one:?} timer={timer:?} scatter={scatter}");
+            for l in &lives { eprintln!("   {:.1}..{:.1} age {:.2} {} {:?}", l.born-1.8e9, l.seen-1.8e9, l.age(), if l.is_dead {"DEAD"} else {"ok"}, l.sent); }
+        }
+    }
+    if timer.likelihood - scatter >= env("TIMER_AHEAD", TIMER_AHEAD)
+        && timer.likelihood - lost_at_moments(one, &lives, &survivors) >= env("OVER_MOMENTS", OVER_MOMENTS)
+    {
         // One that is younger than what strikes is of another story.
         if timer.strikes(one) { Story::Timer } else { Story::Open }
     } else if scatter - timer.likelihood >= env("SCATTER_AHEAD", SCATTER_AHEAD) {
@@ -154,11 +167,20 @@ fn moments(lives: &[Life], survivors: &[Life]) -> impl Iterator<Item = f64> {
     ends.filter(|&moment| !survivors.iter().any(|life| life.spans(moment)))
 }
 
-/// Whether all of the dead may have died at one moment.
-fn is_one_moment_possible(lives: &[Life], survivors: &[Life]) -> bool {
-    let mut dead = lives.iter().filter(|life| life.is_dead);
-    moments(lives, survivors).any(|moment| dead.clone().all(|life| life.spans(moment)))
-        && dead.next().is_some()
+/// The log-likelihood that this one was lost at a moment with others, whether or not those that are born later
+/// show it yet: with moments that nobody lived through before, where they explain more.
+fn lost_at_moments(one: &Life, lives: &[Life], survivors: &[Life]) -> f64 {
+    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives));
+    let (mut rest, mut best, mut prior) = (lives.to_vec(), f64::NEG_INFINITY, 0.0);
+    for place in 0..MOST_MOMENTS {
+        let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
+        let moments = moments(&rest, survivors).filter(|moment| place > 0 || one.spans(*moment));
+        let Some(moment) = moments.max_by_key(|moment| count(*moment)) else { break };
+        rest.retain(|life| !life.is_dead || !life.spans(moment));
+        prior += UNSHOWN_MOMENT;
+        best = best.max(prior + likelihood(&rest));
+    }
+    best
 }
 
 /// A timer, as it was set over the time.
@@ -203,7 +225,7 @@ impl Timer {
     fn of(by_age: &[Life], since: Since) -> Self {
         let fit = |from: f64, until: f64| {
             let is_in = |life: &&Life| since.of(life) >= from && since.of(life) < until;
-            let (likelihood, limit) = best_limit(by_age.iter().filter(is_in));
+            let (likelihood, limit) = timer_among(by_age.iter().filter(is_in));
             Setting { from, until, limit, likelihood }
         };
         let mut timer =
@@ -213,13 +235,13 @@ impl Timer {
                 let times = by_age.iter().map(|life| since.of(life));
                 times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
                     let (before, after) = (fit(whole.from, at), fit(at, whole.until));
-                    (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
+                    (before.likelihood + after.likelihood - whole.likelihood + env("CHANGE", CHANGE), place, before, after)
                 })
             });
             let best = splits.max_by(|a, b| a.0.total_cmp(&b.0));
             let Some((_, place, before, after)) = best.filter(|(gain, ..)| *gain > 0.0) else { break };
             timer.settings.splice(place..=place, [before, after]);
-            timer.likelihood += CHANGE;
+            timer.likelihood += env("CHANGE", CHANGE);
         }
         timer.likelihood += timer.settings.iter().map(|setting| setting.likelihood).sum::<f64>();
         timer
@@ -251,35 +273,52 @@ fn timer(lives: &[Life]) -> Timer {
     Timer { likelihood: best.likelihood + against, ..best }
 }
 
-/// The log-likelihood of the best timer that rules all of the connections or a share of them, and the age that it
-/// strikes at: `lives` by age, the oldest first.
-fn best_limit<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) {
+/// The log-likelihood of a timer that rules all of the connections or a share of them, and the age that it strikes
+/// at, in seconds; `lives` by age, the oldest first.
+///
+/// Every age is as likely beforehand as any other of its order: a timer that would have to lie in a narrow gap
+/// between those that lived and those that died explains less than one that may be anywhere. Without that the
+/// search itself, which looks ever closer, would find a timer in deaths by chance.
+fn timer_among<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) {
     let dead = lives.clone().filter(|life| life.is_dead).count() as f64;
-    let (mut died, mut lived) = (0.0_f64, 0.0_f64);
+    let (mut died, mut lived) = (0_usize, 0_usize);
     // No timer at all is one beyond every age.
-    let mut best = (dead * AGAINST, f64::INFINITY);
-    let mut older = lives.clone();
-    let mut next = older.next();
-    for death in lives.filter(|life| life.is_dead) {
-        let limit = death.age() - PROBED.either(death.age());
-        while let Some(life) = next.filter(|life| life.age() >= limit) {
-            *(if life.is_dead { &mut died } else { &mut lived }) += 1.0;
-            next = older.next();
-        }
-        let share = (died + 0.5) / (died + lived + 1.0);
+    let (mut whole, mut best) = (dead * AGAINST, (dead * AGAINST, f64::INFINITY));
+    let younger = lives.clone().skip(1).map(Life::age);
+    // Below the youngest there is as much room as up to the next number of its order.
+    let gaps = lives.clone().zip(younger.map(Some).chain([None]));
+    for (life, next) in gaps {
+        *(if life.is_dead { &mut died } else { &mut lived }) += 1;
+        let width = next.map_or(1.0, |next| (life.age() / next).ln().max(PROBED.share));
         // Most timers rule all of the connections.
-        let all = died * (-0.01_f64) + lived * AGAINST;
-        let some = died * share.ln() + lived * (1.0 - share).ln() + PART;
-        let likelihood = (dead - died) * AGAINST + all.max(some);
+        let all = died as f64 * DIES + lived as f64 * AGAINST;
+        let likelihood = (dead - died as f64) * AGAINST + all.max(share_of(died, lived) + PART);
+        let likelihood = likelihood + (width / ORDERS).ln();
+        whole = either(whole, likelihood);
         if likelihood > best.0 {
-            best = (likelihood, limit);
+            best = (likelihood, life.age());
         }
     }
-    best
+    (whole, best.1)
 }
 
-/// The log-likelihood of the best rate at which flows are forgotten whatever their age.
+/// The log-likelihood of so many that died and so many that lived, where every share is as likely beforehand.
+fn share_of(died: usize, lived: usize) -> f64 {
+    let (few, all) = (died.min(lived), died + lived);
+    let ways: f64 = (0..few).map(|place| ((all - place) as f64 / (place + 1) as f64).ln()).sum();
+    -ways - ((all + 1) as f64).ln()
+}
+
+/// The logarithm of the sum of two numbers that are given by theirs.
+fn either(one: f64, other: f64) -> f64 {
+    let (less, more) = if one < other { (one, other) } else { (other, one) };
+    more + (less - more).exp().ln_1p()
+}
+
+/// The log-likelihood that flows are forgotten whatever their age: every rate is as likely beforehand.
 fn here_and_there(lives: &[Life]) -> f64 {
+    /// From a hundredth of the longest life to a hundred of them, in steps of a quarter.
+    const STEPS: i32 = 42;
     let longest = lives.iter().map(Life::age).fold(1.0, f64::max);
     let at = |rate: f64| -> f64 {
         lives
@@ -290,8 +329,8 @@ fn here_and_there(lives: &[Life]) -> f64 {
             })
             .sum()
     };
-    // From a hundredth of the longest life to a hundred of them, in steps of a quarter.
-    (0..42).map(|step| at(0.01 * 1.25_f64.powi(step) / longest)).fold(f64::NEG_INFINITY, f64::max)
+    let rates = (0..STEPS).map(|step| at(0.01 * 1.25_f64.powi(step) / longest));
+    rates.reduce(either).unwrap_or(f64::NEG_INFINITY) - f64::from(STEPS).ln()
 }
 
 #[cfg(test)]
