@@ -338,7 +338,8 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         s.rank < lower_doubt && s.age >= lower - apart
     };
     let bears_upper_out = |d: &Standing, shortest: Standing| {
-        let apart = if d.exact && shortest.exact { heard(shortest.age) } else { probed(shortest.age) };
+        // One that was found dead a little above an age that was heard died of it.
+        let apart = if shortest.exact { heard(shortest.age) } else { probed(shortest.age) };
         d.rank < upper_doubt && d.age <= shortest.age + apart
     };
     let near_lower: Vec<Standing> = survivals.standing.iter().copied().filter(bears_lower_out).collect();

@@ -120,7 +120,16 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
         #[expect(clippy::print_stderr, reason = "temporary")]
         {
             eprintln!("STORY one={one:?} timer={timer:?} scatter={scatter}");
-            for l in &lives { eprintln!("   {:.1}..{:.1} age {:.2} {} {:?}", l.born-1.8e9, l.seen-1.8e9, l.age(), if l.is_dead {"DEAD"} else {"ok"}, l.sent); }
+            for l in &lives {
+                eprintln!(
+                    "   {:.1}..{:.1} age {:.2} {} {:?}",
+                    l.born - 1.8e9,
+                    l.seen - 1.8e9,
+                    l.age(),
+                    if l.is_dead { "DEAD" } else { "ok" },
+                    l.sent
+                );
+            }
         }
     }
     if timer.likelihood - scatter >= env("TIMER_AHEAD", TIMER_AHEAD)
@@ -235,7 +244,12 @@ impl Timer {
                 let times = by_age.iter().map(|life| since.of(life));
                 times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
                     let (before, after) = (fit(whole.from, at), fit(at, whole.until));
-                    (before.likelihood + after.likelihood - whole.likelihood + env("CHANGE", CHANGE), place, before, after)
+                    (
+                        before.likelihood + after.likelihood - whole.likelihood + env("CHANGE", CHANGE),
+                        place,
+                        before,
+                        after,
+                    )
                 })
             });
             let best = splits.max_by(|a, b| a.0.total_cmp(&b.0));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::assert_no_limit;
 use super::runs::repeat;
+use super::standing::{assert_says, verdict};
 use crate::exporter::{Exporter, Launch};
 use crate::lab::{HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, Server, wait_for};
 
@@ -39,6 +40,10 @@ fn assert_blamed_on_nobodys_timer(exporter: &Exporter<'_>, wanted_deaths: usize)
     println!("{} deaths, {voids} voids", deaths.len());
     assert!(deaths.len() >= wanted_deaths, "{deaths:?} in\n{}", exporter.log());
     assert_no_limit(exporter);
+    let said: &[&str] =
+        if deaths.is_empty() { &[] } else { &["closed at one instant", "This says nothing of idle ages"] };
+    assert_says(exporter, said, &["KILL, by", "restarted"]);
+    println!("{}", verdict(exporter));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::killer::Killer;
 use super::runs::repeat;
-use super::standing::Standing;
+use super::standing::{Standing, assert_says};
 use super::{assert_no_limit, on, on_long_ages, wait_for_held};
 use crate::exporter::Launch;
 use crate::lab::{MariaDb, MariaDbOptions, MySql97, MySql97Options, Server};
@@ -62,7 +62,9 @@ fn killer_that_looks_seldom() {
                 ends_twins: None,
             };
             let launch = Launch::on(&server).ages("3s,6s,10s,15s").args(&["--canary.probe-timeout=2s"]);
-            standing.check(&launch.start());
+            let exporter = launch.start();
+            standing.check(&exporter);
+            assert_says(&exporter, &["between ", "A tool that kills idle sessions"], &["Not all"]);
         });
     });
 }

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::runs::repeat;
-use super::standing::summary;
+use super::standing::{assert_says, summary, verdict};
 use super::{assert_no_limit, on};
 use crate::exporter::{Exporter, Launch, Page};
 use crate::lab::{Firewall, FirewallOptions, OnInvalid};
@@ -57,6 +57,8 @@ fn check_flush(on_invalid: OnInvalid, ending: &str) {
         assert_eq!(death["ending"], ending, "{death}");
     }
     assert_no_limit(&exporter);
+    assert_says(&exporter, &["No canary died of idleness", "forgot its flows"], &["KILL"]);
+    println!("{}", verdict(&exporter));
 }
 
 #[test]

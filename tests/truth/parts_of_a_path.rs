@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::runs::repeat;
-use super::standing::Standing;
+use super::standing::{Standing, assert_says};
 use crate::exporter::{Exporter, Launch};
 use crate::lab::{HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, Server};
 
@@ -36,7 +36,10 @@ fn idle_timer_of_one_proxy_of_two() {
             unknown: 1,
             ends_twins: None,
         };
-        standing.check(&launch.start());
+        let exporter = launch.start();
+        standing.check(&exporter);
+        let part = ["at 5 s idle", "Not all: ", "A proxy does it", "TCP keepalive does not help"];
+        assert_says(&exporter, &part, &["servers answer", "KILL"]);
     });
 }
 
@@ -97,6 +100,9 @@ fn wait_timeouts_of_two_servers_of_mariadb() {
             };
             is_near(of(&names[0]), 3.7) && is_near(of(&names[1]), 8.7)
         });
+        let one_of_two =
+            ["Not all: ", "Several servers answer here", "The server does it, by its wait_timeout"];
+        assert_says(&exporter, &one_of_two, &["wait_timeout of 9 s"]);
     });
 }
 
@@ -128,5 +134,8 @@ fn wait_timeout_of_one_server_of_mysql_of_two() {
         let is_near = |upper: Option<f64>| upper.is_some_and(|upper| (4.7..=7.0).contains(&upper));
         assert!(short.is_some_and(is_near), "{told:?}\n{}", exporter.log());
         assert_eq!(long, Some(None), "{told:?}\n{}", exporter.log());
+        let one_of_two =
+            ["Not all: ", "Several servers answer here", "The server does it, by its wait_timeout"];
+        assert_says(&exporter, &one_of_two, &["wait_timeout of 28800 s"]);
     });
 }

@@ -69,6 +69,7 @@ impl Standing {
                 exporter.log()
             );
             if told.is_some_and(|told| passed >= told + WATCHED) {
+                println!("{}", verdict(exporter));
                 self.assert_deaths(exporter);
                 let share = page.one("idle_limit_share", &[("kind", "idle")]);
                 assert!(self.share.contains(&share), "{share} of all:\n{}", exporter.log());
@@ -114,4 +115,19 @@ pub(super) fn summary(page: &Page) -> String {
         line.starts_with("mysql_canary_idle_limit") || line.starts_with("mysql_canary_remedy")
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The newest verdict, in words.
+pub(super) fn verdict(exporter: &Exporter<'_>) -> String {
+    let told = exporter.events("verdict");
+    told.last().and_then(|line| line["msg"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// That the newest verdict says all of this, and nothing of that, to who reads it for the first time.
+#[track_caller]
+pub(super) fn assert_says(exporter: &Exporter<'_>, all_of: &[&str], none_of: &[&str]) {
+    let verdict = verdict(exporter);
+    let lacks = all_of.iter().find(|words| !verdict.contains(**words));
+    let has = none_of.iter().find(|words| verdict.contains(**words));
+    assert!(lacks.is_none() && has.is_none(), "lacks {lacks:?}, has {has:?}:\n{verdict}");
 }

@@ -141,7 +141,9 @@ fn bands(deaths: &[Death]) -> Vec<Band> {
             bands.push(Band { from, to: far, exact: true });
             break;
         }
-        if count >= CLUSTER || count >= PAIR && may_be_a_part {
+        // A pair within a cluster is no other timer.
+        let is_within = bands.last().is_some_and(|band| from <= band.to);
+        if count >= CLUSTER || count >= PAIR && may_be_a_part && !is_within {
             bands.push(Band { from, to, exact: true });
         }
     }
@@ -222,7 +224,7 @@ fn strikes_apart(sorted: &[Death], from: f64, to: f64) -> bool {
     to - from > apart && width(newest) > apart / 2.0 && turns >= enough
 }
 
-/// What each life that reached a band tells of it, newest first: those that lived `beyond`, in seconds, outlived it.
+/// What each life that reached a band tells of it, the newest moment first: those that lived `beyond`, in seconds, outlived it.
 fn trials(
     history: &History,
     kind: Kind,
@@ -231,7 +233,9 @@ fn trials(
     beyond: f64,
 ) -> Vec<Trial> {
     let Band { from, to, exact } = band;
-    history
+    // One that lives tells of the moment when it passed the band, however long it lives on.
+    let passed = |seen: &Observation| (seen.at - seen.age + beyond, Trial::Outlived);
+    let mut trials: Vec<(f64, Trial)> = history
         .iter()
         .rev()
         .filter(|seen| seen.kind == kind && counts(seen))
@@ -239,15 +243,17 @@ fn trials(
             Fate::Died { exact: heard, .. } if seen.is_bounding_death() => {
                 let is_in = seen.age >= from - 1e-9 && seen.age <= to + 1e-9;
                 match (is_in && heard == exact, heard && seen.age > beyond) {
-                    (true, _) => Some(Trial::Died),
-                    (false, true) => Some(Trial::Outlived),
+                    (true, _) => Some((seen.at, Trial::Died)),
+                    (false, true) => Some(passed(seen)),
                     (false, false) => None,
                 }
             }
-            Fate::Lived if seen.age > beyond => Some(Trial::Outlived),
+            Fate::Lived if seen.age > beyond => Some(passed(seen)),
             Fate::Died { .. } | Fate::Lived => None,
         })
-        .collect()
+        .collect();
+    trials.sort_by(|a, b| b.0.total_cmp(&a.0));
+    trials.into_iter().map(|(_, trial)| trial).collect()
 }
 
 /// The limit of a band that stands, where others outlived it between its deaths.
@@ -267,14 +273,15 @@ fn standing(
     let is_apart = exact && to - from > 2.0 * ONE_AGE.either(from);
     let in_band = |death: &&Death| death.exact == exact && death.age >= from && death.age <= to;
     // The first that outlive it may be on another way, or show that it is gone: more of them tell.
-    let is_open = newest > 0 && exact && deaths.iter().filter(in_band).all(Death::may_be_of_a_part);
+    let is_known = exact && deaths.iter().filter(in_band).all(Death::may_be_of_a_part);
+    let is_open = newest > 0 && is_known;
     let withdrawn_below = if between == 0 && !is_apart { ALL_MET_IT_BELOW } else { WITHDRAWN_BELOW };
     if between == 0 && !is_apart && !is_open || chance_of_outliving(died, between, newest) < withdrawn_below {
         return None;
     }
     let share = died as f64 / (oldest + 1) as f64;
     let noise = if exact { NOISE_AT_ONE_AGE } else { NOISE };
-    if !exact && between < 2 || !is_no_noise(died, oldest + 1, noise) {
+    if !exact && between < 2 || !is_known && !is_no_noise(died, oldest + 1, noise) {
         return None;
     }
     let mut ages: Vec<f64> = deaths.iter().filter(in_band).map(|death| death.age).collect();

@@ -199,7 +199,10 @@ fn not_limits(facts: &Facts) -> Vec<String> {
         _ => format!("{count} canaries were"),
     };
     let mut sentences = Vec::new();
-    let killed = count(Culprit::ServerKill);
+    // Those of a tool that strikes at the limit are its deaths.
+    let is_limit = facts.idle.upper.is_some()
+        && facts.killer.is_some_and(|killer| killer.culprit == Culprit::ServerKill);
+    let killed = if is_limit { 0 } else { count(Culprit::ServerKill) };
     if killed > 0 {
         sentences.push(format!(
             "{} closed by the server away from wait_timeout, with no restart: this looks like KILL, by a person or \

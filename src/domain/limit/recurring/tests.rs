@@ -69,6 +69,18 @@ fn the_first_that_outlive_a_proxys_timer_do_not_withdraw_it_and_more_do() {
 }
 
 #[test]
+fn one_that_passed_the_age_long_ago_is_no_news() {
+    let mut history = history(&[(5.0, HEARD), (5.0, HEARD)]);
+    // One died after these had passed its age, which are probed much later.
+    for number in 0..6 {
+        let at = 9000.0 + f64::from(number);
+        history.push(Observation { at, kind: Kind::Idle, age: 7500.0, fate: LIVED, server: None });
+    }
+    let told = idle_limit(&history, Kind::Idle);
+    assert!(told.upper == Some(5.0) && told.confirmed && told.share < 0.5, "{told:?}");
+}
+
+#[test]
 fn a_server_has_one_setting_and_the_first_that_outlives_it_shows_another() {
     let (ending, culprit) = (Ending::Goodbye, Culprit::ServerIdleTimeout);
     let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: None };
