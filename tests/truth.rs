@@ -1,6 +1,17 @@
 //! The truth table: one row for each thing that can happen to a connection, and what must be said of it. No
 //! other culprit is ever accused.
 //!
+//! | rows | what happens |
+//! |---|---|
+//! | here | one timer of each layer, one KILL, a killer of idle sessions, a restart, a frozen server, a path that breaks |
+//! | `parts_of_a_path` | one proxy of two, one server of two: the limit, its share, whose it is |
+//! | `killers` | a killer of busy sessions too, one that looks seldom, KILL of a whole account |
+//! | `closed_at_once` | a proxy's drain and restart, offline_mode |
+//! | `lost_flows` | a firewall's flush, silent and with RST, and one that forgets here and there |
+//! | `two_timers` | a firewall before `wait_timeout`, firewall and proxy at one age, max_statement_time below both |
+//! | `stopped` | the exporter itself stands still |
+//!
+//! [`standing`] watches that a verdict, once confirmed, stays, and how many canaries and seconds it took.
 //! `MYSQL_CANARY_TRUTH_RUNS=20` runs every row twenty times, a few at a time.
 
 mod closed_at_once;

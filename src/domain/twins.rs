@@ -27,6 +27,8 @@ pub fn probe_age(limit: f64) -> f64 {
 
 /// A living twin is believed where the chance that it was on the other part of the connections is below this.
 const UNSURE: f64 = 0.05;
+/// The same where what it shows is against the nature of who does it.
+const AGAINST_NATURE: f64 = 0.002;
 
 /// How twins fared at a limit (seconds) of a server, or of all (`None`), as far as the history tells; the newest
 /// counts.
@@ -42,12 +44,13 @@ pub fn read(history: &History, limit: f64, server: Option<u16>) -> Twins {
 pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool> {
     let mut told = telling(history, kind, ages(limit)?, limit.server).map(|told| told.lived);
     let share = share_met(history, kind, limit);
+    let unsure = if minds_no_packets(history, kind, limit) { AGAINST_NATURE } else { UNSURE };
     if share < 1.0 {
         let told: Vec<bool> = told.collect();
         let died = told.iter().filter(|lived| !**lived).count();
         let chance = (1.0 - share).powi(i32::try_from(told.len()).unwrap_or(i32::MAX));
         return match died {
-            0 => (chance < UNSURE).then_some(true),
+            0 => (chance < unsure).then_some(true),
             1 => None,
             _ => Some(false),
         };
@@ -64,9 +67,13 @@ fn share_met(history: &History, kind: Kind, limit: &IdleLimit) -> f64 {
     /// Of those that a living one with TCP keepalive cannot be told from.
     const BY_CHANCE: f64 = 0.5;
     let share = of_its_part(history, limit);
+    if minds_no_packets(history, kind, limit) { share.min(BY_CHANCE) } else { share }
+}
+
+/// Whether twins of this kind do nothing that counts for who ends idle canaries there.
+fn minds_no_packets(history: &History, kind: Kind, limit: &IdleLimit) -> bool {
     let killer = killers(history, limit.upper, limit.server).next().map(|(killer, _)| killer);
-    let minds_no_packets = matches!(killer, Some(Culprit::ServerKill | Culprit::ProxyIdleTimeout));
-    if kind == Kind::Keepalive && minds_no_packets { share.min(BY_CHANCE) } else { share }
+    kind == Kind::Keepalive && matches!(killer, Some(Culprit::ServerKill | Culprit::ProxyIdleTimeout))
 }
 
 /// The share that a limit rules of the connections to its own server: where it is one server's of several, that

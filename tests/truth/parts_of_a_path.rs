@@ -31,8 +31,8 @@ fn idle_timer_of_one_proxy_of_two() {
             upper: 4.7..=6.0,
             share: HALF,
             tcp_keepalive: false,
-            within: Duration::from_secs(100),
-            canaries: 80.0,
+            within: Duration::from_secs(130),
+            canaries: 140.0,
             unknown: 1,
             ends_twins: None,
         };
@@ -83,8 +83,8 @@ fn wait_timeouts_of_two_servers_of_mariadb() {
             upper: 3.7..=6.0,
             share: HALF,
             tcp_keepalive: false,
-            within: Duration::from_secs(100),
-            canaries: 80.0,
+            within: Duration::from_secs(130),
+            canaries: 140.0,
             unknown: 1,
             ends_twins: None,
         };
@@ -119,8 +119,8 @@ fn wait_timeout_of_one_server_of_mysql_of_two() {
             upper: 4.7..=7.0,
             share: HALF,
             tcp_keepalive: false,
-            within: Duration::from_secs(100),
-            canaries: 80.0,
+            within: Duration::from_secs(130),
+            canaries: 140.0,
             unknown: 1,
             ends_twins: None,
         };
