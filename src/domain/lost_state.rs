@@ -77,7 +77,7 @@ const MOST_CHANGES: usize = 2;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
 const PART: f64 = -2.5;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
-const SCATTER_AHEAD: f64 = 3.0;
+const SCATTER_AHEAD: f64 = 5.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
 const MOMENT_AHEAD: f64 = 6.0;
 /// ... and of so many at least.
@@ -97,10 +97,6 @@ const ORDERS: f64 = 8.0;
 /// So many lives are compared, the newest.
 pub const COMPARED: usize = 96;
 
-fn env(name: &str, or: f64) -> f64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
-}
-
 /// Explains one silent death by the lives beside it, on the same server: those found dead in silence and those that
 /// answered, in any order, this one not among them.
 pub fn explain(one: &Life, beside: &[Life]) -> Story {
@@ -118,12 +114,12 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
         lives.retain(|life| !explains(life));
     }
     let (timer, scatter) = (timer(&lives), here_and_there(&lives));
-    if timer.likelihood - scatter >= env("TIMER_AHEAD", TIMER_AHEAD)
-        && timer.likelihood - lost_at_moments(one, &lives, &survivors) >= env("OVER_MOMENTS", OVER_MOMENTS)
+    if timer.likelihood - scatter >= TIMER_AHEAD
+        && timer.likelihood - lost_at_moments(one, &lives, &survivors) >= OVER_MOMENTS
     {
         // One that is younger than what strikes is of another story.
         if timer.strikes(one) { Story::Timer } else { Story::Open }
-    } else if scatter - timer.likelihood >= env("SCATTER_AHEAD", SCATTER_AHEAD) {
+    } else if scatter - timer.likelihood >= SCATTER_AHEAD {
         Story::HereAndThere
     } else {
         Story::Open
@@ -152,7 +148,7 @@ fn moment(lives: &[Life], survivors: &[Life]) -> Option<(f64, f64)> {
     }
     let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives));
     let rest: Vec<Life> = lives.iter().filter(|life| !explains(best, life)).copied().collect();
-    (MOMENT + likelihood(&rest) - likelihood(lives) >= env("MOMENT_AHEAD", MOMENT_AHEAD)).then_some(best)
+    (MOMENT + likelihood(&rest) - likelihood(lives) >= MOMENT_AHEAD).then_some(best)
 }
 
 /// The moments that some of the dead span, and no survivor: each span of them by its end.
@@ -230,13 +226,13 @@ impl Timer {
                 let times = by_age.iter().map(|life| since.of(life));
                 times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
                     let (before, after) = (fit(whole.from, at), fit(at, whole.until));
-                    (before.likelihood + after.likelihood - whole.likelihood + env("CHANGE", CHANGE), place, before, after)
+                    (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
                 })
             });
             let best = splits.max_by(|a, b| a.0.total_cmp(&b.0));
             let Some((_, place, before, after)) = best.filter(|(gain, ..)| *gain > 0.0) else { break };
             timer.settings.splice(place..=place, [before, after]);
-            timer.likelihood += env("CHANGE", CHANGE);
+            timer.likelihood += CHANGE;
         }
         timer.likelihood += timer.settings.iter().map(|setting| setting.likelihood).sum::<f64>();
         timer

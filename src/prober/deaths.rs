@@ -8,9 +8,9 @@ use super::life::Death;
 use crate::domain::companions::{Spared, Struck, died_unkilled, kills_near, same_age, same_instant};
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
+use crate::domain::limit::idle_limit;
 use crate::domain::lost_state::{COMPARED, Life, Sent, Story, explain};
 use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::limit::idle_limit;
 use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
 use crate::domain::twins;
 
