@@ -30,7 +30,7 @@ test: ## Install the test parts, then run every test (root; under ten minutes on
 	script/install-test-parts
 	cargo test --locked --no-fail-fast -- --test-threads=12 $(TEST_ARGS)
 
-truth: ## Run each row of the truth table twenty times (root; about ten minutes)
+truth: ## Run each row of the truth table twenty times (root; about forty minutes)
 	script/install-test-parts
 	MYSQL_CANARY_TRUTH_RUNS=20 cargo test --locked --test all -- --test-threads=12 truth::
 

@@ -45,7 +45,7 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
             continue;
         };
         let (bounds, at_limit) = (seen.is_bounding_death(), is_at(seen.age));
-        let recurs = at_limit && (idle.share < 1.0 || idle.server.is_some());
+        let recurs = at_limit && (idle.share < 1.0 || idle.server.is_some() || idle.spread_to.is_some());
         let counts_now = if bounds {
             recurs || seen.age > survived && seen.at > changed_at
         } else {

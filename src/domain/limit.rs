@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::observation::{Fate, History, Observation};
 use super::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
 
+mod killing;
 mod recurring;
 
 /// How far beside a bound it is looked at again, in seconds: more than two clocks and a busy machine
@@ -152,7 +153,8 @@ pub fn by_server(history: &History, kind: Kind) -> Vec<(Option<u16>, IdleLimit)>
 /// outlive it.
 fn of_server(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> IdleLimit {
     let plain = uncontradicted(history, kind, counts);
-    match recurring::find(history, kind, counts) {
+    let killing = killing::find(history, kind, counts);
+    match killing.or_else(|| recurring::find(history, kind, counts)) {
         Some(recurring)
             if plain.upper.is_none_or(|upper| recurring.upper.is_some_and(|age| age <= upper)) =>
         {
@@ -336,7 +338,8 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         s.rank < lower_doubt && s.age >= lower - apart
     };
     let bears_upper_out = |d: &Standing, shortest: Standing| {
-        let apart = if d.exact && shortest.exact { heard(shortest.age) } else { probed(shortest.age) };
+        // One that was found dead a little above an age that was heard died of it.
+        let apart = if shortest.exact { heard(shortest.age) } else { probed(shortest.age) };
         d.rank < upper_doubt && d.age <= shortest.age + apart
     };
     let near_lower: Vec<Standing> = survivals.standing.iter().copied().filter(bears_lower_out).collect();

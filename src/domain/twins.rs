@@ -31,7 +31,7 @@ const UNSURE: f64 = 0.05;
 /// How twins fared at a limit (seconds) of a server, or of all (`None`), as far as the history tells; the newest
 /// counts.
 pub fn read(history: &History, limit: f64, server: Option<u16>) -> Twins {
-    let fared = |kind| telling(history, kind, limit, server).next().map(|told| told.lived);
+    let fared = |kind| telling(history, kind, (limit, limit), server).next().map(|told| told.lived);
     Twins { keepalive: fared(Kind::Keepalive), busy: fared(Kind::Busy), active: fared(Kind::Active) }
 }
 
@@ -40,11 +40,12 @@ pub fn read(history: &History, limit: f64, server: Option<u16>) -> Twins {
 /// other part: that they live is said after so many lives that this is no chance, and that they die after two
 /// deaths. `None` while that is not measured.
 pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool> {
-    let mut told = telling(history, kind, limit.upper?, limit.server).map(|told| told.lived);
-    if of_its_part(history, limit) < 1.0 {
+    let mut told = telling(history, kind, ages(limit)?, limit.server).map(|told| told.lived);
+    let share = share_met(history, kind, limit);
+    if share < 1.0 {
         let told: Vec<bool> = told.collect();
         let died = told.iter().filter(|lived| !**lived).count();
-        let chance = (1.0 - of_its_part(history, limit)).powi(i32::try_from(told.len()).unwrap_or(i32::MAX));
+        let chance = (1.0 - share).powi(i32::try_from(told.len()).unwrap_or(i32::MAX));
         return match died {
             0 => (chance < UNSURE).then_some(true),
             1 => None,
@@ -55,6 +56,17 @@ pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool
         (true, _) => Some(true),
         (false, before) => before,
     }
+}
+
+/// The share of twins of a kind that meet the limit unless what they do keeps them from it. One that looks seldom, or
+/// does not count packets, is not met by every one that lives on by TCP keepalive: it was elsewhere, or between two looks.
+fn share_met(history: &History, kind: Kind, limit: &IdleLimit) -> f64 {
+    /// Of those that a living one with TCP keepalive cannot be told from.
+    const BY_CHANCE: f64 = 0.5;
+    let share = of_its_part(history, limit);
+    let killer = killers(history, limit.upper, limit.server).next().map(|(killer, _)| killer);
+    let minds_no_packets = matches!(killer, Some(Culprit::ServerKill | Culprit::ProxyIdleTimeout));
+    if kind == Kind::Keepalive && minds_no_packets { share.min(BY_CHANCE) } else { share }
 }
 
 /// The share that a limit rules of the connections to its own server: where it is one server's of several, that
@@ -72,24 +84,30 @@ fn of_its_part(history: &History, limit: &IdleLimit) -> f64 {
 /// The twins to launch now for a limit, with their ages in seconds. `in_flight` are the kinds that are held already;
 /// `now` is seconds since the Unix epoch.
 pub fn plan(history: &History, limit: &IdleLimit, in_flight: &[Kind], now: f64) -> Vec<(Kind, f64)> {
-    let Some(age) = limit.upper else { return Vec::new() };
+    let Some((age, top)) = ages(limit) else { return Vec::new() };
     let rest = REPEAT_SECONDS.max(REPEAT_LENGTHS * age);
-    let top = limit.spread_to.unwrap_or(age).max(age);
     TWINS
         .into_iter()
         .filter(|kind| !in_flight.contains(kind))
         .filter(|&kind| {
-            let mut told = telling(history, kind, age, limit.server);
+            let mut told = telling(history, kind, (age, top), limit.server);
             let (newest, before) = (told.next(), told.next());
             let is_lone_death = REPEATED.contains(&kind)
                 && newest.is_some_and(|told| !told.lived)
                 && before.is_none_or(|told| told.lived);
-            let is_unsure =
-                limit.share < 1.0 && REPEATED.contains(&kind) && outlives(history, kind, limit).is_none();
+            let is_unsure = newest.is_some()
+                && REPEATED.contains(&kind)
+                && share_met(history, kind, limit) < 1.0
+                && outlives(history, kind, limit).is_none();
             is_lone_death || is_unsure || newest.is_none_or(|told| now - told.at >= rest)
         })
         .map(|kind| (kind, probe_age(top)))
         .collect()
+}
+
+/// The shortest and the longest age that a limit strikes at, in seconds: one age, but for one that looks seldom.
+fn ages(limit: &IdleLimit) -> Option<(f64, f64)> {
+    limit.upper.map(|upper| (upper, limit.spread_to.unwrap_or(upper).max(upper)))
 }
 
 /// What one twin says of a limit.
@@ -103,12 +121,18 @@ struct Told {
 
 /// What twins of a kind say of this limit (seconds), the newest first: that they lived past it, or died at
 /// it. One that died exactly, and well past it, outlived it and died of something else; so did one that another
-/// layer ended audibly later. What was seen while another one killed at about that age is of the past.
-fn telling(history: &History, kind: Kind, limit: f64, server: Option<u16>) -> impl Iterator<Item = Told> {
+/// layer ended audibly later. What was seen while another one killed at about that age is of the past. The limit
+/// strikes between two ages, in seconds: one that lives between them says nothing.
+fn telling(
+    history: &History,
+    kind: Kind,
+    (limit, top): (f64, f64),
+    server: Option<u16>,
+) -> impl Iterator<Item = Told> {
     let since = killer_changed_at(history, Some(limit), server);
     let killer = killers(history, Some(limit), server).next().map(|(killer, _)| killer);
     let is_of_now = move |seen: &&Observation| since.is_none_or(|since| seen.at > since);
-    let is_near = move |age: f64| age >= limit && age <= 1.5 * probe_age(limit);
+    let is_near = move |age: f64| age >= top && age <= 1.5 * probe_age(top);
     let is_of_another = move |culprit: Culprit| {
         let named = |culprit: Culprit| Some(culprit).filter(|culprit| *culprit != Culprit::Unknown);
         named(culprit).zip(killer).is_some_and(|(one, other)| one.layer() != other.layer())
@@ -123,11 +147,14 @@ fn telling(history: &History, kind: Kind, limit: f64, server: Option<u16>) -> im
                 Fate::Died { culprit: Culprit::ServerRestart | Culprit::MassDisconnect, .. } => return None,
                 Fate::Died { culprit: Culprit::NetworkStateLoss, .. } => return None,
                 Fate::Died { exact: true, culprit, .. }
-                    if is_of_another(culprit) && seen.age > limit + HEARD.either(limit) =>
+                    if is_of_another(culprit) && seen.age > top + HEARD.either(top) =>
                 {
                     true
                 }
-                Fate::Died { exact: true, .. } if (seen.age - limit).abs() <= 2.0 * ONE_AGE.either(limit) => {
+                Fate::Died { exact: true, .. }
+                    if seen.age >= limit - 2.0 * ONE_AGE.either(limit)
+                        && seen.age <= top + 2.0 * ONE_AGE.either(top) =>
+                {
                     false
                 }
                 Fate::Died { exact, .. } if is_near(seen.age) => exact,
@@ -280,6 +307,26 @@ mod tests {
         history.push(seen(Kind::Keepalive, 7.0, 100.1, false));
         history.push(seen(Kind::Keepalive, 8.0, probe_age(100.0), true));
         assert_eq!(told(&history), Some(false), "whatever lives on the other part");
+    }
+
+    #[test]
+    fn one_with_keepalive_that_lives_past_a_kill_or_a_proxy_was_elsewhere() {
+        for culprit in [Culprit::ServerKill, Culprit::ProxyIdleTimeout] {
+            let mut history = History::default();
+            let fate = Fate::Died { ending: Ending::Fin, exact: true, culprit, recurs: true, killed: None };
+            history.push(Observation { at: 0.0, kind: Kind::Idle, age: 100.0, fate, server: None });
+            let told = |history: &History| outlives(history, Kind::Keepalive, &at(100.0));
+            let again =
+                |history: &History| plan(history, &at(100.0), &[Kind::Busy, Kind::Active], 10.0).len();
+            history.push(seen(Kind::Keepalive, 1.0, 100.0, false));
+            history.push(seen(Kind::Keepalive, 2.0, probe_age(100.0), true));
+            assert_eq!((told(&history), again(&history)), (None, 1), "{culprit:?}");
+            history.push(seen(Kind::Keepalive, 3.0, 100.0, false));
+            history.push(seen(Kind::Keepalive, 4.0, probe_age(100.0), true));
+            assert_eq!((told(&history), again(&history)), (Some(false), 0), "{culprit:?}");
+            history.push(seen(Kind::Active, 5.0, probe_age(100.0), true));
+            assert_eq!(outlives(&history, Kind::Active, &at(100.0)), Some(true), "a ping is heard by all");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Deaths: each is held until its evidence decides, then counted once, observed once and told once.
 
+use std::collections::VecDeque;
+
 use tokio::time::Instant;
 
 use super::epoch::Epoch;
@@ -21,9 +23,19 @@ const PATIENCE_SECONDS: f64 = 20.0;
 /// Those that die at one instant are known to be many this much later, in seconds.
 const INSTANT_SECONDS: f64 = 1.0;
 
+/// For how long those that are decided are company for others of their instant whose witness comes late, in
+/// seconds: logins are paced, and may be retried.
+const WITNESS_LATE_SECONDS: f64 = 60.0;
+/// So many of them.
+const COMPANY_OF_THE_PAST: usize = 64;
+
 /// Deaths whose culprit is not decided yet.
 #[derive(Debug, Default)]
-pub(super) struct Undecided(Vec<Case>);
+pub(super) struct Undecided {
+    cases: Vec<Case>,
+    /// Those that died while nothing was being sent and were decided lately, the newest last.
+    past: VecDeque<Struck>,
+}
 
 #[derive(Debug)]
 struct Case {
@@ -85,7 +97,7 @@ impl Undecided {
             Observation { at, kind, age: death.age, fate, server }
         });
         let (outlived, outlived_by_younger) = (false, false);
-        self.0.push(Case {
+        self.cases.push(Case {
             kind,
             death,
             at,
@@ -102,7 +114,7 @@ impl Undecided {
 
     /// Whether a death that the history tells of is not decided yet.
     pub(super) fn is_open(&self, seen: &Observation) -> bool {
-        self.0.iter().any(|case| case.foretold.as_ref() == Some(seen))
+        self.cases.iter().any(|case| case.foretold.as_ref() == Some(seen))
     }
 
     /// Decides what can be decided now; at the end (`last_call`), everything.
@@ -117,8 +129,9 @@ impl Undecided {
         let unix_now = epoch.unix(now);
         let mut decided = Vec::new();
         let mut waiting: Vec<Case> = Vec::new();
-        let others = Others::of(&self.0, flights, epoch);
-        for mut case in self.0.drain(..) {
+        self.past.retain(|struck| unix_now - struck.at <= WITNESS_LATE_SECONDS);
+        let others = Others::of(&self.cases, &self.past, flights, epoch);
+        for mut case in self.cases.drain(..) {
             let survivors = births_of_survivors(&case, history, flights, epoch, now);
             case.outlived |= !survivors.is_empty();
             case.outlived_by_younger |=
@@ -130,13 +143,18 @@ impl Undecided {
             let conclusion = conclude(&evidence(&case, history, &others));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= case.until {
+                if case.death.exact {
+                    self.past.push_back(case.as_struck());
+                    let too_many = self.past.len().saturating_sub(COMPANY_OF_THE_PAST);
+                    self.past.drain(..too_many);
+                }
                 let Case { kind, death, at, server, foretold, .. } = case;
                 decided.push(Decided { kind, death, at, conclusion, server, foretold });
             } else {
                 waiting.push(case);
             }
         }
-        self.0 = waiting;
+        self.cases = waiting;
         decided
     }
 
@@ -144,13 +162,13 @@ impl Undecided {
     /// probe found wait for others of their sort.
     pub(super) fn newest(&self) -> Option<(f64, Option<u16>)> {
         let waits = |case: &&Case| case.kind == Kind::Idle && case.foretold.is_none();
-        self.0.iter().rev().find(waits).map(|case| (case.death.age, case.server))
+        self.cases.iter().rev().find(waits).map(|case| (case.death.age, case.server))
     }
 
     /// When the first of them has waited long enough; it and `now` in seconds since the Unix epoch.
     pub(super) fn next_deadline(&self, now: f64) -> Option<f64> {
         let company = |case: &Case| case.company_until().filter(|until| *until > now);
-        self.0.iter().map(|case| company(case).unwrap_or(case.until)).min_by(f64::total_cmp)
+        self.cases.iter().map(|case| company(case).unwrap_or(case.until)).min_by(f64::total_cmp)
     }
 }
 
@@ -197,7 +215,7 @@ struct Others {
 }
 
 impl Others {
-    fn of(cases: &[Case], flights: &Flights, epoch: &Epoch) -> Self {
+    fn of(cases: &[Case], past: &VecDeque<Struck>, flights: &Flights, epoch: &Epoch) -> Self {
         let exact = || cases.iter().filter(|case| case.death.exact);
         let stirred = flights.iter().filter_map(|(_, flight)| {
             let (at, age) = flight.struck()?;
@@ -209,13 +227,15 @@ impl Others {
             told: exact().map(|case| Struck { at: case.at, ..case.as_struck() }).collect(),
             spared: flights
                 .iter()
+                // A tool that kills idle sessions spares one that works, whatever its age.
+                .filter(|(_, flight)| matches!(flight.kind, Kind::Idle | Kind::Keepalive))
                 .filter(|(_, flight)| flight.is_well())
                 .filter_map(|(_, flight)| {
                     let born = epoch.unix(flight.born?);
                     Some(Spared { born, server: flight.server })
                 })
                 .collect(),
-            struck: exact().map(Case::as_struck).chain(stirred).collect(),
+            struck: exact().map(Case::as_struck).chain(stirred).chain(past.iter().copied()).collect(),
             silent: silent.map(|case| (case.server, case.life())).collect(),
             foretold: cases.iter().filter_map(|case| case.foretold).collect(),
         }

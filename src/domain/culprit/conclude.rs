@@ -201,6 +201,11 @@ const fn stray(rule: &'static str) -> Conclusion {
     Conclusion { stray: true, ..decided(Culprit::Unknown, rule) }
 }
 
+/// Alone so far: a timer that rules a part of the connections only is known by those that die at this age next.
+const fn alone(rule: &'static str) -> Conclusion {
+    Conclusion { decided: false, ..stray(rule) }
+}
+
 /// Whether the session's own idle timer was due. It does not run while a statement sleeps, and a
 /// proxy's answer about it is worth nothing.
 fn is_at_wait_timeout(evidence: &Evidence) -> bool {
@@ -253,7 +258,7 @@ fn conclude_active(evidence: &Evidence) -> Conclusion {
 /// Closed while idle behind a proxy that speaks MySQL: its idle timer, unless others show that it is none.
 fn conclude_behind_proxy(evidence: &Evidence) -> Conclusion {
     if evidence.excludes_timers() {
-        return stray("closed behind a proxy, and another idle canary lives past this age: no timer");
+        return alone("closed behind a proxy, and another idle canary lives past this age: no timer");
     }
     let rule = "closed while idle behind a proxy seen by its thread ids";
     Conclusion { decided: evidence.same_age > 0, ..decided(Culprit::ProxyIdleTimeout, rule) }
@@ -311,7 +316,7 @@ fn conclude_reset(evidence: &Evidence) -> Conclusion {
     if row == Row::Present {
         decided(Culprit::NetworkIdleTimeout, "reset while idle, and the server still lists the session")
     } else if evidence.excludes_timers() {
-        stray("reset while idle, and another idle canary lives past this age: no timer")
+        alone("reset while idle, and another idle canary lives past this age: no timer")
     } else if twins.keepalive == Some(true) && !evidence.is_of_a_part() {
         decided(Culprit::NetworkIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
     } else if both_silent_twins_died(twins, kind) {
@@ -355,7 +360,7 @@ fn conclude_killed(evidence: &Evidence) -> Conclusion {
 fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
     let Evidence { kind, twins, same_age, .. } = *evidence;
     if evidence.excludes_timers() {
-        return stray(
+        return alone(
             "closed alone, Com_kill unmoved, and another idle canary lives past this age: no timer",
         );
     }

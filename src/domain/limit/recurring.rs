@@ -6,6 +6,7 @@
 
 use super::IdleLimit;
 use crate::domain::companions::SELDOM_RATIO;
+use crate::domain::culprit::Culprit;
 use crate::domain::kind::Kind;
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, PROBED, heard};
@@ -16,6 +17,10 @@ const NEWEST_DEATHS: usize = 64;
 const CLUSTER: usize = 3;
 /// So many deaths that lie apart are a band.
 const BAND: usize = 4;
+/// So many are one where who does it is known, and may rule a part of the connections.
+const PAIR: usize = 2;
+/// A cluster that nobody outlived so far is withdrawn when those that outlive it since would be rarer than this.
+const ALL_MET_IT_BELOW: f64 = 0.06;
 /// A cluster is withdrawn when those that outlived it since would, by its share so far, be rarer than this.
 const WITHDRAWN_BELOW: f64 = 1e-4;
 /// How often a probe is answered, or not, against what rules it, at most: beneath this nothing is a share.
@@ -48,6 +53,14 @@ struct Death {
     at: f64,
     exact: bool,
     killed: bool,
+    culprit: Culprit,
+}
+
+impl Death {
+    /// Whether it is by one that may lie on the way of a part of the connections only: a server has one setting.
+    const fn may_be_of_a_part(&self) -> bool {
+        matches!(self.culprit, Culprit::ProxyIdleTimeout | Culprit::NetworkIdleTimeout)
+    }
 }
 
 /// The ages that one timer strikes at, in seconds.
@@ -56,6 +69,13 @@ struct Band {
     from: f64,
     to: f64,
     exact: bool,
+}
+
+impl Band {
+    /// From which age on one that lives outlived it, in seconds.
+    fn outlived_from(self) -> f64 {
+        if self.exact { self.to + ONE_AGE.either(self.to) } else { self.from + PROBED.either(self.from) }
+    }
 }
 
 /// The shortest limit that recurs although others outlive it; `None` where nothing was outlived in between.
@@ -79,7 +99,9 @@ pub(super) fn share(history: &History, kind: Kind, age: f64, spread_to: Option<f
     let exact = deaths.iter().find(near)?.exact;
     let top = if exact { age + ONE_AGE.either(age) } else { age * SELDOM_RATIO };
     let band = Band { from: age - heard(age), to: spread_to.unwrap_or(top), exact };
-    let trials = trials(history, kind, &|_| true, band);
+    // What strays is within the band already.
+    let outlived_from = if exact { band.to } else { band.outlived_from() };
+    let trials = trials(history, kind, &|_| true, band, outlived_from);
     let since = trials.iter().rposition(|trial| *trial == Trial::Died)?;
     let died = trials[..=since].iter().filter(|trial| **trial == Trial::Died).count();
     Some(died as f64 / (since + 1) as f64)
@@ -91,8 +113,8 @@ fn newest_deaths(history: &History, kind: Kind, counts: &dyn Fn(&Observation) ->
         .rev()
         .filter(|seen| seen.kind == kind && seen.is_bounding_death() && counts(seen))
         .filter_map(|seen| match seen.fate {
-            Fate::Died { exact, killed, .. } => {
-                Some(Death { age: seen.age, at: seen.at, exact, killed: killed == Some(true) })
+            Fate::Died { exact, killed, culprit, .. } => {
+                Some(Death { age: seen.age, at: seen.at, exact, killed: killed == Some(true), culprit })
             }
             Fate::Lived => None,
         })
@@ -109,16 +131,19 @@ fn bands(deaths: &[Death]) -> Vec<Band> {
         let up_to = |to: f64| {
             let near: Vec<Death> =
                 sorted[place..].iter().take_while(|death| death.age <= to).copied().collect();
-            (instants(&near), near.last().map_or(first.age, |death| death.age))
+            let last = near.last().map_or(first.age, |death| death.age);
+            (instants(&near), last, near.iter().all(Death::may_be_of_a_part))
         };
         let from = first.age;
-        let (count, to) = up_to(from + ONE_AGE.either(from));
-        let (many, far) = up_to(from * SELDOM_RATIO);
+        let (count, to, may_be_a_part) = up_to(from + ONE_AGE.either(from));
+        let (many, far, _) = up_to(from * SELDOM_RATIO);
         if many >= BAND && strikes_apart(&sorted[place..], from, far) {
             bands.push(Band { from, to: far, exact: true });
             break;
         }
-        if count >= CLUSTER {
+        // A pair within a cluster is no other timer.
+        let is_within = bands.last().is_some_and(|band| from <= band.to);
+        if count >= CLUSTER || count >= PAIR && may_be_a_part && !is_within {
             bands.push(Band { from, to, exact: true });
         }
     }
@@ -199,11 +224,18 @@ fn strikes_apart(sorted: &[Death], from: f64, to: f64) -> bool {
     to - from > apart && width(newest) > apart / 2.0 && turns >= enough
 }
 
-/// What each life that reached a band tells of it, newest first.
-fn trials(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool, band: Band) -> Vec<Trial> {
+/// What each life that reached a band tells of it, the newest moment first: those that lived `beyond`, in seconds, outlived it.
+fn trials(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+    band: Band,
+    beyond: f64,
+) -> Vec<Trial> {
     let Band { from, to, exact } = band;
-    let beyond = if exact { to + ONE_AGE.either(to) } else { from + PROBED.either(from) };
-    history
+    // One that lives tells of the moment when it passed the band, however long it lives on.
+    let passed = |seen: &Observation| (seen.at - seen.age + beyond, Trial::Outlived);
+    let mut trials: Vec<(f64, Trial)> = history
         .iter()
         .rev()
         .filter(|seen| seen.kind == kind && counts(seen))
@@ -211,15 +243,17 @@ fn trials(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool, 
             Fate::Died { exact: heard, .. } if seen.is_bounding_death() => {
                 let is_in = seen.age >= from - 1e-9 && seen.age <= to + 1e-9;
                 match (is_in && heard == exact, heard && seen.age > beyond) {
-                    (true, _) => Some(Trial::Died),
-                    (false, true) => Some(Trial::Outlived),
+                    (true, _) => Some((seen.at, Trial::Died)),
+                    (false, true) => Some(passed(seen)),
                     (false, false) => None,
                 }
             }
-            Fate::Lived if seen.age > beyond => Some(Trial::Outlived),
+            Fate::Lived if seen.age > beyond => Some(passed(seen)),
             Fate::Died { .. } | Fate::Lived => None,
         })
-        .collect()
+        .collect();
+    trials.sort_by(|a, b| b.0.total_cmp(&a.0));
+    trials.into_iter().map(|(_, trial)| trial).collect()
 }
 
 /// The limit of a band that stands, where others outlived it between its deaths.
@@ -231,21 +265,25 @@ fn standing(
     band: Band,
 ) -> Option<IdleLimit> {
     let Band { from, to, exact } = band;
-    let trials = trials(history, kind, counts, band);
+    let trials = trials(history, kind, counts, band, band.outlived_from());
     let oldest = trials.iter().rposition(|trial| *trial == Trial::Died)?;
     let newest = trials.iter().position(|trial| *trial == Trial::Died)?;
     let died = trials[newest..=oldest].iter().filter(|trial| **trial == Trial::Died).count();
     let between = oldest + 1 - newest - died;
     let is_apart = exact && to - from > 2.0 * ONE_AGE.either(from);
-    if between == 0 && !is_apart || chance_of_outliving(died, between, newest) < WITHDRAWN_BELOW {
+    let in_band = |death: &&Death| death.exact == exact && death.age >= from && death.age <= to;
+    // The first that outlive it may be on another way, or show that it is gone: more of them tell.
+    let is_known = exact && deaths.iter().filter(in_band).all(Death::may_be_of_a_part);
+    let is_open = newest > 0 && is_known;
+    let withdrawn_below = if between == 0 && !is_apart { ALL_MET_IT_BELOW } else { WITHDRAWN_BELOW };
+    if between == 0 && !is_apart && !is_open || chance_of_outliving(died, between, newest) < withdrawn_below {
         return None;
     }
     let share = died as f64 / (oldest + 1) as f64;
     let noise = if exact { NOISE_AT_ONE_AGE } else { NOISE };
-    if !exact && between < 2 || !is_no_noise(died, oldest + 1, noise) {
+    if !exact && between < 2 || !is_known && !is_no_noise(died, oldest + 1, noise) {
         return None;
     }
-    let in_band = |death: &&Death| death.exact == exact && death.age >= from && death.age <= to;
     let mut ages: Vec<f64> = deaths.iter().filter(in_band).map(|death| death.age).collect();
     ages.sort_by(f64::total_cmp);
     let newest_at = deaths.iter().filter(in_band).map(|death| death.at).fold(f64::NEG_INFINITY, f64::max);
@@ -278,9 +316,9 @@ fn standing(
         lower_in_doubt: false,
         certain: ages.get(1).copied(),
         standing_deaths: died,
-        share: if between == 0 { 1.0 } else { share },
+        share: if between == 0 && is_apart { 1.0 } else { share },
         spread_to: is_apart.then_some(to),
-        others_live_to: if between == 0 { 0.0 } else { others_live_to },
+        others_live_to: if between == 0 && is_apart { 0.0 } else { others_live_to },
         server: None,
     })
 }

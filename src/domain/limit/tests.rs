@@ -66,6 +66,16 @@ fn one_audible_death_gives_the_limit() {
 }
 
 #[test]
+fn one_that_is_heard_beside_silent_ones_leaves_a_limit_confirmed() {
+    // A firewall and a proxy of 8 s: either may be first.
+    let mut lives = vec![(7.94, LIVED), (7.97, LIVED), (8.08, SILENT), (8.08, SILENT), (7.94, LIVED)];
+    assert!(limit_of(&lives).confirmed);
+    lives.push((7.998, AUDIBLE));
+    let told = limit_of(&lives);
+    assert!(told.confirmed && told.exact && told.upper == Some(7.998), "{told:?}");
+}
+
+#[test]
 fn kills_bound_nothing() {
     assert_eq!(limit_of(&[(4.0, KILLED)]), IdleLimit::default());
 }

@@ -280,6 +280,36 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     assert!(is_settled(&idle_limit(&history, Kind::Idle), 0.01), "what was seen there bears the bounds out");
 }
 
+#[test]
+fn beyond_a_limit_of_a_part_one_goes_to_the_ladders_end() {
+    let rungs = ladder("2s,4s,7s,10s");
+    let (ending, culprit) = (Ending::Fin, Culprit::ProxyIdleTimeout);
+    let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: Some(false) };
+    let of = |share_of_all: bool| {
+        let mut history = History::default();
+        let lives = [(4.0, Fate::Lived), (4.0, Fate::Lived), (5.0, died), (7.0, Fate::Lived), (5.0, died)];
+        let lives = lives.into_iter().chain([(5.0, died), (5.01, died)]);
+        let is_counted = |(age, fate): &(f64, Fate)| !share_of_all || *age < 6.0 || *fate != Fate::Lived;
+        for (number, (age, fate)) in lives.filter(is_counted).enumerate() {
+            let at = START + 10.0 * number as f64;
+            history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
+        }
+        history
+    };
+    let aims = |history: &History, in_flight: &[InFlight]| -> Vec<f64> {
+        let (now, ladder, precision, budget) = (START + 300.0, &rungs, 0.01, 10);
+        let scene = Scene { now, ladder, precision, budget, history, in_flight, landmarks: &[] };
+        let next = plan(&scene);
+        assert!(next.recalls.is_empty(), "{next:?}");
+        next.launches.into_iter().map(|launch| launch.age).collect()
+    };
+    let (part, all) = (of(false), of(true));
+    assert!(idle_limit(&part, Kind::Idle).share < 1.0 && idle_limit(&all, Kind::Idle).share == 1.0);
+    assert!(aims(&part, &[]).contains(&10.0) && !aims(&all, &[]).contains(&10.0));
+    let there = [InFlight { id: 1, age: 10.0, born: START + 297.0 }];
+    assert!(!aims(&part, &there).contains(&10.0), "one is enough, and it is left alone");
+}
+
 proptest! {
     #[test]
     fn there_is_always_something_to_wait_for(

@@ -29,6 +29,10 @@ const SECONDS_PER_HOUR: f64 = 3600.0;
 pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     // Where deaths are heard, a canary aimed further up hears a limit that moved up as well.
     let above = if limit.exact { listening_age(scene, upper) } else { refine::past(scene, upper) };
+    // Where it rules a part of the connections only, one goes on to the ladder's end: how long do the others live?
+    let is_of_a_part = limit.share < 1.0 || limit.server.is_some();
+    let far = Some(scene.ladder.longest()).filter(|&far| is_of_a_part && is_longer(far, above));
+    let is_far = |target: f64| far.is_some_and(|far| is_same_age(target, far));
     let cycle = (upper * (1.0 + REST_SHARE)).max(2.0 / logins_per_second(scene));
     for (age, strikes_at) in [(limit.below(), limit.lower), (above, upper)] {
         let seen_near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= HEARD.share;
@@ -37,7 +41,9 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
             // The visits to the ladder's rungs tell whether the limit moved down.
             continue;
         }
-        if draft.is_aimed_at(age) || is_served_in_flight(age, (limit.lower, above), draft) {
+        if draft.is_aimed_at(age)
+            || is_served_in_flight(age, limit.lower, &|aim| is_same_age(aim, above) || is_far(aim), draft)
+        {
             continue;
         }
         if next <= scene.now {
@@ -46,9 +52,12 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
             draft.wake_at(next);
         }
     }
+    if let Some(far) = far.filter(|&far| !draft.is_aimed_at(far)) {
+        draft.launch(far, Purpose::Watch);
+    }
     // The search is over: what it left in flight above the lower bound can teach no more.
     let (lower, mut is_watched) = (limit.lower, false);
-    for canary in draft.free() {
+    for canary in draft.free().filter(|canary| !is_far(canary.target)) {
         let is_second = is_same_age(canary.target, above) && std::mem::replace(&mut is_watched, true);
         let is_left_over = is_longer(canary.target, lower) && !is_same_age(canary.target, above);
         if is_second || is_left_over || (canary.idle > above && !limit.exact) {
@@ -68,8 +77,8 @@ pub(super) fn listening_age(scene: &Scene<'_>, limit: f64) -> f64 {
 }
 
 /// Re-aims a canary that the search left in flight, the oldest that fits, and says whether there was one.
-fn is_served_in_flight(age: f64, (lower, above): (f64, f64), draft: &mut Draft) -> bool {
-    let is_left_over = |aim: f64| is_longer(aim, lower) && !is_same_age(aim, above);
+fn is_served_in_flight(age: f64, lower: f64, is_watched: &dyn Fn(f64) -> bool, draft: &mut Draft) -> bool {
+    let is_left_over = |aim: f64| is_longer(aim, lower) && !is_watched(aim);
     let left_over = draft.free().find(|canary| canary.idle <= age && is_left_over(canary.target));
     left_over.is_some_and(|canary| {
         canary.target = age;

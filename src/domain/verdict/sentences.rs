@@ -6,6 +6,7 @@ use crate::domain::layers::in_words;
 use crate::domain::limit::IdleLimit;
 use crate::domain::mismatch::{Facts, spelled, transaction_timeouts_below_limit};
 use crate::domain::remedy::Remedy;
+use crate::domain::tolerance::{WAIT_TIMEOUT_EARLY_SECONDS, WAIT_TIMEOUT_LATE};
 
 use super::is_lifetime;
 
@@ -125,8 +126,15 @@ fn who(facts: &Facts) -> String {
     let culprit = facts.killer.map_or(Culprit::Unknown, |killer| killer.culprit);
     match culprit {
         Culprit::ServerIdleTimeout => {
+            // Of several servers behind one path each has its own: the one that was read last may be another's.
+            let is_of_limit = |seconds: &f64| {
+                let (lower, late) = (facts.idle.lower, WAIT_TIMEOUT_LATE.both(*seconds));
+                let upper = facts.idle.upper.unwrap_or(f64::INFINITY);
+                *seconds <= upper + WAIT_TIMEOUT_EARLY_SECONDS && lower <= *seconds + late
+            };
             let wait_timeout = facts
                 .session_wait_timeout
+                .filter(is_of_limit)
                 .map(|seconds| format!(" of {}", in_words(seconds)))
                 .unwrap_or_default();
             format!("The server does it, by its wait_timeout{wait_timeout}.")
@@ -191,7 +199,10 @@ fn not_limits(facts: &Facts) -> Vec<String> {
         _ => format!("{count} canaries were"),
     };
     let mut sentences = Vec::new();
-    let killed = count(Culprit::ServerKill);
+    // Those of a tool that strikes at the limit are its deaths.
+    let is_limit = facts.idle.upper.is_some()
+        && facts.killer.is_some_and(|killer| killer.culprit == Culprit::ServerKill);
+    let killed = if is_limit { 0 } else { count(Culprit::ServerKill) };
     if killed > 0 {
         sentences.push(format!(
             "{} closed by the server away from wait_timeout, with no restart: this looks like KILL, by a person or \

@@ -90,6 +90,19 @@ fn the_servers_own_wait_timeout() {
 }
 
 #[test]
+fn no_other_servers_wait_timeout_is_named() {
+    let of = |read: f64| {
+        let mut facts = died(limit(3.5, 4.0, true), Culprit::ServerIdleTimeout, Ending::Goodbye, false, true);
+        facts.session_wait_timeout = Some(read);
+        judge(&facts).to_string()
+    };
+    assert!(of(4.0).contains("by its wait_timeout of 4 s."), "{}", of(4.0));
+    for another in [1.0, 9.0, 28_800.0] {
+        assert!(of(another).contains("by its wait_timeout."), "{}", of(another));
+    }
+}
+
+#[test]
 fn a_kill_or_what_looks_like_one() {
     let killed = |count| Facts {
         path: "default".to_owned(),

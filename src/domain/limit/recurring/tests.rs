@@ -52,6 +52,42 @@ fn a_timer_of_a_part_stands_whatever_outlives_it_and_says_its_share() {
 }
 
 #[test]
+fn the_first_that_outlive_a_proxys_timer_do_not_withdraw_it_and_more_do() {
+    for died in 2..12 {
+        let mut lives = vec![(3.0, LIVED), (3.0, LIVED)];
+        lives.extend(vec![(5.0, HEARD); died]);
+        assert_eq!(limit(&lives).share, 1.0);
+        lives.push((7.0, LIVED));
+        let told = limit(&lives);
+        assert!(told.upper == Some(5.0) && told.confirmed && told.share < 1.0, "{died}: {told:?}");
+        let mut again = lives.clone();
+        again.push((5.0, HEARD));
+        assert_eq!(limit(&again).upper, Some(5.0), "{died}");
+        lives.extend([(7.0, LIVED); 2]);
+        assert_eq!(limit(&lives).upper, None, "{died}: it is gone");
+    }
+}
+
+#[test]
+fn one_that_passed_the_age_long_ago_is_no_news() {
+    let mut history = history(&[(5.0, HEARD), (5.0, HEARD)]);
+    // One died after these had passed its age, which are probed much later.
+    for number in 0..6 {
+        let at = 9000.0 + f64::from(number);
+        history.push(Observation { at, kind: Kind::Idle, age: 7500.0, fate: LIVED, server: None });
+    }
+    let told = idle_limit(&history, Kind::Idle);
+    assert!(told.upper == Some(5.0) && told.confirmed && told.share < 0.5, "{told:?}");
+}
+
+#[test]
+fn a_server_has_one_setting_and_the_first_that_outlives_it_shows_another() {
+    let (ending, culprit) = (Ending::Goodbye, Culprit::ServerIdleTimeout);
+    let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: None };
+    assert_eq!(limit(&[(5.0, died), (5.0, died), (5.0, died), (7.0, LIVED)]).upper, None);
+}
+
+#[test]
 fn the_shorter_of_two_servers_limits_is_the_one_to_obey() {
     let mut history = History::default();
     let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
@@ -68,6 +104,20 @@ fn the_shorter_of_two_servers_limits_is_the_one_to_obey() {
         .map(|(server, limit)| (server, limit.upper))
         .collect();
     assert_eq!(each, [(a, Some(4.0)), (b, Some(9.0))]);
+}
+
+#[test]
+fn those_that_live_little_longer_on_another_server_count_in_the_share() {
+    let mut history = History::default();
+    let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
+    for round in 0..6 {
+        let at = 100.0 * f64::from(round);
+        history.push(Observation { at, kind: Kind::Idle, age: 4.0, fate: HEARD, server: a });
+        history.push(Observation { at: at + 9.0, kind: Kind::Idle, age: 6.0, fate: LIVED, server: b });
+    }
+    let told = idle_limit(&history, Kind::Idle);
+    assert_eq!((told.upper, told.server), (Some(4.0), a), "{told:?}");
+    assert!((told.share - 0.5).abs() < 0.1, "{told:?}");
 }
 
 #[test]
