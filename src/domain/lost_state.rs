@@ -11,6 +11,8 @@
 //!
 //! Each story gives what was seen a likelihood; one that is ahead of the others by enough is believed.
 
+use std::sync::LazyLock;
+
 use super::tolerance::PROBED;
 
 /// One life on the path, as far as it was seen.
@@ -75,7 +77,7 @@ const MOST_CHANGES: usize = 2;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
 const PART: f64 = -2.5;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
-const SCATTER_AHEAD: f64 = 3.0;
+const SCATTER_AHEAD: f64 = 5.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
 const MOMENT_AHEAD: f64 = 6.0;
 /// ... and of so many at least.
@@ -95,10 +97,6 @@ const ORDERS: f64 = 8.0;
 /// So many lives are compared, the newest.
 pub const COMPARED: usize = 96;
 
-fn env(name: &str, or: f64) -> f64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or)
-}
-
 /// Explains one silent death by the lives beside it, on the same server: those found dead in silence and those that
 /// answered, in any order, this one not among them.
 pub fn explain(one: &Life, beside: &[Life]) -> Story {
@@ -116,28 +114,12 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
         lives.retain(|life| !explains(life));
     }
     let (timer, scatter) = (timer(&lives), here_and_there(&lives));
-    if std::env::var("DEBUG_STORY").is_ok() {
-        #[expect(clippy::print_stderr, reason = "temporary")]
-        {
-            eprintln!("STORY one={one:?} timer={timer:?} scatter={scatter}");
-            for l in &lives {
-                eprintln!(
-                    "   {:.1}..{:.1} age {:.2} {} {:?}",
-                    l.born - 1.8e9,
-                    l.seen - 1.8e9,
-                    l.age(),
-                    if l.is_dead { "DEAD" } else { "ok" },
-                    l.sent
-                );
-            }
-        }
-    }
-    if timer.likelihood - scatter >= env("TIMER_AHEAD", TIMER_AHEAD)
-        && timer.likelihood - lost_at_moments(one, &lives, &survivors) >= env("OVER_MOMENTS", OVER_MOMENTS)
+    if timer.likelihood - scatter >= TIMER_AHEAD
+        && timer.likelihood - lost_at_moments(one, &lives, &survivors) >= OVER_MOMENTS
     {
         // One that is younger than what strikes is of another story.
         if timer.strikes(one) { Story::Timer } else { Story::Open }
-    } else if scatter - timer.likelihood >= env("SCATTER_AHEAD", SCATTER_AHEAD) {
+    } else if scatter - timer.likelihood >= SCATTER_AHEAD {
         Story::HereAndThere
     } else {
         Story::Open
@@ -166,7 +148,7 @@ fn moment(lives: &[Life], survivors: &[Life]) -> Option<(f64, f64)> {
     }
     let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives));
     let rest: Vec<Life> = lives.iter().filter(|life| !explains(best, life)).copied().collect();
-    (MOMENT + likelihood(&rest) - likelihood(lives) >= env("MOMENT_AHEAD", MOMENT_AHEAD)).then_some(best)
+    (MOMENT + likelihood(&rest) - likelihood(lives) >= MOMENT_AHEAD).then_some(best)
 }
 
 /// The moments that some of the dead span, and no survivor: each span of them by its end.
@@ -244,18 +226,13 @@ impl Timer {
                 let times = by_age.iter().map(|life| since.of(life));
                 times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
                     let (before, after) = (fit(whole.from, at), fit(at, whole.until));
-                    (
-                        before.likelihood + after.likelihood - whole.likelihood + env("CHANGE", CHANGE),
-                        place,
-                        before,
-                        after,
-                    )
+                    (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
                 })
             });
             let best = splits.max_by(|a, b| a.0.total_cmp(&b.0));
             let Some((_, place, before, after)) = best.filter(|(gain, ..)| *gain > 0.0) else { break };
             timer.settings.splice(place..=place, [before, after]);
-            timer.likelihood += env("CHANGE", CHANGE);
+            timer.likelihood += CHANGE;
         }
         timer.likelihood += timer.settings.iter().map(|setting| setting.likelihood).sum::<f64>();
         timer
@@ -297,30 +274,37 @@ fn timer_among<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) 
     let dead = lives.clone().filter(|life| life.is_dead).count() as f64;
     let (mut died, mut lived) = (0_usize, 0_usize);
     // No timer at all is one beyond every age.
-    let (mut whole, mut best) = (dead * AGAINST, (dead * AGAINST, f64::INFINITY));
-    let younger = lives.clone().skip(1).map(Life::age);
-    // Below the youngest there is as much room as up to the next number of its order.
-    let gaps = lives.clone().zip(younger.map(Some).chain([None]));
-    for (life, next) in gaps {
+    let mut best = (dead * AGAINST, f64::INFINITY);
+    let mut lives = lives.peekable();
+    while let Some(life) = lives.next() {
         *(if life.is_dead { &mut died } else { &mut lived }) += 1;
-        let width = next.map_or(1.0, |next| (life.age() / next).ln().max(PROBED.share));
         // Most timers rule all of the connections.
         let all = died as f64 * DIES + lived as f64 * AGAINST;
         let likelihood = (dead - died as f64) * AGAINST + all.max(share_of(died, lived) + PART);
+        if likelihood <= best.0 {
+            continue;
+        }
+        // Below the youngest there is as much room as up to the next number of its order.
+        let width = lives.peek().map_or(1.0, |next| (life.age() / next.age()).ln().max(PROBED.share));
         let likelihood = likelihood + (width / ORDERS).ln();
-        whole = either(whole, likelihood);
         if likelihood > best.0 {
             best = (likelihood, life.age());
         }
     }
-    (whole, best.1)
+    best
 }
 
 /// The log-likelihood of so many that died and so many that lived, where every share is as likely beforehand.
 fn share_of(died: usize, lived: usize) -> f64 {
-    let (few, all) = (died.min(lived), died + lived);
-    let ways: f64 = (0..few).map(|place| ((all - place) as f64 / (place + 1) as f64).ln()).sum();
-    -ways - ((all + 1) as f64).ln()
+    /// The logarithm of each factorial.
+    static FACTORIALS: LazyLock<[f64; COMPARED + 2]> = LazyLock::new(|| {
+        let mut sum = 0.0;
+        std::array::from_fn(|number| {
+            sum += (number.max(1) as f64).ln();
+            sum
+        })
+    });
+    FACTORIALS[died] + FACTORIALS[lived] - FACTORIALS[died + lived + 1]
 }
 
 /// The logarithm of the sum of two numbers that are given by theirs.

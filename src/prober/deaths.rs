@@ -10,9 +10,10 @@ use super::life::Death;
 use crate::domain::companions::{Spared, Struck, died_unkilled, kills_near, same_age, same_instant};
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
+use crate::domain::limit::idle_limit;
 use crate::domain::lost_state::{COMPARED, Life, Sent, Story, explain};
 use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE};
+use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
 use crate::domain::twins;
 
 /// A death waits for its twins and companions this many times its age ...
@@ -322,6 +323,12 @@ fn story(case: &Case, history: &History, others: &Others) -> Story {
     explain(&itself, &beside)
 }
 
+/// Whether the limit that stands at an age, in seconds, rules a part of the connections only.
+fn is_of_a_part(history: &History, age: f64) -> bool {
+    let limit = idle_limit(history, Kind::Idle);
+    limit.upper.is_some_and(|upper| limit.server.is_none() && limit.share < 1.0 && is_one_age(upper, age))
+}
+
 /// All that is known of a death now.
 fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
     let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, killed, .. } =
@@ -344,6 +351,7 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
+        of_a_part: is_of_a_part(history, age),
         story: case.story.map_or(Story::Open, |(_, story)| story),
         twins: twins::read(history, age, case.server),
     }

@@ -344,6 +344,22 @@ impl Scene {
         });
         let kills = self.kills(server, asked);
         self.with(|shared| shared.readings.push((server, asked, kills)));
+        let mut too: Vec<Cause> = Vec::new();
+        if restarted {
+            // A server that was restarted before it was asked took the session along, dead or not.
+            too.push(Cause::Restart);
+        }
+        let foreign = |until: f64| nature.others_killed_every.map_or(0.0, |every| (until / every).floor());
+        if was_heard && before.is_some_and(|(at, _)| foreign(asked) > foreign(at)) {
+            // Somebody else's session was killed between the two readings around this close: FIN, the row gone and
+            // the count risen are all that a KILL of this very session would have shown.
+            too.push(Cause::Kill);
+        }
+        self.with(|shared| {
+            if let Some(truth) = shared.ends.get_mut(&fated.thread_id) {
+                truth.or.extend(too);
+            }
+        });
         let several = nature.servers.len() > 1;
         let name = |server: usize| several.then(|| format!("server {server}"));
         let (own, asked_name) = (name(fated.server), name(server));

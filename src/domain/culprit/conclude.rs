@@ -71,6 +71,8 @@ pub struct Evidence {
     pub outlived: bool,
     /// One that was born no earlier was: a new setting of a timer does not explain that.
     pub outlived_by_younger: bool,
+    /// The limit that stands at this age rules a part of the connections only.
+    pub of_a_part: bool,
     /// Which story explains a silent death.
     pub story: Story,
     /// How the twins fared at this age.
@@ -114,7 +116,7 @@ impl Evidence {
     /// Whether the timer at this age rules a part of the connections only, so that a twin that lives may have
     /// been on the other part.
     const fn is_of_a_part(&self) -> bool {
-        self.same_age > 0 && self.outlived_by_younger
+        self.same_age > 0 && (self.outlived_by_younger || self.of_a_part)
     }
 
     /// Whether KILL may have ended it: the server knows, and its count of KILLs rose or was not read.
@@ -401,6 +403,18 @@ fn conclude_uncounted(evidence: &Evidence) -> Conclusion {
             "closed away from wait_timeout, alone at its age, and the server was not seen to end it",
         );
     }
+    if row == Row::Gone && evidence.may_be_killed() && !evidence.died_unkilled {
+        // Whoever else died there says by what.
+        return if evidence.kills_near > 0 {
+            let rule = "several closed at one age, row gone, and Com_kill rose with others there";
+            Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
+        } else if twins.busy == Some(true) && !evidence.is_of_a_part() {
+            let rule = "several closed at one age while the busy twin lives: a killer of idle sessions";
+            Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
+        } else {
+            open(Culprit::Unknown, "several closed at one age, and whether by KILL could not be read")
+        };
+    }
     if kind == Kind::Busy || both_silent_twins_died(twins, kind) {
         let rule = "several closed at one age, the keepalive and busy twins too";
         return Conclusion { decided: twins.active.is_some(), ..decided(Culprit::ProxyIdleTimeout, rule) };
@@ -410,9 +424,6 @@ fn conclude_uncounted(evidence: &Evidence) -> Conclusion {
             Culprit::Unknown,
             "several closed at one age that others outlive, and twins tell nothing of a part",
         )
-    } else if twins.busy == Some(true) && evidence.may_be_killed() && row == Row::Gone {
-        let rule = "several closed at one age while the busy twin lives: a killer of idle sessions";
-        Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
     } else if twins.keepalive == Some(true) {
         decided(
             Culprit::NetworkIdleTimeout,

@@ -23,6 +23,7 @@ fn death() -> Evidence {
         same_instant: 0,
         outlived: false,
         outlived_by_younger: false,
+        of_a_part: false,
         story: Story::Timer,
         twins: Twins::default(),
     }
