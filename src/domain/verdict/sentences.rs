@@ -66,20 +66,32 @@ fn whom(facts: &Facts) -> Vec<String> {
     let limit = &facts.idle;
     let mut sentences = Vec::new();
     if limit.upper.is_some() && limit.share > 0.0 && limit.share < MOST_OF_ALL {
-        let live = match limit.others_live_to {
-            age if age > 0.0 => format!("the others live to {}", in_words(age)),
-            _ => "the others live longer".to_owned(),
-        };
-        sentences.push(format!(
-            "Not all: {} of the connections that reach this age die there, {live}. What lies on their way alone does it.",
-            share_in_words(limit.share)
-        ));
+        let share = share_in_words(limit.share);
+        sentences.push(match limit.server {
+            Some(server) => format!(
+                "Not all: {share} of the connections that reach this age die there, those to server {}.",
+                number(server)
+            ),
+            None => {
+                let live = match limit.others_live_to {
+                    age if age > 0.0 => format!("the others live to {}", in_words(age)),
+                    _ => "the others live longer".to_owned(),
+                };
+                format!(
+                    "Not all: {share} of the connections that reach this age die there, {live}. What lies on their \
+                     way alone does it."
+                )
+            }
+        });
     }
     if facts.servers.len() > 1 {
         let each = facts.servers.iter().map(|of| {
-            let number = of.server.map_or(0, u32::from) + 1;
             let name = of.identity.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
-            format!("server {number}{name} {}", bounds(&of.limit, "idle"))
+            let limit = match of.limit.upper {
+                Some(_) => bounds(&of.limit, "idle"),
+                None => format!("none up to {} idle", in_words(of.limit.lower)),
+            };
+            format!("server {}{name} {limit}", of.server.map_or(1, number))
         });
         sentences.push(format!(
             "Several servers answer here, and do not share one limit: {}.",
@@ -87,6 +99,11 @@ fn whom(facts: &Facts) -> Vec<String> {
         ));
     }
     sentences
+}
+
+/// How people count servers.
+fn number(server: u16) -> u32 {
+    u32::from(server) + 1
 }
 
 /// From this share on it is all of them: one or another may live by chance.
@@ -137,7 +154,11 @@ fn who(facts: &Facts) -> String {
                 .filter(is_of_limit)
                 .map(|seconds| format!(" of {}", in_words(seconds)))
                 .unwrap_or_default();
-            format!("The server does it, by its wait_timeout{wait_timeout}.")
+            let server = match facts.idle.server {
+                Some(server) => format!("Server {}", number(server)),
+                None => "The server".to_owned(),
+            };
+            format!("{server} does it, by its wait_timeout{wait_timeout}.")
         }
         Culprit::ProxyIdleTimeout => "A proxy does it, by an idle timer that counts bytes.".to_owned(),
         Culprit::NetworkIdleTimeout => {
@@ -293,5 +314,21 @@ mod tests {
               idle."
             ]
         );
+        let one = |upper, share| IdleLimit { server: Some(0), ..limit(upper, share) };
+        let endless =
+            ServerLimit { limit: IdleLimit { upper: None, lower: 10.0, ..one(0.0, 1.0) }, ..of(1, "b", 0.0) };
+        let servers = vec![of(0, "a", 4.0), endless];
+        let facts = Facts { idle: one(4.0, 0.5), servers, ..Facts::default() };
+        assert_eq!(
+            whom(&facts),
+            [
+                "Not all: half of the connections that reach this age die there, those to server 1.",
+                "Several servers answer here, and do not share one limit: server 1 (a) at 4 s idle; server 2 (b) none \
+              up to 10 s idle."
+            ]
+        );
+        let culprit = Culprit::ServerIdleTimeout;
+        let killer = Some(crate::domain::mismatch::Killer { culprit, ending: Ending::Goodbye });
+        assert_eq!(who(&Facts { killer, ..facts }), "Server 1 does it, by its wait_timeout.");
     }
 }
