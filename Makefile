@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules bench-locate bench-footprint hostile-clients dashboards dashboards-typescript dashboard-pictures
+.PHONY: help demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint hostile-clients dashboards dashboards-typescript dashboard-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -30,7 +30,7 @@ test: ## Install the test parts, then run every test (root; under ten minutes on
 	script/install-test-parts
 	cargo test --locked --no-fail-fast -- --test-threads=12 $(TEST_ARGS)
 
-truth: ## Run each row of the truth table twenty times (root; about ten minutes)
+truth: ## Run each row of the truth table twenty times (root; about forty minutes)
 	script/install-test-parts
 	MYSQL_CANARY_TRUTH_RUNS=20 cargo test --locked --test all -- --test-threads=12 truth::
 
@@ -89,6 +89,9 @@ deploy: ## Write deploy/ anew from alerts/ and dashboards/
 bench-rules: ## Measure the alert rules on 200 targets with two paths each (root; about three minutes)
 	script/install-test-parts
 	MYSQL_CANARY_SCALE_TARGETS=200 MYSQL_CANARY_SCALE_ILL=20 cargo test --locked --test all -- --nocapture alerting::scale
+
+worlds: ## Ten thousand generated worlds in virtual time against the whole core
+	MYSQL_CANARY_WORLDS=10000 cargo test --locked --release --test worlds -- --nocapture
 
 bench-locate: ## Locate thousands of hidden limits in virtual time
 	cargo bench --locked --bench locate

@@ -24,6 +24,7 @@ use crate::domain::suspension::Headroom;
 use crate::http::{self, Clients, Site};
 use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
+use crate::prober::standstill::Standstills;
 use crate::prober::witness::WitnessDesk;
 use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
 use crate::server::{self, Reading};
@@ -242,6 +243,7 @@ async fn start(
         reading: reading.clone(),
         connector: Arc::clone(&connector),
         pools: settings.pools.clone(),
+        ladder_end: settings.ladder.longest(),
     };
     let diagnosing = watch_loop(Loop::Diagnosis, LONGEST_ROUND);
     supervisor.spawn(Loop::Diagnosis, diagnosis::keep(sources, publish_diagnosis, stop.clone(), diagnosing));
@@ -258,9 +260,11 @@ async fn start(
     let witness = watch_loop(Loop::Witness, asking);
     let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), witness);
     supervisor.spawn(Loop::Witness, attend);
+    let (standstills, ticks) = Standstills::watch();
+    supervisor.spawn(Loop::Ticks, ticks);
     let lives = watch_loop(Loop::Canary, Duration::MAX);
     let prober = Prober::new(
-        Network::new(connector, desk, settings.probe_timeout),
+        Network::new(connector, desk, standstills, settings.probe_timeout),
         prober::Settings {
             target: settings.target,
             path: settings.path,
@@ -276,10 +280,7 @@ async fn start(
     );
     let stop = stop.clone();
     supervisor.spawn(Loop::Prober, async move {
-        tokio::select! {
-            _ = prober.run(Wires { headroom, stop, pulse, lives }) => {}
-            () = prober::note_attendance() => {}
-        }
+        prober.run(Wires { headroom, stop, pulse, lives }).await;
     });
     Ok(last_writes)
 }

@@ -14,12 +14,12 @@ use crate::domain::layers::{
     LayerSetting, MeasuredTimeouts, SESSION_WAIT_TIMEOUT, ServerTimeouts, inventory,
 };
 use crate::domain::mismatch::{
-    Facts, Finding, HeldSessions, UserSessions, evaluate, sessions_at_risk_by_user,
+    Facts, Finding, HeldSessions, IdleTransactions, UserSessions, evaluate, sessions_at_risk_by_user,
     sessions_held_past_recycle,
 };
 use crate::domain::pool::Pool;
 use crate::domain::remedy::Remedies;
-use crate::domain::verdict::{Verdict, judge, suspect_question};
+use crate::domain::verdict::{self, Verdict, judge, recommended_recycle, suspect_question};
 use crate::kernel;
 use crate::prober::PathReport;
 use crate::server::{Reading, ServerView};
@@ -45,6 +45,8 @@ pub struct Diagnosis {
     pub at_risk: Option<Vec<(String, usize)>>,
     /// Sessions idle past the recycle age of their own pool, for every pool that can be judged.
     pub held_past_recycle: Vec<HeldSessions>,
+    /// The age at which pools should replace their connections, in seconds.
+    pub recommended_recycle: Option<f64>,
     /// What there is to say.
     pub verdict: Option<Verdict>,
 }
@@ -64,12 +66,14 @@ pub struct Sources {
     pub connector: Arc<Connector>,
     /// The declared pools.
     pub pools: Vec<Pool>,
+    /// The ladder's last rung, in seconds.
+    pub ladder_end: f64,
 }
 
 /// Keeps diagnosing until told to stop.
 pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut stop: Stop, pulse: Pulse) {
     let mut told = BTreeMap::new();
-    let mut last_verdict = String::new();
+    let mut last_verdict = None;
     loop {
         let round = pulse.round_at_once(|| {
             let diagnosis = diagnose(&mut sources);
@@ -106,6 +110,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         idle: report.limit(Kind::Idle),
         lifetime: report.limit(Kind::Active),
         killer: report.killer,
+        servers: report.servers.clone(),
         deaths: report.deaths.clone(),
         remedies: report.remedies,
         session_wait_timeout: timeouts.session,
@@ -116,6 +121,8 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         sessions: view.as_deref().and_then(user_sessions),
         ghosts: view.as_deref().and_then(|view| view.ghosts),
         other_paths: Vec::new(),
+        idle_transactions: view.as_deref().and_then(|view| idle_transactions(view, &server)),
+        ladder_end: Some(sources.ladder_end),
     };
     let measured = MeasuredTimeouts {
         idle_limit: report
@@ -136,6 +143,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
             .map_or_else(|| NO_SUSPECT.to_owned(), |question| suspect_label(&question)),
         at_risk: sessions_at_risk_by_user(&facts),
         held_past_recycle: sessions_held_past_recycle(&facts),
+        recommended_recycle: recommended_recycle(&facts),
         verdict: Some(judge(&facts)),
     }
 }
@@ -151,6 +159,11 @@ fn server_timeouts(view: Option<&ServerView>, session: Option<f64>) -> ServerTim
         timeouts.put(SESSION_WAIT_TIMEOUT, seconds);
     }
     timeouts
+}
+
+/// Nothing where the server's settings were not read.
+fn idle_transactions(view: &ServerView, timeouts: &ServerTimeouts) -> Option<IdleTransactions> {
+    view.variables.as_ref().map(|_| IdleTransactions::new(timeouts, view.open_transactions.clone()))
 }
 
 fn user_sessions(view: &ServerView) -> Option<Vec<UserSessions>> {
@@ -170,9 +183,8 @@ const ROUNDS_TO_BE_OVER: u32 = 4;
 /// The rules that were told to hold, by rule and pool, and for how many rounds they have not held.
 type Told = BTreeMap<(&'static str, String), u32>;
 
-/// Tells which rules begin and cease to hold, and the verdict when its words change in kind: numbers
-/// that only grow are not news.
-fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict: &mut String) {
+/// Tells which rules begin and cease to hold, and the verdict when it is news.
+fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict: &mut Option<verdict::Told>) {
     let holding = diagnosis.findings.iter().filter(|finding| finding.holds);
     let holding: BTreeMap<(&'static str, String), &str> = holding
         .map(|finding| ((finding.rule.label(), finding.pool.clone()), finding.words.as_str()))
@@ -197,11 +209,9 @@ fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict:
         stays
     });
     let Some(verdict) = &diagnosis.verdict else { return };
-    let kept = verdict.sentences.iter().chain(&verdict.suspects);
-    let shape: String =
-        kept.flat_map(|words| words.chars()).filter(|c| !c.is_ascii_digit() && *c != '.').collect();
-    if *last_verdict != shape {
-        *last_verdict = shape;
+    let now = verdict::Told::of(verdict);
+    if now.is_news_after(last_verdict.as_ref()) {
+        *last_verdict = Some(now);
         tracing::info!(
             event = "verdict",
             target_name = sources.target,

@@ -27,6 +27,7 @@
 //! | `guest` | how often it logs in, what it asks and lets out, what it blames on its host |
 //! | `malice` | servers that send what no server sends |
 //! | `incidents` | the applications of four real incidents |
+//! | `told` | what the log tells of a path, and when: reach, transactions |
 //! | `alerting` | what people are told of them: rules and dashboards on a real Prometheus |
 
 #![expect(clippy::disallowed_methods, reason = "real parts run in real time, which no test can pause")]
@@ -54,6 +55,7 @@ mod scrape;
 mod server_view;
 mod shutdown;
 mod supervision;
+mod told;
 mod truth;
 mod unreachable;
 mod wait_timeout;

@@ -48,10 +48,13 @@ fn assert_network_is_named(page: &Page, ending: &str) {
         lower <= LIMIT + CLOCK_SLACK && upper >= LIMIT - CLOCK_SLACK,
         "{LIMIT} s lie between {lower} and {upper}"
     );
-    assert_eq!(page.one("idle_limit_info", &[("culprit", "path_idle_timeout"), ("layer", "network")]), 1.0);
+    assert_eq!(
+        page.one("idle_limit_info", &[("culprit", "network_idle_timeout"), ("layer", "network")]),
+        1.0
+    );
     assert_eq!(page.one("remedy", &[("remedy", "tcp_keepalive")]), 1.0);
     assert_eq!(page.one("remedy", &[("remedy", "app_ping")]), 1.0);
-    let named = page.sum("deaths_total", &[("culprit", "path_idle_timeout")]);
+    let named = page.sum("deaths_total", &[("culprit", "network_idle_timeout")]);
     assert!(named >= 2.0);
     assert_eq!(page.sum("deaths_total", &[]), named, "nobody else is accused in\n{}", page.text());
     let told = page.sum("deaths_total", &[("kind", "idle"), ("ending", ending)]);
@@ -185,7 +188,7 @@ fn a_long_and_lossy_wire_kills_nobody() {
     }
     for page in verdicts.iter().flatten() {
         assert_eq!(
-            page.one("idle_limit_info", &[("culprit", "path_idle_timeout"), ("layer", "network")]),
+            page.one("idle_limit_info", &[("culprit", "network_idle_timeout"), ("layer", "network")]),
             1.0
         );
         let (lower, upper) = page.bracket().expect("a limit stands");
@@ -197,7 +200,7 @@ fn a_long_and_lossy_wire_kills_nobody() {
     for death in exporters.iter().flat_map(|exporter| exporter.events("death")) {
         let age = death["age_seconds"].as_f64().expect("a death has an age");
         assert!(age > LIMIT - RETRANSMISSION, "a false death: {death}");
-        assert_eq!(death["culprit"], "path_idle_timeout", "{death}");
+        assert_eq!(death["culprit"], "network_idle_timeout", "{death}");
     }
 }
 

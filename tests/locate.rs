@@ -35,7 +35,7 @@ fn locate(limit: u32, ages: &str, patience: Duration) {
         exporter.log()
     );
     assert_eq!(
-        page.sum("deaths_total", &[("ending", "silence"), ("culprit", "path_idle_timeout")]),
+        page.sum("deaths_total", &[("ending", "silence"), ("culprit", "network_idle_timeout")]),
         page.sum("deaths_total", &[])
     );
 }

@@ -98,7 +98,7 @@ fn sessions_closed_all_at_once_bound_nothing() {
     proxy.shut_sessions();
     let deaths = exporter.wait_for_events("death", 3, Duration::from_secs(20));
     for death in deaths {
-        assert_eq!(death["culprit"], "server_restart", "{death}");
+        assert_eq!(death["culprit"], "mass_disconnect", "{death}");
         assert!(death["rule"].as_str().is_some_and(|rule| rule.contains("at one instant")), "{death}");
     }
     let page = exporter.metrics();

@@ -156,9 +156,15 @@ impl<'a> World<'a> {
         let age = if self.truth.audible { heard } else { heard.min(flight.seen.age) };
         let is_dead = if self.truth.audible { self.now >= flight.dies_at } else { flight.is_found_dead() };
         let ending = if self.truth.audible { Ending::Fin } else { Ending::Silence };
-        let died = Fate::Died { ending, exact: self.truth.audible, culprit: Culprit::Unknown, recurs: false };
+        let died = Fate::Died {
+            ending,
+            exact: self.truth.audible,
+            culprit: Culprit::Unknown,
+            recurs: false,
+            killed: None,
+        };
         let fate = if is_dead { died } else { Fate::Lived };
-        Observation { at: self.now, kind: Kind::Idle, age, fate }
+        Observation { at: self.now, kind: Kind::Idle, age, fate, server: None }
     }
 
     fn replan(&mut self) {

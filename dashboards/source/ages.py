@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models import dashboard
 
 from frame import BY_PATH
-from panels import AGE, GREEN, ORANGE, RED, Look, Panel, Query, bar_panel, fixed, heatmap_panel, line_panel, override, shades, transform
+from panels import AGE, BLUE, GREEN, ORANGE, RED, Look, Panel, Query, bar_panel, fixed, heatmap_panel, line_panel, override, shades, transform
 from words import LAYERS
 
 IDLE = f'{BY_PATH}, kind="idle"'
@@ -28,7 +28,7 @@ def over_time() -> list[dashboard.Panel]:
     lines = Panel(
         "Which layer's timeout lies where canaries die?",
         "Points: the mean idle age of the idle canaries that died in a step (sum over count of the histogram). "
-        "Dashed: the idle limit, between the age survived and the age died at. "
+        "Dashed: the idle limit, between the age survived and the age died at, and the age at which pools should recycle. "
         "Solid: every layer's timeout that counts idle time or age, in shades of one colour for each layer. A line through the points is the one that kills.",
         [
             Query(
@@ -38,6 +38,7 @@ def over_time() -> list[dashboard.Panel]:
             ),
             Query(f"mysql_canary_idle_limit_lower_seconds{{{IDLE}}}", "idle limit: survived"),
             Query(f"mysql_canary_idle_limit_upper_seconds{{{IDLE}}}", "idle limit: died"),
+            Query(f"mysql_canary_recommended_recycle_seconds{{{BY_PATH}}}", "recommended recycle"),
             Query(
                 f'max by (layer, setting, clock) (mysql_canary_layer_timeout_seconds{{{BY_PATH}, clock=~"idle|age", source!="measured"}})',
                 "{{layer}}: {{setting}} ({{clock}})",
@@ -51,6 +52,7 @@ def over_time() -> list[dashboard.Panel]:
                 *(override(f"^{layer}: .*", {"color": shades(color)}, "byRegexp") for layer, color in LAYERS.items()),
                 override("idle limit: survived", {"color": fixed(GREEN), **dashed}),
                 override("idle limit: died", {"color": fixed(ORANGE), **dashed}),
+                override("recommended recycle", {"color": fixed(BLUE), **dashed}),
             ],
         ),
         rare=True,

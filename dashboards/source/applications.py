@@ -55,7 +55,7 @@ def consequences() -> list[dashboard.Panel]:
                 "measured stall",
             ),
             Query(
-                f'max by (layer, setting) (mysql_canary_layer_timeout_seconds{{{BY_PATH}, clock="stall", setting=~"tcp_retries2|.*read_timeout"}})',
+                f'max by (layer, setting) (mysql_canary_layer_timeout_seconds{{{BY_PATH}, clock="stall", setting=~"send_give_up|.*read_timeout"}})',
                 "{{layer}}: {{setting}}",
             ),
         ],

@@ -9,7 +9,9 @@ CULPRITS: Words = {
     "server_kill": ("server: KILL", PURPLE),
     "server_restart": ("server: restart", GREY),
     "proxy_idle_timeout": ("proxy: idle timeout", YELLOW),
-    "path_idle_timeout": ("network: idle timeout", ORANGE),
+    "network_idle_timeout": ("network: idle timeout", ORANGE),
+    "network_state_loss": ("network: state lost", "super-light-orange"),
+    "mass_disconnect": ("many closed at once", "super-light-blue"),
     "lifetime_limit": ("a maximum age", RED),
     "unknown": ("not decided", GREY),
 }

@@ -17,14 +17,21 @@ pub const MOST_SUSPECTS: usize = 3;
 /// The label text where no entry fits.
 pub const NO_SUSPECT: &str = "none";
 
-/// How much later than its default a timer may be seen to fire, as a share of it. IPVS at 900 s was
-/// measured at 901 to 903 s.
+/// How much later than its default a timer may act that is found out by a probe, as a share of it. IPVS at
+/// 900 s was measured at 901 to 903 s.
 const LATE_SHARE: f64 = 0.02;
 /// How much later on top, in seconds: some devices look at their clocks every 10 to 30 s, and IPVS in
 /// a virtual machine was measured at 910 to 920 s.
 const LATE_SECONDS: f64 = 30.0;
+/// And at most this share of the default: a device of 60 s that looks every 30 s would keep no promise.
+const LATE_SECONDS_SHARE: f64 = 0.25;
 /// A fit this close, in seconds beyond [`LATE_SHARE`], is preferred to a later one.
 const NEAR_SECONDS: f64 = 5.0;
+/// How much later than its default a timer may be seen to fire whose FIN, RST or goodbye dates the death
+/// itself, as a share of it and in seconds on top: pool-of-threads was measured 0.1 to 0.25 s late, HAProxy,
+/// MySQL and MariaDB 0.05 s. The shortest of several deaths is compared, so a coarse clock soon shows its
+/// own setting.
+const EXACT_LATE: (f64, f64) = (0.005, 0.5);
 /// How much earlier, in seconds: the timer starts a moment before the client has read the last answer.
 const EARLY_SECONDS: f64 = 0.25;
 
@@ -166,26 +173,31 @@ fn rank(question: &Question, entry: &Entry) -> Option<Rank> {
     })
 }
 
-/// A culprit whose layer is not known may sit in any of the three; KILL and restarts have no default.
+/// A culprit whose layer is not known may sit in any of the three; what is no timer has no default.
 fn layer_fits(culprit: Culprit, layer: Layer) -> bool {
     match culprit {
         Culprit::ServerIdleTimeout => layer == Layer::Server,
         Culprit::ProxyIdleTimeout => layer == Layer::Proxy,
-        Culprit::PathIdleTimeout => layer == Layer::Network,
+        Culprit::NetworkIdleTimeout => layer == Layer::Network,
         Culprit::LifetimeLimit | Culprit::Unknown => true,
-        Culprit::ServerKill | Culprit::ServerRestart => false,
+        Culprit::ServerKill
+        | Culprit::ServerRestart
+        | Culprit::NetworkStateLoss
+        | Culprit::MassDisconnect => false,
     }
 }
 
-/// Whether a timer of this default may have done it. Timers fire late, never early, so the window is
-/// from the default to the default x 1.02 and some seconds. An exact age must lie in that window; of
-/// a silent death it is known only that it lies in (lower, upper], so the two must overlap.
+/// Whether a timer of this default may have done it. Timers fire late, never early. A FIN, RST or goodbye
+/// dates the death itself, so its own age must lie at the default or a moment past it, however wide the
+/// bracket is. Of a silent death it is known only that it lies in (lower, upper], and the devices that are
+/// silent look at their clocks seldom: that bracket and the default's window must overlap.
 fn fits_age(question: &Question, default: f64, late_seconds: f64) -> bool {
-    let latest = default * (1.0 + LATE_SHARE) + late_seconds;
     let earliest = default - EARLY_SECONDS;
     if question.exact {
-        question.upper >= earliest && question.upper <= latest
+        let (share, seconds) = EXACT_LATE;
+        question.upper >= earliest && question.upper <= default * (1.0 + share) + seconds
     } else {
+        let latest = default * (1.0 + LATE_SHARE) + late_seconds.min(default * LATE_SECONDS_SHARE);
         question.upper >= earliest && question.lower < latest
     }
 }

@@ -1,115 +1,149 @@
-//! Companions: other deaths at one age. A timer strikes at one age again and again; a person's KILL
-//! strikes once, and a restart strikes every age at one instant.
+//! Companions: other deaths at one age, or at one instant. A timer strikes at one age again and again; a
+//! person's KILL strikes once, and a restart or a proxy's reload strikes every age at one instant.
+//!
+//! Only deaths on one server are compared: each server behind a path has timers of its own.
 
 use super::culprit::Culprit;
 use super::kind::Kind;
 use super::observation::{Fate, History};
+use super::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, SAME_EVENT_SPREAD_SECONDS};
 
-/// Two ages that differ by less than this, in seconds, are one age: a tool that kills idle sessions
-/// looks once a second ...
-const SAME_SECONDS: f64 = 1.1;
-/// ... or by less than this share: timers of long ages fire late by more.
-const SAME_SHARE: f64 = 0.02;
-/// Deaths closer in time than this, in seconds, are one event.
-const SAME_INSTANT_SECONDS: f64 = 0.3;
-/// Two that began to be idle this close to each other, in seconds, are of one age: launches are spread.
-pub const BORN_TOGETHER_SECONDS: f64 = 2.0;
 /// How many of the newest deaths are looked at: what happened long ago is another story.
 const NEWEST: usize = 50;
 
-/// How far two deaths' ages may lie apart and still be one age, in seconds.
-pub fn scatter(age: f64) -> f64 {
-    SAME_SECONDS.max(SAME_SHARE * age)
+/// So many others at one age are a timer's, whoever outlived that age between them.
+const CLUSTER: usize = 2;
+
+/// A tool that looks seldom kills at ages up to this ratio apart: each minute those idle for five, say.
+pub const SELDOM_RATIO: f64 = 1.6;
+
+/// One death, as it is compared with others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Struck {
+    /// What the canary did.
+    pub kind: Kind,
+    /// Idle age at death, in seconds.
+    pub age: f64,
+    /// When it died, in seconds since the Unix epoch.
+    pub at: f64,
+    /// Which server it was on.
+    pub server: Option<u16>,
+    /// Whether the server's count of KILLs rose with it.
+    pub killed: Option<bool>,
 }
 
-/// How many idle canaries died at this age (seconds) while nothing was being sent, at another instant
-/// than `at` (seconds since the Unix epoch): those of the history, and `others` not yet in it, each an
-/// age and a time. What struck before somebody younger survived this age is another story.
-pub fn same_age(history: &History, others: &[(f64, f64)], age: f64, at: f64) -> usize {
-    let mut youngest_survivor = f64::NEG_INFINITY;
-    history
-        .iter()
-        .rev()
-        .filter(|seen| seen.kind == Kind::Idle)
-        .filter_map(move |seen| match seen.fate {
-            Fate::Lived if seen.age > age + scatter(age) => {
-                youngest_survivor = youngest_survivor.max(seen.at - seen.age);
-                None
-            }
-            Fate::Died { exact: true, culprit, .. }
-                if culprit != Culprit::ServerRestart && seen.at - seen.age > youngest_survivor =>
-            {
-                Some((seen.age, seen.at))
-            }
-            Fate::Died { .. } | Fate::Lived => None,
-        })
-        .take(NEWEST)
-        .chain(others.iter().copied())
-        .filter(|(other, when)| {
-            (other - age).abs() <= scatter(age) && (at - when).abs() > SAME_INSTANT_SECONDS
-        })
-        .count()
+/// One canary that lives on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spared {
+    /// When it was born, in seconds since the Unix epoch.
+    pub born: f64,
+    /// Which server it is on.
+    pub server: Option<u16>,
 }
 
-/// How many others died at this instant (`at`, seconds since the Unix epoch) at quite other ages than this
-/// (seconds). `others` are the age and the time of each, this one among them or not; `spared` is when each of
-/// those was born that live on. None, where one was spared: whoever closes everything spares nobody, and a tool
-/// that kills idle sessions spares the young.
-pub fn same_instant(others: &[(f64, f64)], spared: &[f64], age: f64, at: f64) -> usize {
-    if spared.iter().any(|born| *born < at - SAME_INSTANT_SECONDS) {
-        return 0;
-    }
-    let is_company = |&&(other, when): &&(f64, f64)| {
-        (at - when).abs() <= SAME_INSTANT_SECONDS && (other - age).abs() > 2.0 * scatter(age.max(other))
+/// How many canaries died at this age while nothing was being sent, at another instant: those of the history,
+/// and `others` not yet in it. One or two that struck before somebody younger survived this age are another
+/// story; more are a timer that rules only a part of the connections.
+pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
+    let is_company = |other: &Struck| {
+        (other.age - one.age).abs() <= ONE_AGE.either(one.age)
+            && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
+            && history.is_one_server(one.server, other.server)
+            && other.kind != Kind::Active
     };
-    others.iter().filter(is_company).count()
+    let mut youngest_survivor = f64::NEG_INFINITY;
+    let (mut since, mut before) = (0, 0);
+    let mut looked_at = 0;
+    for seen in history.iter().rev().filter(|seen| seen.kind != Kind::Active) {
+        match seen.fate {
+            Fate::Lived
+                if seen.kind == Kind::Idle
+                    && seen.age > one.age + ONE_AGE.either(one.age)
+                    && history.is_one_server(one.server, seen.server) =>
+            {
+                youngest_survivor = youngest_survivor.max(seen.at - seen.age);
+            }
+            Fate::Died { exact: true, culprit, killed, .. } if may_be_a_timer(culprit) => {
+                looked_at += 1;
+                if looked_at > NEWEST {
+                    break;
+                }
+                let (kind, age, at, server) = (seen.kind, seen.age, seen.at, seen.server);
+                if is_company(&Struck { kind, age, at, server, killed }) {
+                    *if at - age > youngest_survivor { &mut since } else { &mut before } += 1;
+                }
+            }
+            Fate::Died { .. } | Fate::Lived => {}
+        }
+    }
+    since += others.iter().filter(|other| is_company(other)).count();
+    if since + before >= CLUSTER { since + before } else { since }
+}
+
+/// How many KILLs struck others near this age, at other instants: a tool that looks seldom kills at ages that
+/// lie apart.
+pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
+    let is_company = |other: &Struck| {
+        other.killed == Some(true)
+            && (one.age / other.age).max(other.age / one.age) <= SELDOM_RATIO
+            && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
+            && history.is_one_server(one.server, other.server)
+    };
+    let told = history.iter().rev().filter_map(|seen| match seen.fate {
+        Fate::Died { exact: true, killed, .. } => {
+            Some(Struck { kind: seen.kind, age: seen.age, at: seen.at, server: seen.server, killed })
+        }
+        Fate::Died { .. } | Fate::Lived => None,
+    });
+    told.take(NEWEST).chain(others.iter().copied()).filter(is_company).count()
+}
+
+/// Whether the count of KILLs stood still while another died at this age: no KILL strikes at it then.
+pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool {
+    let told = history.iter().rev().filter_map(|seen| match seen.fate {
+        Fate::Died { exact: true, killed, .. } => {
+            Some(Struck { kind: seen.kind, age: seen.age, at: seen.at, server: seen.server, killed })
+        }
+        Fate::Died { .. } | Fate::Lived => None,
+    });
+    told.take(NEWEST).chain(others.iter().copied()).any(|other| {
+        other.killed == Some(false)
+            && (other.age - one.age).abs() <= ONE_AGE.either(one.age)
+            && history.is_one_server(one.server, other.server)
+    })
+}
+
+/// Deaths by these may be a timer's at their age.
+const fn may_be_a_timer(culprit: Culprit) -> bool {
+    !matches!(culprit, Culprit::ServerRestart | Culprit::MassDisconnect | Culprit::NetworkStateLoss)
+}
+
+/// How many others died at the instant of this one by something that does not ask for their ages. `others` are
+/// all that died, this one among them or not; `spared` those that live on. None, where an age would explain
+/// who was struck and who spared: a tool that kills idle sessions spares the young.
+pub fn same_instant(history: &History, others: &[Struck], spared: &[Spared], one: &Struck) -> usize {
+    let is_here = |server| history.is_one_server(one.server, server);
+    let is_itself = |other: &Struck| other.kind == one.kind && other.at == one.at && other.age == one.age;
+    let mut company: Vec<&Struck> = others
+        .iter()
+        .filter(|other| (one.at - other.at).abs() <= ONE_INSTANT_SECONDS && is_here(other.server))
+        .filter(|other| !is_itself(other))
+        .collect();
+    let count = company.len();
+    company.push(one);
+    let youngest = company.iter().map(|other| other.age).fold(f64::INFINITY, f64::min);
+    let oldest = company.iter().map(|other| other.age).fold(0.0, f64::max);
+    let left: Vec<f64> = spared
+        .iter()
+        .filter(|spared| is_here(spared.server) && spared.born < one.at - ONE_INSTANT_SECONDS)
+        .map(|spared| one.at - spared.born)
+        .collect();
+    let are_many_ages = oldest - youngest > 2.0 * ONE_AGE.either(oldest);
+    // Launches are spread and a timer's deaths with them; one event strikes them all at once.
+    let are_spread = oldest - youngest > SAME_EVENT_SPREAD_SECONDS && left.is_empty();
+    let is_an_age = !left.is_empty() && left.iter().all(|age| *age < youngest);
+    if (are_many_ages || are_spread) && !is_an_age { count } else { 0 }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ending::Ending;
-    use crate::domain::observation::Observation;
-
-    fn death(at: f64, age: f64) -> Observation {
-        let (ending, culprit) = (Ending::Fin, Culprit::Unknown);
-        let fate = Fate::Died { ending, exact: true, culprit, recurs: false };
-        Observation { at, kind: Kind::Idle, age, fate }
-    }
-
-    #[test]
-    fn one_age_at_several_instants_is_company() {
-        let mut history = History::default();
-        for observation in [death(10.0, 4.0), death(14.1, 4.02), death(20.0, 4.0), death(20.0, 2.5)] {
-            history.push(observation);
-        }
-        assert_eq!(same_age(&history, &[], 4.0, 30.0), 3);
-        assert_eq!(
-            same_age(&history, &[(4.1, 15.0)], 4.0, 20.1),
-            3,
-            "the one of this instant is the same event"
-        );
-        assert_eq!(same_age(&history, &[], 8.0, 30.0), 0);
-    }
-
-    #[test]
-    fn only_a_younger_survivor_makes_it_another_story() {
-        let mut history = History::default();
-        history.push(death(100.0, 60.0));
-        let survivor = |at, age| Observation { at, kind: Kind::Idle, age, fate: Fate::Lived };
-        history.push(survivor(150.0, 5400.0));
-        assert_eq!(same_age(&history, &[], 60.0, 200.0), 1, "that one was born under another setting");
-        history.push(survivor(250.0, 90.0));
-        assert_eq!(same_age(&history, &[], 60.0, 300.0), 0);
-    }
-
-    #[test]
-    fn many_ages_at_one_instant_are_one_event() {
-        let others = [(4.0, 100.0), (60.0, 100.1), (300.0, 99.9), (61.0, 100.0), (25.0, 90.0)];
-        let company = |spared: &[f64]| same_instant(&others, spared, 60.0, 100.1);
-        assert_eq!(company(&[]), 2, "61 s is the same age, 25 s another time");
-        assert_eq!(company(&[100.2]), 2, "one that was born after it was not spared");
-        assert_eq!(company(&[97.0]), 0, "a young one lives on");
-        assert_eq!(same_instant(&others[1..2], &[], 60.0, 100.1), 0);
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ mod conclude;
 
 use serde::{Deserialize, Serialize};
 
-pub use conclude::{Conclusion, Evidence, Row, Twins, conclude, is_near_wait_timeout, possible_culprits};
+pub use conclude::{Conclusion, Evidence, Row, Twins, conclude, possible_culprits};
 
 /// Who ended a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,7 +19,14 @@ pub enum Culprit {
     /// A proxy's idle timer, which counts bytes.
     ProxyIdleTimeout,
     /// A firewall, NAT or packet load balancer, which counts packets.
-    PathIdleTimeout,
+    // The name it had before the first release stands in older state files.
+    #[serde(alias = "path_idle_timeout")]
+    NetworkIdleTimeout,
+    /// A firewall or NAT that forgot its flows: all of them at one moment, or one here and there.
+    NetworkStateLoss,
+    /// Many closed at one instant, whatever their age, by neither KILL nor a restart of the server: a proxy's
+    /// reload or drain, the server's offline_mode.
+    MassDisconnect,
     /// A maximum lifetime that no traffic extends.
     LifetimeLimit,
     /// The evidence does not decide.
@@ -28,12 +35,14 @@ pub enum Culprit {
 
 impl Culprit {
     /// Every culprit, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::ServerIdleTimeout,
         Self::ServerKill,
         Self::ServerRestart,
         Self::ProxyIdleTimeout,
-        Self::PathIdleTimeout,
+        Self::NetworkIdleTimeout,
+        Self::NetworkStateLoss,
+        Self::MassDisconnect,
         Self::LifetimeLimit,
         Self::Unknown,
     ];
@@ -45,32 +54,35 @@ impl Culprit {
             Self::ServerKill => "server_kill",
             Self::ServerRestart => "server_restart",
             Self::ProxyIdleTimeout => "proxy_idle_timeout",
-            Self::PathIdleTimeout => "path_idle_timeout",
+            Self::NetworkIdleTimeout => "network_idle_timeout",
+            Self::NetworkStateLoss => "network_state_loss",
+            Self::MassDisconnect => "mass_disconnect",
             Self::LifetimeLimit => "lifetime_limit",
             Self::Unknown => "unknown",
         }
     }
 
-    /// Whether a death by this culprit says something about idle ages by itself. KILL of one session
-    /// and a restart strike at any age, so they bound nothing.
+    /// Whether a death by this culprit says something about idle ages by itself. KILL of one session, a
+    /// restart, lost state and a disconnect of many strike at any age, so they bound nothing.
     pub const fn bounds_idle_age(self) -> bool {
         match self {
             Self::ServerIdleTimeout
             | Self::ProxyIdleTimeout
-            | Self::PathIdleTimeout
+            | Self::NetworkIdleTimeout
             | Self::LifetimeLimit
             | Self::Unknown => true,
-            Self::ServerKill | Self::ServerRestart => false,
+            Self::ServerKill | Self::ServerRestart | Self::NetworkStateLoss | Self::MassDisconnect => false,
         }
     }
 
-    /// The layer this culprit sits in. A lifetime limit may be a proxy's or the server's own.
+    /// The layer this culprit sits in. A lifetime limit and a disconnect of many may be a proxy's or the
+    /// server's own.
     pub const fn layer(self) -> Layer {
         match self {
             Self::ServerIdleTimeout | Self::ServerKill | Self::ServerRestart => Layer::Server,
             Self::ProxyIdleTimeout => Layer::Proxy,
-            Self::PathIdleTimeout => Layer::Network,
-            Self::LifetimeLimit | Self::Unknown => Layer::Unknown,
+            Self::NetworkIdleTimeout | Self::NetworkStateLoss => Layer::Network,
+            Self::MassDisconnect | Self::LifetimeLimit | Self::Unknown => Layer::Unknown,
         }
     }
 }

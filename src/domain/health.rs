@@ -24,11 +24,13 @@ pub enum Loop {
     Log,
     /// Hears signals.
     Signals,
+    /// Ticks, so that it is seen when the process stood still.
+    Ticks,
 }
 
 impl Loop {
     /// Every loop.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Prober,
         Self::Canary,
         Self::Witness,
@@ -39,6 +41,7 @@ impl Loop {
         Self::Web,
         Self::Log,
         Self::Signals,
+        Self::Ticks,
     ];
     /// Those that go on after a failed round: the label `loop`. The end of any other ends the process.
     pub const WITH_ROUNDS: [Self; 7] = [
@@ -64,6 +67,7 @@ impl Loop {
             Self::Web => "web",
             Self::Log => "log",
             Self::Signals => "signals",
+            Self::Ticks => "ticks",
         }
     }
 }

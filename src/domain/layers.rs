@@ -170,8 +170,17 @@ pub struct MeasuredTimeouts {
     pub stall: Option<f64>,
 }
 
-/// Every known timeout of a path. What is off (zero, `never`, or infinite) has no series. A count of
-/// retries or probes is given as the seconds it lasts.
+/// How long the kernel waits after the first TCP keepalive probe that nobody answers before it gives the
+/// connection up: `tcp_keepalive_intvl` times `tcp_keepalive_probes`, 675 s by default. It bears no sysctl's
+/// name, for it is none.
+pub const KEEPALIVE_GIVE_UP: &str = "keepalive_give_up";
+
+/// How long a send that nobody answers hangs at least before the kernel gives the connection up: what
+/// `tcp_retries2` comes to, 924.6 s by default ([`stall_lower_bound`]).
+pub const SEND_GIVE_UP: &str = "send_give_up";
+
+/// Every known timeout of a path. What is off (zero, `never`, or infinite) has no series. What a count of
+/// retries or probes comes to is given under a name of its own ([`KEEPALIVE_GIVE_UP`], [`SEND_GIVE_UP`]).
 pub fn inventory(
     path: &str,
     measured: &MeasuredTimeouts,
@@ -203,8 +212,8 @@ pub fn inventory(
         for (name, seconds, clock) in [
             ("tcp_keepalive_time", kernel.keepalive_time, Clock::Idle),
             ("tcp_keepalive_intvl", kernel.keepalive_intvl, Clock::Stall),
-            ("tcp_keepalive_probes", probes, Clock::Stall),
-            ("tcp_retries2", stall_lower_bound(kernel.retries2), Clock::Stall),
+            (KEEPALIVE_GIVE_UP, probes, Clock::Stall),
+            (SEND_GIVE_UP, stall_lower_bound(kernel.retries2), Clock::Stall),
         ] {
             add(Layer::Kernel, name.to_owned(), seconds, clock, Source::Read);
         }
@@ -232,11 +241,15 @@ pub fn inventory(
     settings
 }
 
-/// Seconds for people: `350 s`, `4.05 s`, and whole minutes from an hour on also in larger units,
-/// `28800 s (8h)`.
+/// Seconds for people, rounded once and everywhere alike: `4.05 s`, `59.5 s`, from a minute on whole seconds, and
+/// whole minutes from an hour on also in larger units, `28800 s (8h)`.
 pub fn in_words(seconds: f64) -> String {
-    let places = if seconds < 10.0 { 100.0 } else { 10.0 };
-    let rounded = if seconds < 1000.0 { (seconds * places).round() / places } else { seconds.round() };
+    let places = match seconds {
+        s if s < 10.0 => 100.0,
+        s if s < 60.0 => 10.0,
+        _ => 1.0,
+    };
+    let rounded = (seconds * places).round() / places;
     // Larger units only where they are shorter to read: 8h, not 8h17s.
     if (3600.0..1e9).contains(&rounded) && rounded % 60.0 == 0.0 {
         format!("{rounded} s ({})", duration::format_seconds(rounded))
@@ -291,8 +304,8 @@ mod tests {
                 "server session_wait_timeout 600 idle read",
                 "kernel tcp_keepalive_time 7200 idle read",
                 "kernel tcp_keepalive_intvl 75 stall read",
-                "kernel tcp_keepalive_probes 675 stall read",
-                "kernel tcp_retries2 924.6 stall read",
+                "kernel keepalive_give_up 675 stall read",
+                "kernel send_give_up 924.6 stall read",
                 "pool api.recycle 1800 age declared",
                 "pool api.read_timeout 30 stall declared",
                 "network fw.idle_timeout 3600 idle declared",
@@ -306,7 +319,12 @@ mod tests {
             (0.0, "0 s"),
             (4.054, "4.05 s"),
             (60.04, "60 s"),
-            (350.26, "350.3 s"),
+            (59.54, "59.5 s"),
+            (60.06, "60 s"),
+            (99.6, "100 s"),
+            (349.98, "350 s"),
+            (350.26, "350 s"),
+            (924.6, "925 s"),
             (1800.4, "1800 s"),
             (28800.05, "28800 s (8h)"),
             (3640.0, "3640 s"),

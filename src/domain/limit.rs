@@ -3,27 +3,16 @@
 //! A silent death at an age says that the limit is not above it and nothing else; a survival says that
 //! it was not below. An audible death says both, but for the little that timers stray.
 
-use super::companions::BORN_TOGETHER_SECONDS;
 use super::kind::Kind;
 use super::observation::{Fate, History, Observation};
+use super::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
 
-/// How far two ages found by probes may lie apart and still bear the same bound out, as a share of the
-/// age. A death further up says nothing of the ages between.
-pub const AGREEMENT_SHARE: f64 = 0.0025;
-
-/// How far they may lie apart at least, in seconds: a busy machine probes late.
-const AGREEMENT_SECONDS: f64 = 0.05;
+mod killing;
+mod recurring;
 
 /// How far beside a bound it is looked at again, in seconds: more than two clocks and a busy machine
 /// stray, and so little that what is seen there still agrees with the bound.
 const BESIDE_SECONDS: f64 = 0.025;
-
-/// How far audible deaths by one timer scatter, as a share of the age.
-pub const SCATTER_SHARE: f64 = 0.02;
-
-/// How far they scatter at least, in seconds: pool-of-threads and its like look at their clocks a few
-/// times a second.
-const SCATTER_SECONDS: f64 = 0.5;
 
 /// How near, as a ratio of ages, an observation must be to a bound to put it in doubt: one at quite
 /// another age that was contradicted since was a stray.
@@ -31,6 +20,9 @@ const DOUBT_RATIO: f64 = 1.25;
 
 /// How many of the newest deaths may tell that a survivor keeps an older setting.
 const NEWEST_DEATHS: usize = 16;
+
+/// So many of the newest observations tell which servers are behind a path now.
+const NEWEST_OF_SERVERS: usize = 256;
 
 /// How many agreeing observations make a bound worth an alert.
 const ENOUGH: usize = 2;
@@ -52,9 +44,9 @@ pub struct IdleLimit {
     /// Absent while there is none.
     pub evidence_at: Option<f64>,
     /// Deaths that bear the upper bound out: at its age, or above it within
-    /// [`AGREEMENT_SHARE`], or within the scatter of timers where both were heard.
+    /// what probes stray ([`tolerance::PROBED`](super::tolerance::PROBED)), or within the scatter of timers where both were heard.
     pub deaths: usize,
-    /// Survivals that bear the lower bound out: at its age or within [`AGREEMENT_SHARE`] below.
+    /// Survivals that bear the lower bound out: at its age or within what probes stray below.
     pub survivals: usize,
     /// Whether two deaths and two survivals bear the bracket out, so that an alert may trust it. One
     /// death may be a KILL or a blip.
@@ -66,6 +58,17 @@ pub struct IdleLimit {
     /// The second-shortest age died at that nothing newer contradicts, in seconds: sessions idle for that
     /// long are dead, even if one death was a stray.
     pub certain: Option<f64>,
+    /// Which share of the lives that reached this age died there: 1 where all do, less where a timer rules a part
+    /// of the connections only. Zero while nothing died.
+    pub share: f64,
+    /// The longest age died at by what looks at its clock so seldom that its deaths lie apart, in seconds: the
+    /// limit is between `upper` and this. Absent where they do not.
+    pub spread_to: Option<f64>,
+    /// The longest age that others live to which are not on the part that the limit rules, in seconds. Zero where
+    /// all are, or none is known to.
+    pub others_live_to: f64,
+    /// Whose limit it is, by number, where the servers behind the path do not share one.
+    pub server: Option<u16>,
     /// Deaths at any age that nothing newer contradicts, since the last survival that puts the upper bound
     /// in doubt: with two, that there is a limit at all is sure.
     pub standing_deaths: usize,
@@ -85,26 +88,103 @@ impl IdleLimit {
     }
 }
 
-/// Reads the limit of one kind from a path's history.
+/// Reads the limit of one kind from a path's history. Servers behind one path have timers of their own: where they
+/// differ, the shortest limit is the one to obey, and says whose it is.
+pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
+    let limits = by_server(history, kind);
+    let shortest = limits
+        .iter()
+        .filter_map(|(server, limit)| limit.upper.map(|upper| (upper, *server, *limit)))
+        .min_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((upper, server, limit)) = shortest else {
+        return of_server(history, kind, &|_| true);
+    };
+    if limits.len() == 1 {
+        return limit;
+    }
+    let is_shared = limits.iter().all(|(_, other)| other.upper.is_some_and(|other| is_one_age(upper, other)));
+    let server = if is_shared { None } else { server };
+    let share = recurring::share(history, kind, upper, limit.spread_to).unwrap_or(limit.share);
+    let others = limits.iter().filter(|(other, _)| server.is_some() && *other != server);
+    let live_to = others.map(|(_, other)| other.survived).fold(limit.others_live_to, f64::max);
+    IdleLimit { server, share: share.min(limit.share), others_live_to: live_to, ..limit }
+}
+
+/// The limit of one of the servers behind a path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerLimit {
+    /// Its number in the history.
+    pub server: Option<u16>,
+    /// The name that it gives itself.
+    pub identity: Option<String>,
+    /// Its limit of idle canaries.
+    pub limit: IdleLimit,
+}
+
+/// The limit of each server behind a path, where they do not share one; else none.
+pub fn where_servers_differ(history: &History, idle: &IdleLimit) -> Vec<ServerLimit> {
+    if idle.server.is_none() {
+        return Vec::new();
+    }
+    let name = |number: Option<u16>| history.servers().get(usize::from(number?)).cloned();
+    let one = |(server, limit)| ServerLimit { server, identity: name(server), limit };
+    by_server(history, Kind::Idle).into_iter().map(one).collect()
+}
+
+/// The limit of each server behind a path that is of now, by number: one server where none told its name.
+pub fn by_server(history: &History, kind: Kind) -> Vec<(Option<u16>, IdleLimit)> {
+    let mut servers: Vec<Option<u16>> = Vec::new();
+    if history.servers().len() > 1 {
+        for seen in history.iter().rev().filter(|seen| seen.kind == kind).take(NEWEST_OF_SERVERS) {
+            if seen.server.is_some() && !servers.contains(&seen.server) {
+                servers.push(seen.server);
+            }
+        }
+    }
+    if servers.len() < 2 {
+        return vec![(None, of_server(history, kind, &|_| true))];
+    }
+    servers.sort_unstable();
+    let limit = |server: Option<u16>| of_server(history, kind, &|seen: &Observation| seen.server == server);
+    servers.into_iter().map(|server| (server, limit(server))).collect()
+}
+
+/// The limit of those observations that count: what nothing newer contradicts, or what recurs although others
+/// outlive it.
+fn of_server(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> IdleLimit {
+    let plain = uncontradicted(history, kind, counts);
+    let killing = killing::find(history, kind, counts);
+    match killing.or_else(|| recurring::find(history, kind, counts)) {
+        Some(recurring)
+            if plain.upper.is_none_or(|upper| recurring.upper.is_some_and(|age| age <= upper)) =>
+        {
+            recurring
+        }
+        Some(_) | None => plain,
+    }
+}
+
+/// Reads the limit by what nothing newer contradicts.
 ///
 /// Newer evidence wins: a survival outweighs every older death at or below its age, a death every older
 /// survival at or above its age. What is outweighed outweighs nothing itself, so a stray death or a
 /// stray survival is forgotten as soon as one observation contradicts it. Two observations in a row
 /// that are outweighed together are no strays: the limit moved, and everything older of their sort is
 /// dropped with them. A survivor that keeps an older setting than the dead outweighs none of them.
-pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
+fn uncontradicted(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> IdleLimit {
     let mut survivals = Side::new();
     let mut deaths = Side::new();
     let newest_deaths: Vec<&Observation> = history
         .iter()
         .rev()
-        .filter(|seen| seen.kind == kind && seen.is_bounding_death())
+        .filter(|seen| seen.kind == kind && seen.is_bounding_death() && counts(seen))
         .take(NEWEST_DEATHS)
         .collect();
     let is_usable = |seen: &&Observation| {
         seen.kind == kind
             && seen.age.is_finite()
             && seen.age > 0.0
+            && counts(seen)
             && !(seen.is_survival() && keeps_an_older_setting(seen, &newest_deaths))
     };
     for (rank, seen) in history.iter().rev().filter(is_usable).enumerate() {
@@ -121,7 +201,7 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
                     survivals.streak_ends(|lost| lost >= age);
                     deaths.push(Standing { rank, age, at, exact });
                     if exact {
-                        let age = age - scatter(age);
+                        let age = age - heard(age);
                         add_survival(&mut survivals, &mut deaths, Standing { rank, age, at, exact });
                     }
                 }
@@ -140,16 +220,10 @@ fn keeps_an_older_setting(survivor: &Observation, deaths: &[&Observation]) -> bo
         .iter()
         .filter(|death| death.at < survivor.at && death.at - death.age > born + BORN_TOGETHER_SECONDS)
         .map(|death| death.age)
-        .filter(|age| age + scatter(*age) < survivor.age)
+        .filter(|age| age + heard(*age) < survivor.age)
         .collect();
     younger.sort_by(f64::total_cmp);
-    younger.windows(2).any(|pair| pair[1] - pair[0] <= scatter(pair[1]))
-}
-
-/// How far before an audible death the session counts as alive, and how far two such deaths may lie
-/// apart and still agree, in seconds.
-pub fn scatter(age: f64) -> f64 {
-    (age * SCATTER_SHARE).max(SCATTER_SECONDS).min(age / 2.0)
+    younger.windows(2).any(|pair| pair[1] - pair[0] <= heard(pair[1]))
 }
 
 /// Where to look at an upper bound again that probes found, both in seconds: a little above it, where
@@ -159,12 +233,7 @@ pub fn above(upper: f64) -> f64 {
 }
 
 fn beside(age: f64) -> f64 {
-    BESIDE_SECONDS.min(agreement(age) / 2.0)
-}
-
-/// How far apart two ages found by probes may lie and still agree, in seconds.
-fn agreement(age: f64) -> f64 {
-    (age * AGREEMENT_SHARE).max(AGREEMENT_SECONDS).min(age / 2.0)
+    BESIDE_SECONDS.min(probed(age) / 2.0)
 }
 
 /// One observation that nothing newer contradicts.
@@ -265,11 +334,12 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         shortest.is_some_and(|death| age >= death.age && age <= death.age * DOUBT_RATIO)
     });
     let bears_lower_out = |s: &Standing| {
-        let apart = if s.exact { scatter(lower) } else { agreement(lower) };
+        let apart = if s.exact { heard(lower) } else { probed(lower) };
         s.rank < lower_doubt && s.age >= lower - apart
     };
     let bears_upper_out = |d: &Standing, shortest: Standing| {
-        let apart = if d.exact && shortest.exact { scatter(shortest.age) } else { agreement(shortest.age) };
+        // One that was found dead a little above an age that was heard died of it.
+        let apart = if shortest.exact { heard(shortest.age) } else { probed(shortest.age) };
         d.rank < upper_doubt && d.age <= shortest.age + apart
     };
     let near_lower: Vec<Standing> = survivals.standing.iter().copied().filter(bears_lower_out).collect();
@@ -290,6 +360,10 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         lower_in_doubt: near_lower.len() < ENOUGH && lower_doubt < usize::MAX,
         certain: second_shortest(undoubted().map(|d| d.age).collect()),
         standing_deaths: undoubted().count(),
+        share: if shortest.is_some() { 1.0 } else { 0.0 },
+        spread_to: None,
+        others_live_to: 0.0,
+        server: None,
     }
 }
 

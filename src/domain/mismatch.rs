@@ -6,6 +6,7 @@
 
 mod bracket;
 mod facts;
+mod idle_transaction;
 mod rules;
 mod words;
 
@@ -13,6 +14,9 @@ use serde::Serialize;
 
 pub use bracket::{reached, safe_below};
 pub use facts::{Deaths, Facts, HeldSessions, Killer, OtherPath, UserSessions};
+pub use idle_transaction::{
+    IdleTransactions, OpenTransaction, TransactionTimeout, spelled, transaction_timeouts_below_limit,
+};
 pub use rules::{sessions_at_risk_by_user, sessions_held_past_recycle};
 
 /// A rule about two layers, or about what their disagreement left behind.
@@ -47,11 +51,13 @@ pub enum Rule {
     LifetimeLimit,
     /// Two paths to one server have different limits.
     PathsDisagree,
+    /// The server ends sessions that rest in a transaction before the limit would, and some do.
+    IdleTransactionEndsFirst,
 }
 
 impl Rule {
     /// Every rule, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::PathShorterThanServer,
         Self::PoolOutlivesPath,
         Self::PoolNeverRecycles,
@@ -66,6 +72,7 @@ impl Rule {
         Self::GhostsOnServer,
         Self::LifetimeLimit,
         Self::PathsDisagree,
+        Self::IdleTransactionEndsFirst,
     ];
 
     /// The value of the label `rule`.
@@ -85,6 +92,7 @@ impl Rule {
             Self::GhostsOnServer => "ghosts_on_server",
             Self::LifetimeLimit => "lifetime_limit",
             Self::PathsDisagree => "paths_disagree",
+            Self::IdleTransactionEndsFirst => "idle_transaction_ends_first",
         }
     }
 }
@@ -161,6 +169,9 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         Rule::GhostsOnServer => of_path(rules::ghosts_on_server(facts), words::ghosts_on_server),
         Rule::LifetimeLimit => of_path(rules::lifetime_limit(facts), words::lifetime_limit),
         Rule::PathsDisagree => of_path(rules::paths_disagree(facts), words::paths_disagree),
+        Rule::IdleTransactionEndsFirst => {
+            of_path(idle_transaction::idle_transaction_ends_first(facts), idle_transaction::words)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::kind::Kind;
+use super::limit::IdleLimit;
 use super::observation::History;
 use super::twins;
 
@@ -30,10 +31,10 @@ pub enum Remedy {
 }
 
 impl Remedies {
-    /// Reads from a path's history what helps against an idle limit, in seconds: whether the twins of that
-    /// very limit outlive it. Nothing while there is no limit.
-    pub fn read(history: &History, limit: Option<f64>) -> Self {
-        let outlives = |kind| twins::outlives(history, kind, limit?);
+    /// Reads from a path's history what helps against an idle limit: whether the twins of that very limit
+    /// outlive it. Nothing while there is no limit.
+    pub fn read(history: &History, limit: &IdleLimit) -> Self {
+        let outlives = |kind| twins::outlives(history, kind, limit);
         Self { tcp_keepalive: outlives(Kind::Keepalive), app_ping: outlives(Kind::Active) }
     }
 
@@ -59,15 +60,22 @@ mod tests {
     fn twins_of_the_limit_itself_decide() {
         let mut history = History::default();
         let mut see = |kind, age, lived| {
-            let died =
-                Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::Unknown, recurs: false };
+            let died = Fate::Died {
+                ending: Ending::Fin,
+                exact: true,
+                culprit: Culprit::Unknown,
+                recurs: false,
+                killed: None,
+            };
             let fate = if lived { Fate::Lived } else { died };
-            history.push(Observation { at: 1000.0 * history.len() as f64, kind, age, fate });
+            history.push(Observation { at: 1000.0 * history.len() as f64, kind, age, fate, server: None });
         };
         see(Kind::Keepalive, 28800.0, false);
         see(Kind::Keepalive, 28800.1, false);
         see(Kind::Active, 31000.0, true);
-        let helps = |limit| Remedies::read(&history, limit);
+        let helps = |upper: Option<f64>| {
+            Remedies::read(&history, &IdleLimit { upper, share: 1.0, ..IdleLimit::default() })
+        };
         assert_eq!(helps(Some(28800.0)), Remedies { tcp_keepalive: Some(false), app_ping: Some(true) });
         assert_eq!(helps(Some(3600.0)), Remedies::default(), "the limit moved: not measured there yet");
         assert_eq!(helps(None), Remedies::default(), "no idle canary died");

@@ -89,6 +89,9 @@ struct Text {
     paths: BTreeMap<String, History>,
     #[serde(default)]
     against: BTreeMap<String, String>,
+    /// The names of the servers behind each path, by their numbers in its observations.
+    #[serde(default)]
+    servers: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -97,6 +100,8 @@ struct TextRef<'a> {
     paths: &'a BTreeMap<String, History>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     against: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    servers: BTreeMap<&'a str, &'a [String]>,
 }
 
 impl Remembered {
@@ -107,7 +112,9 @@ impl Remembered {
     pub fn to_text(&self) -> Result<String, RememberedError> {
         self.check()?;
         let Self { paths, against } = self;
-        Ok(serde_json::to_string(&TextRef { version: VERSION, paths, against })?)
+        let named = paths.iter().filter(|(_, history)| !history.servers().is_empty());
+        let servers = named.map(|(path, history)| (path.as_str(), history.servers())).collect();
+        Ok(serde_json::to_string(&TextRef { version: VERSION, paths, against, servers })?)
     }
 
     /// Reads the text again.
@@ -122,7 +129,12 @@ impl Remembered {
         if version != VERSION {
             return Err(RememberedError::UnknownVersion { found: version });
         }
-        let Text { paths, against, .. } = serde_json::from_slice(text)?;
+        let Text { mut paths, against, servers, .. } = serde_json::from_slice(text)?;
+        for (path, names) in servers {
+            if let Some(history) = paths.get_mut(&path) {
+                history.set_servers(names);
+            }
+        }
         let remembered = Self { paths, against };
         remembered.check()?;
         Ok(remembered)
@@ -164,11 +176,18 @@ mod tests {
             let died = Fate::Died {
                 ending: Ending::Silence,
                 exact: false,
-                culprit: Culprit::PathIdleTimeout,
+                culprit: Culprit::NetworkIdleTimeout,
                 recurs: false,
+                killed: None,
             };
             let fate = if number % 2 == 0 { Fate::Lived } else { died };
-            history.push(Observation { at: 1.7e9 + number as f64, kind: Kind::Idle, age, fate });
+            history.push(Observation {
+                at: 1.7e9 + number as f64,
+                kind: Kind::Idle,
+                age,
+                fate,
+                server: None,
+            });
         }
         let paths = BTreeMap::from([("shop/direct".to_owned(), history)]);
         Remembered { paths, against: BTreeMap::new() }
@@ -186,8 +205,17 @@ mod tests {
             "{\"version\":1,\"paths\":{\"shop/direct\":[\
              {\"at\":1700000000.0,\"kind\":\"idle\",\"age\":25.0,\"fate\":\"lived\"},\
              {\"at\":1700000001.0,\"kind\":\"idle\",\"age\":40.5,\"fate\":{\"died\":\
-             {\"ending\":\"silence\",\"exact\":false,\"culprit\":\"path_idle_timeout\",\"recurs\":false}}}]}}"
+             {\"ending\":\"silence\",\"exact\":false,\"culprit\":\"network_idle_timeout\",\"recurs\":false}}}]}}"
         );
+    }
+
+    #[test]
+    fn a_culprit_is_read_by_the_name_it_had_before() {
+        let remembered = sample(&[25.0, 40.5]);
+        let text = remembered.to_text().expect("can be written");
+        let old = text.replace("network_idle_timeout", "path_idle_timeout");
+        assert!(old != text);
+        assert_eq!(Remembered::from_text(old.as_bytes()).expect("can be read"), remembered);
     }
 
     #[test]
@@ -197,6 +225,19 @@ mod tests {
         let text = remembered.to_text().expect("can be written");
         let against = "\"against\":{\"shop/direct\":\"db.example.org:3306\"}}";
         assert_eq!(text, format!("{{\"version\":1,\"paths\":{{\"shop/direct\":[]}},{against}"));
+        assert_eq!(Remembered::from_text(text.as_bytes()).expect("can be read"), remembered);
+    }
+
+    #[test]
+    fn the_servers_behind_a_path_are_kept_beside_it() {
+        let mut remembered = sample(&[25.0]);
+        let history = remembered.paths.get_mut("shop/direct").expect("it is there");
+        let server = history.number_of(Some("uuid-a"));
+        let seen = Observation { at: 1.8e9, kind: Kind::Idle, age: 40.0, fate: Fate::Lived, server };
+        history.push(seen);
+        let text = remembered.to_text().expect("can be written");
+        assert!(text.contains("\"age\":40.0,\"fate\":\"lived\",\"server\":0}"), "{text}");
+        assert!(text.ends_with("\"servers\":{\"shop/direct\":[\"uuid-a\"]}}"), "{text}");
         assert_eq!(Remembered::from_text(text.as_bytes()).expect("can be read"), remembered);
     }
 

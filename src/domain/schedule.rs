@@ -15,6 +15,7 @@ use super::kind::Kind;
 use super::ladder::Ladder;
 use super::limit::{self, IdleLimit};
 use super::observation::History;
+use super::tolerance;
 
 mod refine;
 mod sweep;
@@ -110,7 +111,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
 /// ladder before do, nor where the end itself is survived.
 fn is_in_reach(scene: &Scene<'_>, limit: &IdleLimit, upper: f64) -> bool {
     let longest = scene.ladder.longest();
-    upper <= longest + limit::scatter(longest) && is_longer(longest, limit.lower)
+    upper <= longest + tolerance::heard(longest) && is_longer(longest, limit.lower)
 }
 
 /// Whether the search is over for now: the limit is sharp, and as many observations bear each bound out

@@ -1,5 +1,6 @@
 //! The verdict: what a path's facts come to, in plain sentences and concrete settings.
 
+mod news;
 mod sentences;
 mod settings;
 
@@ -13,7 +14,8 @@ use super::layers::Clock;
 use super::limit::IdleLimit;
 use super::mismatch::{self, Facts, Finding};
 
-pub use settings::Setting;
+pub use news::Told;
+pub use settings::{Setting, recommended_recycle};
 
 /// What there is to say of one path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,6 +32,11 @@ pub struct Verdict {
     pub mismatches: Vec<String>,
     /// Settings that keep clear of the limit.
     pub settings: Vec<Setting>,
+    /// The longest idle age known to be survived, in seconds; zero while none is.
+    pub reach_seconds: f64,
+    /// The age at which to replace pooled connections, in seconds: the number of the settings, the metric and
+    /// the alerts ([`recommended_recycle`]).
+    pub recycle_seconds: Option<f64>,
 }
 
 /// Judges one path.
@@ -51,6 +58,8 @@ pub fn judge(facts: &Facts) -> Verdict {
         suspects,
         mismatches: holding.into_iter().map(|finding| finding.words).collect(),
         settings: settings::of(facts),
+        reach_seconds: facts.idle.lower,
+        recycle_seconds: recommended_recycle(facts),
     }
 }
 

@@ -86,6 +86,7 @@ struct Families {
     collector_duration: GaugeVec,
     limit_lower: GaugeVec,
     limit_upper: GaugeVec,
+    limit_share: GaugeVec,
     limit_confirmed: GaugeVec,
     limit_info: GaugeVec,
     limit_evidence: GaugeVec,
@@ -96,6 +97,7 @@ struct Families {
     layer_mismatch: GaugeVec,
     prober_last_event: GaugeVec,
     log_lines_dropped: CounterVec,
+    recommended_recycle: GaugeVec,
 }
 
 impl Families {
@@ -121,6 +123,7 @@ impl Families {
             collector_duration: gauges("collector_duration_seconds", "How long this source took in the newest round.", &["target", "collector"])?,
             limit_lower: gauges("idle_limit_lower_seconds", "The longest idle age survived that no later death contradicts.", &["target", "path", "kind"])?,
             limit_upper: gauges("idle_limit_upper_seconds", "The shortest idle age died at that no later survival contradicts. Absent while nothing died.", &["target", "path", "kind"])?,
+            limit_share: gauges("idle_limit_share", "Share of the lives that reached the limit's age and died there; 1 where all do. Absent while nothing died.", &["target", "path", "kind"])?,
             limit_confirmed: gauges("idle_limit_confirmed", "1 if two deaths and two survivals bear the idle limit out, 0 while it rests on less. Absent while nothing died.", &["target", "path", "kind"])?,
             limit_info: gauges("idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.", &["target", "path", "culprit", "layer", "suspect"])?,
             limit_evidence: gauges("idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.", &["target", "path", "kind"])?,
@@ -131,10 +134,11 @@ impl Families {
             prober_last_event: gauges("prober_last_event_timestamp_seconds", "When the path's loop last moved, in seconds since the Unix epoch. It wakes by itself every few seconds.", &["target", "path"])?,
             log_lines_dropped: counters("log_lines_dropped_total", "Log lines that were dropped because their reader was too slow, or gone.", &[])?,
             layer_mismatch: gauges("layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.", &["target", "path", "rule", "pool"])?,
+            recommended_recycle: gauges("recommended_recycle_seconds", "The age at which pools should replace their connections, to keep clear of what was measured. Absent while nothing died.", &["target", "path"])?,
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 27] {
+    fn each(&self) -> [&dyn Collector; 29] {
         [
             &self.up,
             &self.server_info,
@@ -153,6 +157,7 @@ impl Families {
             &self.collector_duration,
             &self.limit_lower,
             &self.limit_upper,
+            &self.limit_share,
             &self.limit_confirmed,
             &self.limit_info,
             &self.limit_evidence,
@@ -163,6 +168,7 @@ impl Families {
             &self.layer_mismatch,
             &self.prober_last_event,
             &self.log_lines_dropped,
+            &self.recommended_recycle,
         ]
     }
 
@@ -274,6 +280,7 @@ impl Families {
             self.limit_lower.with_label_values(&labels).set(limit.survived);
             if let Some(upper) = limit.upper {
                 self.limit_upper.with_label_values(&labels).set(upper);
+                self.limit_share.with_label_values(&labels).set(limit.share);
                 self.limit_confirmed.with_label_values(&labels).set(f64::from(u8::from(limit.confirmed)));
             }
             if let Some(at) = limit.evidence_at {
@@ -300,6 +307,9 @@ impl Families {
                 (setting.layer.label(), setting.clock.label(), setting.source.label());
             let labels = [target, path, layer, &setting.setting, clock, source];
             self.layer_timeout.with_label_values(&labels).set(setting.seconds);
+        }
+        if let Some(seconds) = diagnosis.recommended_recycle {
+            self.recommended_recycle.with_label_values(&[target, path]).set(seconds);
         }
     }
 
@@ -328,7 +338,13 @@ impl Families {
 
 /// Whether a rule speaks of sessions that the server lists, as it does now.
 const fn rests_on_the_view(rule: Rule) -> bool {
-    matches!(rule, Rule::SessionHeldPastRecycle | Rule::SessionsAtRisk | Rule::GhostsOnServer)
+    matches!(
+        rule,
+        Rule::SessionHeldPastRecycle
+            | Rule::SessionsAtRisk
+            | Rule::GhostsOnServer
+            | Rule::IdleTransactionEndsFirst
+    )
 }
 
 impl Collector for StateCollector {
@@ -368,7 +384,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn evidence_is_as_old_as_it_is_whatever_the_calendar_was_set_to() {
         let mut history = History::default();
-        history.push(Observation { at: START, kind: Kind::Idle, age: 25.0, fate: Fate::Lived });
+        history.push(Observation { at: START, kind: Kind::Idle, age: 25.0, fate: Fate::Lived, server: None });
         let (_reading, server) = watch::channel(Reading::default());
         let (_report, report) = watch::channel(PathReport::new(&history, None));
         let (_diagnosis, diagnosis) = watch::channel(Diagnosis::default());

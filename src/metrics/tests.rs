@@ -29,11 +29,11 @@ fn histograms(registry: &Registry, name: &str) -> Vec<prometheus::proto::Metric>
 #[test]
 fn a_path_is_born_with_the_histograms_that_idle_canaries_need() {
     let (registry, path) = fresh();
-    assert_eq!(series(&registry), 342);
+    assert_eq!(series(&registry), 409);
     assert_eq!(histograms(&registry, "survival_age_seconds").len(), 1);
     assert_eq!(histograms(&registry, "death_age_seconds").len(), Culprit::ALL.len());
     path.set_connections(Kind::Busy, 0);
-    assert_eq!(series(&registry), 342, "no twin runs");
+    assert_eq!(series(&registry), 409, "no twin runs");
     path.set_connections(Kind::Busy, 1);
     assert_eq!(histograms(&registry, "survival_age_seconds").len(), 2, "born before the first survival");
 }
@@ -42,8 +42,8 @@ fn a_path_is_born_with_the_histograms_that_idle_canaries_need() {
 fn both_age_histograms_have_the_ladders_buckets() {
     let (registry, path) = fresh();
     path.survived(Kind::Idle, 25.0);
-    path.died(Kind::Idle, Ending::Silence, Culprit::PathIdleTimeout, 40.0);
-    path.died(Kind::Idle, Ending::Reset, Culprit::PathIdleTimeout, 350.2);
+    path.died(Kind::Idle, Ending::Silence, Culprit::NetworkIdleTimeout, 40.0);
+    path.died(Kind::Idle, Ending::Reset, Culprit::NetworkIdleTimeout, 350.2);
     path.survived(Kind::Idle, 40_000.0);
     let bounds = |name| {
         let filled = |metric: &prometheus::proto::Metric| metric.get_histogram().get_sample_count() > 0;
@@ -71,7 +71,7 @@ fn a_settled_path_stays_within_its_budget() {
         }
     }
     let series = series(&registry);
-    assert_eq!(series, 342 + 3 * 21 + 3 * 3 * 21);
+    assert_eq!(series, 409 + 3 * 21 + 3 * 3 * 21);
     assert!(series + DRAWN_ELSEWHERE < BUDGET, "{series} series");
 }
 
@@ -87,7 +87,7 @@ fn the_most_series_that_events_can_make() {
             }
         }
     }
-    assert_eq!(series(&registry), 342 + 3 * 21 + (7 + 7 + 5) * 21);
+    assert_eq!(series(&registry), 409 + 3 * 21 + (9 + 9 + 6) * 21);
 }
 
 #[test]

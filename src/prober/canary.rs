@@ -6,16 +6,18 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::attendance;
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
-use super::life::{Assignment, Death, Leash, Notice, Outcome, Unborn, World};
+use super::kills::KillCount;
+use super::life::{Assignment, Leash, Notice, Outcome, Unborn, Voided, World};
+use super::standstill::Standstills;
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::culprit::Row;
 use crate::domain::health::Loop;
+use crate::domain::judgement::{self, Clocks, Origin, judge};
 use crate::domain::kind::Kind;
 use crate::domain::restart::{Glimpse, has_restarted};
-use crate::domain::void::VoidReason;
+use crate::domain::void::VoidCause;
 use crate::server::birth::Birth;
 use crate::server::introduction;
 use crate::server::witness::Statement;
@@ -40,13 +42,21 @@ struct Inner {
     connector: Arc<Connector>,
     desk: WitnessDesk,
     probe_timeout: Duration,
+    kills: KillCount,
+    standstills: Standstills,
 }
 
 impl Network {
-    /// A path by its connector and its witness's desk. `probe_timeout` is how long an answer to the probe may
-    /// take.
-    pub fn new(connector: Arc<Connector>, desk: WitnessDesk, probe_timeout: Duration) -> Self {
-        Self(Arc::new(Inner { connector, desk, probe_timeout }))
+    /// A path by its connector, its witness's desk, and the watch on this process. `probe_timeout` is how long an
+    /// answer to the probe may take.
+    pub fn new(
+        connector: Arc<Connector>,
+        desk: WitnessDesk,
+        standstills: Standstills,
+        probe_timeout: Duration,
+    ) -> Self {
+        let kills = KillCount::default();
+        Self(Arc::new(Inner { connector, desk, probe_timeout, kills, standstills }))
     }
 }
 
@@ -74,6 +84,8 @@ struct Resting {
     session: Session,
     birth: Birth,
     proxy_seen: bool,
+    /// Whether its `wait_timeout` was set by us.
+    own_timer: bool,
     /// From when its idle age counts.
     since: Instant,
     born_at: Instant,
@@ -105,10 +117,12 @@ impl Inner {
             Ok(resting) => resting,
             Err(unborn) => return Outcome::Unborn(unborn),
         };
+        self.kills.note(resting.born_at, resting.birth.identity.as_deref(), resting.birth.kills);
         // The loop may be gone already; then the leash says so.
         let notices = assignment.notices.clone();
         assert!(!is_due(Loop::Canary, Mode::Round), "a failpoint in a canary's life");
-        let _ = notices.send(Notice::Born { id: assignment.id, at: resting.since });
+        let server = resting.birth.identity.clone();
+        let _ = notices.send(Notice::Born { id: assignment.id, at: resting.since, server });
         let (session, since) = (&mut resting.session, resting.since);
         let held = match assignment.kind {
             Kind::Idle | Kind::Keepalive => hold::in_silence(session, since, &mut assignment).await,
@@ -125,7 +139,7 @@ impl Inner {
             Hold::Ended(end) => {
                 let audible = !end.ending.is_found_by_probe();
                 let testimony = self.desk.testify(resting.session.thread_id(), audible).await;
-                resting.die(end, testimony, self.connector.identities())
+                self.judge(resting, end, testimony)
             }
         }
     }
@@ -197,8 +211,9 @@ impl Inner {
         if assignment.kind == Kind::Busy {
             session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.borrow().age));
         }
+        let own_timer = wait_timeout != birth.wait_timeout;
         let birth = Birth { wait_timeout, ..birth };
-        Ok(Resting { session, birth, proxy_seen, since, born_at, gap: ClockGap::now() })
+        Ok(Resting { session, birth, proxy_seen, own_timer, since, born_at, gap: ClockGap::now() })
     }
 
     /// The `wait_timeout` to set, in whole seconds, so that a ghost of this canary dies by itself a
@@ -248,25 +263,38 @@ impl Inner {
             Answer::InTime(Err(error)) => {
                 let end = hold::read_answer(&resting.session, &error, sent).await;
                 let testimony = self.desk.testify(thread_id, !end.ending.is_found_by_probe()).await;
-                resting.die(end, testimony, self.connector.identities())
+                self.judge(resting, end, testimony)
             }
             Answer::Late => {
+                let voided = resting.voided(VoidCause::AnsweredLate, sent);
                 resting.session.quit(FAREWELL).await;
-                Outcome::Void(VoidReason::Outage)
+                voided
             }
-            Answer::Never(stall, testimony) => {
-                resting.die(End::silence(sent, stall), testimony, self.connector.identities())
-            }
+            Answer::Never(stall, testimony) => self.judge(resting, End::silence(sent, stall), testimony),
         }
+    }
+
+    /// The canary is dead, and this is what the witness said.
+    fn judge(&self, resting: Resting, end: End, testimony: Option<Testimony>) -> Outcome {
+        let birth = (resting.born_at, resting.birth.kills);
+        let identity = resting.birth.identity.as_deref();
+        let kills = testimony.as_ref().and_then(|testimony| testimony.statement.kills);
+        let kills_rose = kills.and_then(|now| self.kills.rose(end.at, identity, birth, now));
+        if let Some(Testimony { at, statement, .. }) = &testimony {
+            self.kills.note(*at, statement.identity.as_deref(), statement.kills);
+        }
+        let stood_still = self.standstills.stood_still_since(end.at);
+        resting.die(end, testimony, self.connector.identities(), kills_rose, stood_still)
     }
 }
 
 impl Resting {
     /// The loop wants it back.
     async fn go_home(self, leash: Leash) -> Outcome {
+        let stopped = self.voided(VoidCause::Stopped, Instant::now());
         self.session.quit(FAREWELL).await;
         match leash {
-            Leash::Stop => Outcome::Void(VoidReason::Shutdown),
+            Leash::Stop => stopped,
             Leash::Hold | Leash::Recall => Outcome::Recalled,
         }
     }
@@ -274,74 +302,104 @@ impl Resting {
     /// The loop wants it back in the middle of its statement, in which it can say nothing: the connection is
     /// closed. The session is a ghost until the server notices.
     fn abandon(self, leash: Leash) -> Outcome {
+        let stopped = self.voided(VoidCause::Stopped, Instant::now());
         drop(self.session);
         match leash {
-            Leash::Stop => Outcome::Void(VoidReason::Shutdown),
+            Leash::Stop => stopped,
             Leash::Hold | Leash::Recall => Outcome::Recalled,
         }
     }
 
     /// The probe, sent at this moment, was answered.
     async fn retire(self, sent: Instant) -> Outcome {
-        let jumped = self.gap.has_jumped();
-        let age = sent.saturating_duration_since(self.since).as_secs_f64();
+        let jumped = self.gap.has_jumped().then(|| self.voided(VoidCause::Suspended, sent));
+        let age = self.idle_for(sent);
         self.session.quit(FAREWELL).await;
-        if jumped { Outcome::Void(VoidReason::ClockJump) } else { Outcome::Survived { age } }
+        let server = self.birth.identity;
+        jumped.unwrap_or(Outcome::Survived { age, server })
     }
 
     /// The canary is dead, and this is what the witness said.
-    fn die(self, end: End, testimony: Option<Testimony>, identities: &Identities) -> Outcome {
+    fn die(
+        self,
+        end: End,
+        testimony: Option<Testimony>,
+        identities: &Identities,
+        kills_rose: Option<bool>,
+        stood_still: f64,
+    ) -> Outcome {
         let thread_id = self.session.thread_id();
         // Dropped unspoken, the membership leaves a ghost on the roster.
         let membership = self.session.bury();
-        let Some(Testimony { at, statement, failed_before }) = testimony else {
-            return Outcome::Void(VoidReason::Outage);
+        let (born_at, gap, since) = (self.born_at, self.gap, self.since);
+        let age = end.at.saturating_duration_since(since).as_secs_f64();
+        let said = testimony.as_ref().map(|Testimony { at, statement, failed_before }| {
+            identities.answered(statement.identity.as_deref(), *at);
+            let between = at.saturating_duration_since(born_at).as_secs_f64();
+            let (then, now) = glimpses(&self.birth, statement, self.proxy_seen);
+            judgement::Testimony {
+                identity: statement.identity.as_deref(),
+                uptime: statement.uptime,
+                since_birth: between,
+                has_started_over: has_restarted(&then, &now, between),
+                are_balanced: identities.are_balanced(*at),
+                is_listed: statement.listed.as_ref().map(|listed| listed.contains(&thread_id)),
+                failed_before: *failed_before,
+                kills_rose,
+            }
+        });
+        let origin = Origin {
+            thread_id,
+            identity: self.birth.identity.as_deref(),
+            wait_timeout: self.birth.wait_timeout,
+            own_timer: self.own_timer,
+            uptime: self.birth.uptime,
+            proxy_seen: self.proxy_seen,
         };
-        identities.answered(statement.identity.as_deref(), at);
-        let stranger = identities.are_balanced(at) && statement.identity != self.birth.identity;
-        let between = at.saturating_duration_since(self.born_at).as_secs_f64();
-        let (then, now) = glimpses(self.birth.clone(), &statement, self.proxy_seen);
-        let restarted = !stranger && has_restarted(&then, &now, between);
-        if failed_before && !restarted {
-            // The way to the server was out for a while, and nobody restarted it.
-            return Outcome::Void(VoidReason::Outage);
-        }
-        if self.gap.has_jumped() || attendance::missed(end.at) {
-            return Outcome::Void(VoidReason::ClockJump);
-        }
-        let row = match &statement.listed {
-            _ if self.proxy_seen || stranger => Row::Unknown,
-            None => Row::Unknown,
-            Some(listed) if listed.contains(&thread_id) => Row::Present,
-            Some(_) => Row::Gone,
-        };
-        match row {
-            _ if restarted => membership.leave(),
-            Row::Gone => membership.abort(),
-            Row::Present | Row::Unknown => drop(membership),
-        }
-        Outcome::Died(Death {
+        let seen = judgement::End {
             ending: end.ending,
-            age: end.at.saturating_duration_since(self.since).as_secs_f64(),
+            age,
             exact: end.exact,
             error_code: end.error_code,
             stall: end.stall,
-            wait_timeout: self.birth.wait_timeout,
-            row,
-            restarted,
-            proxy_seen: self.proxy_seen,
-            thread_id,
-            uptime: statement.uptime,
-        })
+        };
+        let clocks = Clocks { was_suspended: gap.has_jumped(), stood_still };
+        let death = match judge(&seen, &origin, said.as_ref(), clocks) {
+            Ok(death) => death,
+            Err(cause) => {
+                return Outcome::Void(Voided { cause, age: Some(age), thread_id: Some(thread_id) });
+            }
+        };
+        match death.row {
+            _ if death.restarted => membership.leave(),
+            Row::Gone => membership.abort(),
+            Row::Present | Row::Unknown => drop(membership),
+        }
+        Outcome::Died(death)
+    }
+
+    /// The idle age at a moment, in seconds.
+    fn idle_for(&self, at: Instant) -> f64 {
+        at.saturating_duration_since(self.since).as_secs_f64()
+    }
+
+    /// It says nothing, as it stood at this moment.
+    fn voided(&self, cause: VoidCause, at: Instant) -> Outcome {
+        let thread_id = Some(self.session.thread_id());
+        Outcome::Void(Voided { cause, age: Some(self.idle_for(at)), thread_id })
     }
 }
 
 /// What the server said of itself at the birth and to the witness.
-fn glimpses(birth: Birth, statement: &Statement, proxy_seen: bool) -> (Glimpse, Glimpse) {
+fn glimpses(birth: &Birth, statement: &Statement, proxy_seen: bool) -> (Glimpse, Glimpse) {
     // Behind a proxy each of the two may have met another server's count of sessions.
     let thread_id = |id: Option<u64>| id.filter(|_| !proxy_seen);
     (
-        Glimpse { uptime: birth.uptime, identity: birth.identity, thread_id: thread_id(birth.backend_id) },
+        Glimpse {
+            uptime: birth.uptime,
+            identity: birth.identity.clone(),
+            thread_id: thread_id(birth.backend_id),
+        },
         Glimpse {
             uptime: statement.uptime,
             identity: statement.identity.clone(),

@@ -1,14 +1,19 @@
 //! Deaths: each is held until its evidence decides, then counted once, observed once and told once.
 
+use std::collections::VecDeque;
+
 use tokio::time::Instant;
 
 use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
-use crate::domain::companions::{BORN_TOGETHER_SECONDS, same_age, same_instant, scatter};
-use crate::domain::culprit::{Conclusion, Evidence, conclude};
+use crate::domain::companions::{Spared, Struck, died_unkilled, kills_near, same_age, same_instant};
+use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
-use crate::domain::observation::{History, Observation};
+use crate::domain::limit::idle_limit;
+use crate::domain::lost_state::{COMPARED, Life, Sent, Story, explain};
+use crate::domain::observation::{Fate, History, Observation};
+use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
 use crate::domain::twins;
 
 /// A death waits for its twins and companions this many times its age ...
@@ -18,9 +23,19 @@ const PATIENCE_SECONDS: f64 = 20.0;
 /// Those that die at one instant are known to be many this much later, in seconds.
 const INSTANT_SECONDS: f64 = 1.0;
 
+/// For how long those that are decided are company for others of their instant whose witness comes late, in
+/// seconds: logins are paced, and may be retried.
+const WITNESS_LATE_SECONDS: f64 = 60.0;
+/// So many of them.
+const COMPANY_OF_THE_PAST: usize = 64;
+
 /// Deaths whose culprit is not decided yet.
 #[derive(Debug, Default)]
-pub(super) struct Undecided(Vec<Case>);
+pub(super) struct Undecided {
+    cases: Vec<Case>,
+    /// Those that died while nothing was being sent and were decided lately, the newest last.
+    past: VecDeque<Struck>,
+}
 
 #[derive(Debug)]
 struct Case {
@@ -36,6 +51,12 @@ struct Case {
     outlived: bool,
     /// One born no earlier was.
     outlived_by_younger: bool,
+    /// Which server it was on, by its number in the history.
+    server: Option<u16>,
+    /// What the history was told of it already.
+    foretold: Option<Observation>,
+    /// The story that explains it, and how many lives it was told by: it is told anew when there are more.
+    story: Option<(usize, Story)>,
 }
 
 /// A death with its culprit.
@@ -46,15 +67,54 @@ pub(super) struct Decided {
     /// When it was learnt, in seconds since the Unix epoch.
     pub(super) at: f64,
     pub(super) conclusion: Conclusion,
+    /// Which server it was on, by its number in the history.
+    pub(super) server: Option<u16>,
+    /// What the history was told of it already, while it was not decided.
+    pub(super) foretold: Option<Observation>,
 }
 
 impl Undecided {
     /// Takes a death in.
-    pub(super) fn open(&mut self, kind: Kind, born: Option<Instant>, death: Death, epoch: &Epoch) {
+    ///
+    /// A silent death gives what the history is told of it at once: that something died at this age does not
+    /// wait for who did it, and the search goes on.
+    pub(super) fn open(
+        &mut self,
+        kind: Kind,
+        born: Option<Instant>,
+        death: Death,
+        server: Option<u16>,
+        epoch: &Epoch,
+    ) -> Option<Observation> {
         let at = epoch.now();
         let born = born.map_or(at - death.age, |born| epoch.unix(born));
         let until = at + PATIENCE_LENGTHS * death.age + PATIENCE_SECONDS;
-        self.0.push(Case { kind, death, at, born, until, outlived: false, outlived_by_younger: false });
+        let is_silent = death.ending.is_found_by_probe() && !death.restarted && death.error_code.is_none();
+        let foretold = (kind == Kind::Idle && is_silent).then(|| {
+            let (ending, exact, killed) = (death.ending, death.exact, death.killed);
+            let culprit = Culprit::NetworkIdleTimeout;
+            let fate = Fate::Died { ending, exact, culprit, recurs: false, killed };
+            Observation { at, kind, age: death.age, fate, server }
+        });
+        let (outlived, outlived_by_younger) = (false, false);
+        self.cases.push(Case {
+            kind,
+            death,
+            at,
+            born,
+            until,
+            outlived,
+            outlived_by_younger,
+            server,
+            foretold,
+            story: None,
+        });
+        foretold
+    }
+
+    /// Whether a death that the history tells of is not decided yet.
+    pub(super) fn is_open(&self, seen: &Observation) -> bool {
+        self.cases.iter().any(|case| case.foretold.as_ref() == Some(seen))
     }
 
     /// Decides what can be decided now; at the end (`last_call`), everything.
@@ -69,34 +129,46 @@ impl Undecided {
         let unix_now = epoch.unix(now);
         let mut decided = Vec::new();
         let mut waiting: Vec<Case> = Vec::new();
-        let others = Others::of(&self.0, flights, epoch);
-        for mut case in self.0.drain(..) {
+        self.past.retain(|struck| unix_now - struck.at <= WITNESS_LATE_SECONDS);
+        let others = Others::of(&self.cases, &self.past, flights, epoch);
+        for mut case in self.cases.drain(..) {
             let survivors = births_of_survivors(&case, history, flights, epoch, now);
             case.outlived |= !survivors.is_empty();
             case.outlived_by_younger |=
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
+            let lives = history.told() + others.silent.len();
+            if case.story.is_none_or(|(by, _)| by != lives) {
+                case.story = Some((lives, story(&case, history, &others)));
+            }
             let conclusion = conclude(&evidence(&case, history, &others));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= case.until {
-                let Case { kind, death, at, .. } = case;
-                decided.push(Decided { kind, death, at, conclusion });
+                if case.death.exact {
+                    self.past.push_back(case.as_struck());
+                    let too_many = self.past.len().saturating_sub(COMPANY_OF_THE_PAST);
+                    self.past.drain(..too_many);
+                }
+                let Case { kind, death, at, server, foretold, .. } = case;
+                decided.push(Decided { kind, death, at, conclusion, server, foretold });
             } else {
                 waiting.push(case);
             }
         }
-        self.0 = waiting;
+        self.cases = waiting;
         decided
     }
 
-    /// The ages of the dead that wait, in seconds, the newest first: twins decide about them.
-    pub(super) fn newest_age(&self) -> Option<f64> {
-        self.0.iter().rev().find(|case| case.kind == Kind::Idle).map(|case| case.death.age)
+    /// The age in seconds, and the server, of the newest of the dead that wait for twins: those that only a
+    /// probe found wait for others of their sort.
+    pub(super) fn newest(&self) -> Option<(f64, Option<u16>)> {
+        let waits = |case: &&Case| case.kind == Kind::Idle && case.foretold.is_none();
+        self.cases.iter().rev().find(waits).map(|case| (case.death.age, case.server))
     }
 
     /// When the first of them has waited long enough; it and `now` in seconds since the Unix epoch.
     pub(super) fn next_deadline(&self, now: f64) -> Option<f64> {
         let company = |case: &Case| case.company_until().filter(|until| *until > now);
-        self.0.iter().map(|case| company(case).unwrap_or(case.until)).min_by(f64::total_cmp)
+        self.cases.iter().map(|case| company(case).unwrap_or(case.until)).min_by(f64::total_cmp)
     }
 }
 
@@ -104,6 +176,20 @@ impl Case {
     /// When it died, or was found dead, in seconds since the Unix epoch.
     fn struck(&self) -> f64 {
         self.born + self.death.age
+    }
+
+    fn as_struck(&self) -> Struck {
+        let Death { age, killed, .. } = self.death;
+        Struck { kind: self.kind, age, at: self.struck(), server: self.server, killed }
+    }
+
+    fn life(&self) -> Life {
+        Life { born: self.born, seen: self.struck(), is_dead: true, sent: sent_by(self.kind) }
+    }
+
+    /// Whether only a probe found it dead, and nobody said why.
+    fn is_silent(&self) -> bool {
+        self.death.ending.is_found_by_probe() && !self.death.restarted && self.death.error_code.is_none()
     }
 
     /// Until when others may turn out to have died with it, in seconds since the Unix epoch; `None` where they
@@ -114,35 +200,49 @@ impl Case {
     }
 }
 
-/// The ages and times of others whose deaths are not decided, in seconds, and in seconds since the Unix epoch.
+/// Others whose deaths are not decided, and those that live on.
 struct Others {
-    /// Idle canaries that died while nothing was being sent, and when that was learnt.
-    idle: Vec<(f64, f64)>,
+    /// Those that died while nothing was being sent, and when that was learnt.
+    told: Vec<Struck>,
     /// All that died while nothing was being sent, and when they did; witnesses may still be heard.
-    struck: Vec<(f64, f64)>,
-    /// When those were born that are well, in seconds since the Unix epoch.
-    spared: Vec<f64>,
+    struck: Vec<Struck>,
+    /// Those that are well.
+    spared: Vec<Spared>,
+    /// Those that were found dead in silence.
+    silent: Vec<(Option<u16>, Life)>,
+    /// What the history was told of those.
+    foretold: Vec<Observation>,
 }
 
 impl Others {
-    fn of(cases: &[Case], flights: &Flights, epoch: &Epoch) -> Self {
+    fn of(cases: &[Case], past: &VecDeque<Struck>, flights: &Flights, epoch: &Epoch) -> Self {
         let exact = || cases.iter().filter(|case| case.death.exact);
-        let stirred = flights.iter().filter_map(|(_, flight)| flight.struck());
+        let stirred = flights.iter().filter_map(|(_, flight)| {
+            let (at, age) = flight.struck()?;
+            let (kind, server) = (flight.kind, flight.server);
+            Some(Struck { kind, age, at: epoch.unix(at), server, killed: None })
+        });
+        let silent = cases.iter().filter(|case| case.is_silent());
         Self {
-            idle: exact()
-                .filter(|case| case.kind == Kind::Idle)
-                .map(|case| (case.death.age, case.at))
-                .collect(),
+            told: exact().map(|case| Struck { at: case.at, ..case.as_struck() }).collect(),
             spared: flights
                 .iter()
+                // A tool that kills idle sessions spares one that works, whatever its age.
+                .filter(|(_, flight)| matches!(flight.kind, Kind::Idle | Kind::Keepalive))
                 .filter(|(_, flight)| flight.is_well())
-                .filter_map(|(_, flight)| flight.born.map(|born| epoch.unix(born)))
+                .filter_map(|(_, flight)| {
+                    let born = epoch.unix(flight.born?);
+                    Some(Spared { born, server: flight.server })
+                })
                 .collect(),
-            struck: exact()
-                .map(|case| (case.death.age, case.struck()))
-                .chain(stirred.map(|(at, age)| (age, epoch.unix(at))))
-                .collect(),
+            struck: exact().map(Case::as_struck).chain(stirred).chain(past.iter().copied()).collect(),
+            silent: silent.map(|case| (case.server, case.life())).collect(),
+            foretold: cases.iter().filter_map(|case| case.foretold).collect(),
         }
+    }
+
+    fn is_foretold(&self, seen: &Observation) -> bool {
+        self.foretold.contains(seen)
     }
 }
 
@@ -155,9 +255,12 @@ fn births_of_survivors(
     epoch: &Epoch,
     now: Instant,
 ) -> Vec<f64> {
-    let past = case.death.age + scatter(case.death.age);
-    let survived = |seen: &&Observation| seen.kind == Kind::Idle && seen.is_survival() && seen.age > past;
-    let in_flight = flights.iter().filter(|(_, flight)| flight.outlives(past, now));
+    let past = case.death.age + ONE_AGE.either(case.death.age);
+    let is_here = |server| history.is_one_server(case.server, server);
+    let survived = |seen: &&Observation| {
+        seen.kind == Kind::Idle && seen.is_survival() && seen.age > past && is_here(seen.server)
+    };
+    let in_flight = flights.iter().filter(|(_, flight)| flight.outlives(past, now) && is_here(flight.server));
     in_flight
         .filter_map(|(_, flight)| flight.born.map(|born| epoch.unix(born)))
         .chain(
@@ -171,9 +274,66 @@ fn births_of_survivors(
         .collect()
 }
 
+/// What a canary of a kind sends while it waits for its probe. What keeps one busy sends nothing.
+const fn sent_by(kind: Kind) -> Sent {
+    match kind {
+        Kind::Idle | Kind::Busy => Sent::Nothing,
+        Kind::Keepalive => Sent::Keepalive,
+        Kind::Active => Sent::Pings,
+    }
+}
+
+/// The story that explains a silent death, by the idle lives beside it.
+fn story(case: &Case, history: &History, others: &Others) -> Story {
+    /// So many lives are looked back at.
+    const BACK: usize = COMPARED;
+    if !case.is_silent() {
+        return Story::Open;
+    }
+    let is_here = |server| history.is_one_server(case.server, server);
+    let life = |seen: &Observation| {
+        let is_dead = match seen.fate {
+            Fate::Lived => false,
+            Fate::Died {
+                exact: false,
+                culprit: Culprit::NetworkIdleTimeout | Culprit::NetworkStateLoss | Culprit::Unknown,
+                ..
+            } => true,
+            // What was closed is explained.
+            Fate::Died { .. } => return None,
+        };
+        // A silent death is learnt some time after its probe, and the probe's answer at once.
+        Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead, sent: sent_by(seen.kind) })
+    };
+    let mut beside: Vec<Life> = history
+        .iter()
+        .rev()
+        .filter(|seen| is_here(seen.server) && !others.is_foretold(seen))
+        .take(BACK)
+        .filter_map(life)
+        .collect();
+    let itself = case.life();
+    beside.extend(
+        others
+            .silent
+            .iter()
+            .filter(|(server, life)| is_here(*server) && *life != itself)
+            .map(|(_, life)| *life),
+    );
+    explain(&itself, &beside)
+}
+
+/// Whether the limit that stands at an age, in seconds, rules a part of the connections only.
+fn is_of_a_part(history: &History, age: f64) -> bool {
+    let limit = idle_limit(history, Kind::Idle);
+    limit.upper.is_some_and(|upper| limit.server.is_none() && limit.share < 1.0 && is_one_age(upper, age))
+}
+
 /// All that is known of a death now.
 fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
-    let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, .. } = case.death;
+    let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, killed, .. } =
+        case.death;
+    let told = Struck { at: case.at, ..case.as_struck() };
     Evidence {
         kind: case.kind,
         ending,
@@ -184,10 +344,15 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         row,
         restarted,
         proxy_seen,
-        same_age: same_age(history, &others.idle, age, case.at),
-        same_instant: same_instant(&others.struck, &others.spared, age, case.struck()),
+        killed,
+        same_age: same_age(history, &others.told, &told),
+        kills_near: kills_near(history, &others.told, &told),
+        died_unkilled: died_unkilled(history, &others.told, &told),
+        same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
-        twins: twins::read(history, age),
+        of_a_part: is_of_a_part(history, age),
+        story: case.story.map_or(Story::Open, |(_, story)| story),
+        twins: twins::read(history, age, case.server),
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Flight {
     longest: f64,
     /// When it began to be idle; `None` while it still connects.
     pub(super) born: Option<Instant>,
+    /// Which server it is on, by its number in the history.
+    pub(super) server: Option<u16>,
     /// When something happened to it: its outcome is on its way.
     pub(super) stirred: Option<Instant>,
     orders: watch::Sender<Orders>,
@@ -74,7 +76,8 @@ impl Flights {
         });
         let task = self.lives.spawn(life);
         self.tasks.insert(task.id(), id);
-        self.flights.insert(id, Flight { kind, age, longest, born: None, stirred: None, orders });
+        self.flights
+            .insert(id, Flight { kind, age, longest, born: None, server: None, stirred: None, orders });
     }
 
     /// The next thing that a canary says, or its end. Never, while none is in flight.
@@ -102,11 +105,12 @@ impl Flights {
     }
 
     /// Takes note of what a canary said.
-    pub(super) fn note(&mut self, notice: Notice) {
+    pub(super) fn note(&mut self, notice: Notice, number_of: impl FnOnce(Option<&str>) -> Option<u16>) {
         match notice {
-            Notice::Born { id, at } => {
+            Notice::Born { id, at, server } => {
                 if let Some(flight) = self.flights.get_mut(&id) {
                     flight.born = Some(at);
+                    flight.server = number_of(server.as_deref());
                 }
             }
             Notice::Stirred { id } => {

@@ -4,11 +4,11 @@
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::domain::culprit::Row;
-use crate::domain::ending::Ending;
 use crate::domain::kind::Kind;
-use crate::domain::void::VoidReason;
+use crate::domain::void::VoidCause;
 use crate::session::Stage;
+
+pub use crate::domain::judgement::Death;
 
 /// What one canary is asked to do.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub enum Leash {
 }
 
 /// What a canary says while it lives.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
     /// It began to be idle.
     Born {
@@ -56,6 +56,8 @@ pub enum Notice {
         id: u64,
         /// The moment from which its idle age counts.
         at: Instant,
+        /// Which server it is on, by the server's own name for itself.
+        server: Option<String>,
     },
     /// Something happened to it: its idle age counts no further, and its outcome is on its way.
     Stirred {
@@ -73,11 +75,13 @@ pub enum Outcome {
     Survived {
         /// Idle age at the probe, in seconds.
         age: f64,
+        /// Which server it was on, by the server's own name for itself.
+        server: Option<String>,
     },
     /// It died, and the witness was heard.
     Died(Death),
     /// Its end says nothing.
-    Void(VoidReason),
+    Void(Voided),
     /// We ended it early.
     Recalled,
 }
@@ -91,12 +95,23 @@ impl Outcome {
         const LATE_SHARE: f64 = 1e-3;
         let late = aim..=aim * (1.0 + LATE_SHARE);
         match &mut self {
-            Self::Survived { age } if late.contains(age) => *age = aim,
+            Self::Survived { age, .. } if late.contains(age) => *age = aim,
             Self::Died(death) if !death.exact && late.contains(&death.age) => death.age = aim,
             Self::Survived { .. } | Self::Died(_) | Self::Unborn(_) | Self::Void(_) | Self::Recalled => {}
         }
         self
     }
+}
+
+/// An end that says nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Voided {
+    /// Why it says nothing.
+    pub cause: VoidCause,
+    /// The idle age it had, in seconds, where it was idle.
+    pub age: Option<f64>,
+    /// The server's thread id, where there was a session.
+    pub thread_id: Option<u64>,
 }
 
 /// Why a canary never came to be idle.
@@ -113,33 +128,6 @@ pub enum Unborn {
     Failed(Stage),
     /// It was told to stop before.
     Stopped,
-}
-
-/// One death, with its witness's words, before the loop adds what it knows of the others.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Death {
-    /// What the wire showed.
-    pub ending: Ending,
-    /// Idle age at the ending, in seconds.
-    pub age: f64,
-    /// Whether the ending came while nothing was being sent.
-    pub exact: bool,
-    /// The server's error code, where it could be read.
-    pub error_code: Option<u16>,
-    /// From sending to knowing, in seconds, where something was sent.
-    pub stall: Option<f64>,
-    /// The session's own `wait_timeout` as it was at the end, in seconds.
-    pub wait_timeout: Option<f64>,
-    /// What the processlist said.
-    pub row: Row,
-    /// Whether the server was restarted or replaced during this life.
-    pub restarted: bool,
-    /// Whether a proxy that speaks MySQL was seen at birth.
-    pub proxy_seen: bool,
-    /// The server's thread id.
-    pub thread_id: u64,
-    /// The server's uptime at the witness, in seconds.
-    pub uptime: Option<f64>,
 }
 
 /// Where canaries live: the real network, or a script in a test.

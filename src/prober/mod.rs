@@ -1,16 +1,17 @@
 //! The prober: one loop a path. It waits for one event of a closed set, applies it without awaiting,
 //! plans anew, and launches, re-aims and recalls canaries as the plan says.
 
-mod attendance;
 pub mod canary;
 mod clock;
 mod deaths;
 mod epoch;
 mod flights;
 mod hold;
+mod kills;
 pub mod life;
 mod plans;
 mod report;
+pub mod standstill;
 pub mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::domain::kind::Kind;
 use crate::domain::ladder::Ladder;
+use crate::domain::limit::ServerLimit;
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::suspension::{Headroom, Suspension};
 use crate::domain::void::VoidReason;
@@ -32,7 +34,6 @@ use deaths::{Decided, Undecided};
 use flights::{Flights, News};
 use life::{Notice, Outcome, Unborn, World};
 
-pub use attendance::note_attendance;
 pub use epoch::Epoch;
 pub use report::PathReport;
 
@@ -203,8 +204,9 @@ impl<W: World> Prober<W> {
     fn hear(&mut self, news: News, lives: &Pulse) {
         match news {
             News::Notice(notice) => {
-                self.flights.note(notice);
-                if let Notice::Born { .. } = notice {
+                let is_birth = matches!(notice, Notice::Born { .. });
+                self.flights.note(notice, |name| self.history.number_of(name));
+                if is_birth {
                     lives.note(true);
                     self.suspend(Suspension::ConnectFailing, false);
                     self.suspend(Suspension::ConnectionLimit, false);
@@ -224,15 +226,22 @@ impl<W: World> Prober<W> {
     /// Takes one outcome. Lives are counted here and, the dead among them, in [`Self::count_death`].
     fn settle(&mut self, kind: Kind, born: Option<Instant>, outcome: Outcome) {
         match outcome {
-            Outcome::Survived { age } => {
+            Outcome::Survived { age, server } => {
                 self.metrics.survived(kind, age);
-                self.observe(self.epoch.now(), kind, age, Fate::Lived);
+                let server = self.history.number_of(server.as_deref());
+                self.observe(Observation { at: self.epoch.now(), kind, age, fate: Fate::Lived, server });
                 report::tell_survival(&self.settings, kind, age);
             }
-            Outcome::Died(death) => self.undecided.open(kind, born, death, &self.epoch),
-            Outcome::Void(reason) => {
+            Outcome::Died(death) => {
+                let server = self.history.number_of(death.identity.as_deref());
+                if let Some(foretold) = self.undecided.open(kind, born, death, server, &self.epoch) {
+                    self.observe(foretold);
+                }
+            }
+            Outcome::Void(voided) => {
+                let reason = voided.cause.reason();
                 self.metrics.voided(reason);
-                report::tell_void(&self.settings, kind, reason);
+                report::tell_void(&self.settings, kind, voided);
                 if reason == VoidReason::Outage {
                     self.rest(RETRY_SECONDS);
                 }
@@ -260,7 +269,7 @@ impl<W: World> Prober<W> {
     }
 
     fn count_death(&mut self, decided: &Decided) {
-        let Decided { kind, death, at, conclusion } = decided;
+        let Decided { kind, death, at, conclusion, server, foretold } = decided;
         self.metrics.died(*kind, death.ending, conclusion.culprit, death.age);
         if let Some(seconds) = death.stall {
             self.metrics.stalled(seconds);
@@ -271,15 +280,19 @@ impl<W: World> Prober<W> {
             exact: death.exact,
             culprit: conclusion.culprit,
             recurs: conclusion.recurs,
+            killed: death.killed,
         };
+        if let Some(foretold) = foretold {
+            self.history.withdraw(foretold);
+        }
         if !conclusion.stray {
-            self.observe(*at, *kind, death.age, fate);
+            self.observe(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
         }
         report::tell_death(&self.settings, decided);
     }
 
-    fn observe(&mut self, at: f64, kind: Kind, age: f64, fate: Fate) {
-        self.history.push(Observation { at, kind, age, fate });
+    fn observe(&mut self, observation: Observation) {
+        self.history.push(observation);
         if let Some(keep) = &mut self.keep {
             keep(&self.history);
         }
@@ -287,7 +300,16 @@ impl<W: World> Prober<W> {
     }
 
     fn report(&self) {
-        self.publish.send_replace(PathReport::new(&self.history, self.longest_stall));
+        let report =
+            PathReport::with_open(&self.history, self.longest_stall, |seen| self.undecided.is_open(seen));
+        let limits = |servers: &[ServerLimit]| -> Vec<(Option<u16>, bool)> {
+            servers.iter().map(|of| (of.server, of.limit.confirmed)).collect()
+        };
+        let before = self.publish.send_replace(report);
+        let now = self.publish.borrow();
+        if limits(&before.servers) != limits(&now.servers) {
+            report::tell_servers(&self.settings, &now.servers);
+        }
     }
 
     fn rest(&mut self, seconds: f64) {

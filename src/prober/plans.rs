@@ -8,7 +8,7 @@ use super::flights::Flight;
 use super::life::{Leash, World};
 use super::{Prober, RETRY_SECONDS};
 use crate::domain::kind::Kind;
-use crate::domain::limit::idle_limit;
+use crate::domain::limit::{IdleLimit, idle_limit};
 use crate::domain::schedule::{InFlight, Plan, Scene, plan};
 use crate::domain::suspension::Suspension;
 use crate::domain::twins;
@@ -28,7 +28,7 @@ impl<W: World> Prober<W> {
         let deadline = self.undecided.next_deadline(self.epoch.unix(now));
         let wakes = [plan.wake, deadline].into_iter().flatten().map(|unix| self.epoch.instant(unix));
         self.wake = wakes.min().map(|wake| wake.max(now + Duration::from_millis(10)));
-        if self.undecided.newest_age().is_some() {
+        if self.undecided.newest().is_some() {
             // Somebody may pass the age of a waiting death any moment.
             let soon = now + Duration::from_millis(500);
             self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
@@ -117,12 +117,19 @@ impl<W: World> Prober<W> {
     /// The twins to launch now.
     fn plan_twins(&self) -> Vec<(Kind, f64)> {
         let limit = idle_limit(&self.history, Kind::Idle);
-        let Some(age) = self.undecided.newest_age().or(limit.upper) else { return Vec::new() };
+        let waiting = self.undecided.newest().map(|(age, server)| IdleLimit {
+            upper: Some(age),
+            share: 1.0,
+            server,
+            ..IdleLimit::default()
+        });
+        let limit = waiting.unwrap_or(limit);
+        let Some(age) = limit.upper else { return Vec::new() };
         let in_flight: Vec<Kind> = self.flights.iter().map(|(_, flight)| flight.kind).collect();
         let others = in_flight.iter().filter(|kind| **kind != Kind::Idle).count();
         let room = self.settings.canaries.saturating_sub(others + 1);
         let now = self.epoch.now();
-        let mut twins = twins::plan(&self.history, age, &in_flight, now);
+        let mut twins = twins::plan(&self.history, &limit, &in_flight, now);
         // One that came home without an outcome is not sent out again at once.
         let rest = TWIN_REST_SECONDS.max(age);
         twins.retain(|(kind, _)| self.twins_sent.get(kind).is_none_or(|sent| now - sent >= rest));

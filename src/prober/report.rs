@@ -1,23 +1,16 @@
 //! What a path's loop tells the rest of the exporter, and people: its report and its event lines.
 
-use std::collections::BTreeMap;
-
 use super::Settings;
 use super::deaths::Decided;
-use crate::domain::companions::scatter;
-use crate::domain::culprit::Culprit;
-use crate::domain::ending::Ending;
+use super::life::Voided;
+use crate::domain::killer::{Toll, is_borne_out, toll};
 use crate::domain::kind::Kind;
-use crate::domain::limit::{IdleLimit, idle_limit};
+use crate::domain::limit::{IdleLimit, ServerLimit, idle_limit, where_servers_differ};
 use crate::domain::mismatch::{Deaths, Killer};
-use crate::domain::observation::{Fate, History};
+use crate::domain::observation::{History, Observation};
 use crate::domain::remedy::Remedies;
 use crate::domain::suspension::Suspension;
-use crate::domain::twins::killer_changed_at;
-use crate::domain::void::VoidReason;
-
-/// For how long a death that bounds no age is spoken of, in seconds.
-const STRAYS_COUNT_SECONDS: f64 = 86_400.0;
+use crate::domain::void::VoidCause;
 
 /// What is known of a path now.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,6 +23,8 @@ pub struct PathReport {
     /// newer survived, by who strikes now; of the ones that bound no age, such as a KILL, those of the last
     /// day.
     pub deaths: Vec<Deaths>,
+    /// The limit of each server behind the path, where they do not share one.
+    pub servers: Vec<ServerLimit>,
     /// What the twins showed.
     pub remedies: Remedies,
     /// The longest stall seen, in seconds: from sending on a dead connection to knowing.
@@ -39,41 +34,30 @@ pub struct PathReport {
 impl PathReport {
     /// What a history says; the longest stall is in seconds.
     pub fn new(history: &History, longest_stall: Option<f64>) -> Self {
+        Self::with_open(history, longest_stall, |_| false)
+    }
+
+    /// What a history says, of whose deaths some are not decided yet.
+    pub fn with_open(
+        history: &History,
+        longest_stall: Option<f64>,
+        is_open: impl Fn(&Observation) -> bool,
+    ) -> Self {
         // Each reads the whole history: once a kind.
-        let limits = Kind::ALL.map(|kind| (kind, idle_limit(history, kind)));
+        let limits = Kind::ALL.map(|kind| {
+            let limit = idle_limit(history, kind);
+            // What only deaths bear out whose culprit is not decided may be none.
+            let confirmed = limit.confirmed && is_borne_out(history, kind, &limit, &is_open);
+            (kind, IdleLimit { confirmed, ..limit })
+        });
         let [(_, idle), ..] = limits;
-        let mut counts: BTreeMap<(Culprit, Ending), usize> = BTreeMap::new();
-        let mut killer = None;
-        let newest = history.iter().next_back().map_or(0.0, |seen| seen.at);
-        let changed_at = killer_changed_at(history).unwrap_or(f64::NEG_INFINITY);
-        let mut survived = 0.0_f64;
-        for seen in history.iter().rev().filter(|seen| seen.kind == Kind::Idle) {
-            let Fate::Died { ending, culprit, .. } = seen.fate else {
-                survived = survived.max(seen.age);
-                continue;
-            };
-            let bounds = seen.is_bounding_death();
-            let counts_now = if bounds {
-                seen.age > survived && seen.at > changed_at
-            } else {
-                newest - seen.at <= STRAYS_COUNT_SECONDS
-            };
-            if counts_now {
-                *counts.entry((culprit, ending)).or_default() += 1;
-            }
-            let at_limit = idle.upper.is_some_and(|upper| (seen.age - upper).abs() <= 2.0 * scatter(upper));
-            if bounds && at_limit {
-                killer = killer.or(Some(Killer { culprit, ending }));
-            }
-        }
+        let Toll { killer, deaths } = toll(history, &idle, &is_open);
         Self {
             longest_stall,
-            remedies: Remedies::read(history, idle.upper),
+            remedies: Remedies::read(history, &idle),
             killer,
-            deaths: counts
-                .into_iter()
-                .map(|((culprit, ending), count)| Deaths { culprit, ending, count })
-                .collect(),
+            deaths,
+            servers: where_servers_differ(history, &idle),
             limits: limits.into_iter().filter(|(_, limit)| limit.evidence_at.is_some()).collect(),
         }
     }
@@ -114,6 +98,9 @@ pub(super) fn tell_death(settings: &Settings, decided: &Decided) {
         layer = conclusion.culprit.layer().label(),
         rule = conclusion.rule,
         thread_id = death.thread_id,
+        server = decided.server,
+        server_identity = death.identity,
+        com_kill_rose = death.killed,
         stall_seconds = death.stall.map(rounded),
         wait_timeout_seconds = death.wait_timeout,
         server_uptime_seconds = death.uptime,
@@ -121,15 +108,19 @@ pub(super) fn tell_death(settings: &Settings, decided: &Decided) {
     );
 }
 
-pub(super) fn tell_void(settings: &Settings, kind: Kind, reason: VoidReason) {
+pub(super) fn tell_void(settings: &Settings, kind: Kind, voided: Voided) {
+    let Voided { cause, age, thread_id } = voided;
     // At the end every canary is voided: that is told once, by who stops.
-    if reason != VoidReason::Shutdown {
+    if cause != VoidCause::Stopped {
         tracing::info!(
             event = "void",
             target_name = settings.target,
             path = settings.path,
             kind = kind.label(),
-            reason = reason.label(),
+            reason = cause.reason().label(),
+            cause = cause.words(),
+            age_seconds = age.map(rounded),
+            thread_id,
             "canary's end says nothing and is not counted"
         );
     }
@@ -138,6 +129,22 @@ pub(super) fn tell_void(settings: &Settings, kind: Kind, reason: VoidReason) {
 /// What to do where the dead take all places.
 const GHOSTS: &str = ": the server may still hold so many sessions of dead canaries that --canary.max-connections \
     leaves no room; each ends at its own wait_timeout, or let them be killed (--canary.kill-ghosts)";
+/// Which server has which limit, once they differ.
+pub(super) fn tell_servers(settings: &Settings, servers: &[ServerLimit]) {
+    for ServerLimit { server, identity, limit } in servers {
+        tracing::warn!(
+            event = "server_limit",
+            target_name = settings.target,
+            path = settings.path,
+            server,
+            server_identity = identity,
+            lower_seconds = rounded(limit.lower),
+            upper_seconds = limit.upper.map(rounded),
+            confirmed = limit.confirmed,
+            "the servers behind this path do not share one idle limit"
+        );
+    }
+}
 
 pub(super) fn tell_suspension(settings: &Settings, reason: Suspension, suspended: bool) {
     tracing::info!(
@@ -150,36 +157,4 @@ pub(super) fn tell_suspension(settings: &Settings, reason: Suspension, suspended
         if suspended { "suspended" } else { "resumed" },
         if suspended && reason == Suspension::Ghosts { GHOSTS } else { "" }
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::observation::Observation;
-
-    fn counted(lives: &[(f64, f64, Option<Culprit>)]) -> Vec<(Culprit, usize)> {
-        let mut history = History::default();
-        for &(at, age, culprit) in lives {
-            let fate = culprit.map_or(Fate::Lived, |culprit| {
-                let ending = if culprit == Culprit::PathIdleTimeout { Ending::Silence } else { Ending::Fin };
-                Fate::Died { ending, exact: ending == Ending::Fin, culprit, recurs: false }
-            });
-            history.push(Observation { at, kind: Kind::Idle, age, fate });
-        }
-        PathReport::new(&history, None).deaths.iter().map(|deaths| (deaths.culprit, deaths.count)).collect()
-    }
-
-    #[test]
-    fn deaths_of_the_past_are_not_spoken_of() {
-        let (path, server, kill) =
-            (Some(Culprit::PathIdleTimeout), Some(Culprit::ServerIdleTimeout), Some(Culprit::ServerKill));
-        let day = STRAYS_COUNT_SECONDS;
-        assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 360.0, path)]), [(Culprit::PathIdleTimeout, 2)]);
-        assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 400.0, None)]), [], "lost once, survived since");
-        let other = [(0.0, 350.0, path), (500.0, 360.0, path), (900.0, 300.0, server)];
-        assert_eq!(counted(&other), [(Culprit::ServerIdleTimeout, 1)], "somebody else strikes now");
-        let killed = [(0.0, 5.0, kill), (day, 25.0, None)];
-        assert_eq!(counted(&killed), [(Culprit::ServerKill, 1)]);
-        assert_eq!(counted(&[(0.0, 5.0, kill), (day + 1.0, 25.0, None)]), []);
-    }
 }

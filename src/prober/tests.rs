@@ -6,12 +6,13 @@ use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use super::life::{Assignment, Death, Leash};
+use super::life::{Assignment, Death, Leash, Voided};
 use super::*;
 use crate::domain::culprit::{Culprit, Row};
 use crate::domain::ending::Ending;
 use crate::domain::health::Loop;
 use crate::domain::limit::idle_limit;
+use crate::domain::void::VoidCause;
 use crate::metrics::Metrics;
 use crate::stop;
 
@@ -90,7 +91,7 @@ impl World for Script {
 impl Script {
     async fn hold(&self, assignment: &mut Assignment) -> Outcome {
         let since = Instant::now();
-        let notice = Notice::Born { id: assignment.id, at: since };
+        let notice = Notice::Born { id: assignment.id, at: since, server: None };
         assignment.notices.send(notice).expect("the loop listens");
         let limit = *self.limit.lock().expect("no test panics holding it");
         // Keepalive and pings keep a session alive here, as on a path that counts packets.
@@ -104,7 +105,10 @@ impl Script {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                     return Outcome::Recalled;
                 }
-                Leash::Stop => return Outcome::Void(VoidReason::Shutdown),
+                Leash::Stop => {
+                    let voided = Voided { cause: VoidCause::Stopped, age: None, thread_id: None };
+                    return Outcome::Void(voided);
+                }
             }
             let strikes = if mortal && self.audible { limit.min(orders.age) } else { orders.age };
             tokio::select! {
@@ -115,7 +119,7 @@ impl Script {
                     if dead && !self.audible {
                         tokio::time::sleep(Duration::from_secs_f64(STALL)).await;
                     }
-                    return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age } };
+                    return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age, server: None } };
                 }
                 changed = assignment.orders.changed() => changed.expect("the loop lives"),
             }
@@ -135,6 +139,8 @@ impl Script {
             proxy_seen: false,
             thread_id: 1,
             uptime: None,
+            identity: None,
+            killed: None,
         }
     }
 }
@@ -220,7 +226,7 @@ async fn an_audible_limit_is_found_at_its_age_and_counted_once_each() {
             Fate::Lived => None,
         })
         .collect();
-    assert!(culprits.iter().all(|culprit| *culprit == Culprit::PathIdleTimeout), "{culprits:?}");
+    assert!(culprits.iter().all(|culprit| *culprit == Culprit::NetworkIdleTimeout), "{culprits:?}");
 }
 
 #[tokio::test(start_paused = true)]

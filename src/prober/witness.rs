@@ -148,7 +148,7 @@ fn faulty(faults: u32, pulse: &Pulse) -> Result<Testimony, Unheard> {
     if faults < FAULTS_TO_GIVE_UP {
         return Err(Unheard { rest: pulse.rest(), tried: false, refused: false });
     }
-    let statement = Statement { uptime: None, identity: None, listed: None, thread_id: None };
+    let statement = Statement { uptime: None, identity: None, listed: None, thread_id: None, kills: None };
     Ok(Testimony { at: Instant::now(), statement, failed_before: false })
 }
 

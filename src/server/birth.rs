@@ -22,6 +22,8 @@ pub struct Birth {
     pub uptime: Option<f64>,
     /// Which server answers: `server_uuid` or `server_uid`, `hostname` and `port`.
     pub identity: Option<String>,
+    /// `Com_kill`: how often anybody's session was killed. `None` where the server would not say.
+    pub kills: Option<f64>,
 }
 
 /// What a session asks about itself, each by itself optional: a canary needs a login and a ping.
@@ -100,6 +102,7 @@ impl Birth {
         let (backend_id, wait_timeout, global_wait_timeout) = Self::read_settings(session, refused).await?;
         let uptime = ask(session, Fact::Uptime, "SHOW GLOBAL STATUS LIKE 'Uptime'", refused).await?;
         let identity = Self::read_identity(session, refused).await?;
+        let kills = kills(session).await?;
         Ok(Self {
             connection_id: id(&plain, 0),
             backend_id,
@@ -107,6 +110,7 @@ impl Birth {
             global_wait_timeout,
             uptime: number(&uptime, 1),
             identity,
+            kills,
         })
     }
 
@@ -187,6 +191,17 @@ impl Birth {
 
 /// Asks for the thread id where only the backend can answer.
 const BACKEND_ID: &str = "SELECT CONNECTION_ID() + 0";
+/// `Com_kill`, which rises with each KILL and stays where a client or a proxy ends a session. Needs no
+/// privilege.
+///
+/// # Errors
+/// When the connection breaks; a refused query only leaves the answer out.
+pub(super) async fn kills(session: &mut Session) -> mysql_async::Result<Option<f64>> {
+    let question = "SHOW GLOBAL STATUS LIKE 'Com_kill'";
+    let asking = session.begin(question);
+    let row = optional(asking, session.conn.query_first::<Row, _>(question)).await?.flatten();
+    Ok(row.and_then(|row| value::number(value::at(&row, 1))))
+}
 
 /// The thread id of this session as only the backend can answer it.
 ///
@@ -211,6 +226,7 @@ mod tests {
             global_wait_timeout: None,
             uptime: None,
             identity: None,
+            kills: None,
         };
         for (connection_id, backend_id, proxied) in [
             (Some(7), Some(7), false),

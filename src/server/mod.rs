@@ -7,6 +7,7 @@ pub mod events_errors_summary;
 mod ghosts;
 pub mod global_status;
 pub mod global_variables;
+pub mod innodb_trx;
 pub mod introduction;
 pub mod optional;
 pub mod privileges;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
+use crate::domain::mismatch::OpenTransaction;
 use crate::domain::sight::Sight;
 use crate::session::Asking;
 
@@ -76,6 +78,8 @@ pub struct ServerView {
     pub processlist: Option<ProcessList>,
     /// What the processlist shows. `None` where it was not read.
     pub sight: Option<Sight>,
+    /// Sessions that sleep inside a transaction. `None` where that was not asked, or was refused.
+    pub open_transactions: Option<Vec<OpenTransaction>>,
     /// Sessions of ours that the server lists although their client is dead.
     pub ghosts: Option<usize>,
     /// How each source fared.

@@ -15,8 +15,12 @@ use super::processlist::{ProcessList, Source};
 use super::troubles::Part;
 use super::uptime::Uptime;
 use super::watch::{Control, DEADLINE, Memory, open, recognise, tell_of_sight};
-use super::{Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ServerView, ghosts, privileges};
+use super::{
+    Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ServerView, ghosts, innodb_trx,
+    privileges,
+};
 use crate::calendar::unix_now;
+use crate::domain::mismatch::OpenTransaction;
 use crate::domain::patience::Trouble;
 use crate::domain::sight::Sight;
 use crate::domain::words::{Field, version_numbers};
@@ -131,6 +135,12 @@ impl Round<'_> {
             tell_of_sight(seen, self.connector, self.memory);
         }
         let sight = seen.filter(|_| processlist.is_some());
+        let open_transactions = match sight {
+            Some(Sight::Everyone) if innodb_trx::is_worth_asking(variables.as_ref()) => {
+                self.read_transactions().await?
+            }
+            _ => None,
+        };
         let mut left = None;
         if let Some(list) = &processlist {
             // A ghost that an incomplete list lacks may be there all the same.
@@ -156,6 +166,7 @@ impl Round<'_> {
             variables,
             processlist,
             sight,
+            open_transactions,
             ghosts: left,
             collectors: std::mem::take(&mut self.collectors),
         };
@@ -232,6 +243,14 @@ impl Round<'_> {
         });
         self.memory.troubles.listed(list.as_ref().map(|list| &list.listed));
         Ok(list)
+    }
+
+    /// Where it is refused, nothing is known of them, and nothing else is lost.
+    async fn read_transactions(&mut self) -> Result<Option<Vec<OpenTransaction>>, Unreachable> {
+        let Some(control) = self.ready(Part::Transactions).await? else { return Ok(None) };
+        let flavor = Flavor::of_version(&control.session.greeting.version);
+        let answer = timed(innodb_trx::read(&mut control.session.conn, flavor)).await;
+        Ok(self.settle(Part::Transactions, answer))
     }
 
     async fn end_ghosts(&mut self, dead: &BTreeMap<u64, Ghost>) {

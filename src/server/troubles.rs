@@ -14,6 +14,7 @@ pub(super) enum Part {
     Variables,
     Privileges,
     Processlist,
+    Transactions,
 }
 
 impl Part {
@@ -21,13 +22,19 @@ impl Part {
         match self {
             Self::Status => Some(Collector::GlobalStatus),
             Self::Variables => Some(Collector::GlobalVariables),
-            Self::Privileges => None,
+            Self::Privileges | Self::Transactions => None,
             Self::Processlist => Some(Collector::Processlist),
         }
     }
 
-    pub(super) fn label(self) -> &'static str {
-        self.collector().map_or("privileges", Collector::label)
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Status => Collector::GlobalStatus.label(),
+            Self::Variables => Collector::GlobalVariables.label(),
+            Self::Privileges => "privileges",
+            Self::Processlist => Collector::Processlist.label(),
+            Self::Transactions => "innodb_trx",
+        }
     }
 }
 

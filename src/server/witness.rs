@@ -19,6 +19,8 @@ pub struct Statement {
     pub uptime: Option<f64>,
     /// `server_uuid` or `server_uid`.
     pub identity: Option<String>,
+    /// `Com_kill`: how often anybody's session was killed.
+    pub kills: Option<f64>,
     /// The dead that the server still lists. `None` where it would not say.
     pub listed: Option<BTreeSet<u64>>,
     /// This session's own thread id.
@@ -40,6 +42,7 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
         session.learn_backend_id(id);
     }
     introduction::bound_silence(session, SILENCE_SECONDS).await?;
+    let kills = birth::kills(session).await?;
     let asking = session.begin("the settings of the server");
     let variables = optional(asking, GlobalVariables::read(&mut session.conn)).await?;
     let asking = session.begin("which of the dead are listed");
@@ -54,6 +57,7 @@ pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::
     Ok(Statement {
         uptime: uptime.flatten().as_ref().and_then(|row| value::number(value::at(row, 1))),
         identity: variables.and_then(|variables| variables.identity),
+        kills,
         listed,
         thread_id,
     })

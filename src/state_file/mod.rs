@@ -147,6 +147,7 @@ impl StateFile {
 /// The observations with their times moved; none is moved past the Unix epoch, for nothing was seen there.
 fn shifted(history: &History, seconds: f64) -> History {
     let mut moved = History::default();
+    moved.set_servers(history.servers().to_vec());
     for seen in history.iter() {
         moved.push(Observation { at: (seen.at + seconds).max(0.0), ..*seen });
     }
@@ -181,7 +182,7 @@ mod tests {
     fn times_are_moved_to_the_calendar_and_never_past_its_beginning() {
         let mut history = History::default();
         for at in [1.0, 1.8e9, 1.8e9 + 5.0] {
-            history.push(Observation { at, kind: Kind::Idle, age: 25.0, fate: Fate::Lived });
+            history.push(Observation { at, kind: Kind::Idle, age: 25.0, fate: Fate::Lived, server: None });
         }
         assert_eq!(shifted(&history, 0.0), history);
         let times: Vec<f64> = shifted(&history, -3600.0).iter().map(|seen| seen.at).collect();

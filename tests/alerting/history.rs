@@ -12,7 +12,9 @@ use crate::lab::place::PrivateDir;
 use crate::lab::prometheus::JOB;
 
 /// What the rules read over hours: how a series begins, and how many hours of it they read, window and offset together.
-const READ: [(&str, u64); 8] = [
+const READ: [(&str, u64); 10] = [
+    ("mysql_canary_deaths_total{culprit=\"mass_disconnect\",", 26),
+    ("mysql_canary_deaths_total{culprit=\"network_state_loss\",", 26),
     ("mysql_canary_connect_failures_total{", 1),
     ("mysql_canary_exporter_build_info{", 25),
     ("mysql_canary_idle_limit_confirmed{kind=\"idle\",", 31),

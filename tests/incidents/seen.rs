@@ -268,7 +268,7 @@ fn long_silence_on_a_silent_path_is_a_stall_that_nobody_ends() {
     let stall = page.one("layer_timeout_seconds", &[("setting", "stall"), ("source", "measured")]);
     assert!((1.9..3.0).contains(&stall), "the exporter's own patience ended after {stall} s");
     assert!(page.one("stall_seconds_count", &[]) >= 2.0);
-    let hang = [("setting", "tcp_retries2"), ("clock", "stall"), ("source", "read")];
+    let hang = [("setting", "send_give_up"), ("clock", "stall"), ("source", "read")];
     assert!(page.one("layer_timeout_seconds", &hang) > 900.0, "the application's has far to go");
     application.event("answered");
     application.event("asking");

@@ -11,15 +11,23 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use super::haproxy::HaProxy;
 use super::mariadb::{MariaDb, MariaDbOptions};
 use super::namespace::Namespace;
 use super::process::{bound_command, spawn};
 use super::python::Python;
 use super::server::Server;
 
+const CLIENT: &str = "10.99.1.2";
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 2, 2));
 const MYSQL: u16 = 3306;
+/// Where a proxy may listen beside the server.
+const PROXY: u16 = 3307;
+
+/// The program that makes the router forget flows.
+const FORGET: &str = "tests/lab/forget.py";
 
 /// How far a flow's age by the client's clock may lie from its age by the firewall's, in seconds.
 ///
@@ -83,7 +91,7 @@ pub(crate) struct Firewall {
     wire: Option<Python>,
     client: Namespace,
     router: Namespace,
-    _server_side: Namespace,
+    server_side: Namespace,
 }
 
 impl Firewall {
@@ -96,7 +104,7 @@ impl Firewall {
             router.ip(&format!("link add toclient type veth peer name eth0 netns {}", client.name()));
         }
         router.ip(&format!("link add toserver type veth peer name eth0 netns {}", server_side.name()));
-        connect(&router, "toclient", "10.99.1.1", &client, "10.99.1.2");
+        connect(&router, "toclient", "10.99.1.1", &client, CLIENT);
         connect(&router, "toserver", "10.99.2.1", &server_side, "10.99.2.2");
         load_rules(&router, options.on_invalid, options.nat);
         router.set("ipv4/ip_forward", 1);
@@ -107,7 +115,7 @@ impl Firewall {
             port: Some(MYSQL),
             ..options.mariadb
         });
-        Self { server, wire, client, router, _server_side: server_side }
+        Self { server, wire, client, router, server_side }
     }
 
     /// Where the client namespace reaches the server.
@@ -123,6 +131,26 @@ impl Firewall {
     /// The server behind the firewall, to be stopped or restarted.
     pub(crate) fn server_mut(&mut self) -> &mut Server {
         &mut self.server
+    }
+
+    /// Puts a proxy beside the server that forgets connections idle for `idle`; it must go before the firewall.
+    pub(crate) fn proxy(&self, idle: Duration) -> HaProxy {
+        HaProxy::inside(&self.server_side, SocketAddr::new(SERVER, PROXY), self.addr(), idle)
+    }
+
+    /// Forgets every flow at once, as a failover without state does.
+    pub(crate) fn forget_all(&self) {
+        Python::start(&self.router.around(), FORGET, &["all"]).finish();
+    }
+
+    /// Forgets the flows that come from these ports of the client, as a full table does. How many there were.
+    pub(crate) fn forget(&self, ports: &[u16]) -> usize {
+        let server = self.addr().to_string();
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        let words: Vec<&str> =
+            [CLIENT, &server].into_iter().chain(ports.iter().map(String::as_str)).collect();
+        let told = Python::start(&self.router.around(), FORGET, &words).finish();
+        told[0]["flows"].as_u64().expect("it tells how many") as usize
     }
 
     /// The client's namespace.
@@ -203,7 +231,7 @@ fn load_rules(router: &Namespace, on_invalid: OnInvalid, nat: bool) {
                 type filter hook forward priority filter; policy drop;
                 ct state established,related accept
                 ct state invalid {invalid}
-                ct state new tcp dport {MYSQL} tcp flags syn / fin,syn,rst,ack accept
+                ct state new tcp dport {{ {MYSQL}, {PROXY} }} tcp flags syn / fin,syn,rst,ack accept
             }}
             {source_nat}
         }}\n"

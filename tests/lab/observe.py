@@ -64,6 +64,7 @@ def main():
     parser.add_argument("--user", default="canary")
     parser.add_argument("--password", default="canary-secret")
     parser.add_argument("--read-timeout", type=float)
+    parser.add_argument("--first", metavar="SQL", help="run this before anything else")
     parser.add_argument("--tls-ca", help="verify the server's certificate and name with this authority")
     parser.add_argument("--plain", action="store_true", help="never speak TLS")
     options = parser.parse_args()
@@ -83,6 +84,9 @@ def main():
         say("refused", code=error.args[0], message=error.args[1] if len(error.args) > 1 else "")
         return
     say("connected", id=connection.thread_id(), version=connection.get_server_info(), after=time.monotonic() - began)
+    if options.first:
+        query(connection, options.first)
+        say("begun")
     if options.what == "query":
         say("rows", rows=query(connection, options.detail))
     else:

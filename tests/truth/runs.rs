@@ -7,7 +7,7 @@ use std::{env, panic, thread};
 /// How often each row runs; once, if it is not set.
 const RUNS: &str = "MYSQL_CANARY_TRUTH_RUNS";
 /// How many runs of all rows together are under way at most: they mostly sleep, but each has a server.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 12;
 
 static FREE: Mutex<usize> = Mutex::new(AT_ONCE);
 static FREED: Condvar = Condvar::new();

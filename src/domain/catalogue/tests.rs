@@ -20,7 +20,7 @@ fn names(question: &Question) -> Vec<String> {
 #[test]
 fn a_reset_on_use_at_350_is_an_nlb_or_a_nat_gateway() {
     let mut nlb = question(320.0, 420.0, false, Ending::ResetOnUse);
-    nlb.culprit = Culprit::PathIdleTimeout;
+    nlb.culprit = Culprit::NetworkIdleTimeout;
     nlb.keepalive_lived = Some(true);
     assert_eq!(names(&nlb), ["AWS NLB (TCP listener)", "AWS NLB (TLS listener)", "AWS NAT Gateway"]);
     assert_eq!(suspect_label(&nlb), "AWS NLB (TCP listener)");
@@ -51,14 +51,73 @@ fn the_keepalive_twin_separates_packets_from_bytes() {
 
 #[test]
 fn ages_match_on_the_late_side_only() {
-    let at = |age| names(&question(0.0, age, true, Ending::Silence));
-    assert!(at(1195.0).is_empty());
-    assert_eq!(at(1200.0), ["GCP Cloud NAT"]);
-    assert_eq!(at(1254.0), ["GCP Cloud NAT"]);
-    assert!(at(1254.1).is_empty());
+    let in_bracket = |lower, upper| names(&question(lower, upper, false, Ending::Silence));
+    assert!(in_bracket(1100.0, 1195.0).is_empty());
+    assert_eq!(in_bracket(1195.0, 1200.0), ["GCP Cloud NAT"]);
     // A survivor past the latest moment rules a default out, one before it does not.
-    assert_eq!(names(&question(1230.0, 1300.0, false, Ending::Silence)), ["GCP Cloud NAT"]);
-    assert!(names(&question(1254.0, 1300.0, false, Ending::Silence)).is_empty());
+    assert_eq!(in_bracket(1230.0, 1300.0), ["GCP Cloud NAT"]);
+    assert!(in_bracket(1254.0, 1300.0).is_empty());
+    // A short timer is late by a short time only.
+    let rehash = |lower, upper| names(&question(lower, upper, false, Ending::ResetOnUse));
+    assert_eq!(rehash(58.0, 61.0), ["GCP External passthrough NLB"]);
+    assert!(rehash(80.0, 85.0).is_empty());
+}
+
+#[test]
+fn an_exact_death_is_compared_by_its_own_age() {
+    // HAProxy with a setting of its own, or a clock that is right: 23 canaries died at 35.00 s.
+    let names_at = |age, lower| {
+        let mut asked = question(lower, age, true, Ending::Fin);
+        asked.culprit = Culprit::ProxyIdleTimeout;
+        asked.keepalive_lived = Some(false);
+        names(&asked)
+    };
+    for (age, first) in [
+        (29.7, None),
+        (30.0, Some("GCP Proxy Network Load Balancer")),
+        (30.05, Some("GCP Proxy Network Load Balancer")),
+        (31.0, None),
+        (35.0, None),
+        (45.0, None),
+        (50.05, Some("OpenStack Octavia (HAProxy amphora)")),
+        (59.0, None),
+        (60.02, Some("HAProxy sample configurations (60 s), tcp mode")),
+        (62.0, None),
+        (90.0, None),
+        (120.0, None),
+        (600.25, Some("nginx stream proxy")),
+        (630.0, None),
+        (3600.1, Some("AWS ECS Service Connect (TCP)")),
+        (3670.0, None),
+        (28800.3, Some("ProxySQL frontend")),
+        (29300.0, None),
+    ] {
+        // The bracket around it may be as wide as the ladder is.
+        for lower in [0.0, age * 0.5, age - 0.5] {
+            assert_eq!(names_at(age, lower).first().map(String::as_str), first, "{age}, {lower}");
+        }
+    }
+}
+
+#[test]
+fn what_vendors_say_today_is_in_the_catalogue() {
+    let find = |name: &str| {
+        let all: Vec<&Entry> = entries().iter().filter(|entry| entry.name().starts_with(name)).collect();
+        assert!(!all.is_empty(), "{name}");
+        all
+    };
+    for azure in find("Azure Load Balancer") {
+        assert_eq!((azure.default, azure.range), (240.0, (Some(240.0), Some(6000.0))));
+    }
+    let oci = find("Oracle OCI Network Load Balancer")[0];
+    assert_eq!((oci.default, oci.confidence), (360.0, Confidence::High));
+    let gwlb = find("Alibaba Gateway Load Balancer")[0];
+    assert_eq!((gwlb.default, gwlb.range), (350.0, (Some(60.0), Some(6000.0))));
+    let sonicwall = find("SonicWall SonicOS");
+    assert_eq!(sonicwall.iter().map(|entry| entry.default).collect::<Vec<_>>(), [900.0, 300.0]);
+    for age in [240.0, 300.0, 350.0, 360.0, 900.0] {
+        assert!(landmarks().contains(&age), "{age}");
+    }
 }
 
 #[test]
@@ -66,7 +125,7 @@ fn the_culprit_narrows_the_layer() {
     let mut asked = question(25000.0, 28800.1, true, Ending::Goodbye);
     asked.culprit = Culprit::ServerIdleTimeout;
     assert_eq!(names(&asked)[0], "MySQL mysqld >=8.0.24");
-    asked.culprit = Culprit::PathIdleTimeout;
+    asked.culprit = Culprit::NetworkIdleTimeout;
     assert!(names(&asked).is_empty());
     asked.culprit = Culprit::ServerKill;
     assert!(names(&asked).is_empty());

@@ -8,6 +8,8 @@ use serde::Serialize;
 use super::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::kind::Kind;
+use crate::domain::lost_state::Story;
+use crate::domain::tolerance::is_near_wait_timeout;
 
 /// What the server's processlist said of a dead canary's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,14 +57,24 @@ pub struct Evidence {
     pub restarted: bool,
     /// A proxy that speaks MySQL was seen by its thread ids.
     pub proxy_seen: bool,
-    /// Other idle canaries that died at this age, at other times.
+    /// Whether the server's count of KILLs rose with it. `None` where that was not read.
+    pub killed: Option<bool>,
+    /// Others that died at this age, at other times: no one alone.
     pub same_age: usize,
-    /// How many others died at this very instant, at quite other ages.
+    /// Others that KILL struck near this age, at other times: a tool that looks seldom strikes at ages apart.
+    pub kills_near: usize,
+    /// Another died at this age while the count of KILLs stood still: KILL is not what strikes there.
+    pub died_unkilled: bool,
+    /// How many others died at this very instant by something that does not ask for their ages.
     pub same_instant: usize,
     /// Another idle canary was seen alive past this age.
     pub outlived: bool,
     /// One that was born no earlier was: a new setting of a timer does not explain that.
     pub outlived_by_younger: bool,
+    /// The limit that stands at this age rules a part of the connections only.
+    pub of_a_part: bool,
+    /// Which story explains a silent death.
+    pub story: Story,
     /// How the twins fared at this age.
     pub twins: Twins,
 }
@@ -91,27 +103,31 @@ const CONNECTION_KILLED: u16 = 1927;
 /// ER_CLIENT_INTERACTION_TIMEOUT, MySQL 8.0.24 and later: "disconnected by the server because of inactivity".
 const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
 
-/// How much earlier than `wait_timeout` an ending may be and still be its work, in seconds: the
-/// server starts its clock a moment before the client has read the last answer.
-const EARLY_SECONDS: f64 = 0.25;
-/// How much later: pool-of-threads looks at its clocks a few times a second, and a loaded server late.
-const LATE_SECONDS: f64 = 1.5;
-/// How much later as a share of the timeout, for long ones.
-const LATE_SHARE: f64 = 0.01;
-
-/// Whether an age fits a session's own `wait_timeout`, both in seconds.
-pub fn is_near_wait_timeout(age: f64, wait_timeout: f64) -> bool {
-    age >= wait_timeout - EARLY_SECONDS && age <= wait_timeout * (1.0 + LATE_SHARE) + LATE_SECONDS
-}
-
 /// This many others at one instant are no chance.
 const MANY: usize = 2;
 
 impl Evidence {
-    /// Whether others show that no timer strikes at this age. One death alone may be outlived by anybody; where
-    /// several died at this age, those that are older may have kept an older setting.
-    fn excludes_timers(&self) -> bool {
-        if self.same_age == 0 { self.outlived } else { self.outlived_by_younger }
+    /// Whether others show that no timer strikes at this age. One death alone may be outlived by anybody;
+    /// several at one age are a timer's, whoever outlives it: it may rule a part of the connections only.
+    const fn excludes_timers(&self) -> bool {
+        self.same_age == 0 && self.outlived
+    }
+
+    /// Whether the timer at this age rules a part of the connections only, so that a twin that lives may have
+    /// been on the other part.
+    const fn is_of_a_part(&self) -> bool {
+        self.same_age > 0 && (self.outlived_by_younger || self.of_a_part)
+    }
+
+    /// Whether KILL may have ended it: the server knows, and its count of KILLs rose or was not read.
+    fn may_be_killed(&self) -> bool {
+        self.row != Row::Present && !self.proxy_seen && self.killed != Some(false)
+    }
+
+    /// Whether the server ended it, and its count of KILLs says by KILL: it rose now and with all the others
+    /// that died at this age.
+    fn is_killed(&self) -> bool {
+        self.row == Row::Gone && !self.proxy_seen && self.killed == Some(true) && !self.died_unkilled
     }
 }
 
@@ -185,6 +201,11 @@ const fn stray(rule: &'static str) -> Conclusion {
     Conclusion { stray: true, ..decided(Culprit::Unknown, rule) }
 }
 
+/// Alone so far: a timer that rules a part of the connections only is known by those that die at this age next.
+const fn alone(rule: &'static str) -> Conclusion {
+    Conclusion { decided: false, ..stray(rule) }
+}
+
 /// Whether the session's own idle timer was due. It does not run while a statement sleeps, and a
 /// proxy's answer about it is worth nothing.
 fn is_at_wait_timeout(evidence: &Evidence) -> bool {
@@ -193,26 +214,38 @@ fn is_at_wait_timeout(evidence: &Evidence) -> bool {
         && evidence.wait_timeout.is_some_and(|timeout| is_near_wait_timeout(evidence.age, timeout))
 }
 
-/// Many closed at one instant, whatever their age.
+/// Many closed at one instant, whatever their age. A restart shows in Uptime or identity.
 fn conclude_many(evidence: &Evidence) -> Conclusion {
-    match (evidence.proxy_seen, evidence.row) {
-        (true, _) => stray("many closed at one instant whatever their age, behind a proxy"),
-        (false, Row::Present) => {
-            stray("many closed at one instant whatever their age, and the server still lists them")
-        }
-        (false, Row::Gone | Row::Unknown) => decided(
-            Culprit::ServerRestart,
-            "many closed at one instant whatever their age: the server, or a proxy before it, closed them all",
-        ),
+    if evidence.is_killed() {
+        return decided(
+            Culprit::ServerKill,
+            "many closed at one instant whatever their age, and Com_kill rose",
+        );
     }
+    if evidence.killed.is_none() {
+        return stray("many closed at one instant whatever their age, and whether by KILL could not be read");
+    }
+    if evidence.killed == Some(true) && evidence.row != Row::Present {
+        return stray(
+            "many closed at one instant whatever their age, and Com_kill rose, but not for them alone",
+        );
+    }
+    let rule = if evidence.row == Row::Present {
+        "many closed at one instant whatever their age, and the server still lists them: a proxy closed them all"
+    } else {
+        "many closed at one instant whatever their age, Uptime and Com_kill unmoved: a proxy, or offline_mode"
+    };
+    decided(Culprit::MassDisconnect, rule)
 }
 
 /// A canary that pings: no idle timer reaches it.
 fn conclude_active(evidence: &Evidence) -> Conclusion {
     let Evidence { ending, exact, row, proxy_seen, outlived, .. } = *evidence;
-    if evidence.same_age > 0 {
+    if ending.is_found_by_probe() && matches!(evidence.story, Story::OneMoment | Story::HereAndThere) {
+        conclude_silent(evidence)
+    } else if evidence.same_age > 0 {
         decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
-    } else if ending == Ending::Fin && exact && row == Row::Gone && !proxy_seen {
+    } else if ending == Ending::Fin && exact && row == Row::Gone && !proxy_seen && evidence.may_be_killed() {
         let rule = "a canary that pings was closed, row gone, uptime steady, and no idle one died at its age";
         Conclusion { decided: outlived, ..decided(Culprit::ServerKill, rule) }
     } else if outlived {
@@ -225,7 +258,7 @@ fn conclude_active(evidence: &Evidence) -> Conclusion {
 /// Closed while idle behind a proxy that speaks MySQL: its idle timer, unless others show that it is none.
 fn conclude_behind_proxy(evidence: &Evidence) -> Conclusion {
     if evidence.excludes_timers() {
-        return stray("closed behind a proxy, and another idle canary lives past this age: no timer");
+        return alone("closed behind a proxy, and another idle canary lives past this age: no timer");
     }
     let rule = "closed while idle behind a proxy seen by its thread ids";
     Conclusion { decided: evidence.same_age > 0, ..decided(Culprit::ProxyIdleTimeout, rule) }
@@ -240,12 +273,7 @@ fn conclude_found(evidence: &Evidence) -> Conclusion {
         );
     }
     match evidence.ending {
-        Ending::Silence => {
-            decided(Culprit::PathIdleTimeout, "no answer to the probe, and a fresh connect works")
-        }
-        Ending::ResetOnUse => {
-            decided(Culprit::PathIdleTimeout, "reset in answer to the probe, and a fresh connect works")
-        }
+        Ending::Silence | Ending::ResetOnUse => conclude_silent(evidence),
         // A timer strikes in the very moment of a probe now and then: those that died at this age
         // unasked say which.
         Ending::Fin if evidence.same_age > 0 => conclude_fin(evidence),
@@ -258,15 +286,39 @@ fn conclude_found(evidence: &Evidence) -> Conclusion {
     }
 }
 
+/// A device between forgot the flow: by an idle timer, or not.
+fn conclude_silent(evidence: &Evidence) -> Conclusion {
+    let timer = if evidence.ending == Ending::Silence {
+        "no answer to the probe, and a fresh connect works"
+    } else {
+        "reset in answer to the probe, and a fresh connect works"
+    };
+    match evidence.story {
+        Story::Timer => decided(Culprit::NetworkIdleTimeout, timer),
+        Story::OneMoment => decided(
+            Culprit::NetworkStateLoss,
+            "dead are those born before one moment, and those born after it live past their ages: flows were lost then",
+        ),
+        Story::HereAndThere => decided(
+            Culprit::NetworkStateLoss,
+            "others keep outliving this age and shorter ones died: flows are forgotten here and there",
+        ),
+        Story::Open => open(
+            Culprit::Unknown,
+            "found dead by the probe, and the lives beside it do not tell an idle timer from lost state",
+        ),
+    }
+}
+
 /// A RST while idle, away from `wait_timeout`.
 fn conclude_reset(evidence: &Evidence) -> Conclusion {
     let Evidence { row, twins, kind, .. } = *evidence;
     if row == Row::Present {
-        decided(Culprit::PathIdleTimeout, "reset while idle, and the server still lists the session")
+        decided(Culprit::NetworkIdleTimeout, "reset while idle, and the server still lists the session")
     } else if evidence.excludes_timers() {
-        stray("reset while idle, and another idle canary lives past this age: no timer")
-    } else if twins.keepalive == Some(true) {
-        decided(Culprit::PathIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
+        alone("reset while idle, and another idle canary lives past this age: no timer")
+    } else if twins.keepalive == Some(true) && !evidence.is_of_a_part() {
+        decided(Culprit::NetworkIdleTimeout, "reset while idle, and the twin with TCP keepalive lives")
     } else if both_silent_twins_died(twins, kind) {
         decided(Culprit::ProxyIdleTimeout, "reset while idle, and the keepalive and busy twins die too")
     } else {
@@ -276,14 +328,74 @@ fn conclude_reset(evidence: &Evidence) -> Conclusion {
 
 /// A FIN while idle, away from `wait_timeout`.
 fn conclude_fin(evidence: &Evidence) -> Conclusion {
-    let Evidence { kind, row, twins, same_age, outlived, .. } = *evidence;
-    if same_age == 0 && row == Row::Gone {
-        let rule = "closed away from wait_timeout, row gone, uptime steady, alone at its age";
+    match evidence.killed {
+        Some(true) if evidence.is_killed() => conclude_killed(evidence),
+        Some(_) if evidence.row == Row::Gone => conclude_closed_by_another(evidence),
+        Some(_) | None => conclude_uncounted(evidence),
+    }
+}
+
+/// The server ended it, and its count of KILLs rose.
+fn conclude_killed(evidence: &Evidence) -> Conclusion {
+    let Evidence { twins, same_age, kills_near, outlived, .. } = *evidence;
+    if same_age == 0 && (kills_near == 0 || outlived) {
+        let rule = "closed away from wait_timeout, row gone, uptime steady, Com_kill rose, alone at its age";
         return Conclusion { decided: outlived, ..decided(Culprit::ServerKill, rule) };
     }
-    if evidence.excludes_timers() && row == Row::Gone {
-        let rule = "several closed at one age, row gone, and another idle canary lives past it: no timer";
-        return decided(Culprit::ServerKill, rule);
+    // A person who kills several spares others that are as old.
+    let recurs = !evidence.outlived_by_younger;
+    let rule = if same_age == 0 {
+        "several closed at ages near this, row gone, and Com_kill rose with each: a tool that looks seldom"
+    } else if twins.busy == Some(true) {
+        "several closed at one age while the busy twin lives, and Com_kill rose: a killer of idle sessions"
+    } else if twins.busy == Some(false) {
+        "several closed at one age, the busy twin too, and Com_kill rose with each: a killer of all sessions"
+    } else {
+        "several closed at one age, row gone, and Com_kill rose with each"
+    };
+    Conclusion { recurs, ..decided(Culprit::ServerKill, rule) }
+}
+
+/// The server saw it end, and no KILL was counted: a client or a proxy before it closed it.
+fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
+    let Evidence { kind, twins, same_age, .. } = *evidence;
+    if evidence.excludes_timers() {
+        return alone(
+            "closed alone, Com_kill unmoved, and another idle canary lives past this age: no timer",
+        );
+    }
+    if same_age == 0 {
+        return open(Culprit::Unknown, "closed away from wait_timeout, Com_kill unmoved, alone at its age");
+    }
+    if twins.busy == Some(true) && kind != Kind::Busy && !evidence.is_of_a_part() {
+        return open(
+            Culprit::Unknown,
+            "several closed at one age, Com_kill unmoved, and a statement that sleeps is spared",
+        );
+    }
+    // Without the keepalive twin's death a firewall that closes both sides is not ruled out, and without the
+    // pinging twin's life a limit on the age of connections is not. The busy twin is not needed: a server may
+    // forbid long statements.
+    let is_silence_what_kills = kind == Kind::Keepalive || twins.keepalive == Some(false);
+    if twins.active == Some(true) && (is_silence_what_kills || evidence.is_of_a_part()) {
+        decided(
+            Culprit::ProxyIdleTimeout,
+            "several closed at one age, row gone, Com_kill unmoved: what closes both sides is a proxy",
+        )
+    } else {
+        open(
+            Culprit::Unknown,
+            "several closed at one age, Com_kill unmoved, and no twin measured that decides",
+        )
+    }
+}
+
+/// A FIN where the count of KILLs could not be read, or where the server was not seen to end the session.
+fn conclude_uncounted(evidence: &Evidence) -> Conclusion {
+    let Evidence { kind, row, twins, same_age, outlived, .. } = *evidence;
+    if same_age == 0 && evidence.may_be_killed() && row == Row::Gone {
+        let rule = "closed away from wait_timeout, row gone, uptime steady, alone at its age";
+        return Conclusion { decided: outlived, ..decided(Culprit::ServerKill, rule) };
     }
     if same_age == 0 {
         return open(
@@ -291,16 +403,32 @@ fn conclude_fin(evidence: &Evidence) -> Conclusion {
             "closed away from wait_timeout, alone at its age, and the server was not seen to end it",
         );
     }
+    if row == Row::Gone && evidence.may_be_killed() && !evidence.died_unkilled {
+        // Whoever else died there says by what.
+        return if evidence.kills_near > 0 {
+            let rule = "several closed at one age, row gone, and Com_kill rose with others there";
+            Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
+        } else if twins.busy == Some(true) && !evidence.is_of_a_part() {
+            let rule = "several closed at one age while the busy twin lives: a killer of idle sessions";
+            Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
+        } else {
+            open(Culprit::Unknown, "several closed at one age, and whether by KILL could not be read")
+        };
+    }
     if kind == Kind::Busy || both_silent_twins_died(twins, kind) {
         let rule = "several closed at one age, the keepalive and busy twins too";
         return Conclusion { decided: twins.active.is_some(), ..decided(Culprit::ProxyIdleTimeout, rule) };
     }
-    if twins.busy == Some(true) && row == Row::Gone {
-        let rule = "several closed at one age while the busy twin lives: a killer of idle sessions";
-        // A person who kills several spares others that are as old.
-        Conclusion { recurs: !evidence.outlived_by_younger, ..decided(Culprit::ServerKill, rule) }
+    if evidence.is_of_a_part() {
+        open(
+            Culprit::Unknown,
+            "several closed at one age that others outlive, and twins tell nothing of a part",
+        )
     } else if twins.keepalive == Some(true) {
-        decided(Culprit::PathIdleTimeout, "several closed at one age while the twin with TCP keepalive lives")
+        decided(
+            Culprit::NetworkIdleTimeout,
+            "several closed at one age while the twin with TCP keepalive lives",
+        )
     } else {
         open(Culprit::Unknown, "several closed at one age, and no twin measured that decides")
     }
@@ -315,12 +443,29 @@ fn both_silent_twins_died(twins: Twins, kind: Kind) -> bool {
 
 /// The culprits that [`conclude`] can name for a kind and an ending: the label combinations that exist.
 pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit] {
-    use Culprit::{LifetimeLimit, PathIdleTimeout, ServerIdleTimeout, ServerKill, ServerRestart, Unknown};
+    use Culprit::{
+        LifetimeLimit, MassDisconnect, NetworkIdleTimeout, NetworkStateLoss, ProxyIdleTimeout,
+        ServerIdleTimeout, ServerKill, ServerRestart, Unknown,
+    };
     match (kind, ending) {
-        (Kind::Active, _) => &[ServerIdleTimeout, ServerKill, ServerRestart, LifetimeLimit, Unknown],
-        (_, Ending::Goodbye | Ending::Fin | Ending::Reset) => &Culprit::ALL,
+        (Kind::Active, Ending::ResetOnUse | Ending::Silence) => {
+            &[ServerIdleTimeout, ServerKill, ServerRestart, NetworkStateLoss, LifetimeLimit, Unknown]
+        }
+        (Kind::Active, _) => {
+            &[ServerIdleTimeout, ServerKill, ServerRestart, MassDisconnect, LifetimeLimit, Unknown]
+        }
+        (_, Ending::Goodbye | Ending::Fin | Ending::Reset) => &[
+            ServerIdleTimeout,
+            ServerKill,
+            ServerRestart,
+            ProxyIdleTimeout,
+            NetworkIdleTimeout,
+            MassDisconnect,
+            LifetimeLimit,
+            Unknown,
+        ],
         (_, Ending::ResetOnUse | Ending::Silence) => {
-            &[ServerIdleTimeout, ServerKill, ServerRestart, PathIdleTimeout]
+            &[ServerIdleTimeout, ServerKill, ServerRestart, NetworkIdleTimeout, NetworkStateLoss, Unknown]
         }
     }
 }

@@ -4,18 +4,39 @@ use crate::domain::ending::Ending;
 use crate::domain::observation::Observation;
 
 const LIVED: Fate = Fate::Lived;
-const SILENT: Fate =
-    Fate::Died { ending: Ending::Silence, exact: false, culprit: Culprit::PathIdleTimeout, recurs: false };
-const AUDIBLE: Fate =
-    Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerIdleTimeout, recurs: false };
-const KILLED: Fate =
-    Fate::Died { ending: Ending::Fin, exact: true, culprit: Culprit::ServerKill, recurs: false };
+const SILENT: Fate = Fate::Died {
+    ending: Ending::Silence,
+    exact: false,
+    culprit: Culprit::NetworkIdleTimeout,
+    recurs: false,
+    killed: None,
+};
+const AUDIBLE: Fate = Fate::Died {
+    ending: Ending::Fin,
+    exact: true,
+    culprit: Culprit::ServerIdleTimeout,
+    recurs: false,
+    killed: None,
+};
+const KILLED: Fate = Fate::Died {
+    ending: Ending::Fin,
+    exact: true,
+    culprit: Culprit::ServerKill,
+    recurs: false,
+    killed: None,
+};
 
 fn limit_of(lives: &[(f64, Fate)]) -> IdleLimit {
     let mut history = History::default();
     for (number, &(age, fate)) in lives.iter().enumerate() {
         // One after the other: none began before the last had ended.
-        history.push(Observation { at: 1000.0 * (number + 1) as f64, kind: Kind::Idle, age, fate });
+        history.push(Observation {
+            at: 1000.0 * (number + 1) as f64,
+            kind: Kind::Idle,
+            age,
+            fate,
+            server: None,
+        });
     }
     idle_limit(&history, Kind::Idle)
 }
@@ -42,6 +63,16 @@ fn one_audible_death_gives_the_limit() {
     assert_eq!((limit.lower, limit.upper, limit.exact), (4.5, Some(5.0), true));
     assert!(limit.is_sharp(0.01) && !limit.confirmed);
     assert!(limit_of(&[(5.0, AUDIBLE), (5.01, AUDIBLE)]).confirmed);
+}
+
+#[test]
+fn one_that_is_heard_beside_silent_ones_leaves_a_limit_confirmed() {
+    // A firewall and a proxy of 8 s: either may be first.
+    let mut lives = vec![(7.94, LIVED), (7.97, LIVED), (8.08, SILENT), (8.08, SILENT), (7.94, LIVED)];
+    assert!(limit_of(&lives).confirmed);
+    lives.push((7.998, AUDIBLE));
+    let told = limit_of(&lives);
+    assert!(told.confirmed && told.exact && told.upper == Some(7.998), "{told:?}");
 }
 
 #[test]
@@ -92,8 +123,9 @@ fn audible_deaths_follow_a_limit_up_and_down() {
 #[test]
 fn one_that_keeps_an_older_setting_outweighs_nothing() {
     let mut history = History::default();
-    let mut see =
-        |at: f64, age: f64, fate: Fate| history.push(Observation { at, kind: Kind::Idle, age, fate });
+    let mut see = |at: f64, age: f64, fate: Fate| {
+        history.push(Observation { at, kind: Kind::Idle, age, fate, server: None })
+    };
     see(10_000.0, 3000.0, LIVED);
     // A timer of an hour is set at 20,000 s; what was born before lives on.
     see(24_000.0, 3600.0, AUDIBLE);
@@ -105,7 +137,7 @@ fn one_that_keeps_an_older_setting_outweighs_nothing() {
     // One that was born after it, and lives past it, does count.
     let mut raised = history.clone();
     for at in [40_000.0, 41_000.0] {
-        raised.push(Observation { at, kind: Kind::Idle, age: 7200.0, fate: LIVED });
+        raised.push(Observation { at, kind: Kind::Idle, age: 7200.0, fate: LIVED, server: None });
     }
     assert_eq!(idle_limit(&raised, Kind::Idle).upper, None);
 }
@@ -114,7 +146,7 @@ fn one_that_keeps_an_older_setting_outweighs_nothing() {
 fn two_strays_at_quite_other_ages_silence_no_survivor() {
     let mut history = History::default();
     for (at, age, fate) in [(1000.0, 40.0, SILENT), (9000.0, 750.0, SILENT), (30_000.0, 30_000.0, LIVED)] {
-        history.push(Observation { at, kind: Kind::Idle, age, fate });
+        history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
     }
     assert_eq!(idle_limit(&history, Kind::Idle).upper, None);
 }

@@ -1,14 +1,7 @@
 //! Comparing a configured time with a limit that is known only as a bracket.
 
 use crate::domain::limit::IdleLimit;
-
-/// How much before an exact death its timer may have been set, as a share: timers fire late. A
-/// `wait_timeout` of 28800 s shows as a death at 28800.05 s, and a pool that recycles at 28800 s reaches it.
-const TIMER_LATE_SHARE: f64 = 0.01;
-/// The same in seconds: pool-of-threads was measured 0.1 to 0.25 s late.
-const TIMER_LATE_SECONDS: f64 = 0.25;
-/// The same for devices that look at their clocks every so often, at most, in seconds, and as a share.
-const DEVICE_LATE: (f64, f64) = (30.0, 0.25);
+use crate::domain::tolerance::{DEVICE_LATE, DEVICE_LATE_MOST_SHARE, SET_BEFORE};
 
 /// Whether a configured time reaches the limit, both in seconds, so that a connection may be idle (or
 /// old) past it.
@@ -45,7 +38,7 @@ pub(super) fn firm_upper(limit: &IdleLimit) -> Option<f64> {
 
 /// The shortest timer, in seconds, that an exact death at this age may be the work of.
 fn timer_of(age: f64) -> f64 {
-    (age * (1.0 - TIMER_LATE_SHARE) - TIMER_LATE_SECONDS).max(age * 0.5)
+    (age - SET_BEFORE.both(age)).max(age * 0.5)
 }
 
 /// The limits that a bracket allows, from and to, in seconds. Unconfirmed or absent deaths leave it open.
@@ -60,7 +53,7 @@ pub(super) fn allowed(limit: &IdleLimit) -> (f64, f64) {
 /// By when, in seconds, a device of this idle timeout has acted: default lateness of coarse timers,
 /// 2 % and up to 30 s (less for short timeouts).
 pub(super) fn device_acts_by(idle_timeout: f64) -> f64 {
-    idle_timeout * 1.02 + DEVICE_LATE.0.min(idle_timeout * DEVICE_LATE.1)
+    idle_timeout * (1.0 + DEVICE_LATE.share) + DEVICE_LATE.seconds.min(idle_timeout * DEVICE_LATE_MOST_SHARE)
 }
 
 #[cfg(test)]

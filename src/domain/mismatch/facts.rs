@@ -3,9 +3,11 @@
 use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::layers::{Device, Kernel};
-use crate::domain::limit::IdleLimit;
+use crate::domain::limit::{IdleLimit, ServerLimit};
 use crate::domain::pool::Pool;
 use crate::domain::remedy::Remedies;
+
+use super::idle_transaction::IdleTransactions;
 
 /// All that the rules and the verdict may know of one path. All times in seconds.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,6 +20,8 @@ pub struct Facts {
     pub lifetime: IdleLimit,
     /// Who ends idle canaries at the limit, and how. `None` while nothing died.
     pub killer: Option<Killer>,
+    /// The limit of each server behind the path, where they do not share one.
+    pub servers: Vec<ServerLimit>,
     /// Every sort of death of idle canaries that counts now, with its number: those at ages that nothing
     /// newer survived, by who strikes now; of the ones that bound no age, such as a KILL, those of the last
     /// day.
@@ -40,6 +44,10 @@ pub struct Facts {
     pub ghosts: Option<usize>,
     /// The other paths to the same server.
     pub other_paths: Vec<OtherPath>,
+    /// What ends sessions inside a transaction, and who rests in one. `None` while the server cannot be asked.
+    pub idle_transactions: Option<IdleTransactions>,
+    /// The ladder's last rung: no canary is held for longer.
+    pub ladder_end: Option<f64>,
 }
 
 /// Who ends idle canaries at the limit, and how.

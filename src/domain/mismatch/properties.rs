@@ -91,6 +91,21 @@ fn deaths() -> impl Strategy<Value = Deaths> {
         .prop_map(|(culprit, ending, count)| Deaths { culprit, ending, count })
 }
 
+fn idle_transactions() -> impl Strategy<Value = IdleTransactions> {
+    let timeout = || {
+        option::of(
+            seconds().prop_map(|seconds| TransactionTimeout { name: "idle_transaction_timeout", seconds }),
+        )
+    };
+    let session = (0..3_u8, seconds(), any::<bool>()).prop_map(|(user, idle, wrote)| OpenTransaction {
+        user: format!("u{user}"),
+        idle,
+        wrote,
+    });
+    (timeout(), timeout(), option::of(vec(session, 0..4)))
+        .prop_map(|(reading, writing, sessions)| IdleTransactions { reading, writing, sessions })
+}
+
 /// Any facts at all, consistent or not.
 pub(crate) fn facts() -> impl Strategy<Value = Facts> {
     let killer = (select(Culprit::ALL.to_vec()), select(Ending::ALL.to_vec()))
@@ -101,22 +116,28 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
         (option::of(any::<bool>()), option::of(any::<bool>()), option::of(seconds()), option::of(seconds())),
         (option::of(kernel()), vec(pool(), 0..4), vec(device(), 0..4)),
         (option::of(vec(sessions(), 0..4)), option::of(any::<usize>()), vec(other, 0..4)),
+        (option::of(idle_transactions()), option::of(seconds())),
     )
-        .prop_map(|(canaries, (tcp_keepalive, app_ping, session, global), declared, server)| Facts {
-            path: "default".to_owned(),
-            idle: canaries.0,
-            lifetime: canaries.1,
-            killer: canaries.2,
-            deaths: canaries.3,
-            remedies: Remedies { tcp_keepalive, app_ping },
-            session_wait_timeout: session,
-            global_wait_timeout: global,
-            kernel: declared.0,
-            pools: declared.1,
-            devices: declared.2,
-            sessions: server.0,
-            ghosts: server.1,
-            other_paths: server.2,
+        .prop_map(|(canaries, (tcp_keepalive, app_ping, session, global), declared, server, more)| {
+            Facts {
+                path: "default".to_owned(),
+                idle: canaries.0,
+                lifetime: canaries.1,
+                killer: canaries.2,
+                servers: Vec::new(),
+                deaths: canaries.3,
+                remedies: Remedies { tcp_keepalive, app_ping },
+                session_wait_timeout: session,
+                global_wait_timeout: global,
+                kernel: declared.0,
+                pools: declared.1,
+                devices: declared.2,
+                sessions: server.0,
+                ghosts: server.1,
+                other_paths: server.2,
+                idle_transactions: more.0,
+                ladder_end: more.1,
+            }
         })
 }
 
@@ -186,6 +207,9 @@ proptest! {
             mix(sessions, turn);
             sessions.iter_mut().for_each(|user| mix(&mut user.idle, turn));
         }
+        if let Some(open) = turned.idle_transactions.as_mut().and_then(|known| known.sessions.as_mut()) {
+            mix(open, turn);
+        }
         prop_assert_eq!(evaluate(&facts), evaluate(&turned));
         prop_assert_eq!(sessions_at_risk_by_user(&facts), sessions_at_risk_by_user(&turned));
     }
@@ -208,6 +232,7 @@ proptest! {
                     | Rule::ServerOutlivesClientStall
                     | Rule::GhostsOnServer
                     | Rule::PathsDisagree
+                    | Rule::IdleTransactionEndsFirst
             ), "{finding:?}");
         }
     }
@@ -264,7 +289,7 @@ proptest! {
         prop_assert_eq!(rules::session_timeout_not_global(&timeouts), Some(a != b));
 
         let stalled = Facts {
-            deaths: vec![Deaths { culprit: Culprit::PathIdleTimeout, ending: Ending::Silence, count: 2 }],
+            deaths: vec![Deaths { culprit: Culprit::NetworkIdleTimeout, ending: Ending::Silence, count: 2 }],
             kernel: Some(Kernel { retries2, ..Kernel::LINUX_DEFAULT }),
             ..none.clone()
         };

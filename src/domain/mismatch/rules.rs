@@ -1,9 +1,10 @@
 //! The rules, one function each: `Some(true)`, `Some(false)`, or `None` where the facts do not decide.
 
-use crate::domain::culprit::{Culprit, is_near_wait_timeout};
+use crate::domain::culprit::Culprit;
 use crate::domain::layers::{Device, stall_lower_bound};
 use crate::domain::limit::IdleLimit;
 use crate::domain::pool::{Pool, Recycle};
+use crate::domain::tolerance::{DECLARED_EARLY, is_near_wait_timeout};
 
 use super::bracket::{allowed, device_acts_by, firm_upper, reached, safe_below};
 use super::facts::{Facts, HeldSessions, OtherPath};
@@ -14,8 +15,6 @@ pub(super) const EAGER_SECONDS: f64 = 60.0;
 pub(super) const EAGER_PARTS: f64 = 10.0;
 /// `tcp_retries2` where the kernel's own is not known: the default of Linux.
 const DEFAULT_RETRIES2: u32 = 15;
-/// Timers may seem to fire this much early, as a share and in seconds: two clocks are compared.
-const EARLY: (f64, f64) = (0.03, 0.25);
 
 /// The path kills before the session's `wait_timeout`, so the server keeps sessions that are dead.
 ///
@@ -204,7 +203,7 @@ pub(super) fn declared_not_measured(facts: &Facts) -> Option<bool> {
 /// declared time and earlier ones decides nothing.
 pub(super) fn device_disagrees(facts: &Facts, device: &Device) -> Option<bool> {
     let (from, to) = allowed(&facts.idle);
-    let earliest = |seconds: f64| seconds * (1.0 - EARLY.0) - EARLY.1;
+    let earliest = |seconds: f64| seconds - DECLARED_EARLY.both(seconds);
     let declared = device.idle_timeout;
     if from >= device_acts_by(declared) {
         return Some(true);

@@ -233,7 +233,7 @@ fn declared_not_measured() {
 #[test]
 fn server_outlives_client_stall() {
     let with = |deaths, text| facts! { deaths: deaths, pools: vec![pool(text)] };
-    let silence = |count| died(Ending::Silence, Culprit::PathIdleTimeout, count);
+    let silence = |count| died(Ending::Silence, Culprit::NetworkIdleTimeout, count);
     check(
         Rule::ServerOutlivesClientStall,
         vec![

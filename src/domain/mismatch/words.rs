@@ -11,6 +11,8 @@ use super::rules;
 fn limit(limit: &IdleLimit) -> String {
     match limit.upper {
         Some(upper) if limit.exact => in_words(upper),
+        // A bracket narrower than what is written is one age.
+        Some(upper) if in_words(limit.lower) == in_words(upper) => in_words(upper),
         Some(upper) if limit.lower > 0.0 => {
             format!("between {} and {}", in_words(limit.lower), in_words(upper))
         }

@@ -4,8 +4,9 @@
 //! Each step weighs, for every canary and every age worth a probe, how long the probe takes to come and
 //! how long the canaries that remain will need after either outcome.
 
-use super::limit::{self, IdleLimit, SCATTER_SHARE};
+use super::limit::{self, IdleLimit};
 use super::sweep::{self, PAST_LANDMARK};
+use super::tolerance::HEARD;
 use super::watch;
 use super::{Canary, Draft, LOWEST_SHARE, Purpose, SETTLED, Scene, is_same_age};
 
@@ -56,7 +57,7 @@ pub(super) fn past(scene: &Scene<'_>, upper: f64) -> f64 {
 fn settle_older(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     let past = past(scene, upper);
     let looks_again = |canary: &Canary| canary.idle <= past && is_same_age(canary.target, past);
-    let bears_out = upper * (1.0 + SCATTER_SHARE);
+    let bears_out = upper * (1.0 + HEARD.share);
     let mut wanted = usize::from(limit.deaths < if limit.exact { SURE_DEATHS } else { SETTLED });
     let due = draft.canaries.iter().filter(|c| !c.recalled && c.is_due() && c.idle >= upper).count();
     wanted = wanted.saturating_sub(due);

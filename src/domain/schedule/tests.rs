@@ -182,8 +182,9 @@ proptest! {
 
 fn any_fate() -> impl Strategy<Value = Fate> {
     let culprit = prop::sample::select(Culprit::ALL.to_vec());
-    let died = (prop::sample::select(Ending::ALL.to_vec()), any::<bool>(), culprit)
-        .prop_map(|(ending, exact, culprit)| Fate::Died { ending, exact, culprit, recurs: false });
+    let died = (prop::sample::select(Ending::ALL.to_vec()), any::<bool>(), culprit).prop_map(
+        |(ending, exact, culprit)| Fate::Died { ending, exact, culprit, recurs: false, killed: None },
+    );
     prop_oneof![Just(Fate::Lived), died]
 }
 
@@ -204,7 +205,7 @@ prop_compose! {
     fn any_history()(seen in prop::collection::vec((any_number(), any_number(), any_fate()), 0..40)) -> History {
         let mut history = History::default();
         for (at, age, fate) in seen {
-            history.push(Observation { at, kind: Kind::Idle, age, fate });
+            history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
         }
         history
     }
@@ -253,10 +254,10 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     let rungs = ladder("3s,6s,10s");
     let mut history = History::default();
     for (number, (age, lived)) in lives.into_iter().enumerate() {
-        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
-        let died = Fate::Died { ending, exact: false, culprit, recurs: false };
+        let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
+        let died = Fate::Died { ending, exact: false, culprit, recurs: false, killed: None };
         let fate = if lived { Fate::Lived } else { died };
-        history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate });
+        history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate, server: None });
     }
     let bounds = idle_limit(&history, Kind::Idle);
     assert_eq!((bounds.lower, bounds.upper), (7.997, Some(8.089)));
@@ -271,12 +272,42 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     });
     for launch in next.launches {
         assert!(launch.age < 7.98 || launch.age > 8.1, "{launch:?}");
-        let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
-        let died = Fate::Died { ending, exact: false, culprit, recurs: false };
+        let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
+        let died = Fate::Died { ending, exact: false, culprit, recurs: false, killed: None };
         let fate = if launch.age < 8.0 { Fate::Lived } else { died };
-        history.push(Observation { at: START + 20.0, kind: Kind::Idle, age: launch.age, fate });
+        history.push(Observation { at: START + 20.0, kind: Kind::Idle, age: launch.age, fate, server: None });
     }
     assert!(is_settled(&idle_limit(&history, Kind::Idle), 0.01), "what was seen there bears the bounds out");
+}
+
+#[test]
+fn beyond_a_limit_of_a_part_one_goes_to_the_ladders_end() {
+    let rungs = ladder("2s,4s,7s,10s");
+    let (ending, culprit) = (Ending::Fin, Culprit::ProxyIdleTimeout);
+    let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: Some(false) };
+    let of = |share_of_all: bool| {
+        let mut history = History::default();
+        let lives = [(4.0, Fate::Lived), (4.0, Fate::Lived), (5.0, died), (7.0, Fate::Lived), (5.0, died)];
+        let lives = lives.into_iter().chain([(5.0, died), (5.01, died)]);
+        let is_counted = |(age, fate): &(f64, Fate)| !share_of_all || *age < 6.0 || *fate != Fate::Lived;
+        for (number, (age, fate)) in lives.filter(is_counted).enumerate() {
+            let at = START + 10.0 * number as f64;
+            history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
+        }
+        history
+    };
+    let aims = |history: &History, in_flight: &[InFlight]| -> Vec<f64> {
+        let (now, ladder, precision, budget) = (START + 300.0, &rungs, 0.01, 10);
+        let scene = Scene { now, ladder, precision, budget, history, in_flight, landmarks: &[] };
+        let next = plan(&scene);
+        assert!(next.recalls.is_empty(), "{next:?}");
+        next.launches.into_iter().map(|launch| launch.age).collect()
+    };
+    let (part, all) = (of(false), of(true));
+    assert!(idle_limit(&part, Kind::Idle).share < 1.0 && idle_limit(&all, Kind::Idle).share == 1.0);
+    assert!(aims(&part, &[]).contains(&10.0) && !aims(&all, &[]).contains(&10.0));
+    let there = [InFlight { id: 1, age: 10.0, born: START + 297.0 }];
+    assert!(!aims(&part, &there).contains(&10.0), "one is enough, and it is left alone");
 }
 
 proptest! {
@@ -291,10 +322,10 @@ proptest! {
         let mut history = History::default();
         for (number, (rung, late, share, exact)) in lives.into_iter().enumerate() {
             let age = (ladder.ages()[rung] * (0.9 + 0.1 * share)) * (1.0 + late);
-            let (ending, culprit) = (Ending::Silence, Culprit::PathIdleTimeout);
-            let died = Fate::Died { ending, exact, culprit, recurs: false };
+            let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
+            let died = Fate::Died { ending, exact, culprit, recurs: false, killed: None };
             let fate = if age < limit { Fate::Lived } else { died };
-            history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate });
+            history.push(Observation { at: START + number as f64, kind: Kind::Idle, age, fate, server: None });
         }
         let plan = super::plan(&Scene {
             now: START + 1000.0,

@@ -1,6 +1,7 @@
 //! The watch: what is known is looked at again and again, at a rate the server does not feel.
 
-use super::limit::{IdleLimit, SCATTER_SHARE};
+use super::limit::IdleLimit;
+use super::tolerance::HEARD;
 use super::{Draft, Purpose, Scene, is_longer, is_same_age, refine};
 use crate::domain::observation::Observation;
 
@@ -28,15 +29,21 @@ const SECONDS_PER_HOUR: f64 = 3600.0;
 pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     // Where deaths are heard, a canary aimed further up hears a limit that moved up as well.
     let above = if limit.exact { listening_age(scene, upper) } else { refine::past(scene, upper) };
+    // Where it rules a part of the connections only, one goes on to the ladder's end: how long do the others live?
+    let is_of_a_part = limit.share < 1.0 || limit.server.is_some();
+    let far = Some(scene.ladder.longest()).filter(|&far| is_of_a_part && is_longer(far, above));
+    let is_far = |target: f64| far.is_some_and(|far| is_same_age(target, far));
     let cycle = (upper * (1.0 + REST_SHARE)).max(2.0 / logins_per_second(scene));
     for (age, strikes_at) in [(limit.below(), limit.lower), (above, upper)] {
-        let seen_near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= SCATTER_SHARE;
+        let seen_near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= HEARD.share;
         let next = last_start(scene, seen_near).map_or(f64::NEG_INFINITY, |start| start + cycle);
         if limit.exact && age < above && scene.ladder.ages()[0] < limit.lower {
             // The visits to the ladder's rungs tell whether the limit moved down.
             continue;
         }
-        if draft.is_aimed_at(age) || is_served_in_flight(age, (limit.lower, above), draft) {
+        if draft.is_aimed_at(age)
+            || is_served_in_flight(age, limit.lower, &|aim| is_same_age(aim, above) || is_far(aim), draft)
+        {
             continue;
         }
         if next <= scene.now {
@@ -45,9 +52,12 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
             draft.wake_at(next);
         }
     }
+    if let Some(far) = far.filter(|&far| !draft.is_aimed_at(far)) {
+        draft.launch(far, Purpose::Watch);
+    }
     // The search is over: what it left in flight above the lower bound can teach no more.
     let (lower, mut is_watched) = (limit.lower, false);
-    for canary in draft.free() {
+    for canary in draft.free().filter(|canary| !is_far(canary.target)) {
         let is_second = is_same_age(canary.target, above) && std::mem::replace(&mut is_watched, true);
         let is_left_over = is_longer(canary.target, lower) && !is_same_age(canary.target, above);
         if is_second || is_left_over || (canary.idle > above && !limit.exact) {
@@ -61,14 +71,14 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
 pub(super) fn listening_age(scene: &Scene<'_>, limit: f64) -> f64 {
     /// Timers stray by less than this, in seconds.
     const CLEAR_SECONDS: f64 = 1.0;
-    let past = limit * (1.0 + SCATTER_SHARE) + CLEAR_SECONDS;
+    let past = limit * (1.0 + HEARD.share) + CLEAR_SECONDS;
     let longest = scene.ladder.longest();
     scene.ladder.ages().iter().copied().find(|&rung| rung >= past).unwrap_or(past.min(longest))
 }
 
 /// Re-aims a canary that the search left in flight, the oldest that fits, and says whether there was one.
-fn is_served_in_flight(age: f64, (lower, above): (f64, f64), draft: &mut Draft) -> bool {
-    let is_left_over = |aim: f64| is_longer(aim, lower) && !is_same_age(aim, above);
+fn is_served_in_flight(age: f64, lower: f64, is_watched: &dyn Fn(f64) -> bool, draft: &mut Draft) -> bool {
+    let is_left_over = |aim: f64| is_longer(aim, lower) && !is_watched(aim);
     let left_over = draft.free().find(|canary| canary.idle <= age && is_left_over(canary.target));
     left_over.is_some_and(|canary| {
         canary.target = age;
@@ -78,7 +88,7 @@ fn is_served_in_flight(age: f64, (lower, above): (f64, f64), draft: &mut Draft) 
 
 /// Visits the rungs below `lower` again, or all of them, the most overdue first.
 pub(super) fn revisit_ladder(scene: &Scene<'_>, lower: Option<f64>, draft: &mut Draft) {
-    let below = lower.map_or(f64::INFINITY, |lower| lower * (1.0 - SCATTER_SHARE));
+    let below = lower.map_or(f64::INFINITY, |lower| lower * (1.0 - HEARD.share));
     let rungs: Vec<f64> = scene.ladder.ages().iter().copied().filter(|&rung| rung < below).collect();
     let slots = (scene.budget - SPARE_SLOTS.min(scene.budget / 4)).min(MOST_SLOTS);
     let share = (rungs.len() as f64 / slots.max(1) as f64).max(1.0);

@@ -4,8 +4,9 @@ use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::layers::in_words;
 use crate::domain::limit::IdleLimit;
-use crate::domain::mismatch::Facts;
+use crate::domain::mismatch::{Facts, spelled, transaction_timeouts_below_limit};
 use crate::domain::remedy::Remedy;
+use crate::domain::tolerance::{WAIT_TIMEOUT_EARLY_SECONDS, WAIT_TIMEOUT_LATE};
 
 use super::is_lifetime;
 
@@ -21,24 +22,103 @@ pub(super) fn of(facts: &Facts) -> Vec<String> {
         let age = bounds(&facts.idle, "idle");
         sentences.push(format!("Sessions on path {} die of idleness: {age}.", facts.path));
         sentences.extend(doubt(&facts.idle));
+        sentences.extend(whom(facts));
         sentences.extend(facts.killer.map(|killer| ending(killer.ending).to_owned()));
         sentences.push(who(facts));
         sentences.push(what_helps(facts));
     } else {
         sentences.push(nothing_died(facts));
     }
+    sentences.extend(in_transactions(facts));
     sentences.extend(not_limits(facts));
     sentences
+}
+
+/// What ends a session inside a transaction sooner, whoever rests in one now.
+fn in_transactions(facts: &Facts) -> Option<String> {
+    let settings: Vec<String> = transaction_timeouts_below_limit(facts).into_iter().map(spelled).collect();
+    (!settings.is_empty()).then(|| {
+        format!(
+            "Inside a transaction the server ends idle sessions sooner, by its {}: with autocommit off, commit or \
+             roll back before a session rests.",
+            settings.join(" and its ")
+        )
+    })
 }
 
 /// "345 s idle they live, 352 s idle they are dead", or "at 60 s idle".
 fn bounds(limit: &IdleLimit, what: &str) -> String {
     let lower = in_words(limit.lower);
+    if let (Some(upper), Some(to)) = (limit.upper, limit.spread_to) {
+        return format!("between {} and {} {what}", in_words(upper), in_words(to));
+    }
     match limit.upper.map(in_words) {
-        Some(upper) if limit.exact => format!("at {upper} {what}"),
+        // A bracket narrower than what is written is one age.
+        Some(upper) if limit.exact || upper == lower => format!("at {upper} {what}"),
         Some(upper) if limit.lower > 0.0 => format!("{lower} {what} they live, {upper} {what} they are dead"),
         Some(upper) => format!("{upper} {what} they are dead, and no shorter age is known to be safe"),
         None => format!("not before {lower}"),
+    }
+}
+
+/// Whom the limit spares, where it is not all of the connections that it rules.
+fn whom(facts: &Facts) -> Vec<String> {
+    let limit = &facts.idle;
+    let mut sentences = Vec::new();
+    if limit.upper.is_some() && limit.share > 0.0 && limit.share < MOST_OF_ALL {
+        let share = share_in_words(limit.share);
+        sentences.push(match limit.server {
+            Some(server) => format!(
+                "Not all: {share} of the connections that reach this age die there, those to server {}.",
+                number(server)
+            ),
+            None => {
+                let live = match limit.others_live_to {
+                    age if age > 0.0 => format!("the others live to {}", in_words(age)),
+                    _ => "the others live longer".to_owned(),
+                };
+                format!(
+                    "Not all: {share} of the connections that reach this age die there, {live}. What lies on their \
+                     way alone does it."
+                )
+            }
+        });
+    }
+    if facts.servers.len() > 1 {
+        let each = facts.servers.iter().map(|of| {
+            let name = of.identity.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+            let limit = match of.limit.upper {
+                Some(_) => bounds(&of.limit, "idle"),
+                None => format!("none up to {} idle", in_words(of.limit.lower)),
+            };
+            format!("server {}{name} {limit}", of.server.map_or(1, number))
+        });
+        sentences.push(format!(
+            "Several servers answer here, and do not share one limit: {}.",
+            each.collect::<Vec<_>>().join("; ")
+        ));
+    }
+    sentences
+}
+
+/// How people count servers.
+fn number(server: u16) -> u32 {
+    u32::from(server) + 1
+}
+
+/// From this share on it is all of them: one or another may live by chance.
+const MOST_OF_ALL: f64 = 0.97;
+
+/// "a third", or in per cent.
+fn share_in_words(share: f64) -> String {
+    let near = |whole: f64| (share - whole).abs() <= 0.04;
+    match share {
+        _ if near(0.25) => "a quarter".to_owned(),
+        _ if near(1.0 / 3.0) => "a third".to_owned(),
+        _ if near(0.5) => "half".to_owned(),
+        _ if near(2.0 / 3.0) => "two thirds".to_owned(),
+        _ if near(0.75) => "three quarters".to_owned(),
+        _ => format!("{:.0} %", (share * 100.0).max(1.0)),
     }
 }
 
@@ -63,19 +143,30 @@ fn who(facts: &Facts) -> String {
     let culprit = facts.killer.map_or(Culprit::Unknown, |killer| killer.culprit);
     match culprit {
         Culprit::ServerIdleTimeout => {
+            // Of several servers behind one path each has its own: the one that was read last may be another's.
+            let is_of_limit = |seconds: &f64| {
+                let (lower, late) = (facts.idle.lower, WAIT_TIMEOUT_LATE.both(*seconds));
+                let upper = facts.idle.upper.unwrap_or(f64::INFINITY);
+                *seconds <= upper + WAIT_TIMEOUT_EARLY_SECONDS && lower <= *seconds + late
+            };
             let wait_timeout = facts
                 .session_wait_timeout
+                .filter(is_of_limit)
                 .map(|seconds| format!(" of {}", in_words(seconds)))
                 .unwrap_or_default();
-            format!("The server does it, by its wait_timeout{wait_timeout}.")
+            let server = match facts.idle.server {
+                Some(server) => format!("Server {}", number(server)),
+                None => "The server".to_owned(),
+            };
+            format!("{server} does it, by its wait_timeout{wait_timeout}.")
         }
         Culprit::ProxyIdleTimeout => "A proxy does it, by an idle timer that counts bytes.".to_owned(),
-        Culprit::PathIdleTimeout => {
+        Culprit::NetworkIdleTimeout => {
             "A firewall, NAT or load balancer on the network does it, by an idle timer.".to_owned()
         }
         Culprit::LifetimeLimit => "A limit on the age of connections does it.".to_owned(),
         Culprit::ServerKill => "A tool that kills idle sessions on the server does it, by KILL.".to_owned(),
-        Culprit::ServerRestart | Culprit::Unknown => {
+        Culprit::ServerRestart | Culprit::NetworkStateLoss | Culprit::MassDisconnect | Culprit::Unknown => {
             "Who does it is not known: the evidence does not decide.".to_owned()
         }
     }
@@ -102,10 +193,13 @@ fn what_helps(facts: &Facts) -> String {
 
 fn nothing_died(facts: &Facts) -> String {
     if facts.idle.lower > 0.0 {
+        let age = in_words(facts.idle.lower);
+        // A probe comes at its rung's age or a moment past it.
+        let at_end = facts.ladder_end.is_some_and(|end| facts.idle.lower >= end);
+        let end = if at_end { ", the end of the ladder" } else { "" };
         format!(
-            "No canary died of idleness on path {}: {} idle they live. Nothing is known of longer ages.",
-            facts.path,
-            in_words(facts.idle.lower)
+            "No canary died of idleness on path {}: {age} idle they live{end}. Nothing is known of longer ages.",
+            facts.path
         )
     } else {
         format!("Nothing is known of path {} yet: no canary reached its age.", facts.path)
@@ -126,7 +220,10 @@ fn not_limits(facts: &Facts) -> Vec<String> {
         _ => format!("{count} canaries were"),
     };
     let mut sentences = Vec::new();
-    let killed = count(Culprit::ServerKill);
+    // Those of a tool that strikes at the limit are its deaths.
+    let is_limit = facts.idle.upper.is_some()
+        && facts.killer.is_some_and(|killer| killer.culprit == Culprit::ServerKill);
+    let killed = if is_limit { 0 } else { count(Culprit::ServerKill) };
     if killed > 0 {
         sentences.push(format!(
             "{} closed by the server away from wait_timeout, with no restart: this looks like KILL, by a person or \
@@ -146,5 +243,92 @@ fn not_limits(facts: &Facts) -> Vec<String> {
             canaries(restarted)
         ));
     }
+    let forgotten = count(Culprit::NetworkStateLoss);
+    if forgotten > 0 {
+        sentences.push(format!(
+            "{} lost because a firewall or NAT forgot its flows, which says nothing of idle ages: younger ones live \
+             past theirs. A failover, a flush or a table that was full does it.",
+            canaries(forgotten)
+        ));
+    }
+    let disconnected = count(Culprit::MassDisconnect);
+    if disconnected > 0 {
+        sentences.push(format!(
+            "{} closed at one instant with others of quite other ages, by neither KILL nor a restart of the server: a \
+             proxy's reload, restart or drain, or the server's offline_mode. This says nothing of idle ages.",
+            canaries(disconnected)
+        ));
+    }
     sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::limit::ServerLimit;
+
+    fn limit(upper: f64, share: f64) -> IdleLimit {
+        IdleLimit {
+            lower: upper - 0.5,
+            upper: Some(upper),
+            exact: true,
+            confirmed: true,
+            share,
+            ..IdleLimit::default()
+        }
+    }
+
+    #[test]
+    fn a_limit_of_a_part_says_whom_it_spares() {
+        let idle = IdleLimit { others_live_to: 28_800.0, ..limit(5.0, 0.34) };
+        let facts = Facts { idle, ..Facts::default() };
+        assert_eq!(
+            whom(&facts),
+            [
+                "Not all: a third of the connections that reach this age die there, the others live to 28800 s (8h). What \
+              lies on their way alone does it."
+            ]
+        );
+        assert!(whom(&Facts { idle: limit(5.0, 1.0), ..Facts::default() }).is_empty());
+    }
+
+    #[test]
+    fn a_limit_with_a_spread_is_one_limit_between_two_ages() {
+        let idle = IdleLimit { spread_to: Some(24.0), ..limit(20.0, 1.0) };
+        assert_eq!(bounds(&idle, "idle"), "between 20 s and 24 s idle");
+    }
+
+    #[test]
+    fn servers_that_differ_are_told_apart() {
+        let of = |server, identity: &str, upper| ServerLimit {
+            server: Some(server),
+            identity: Some(identity.to_owned()),
+            limit: limit(upper, 1.0),
+        };
+        let servers = vec![of(0, "a", 4.0), of(1, "b", 9.0)];
+        let facts = Facts { idle: limit(4.0, 1.0), servers, ..Facts::default() };
+        assert_eq!(
+            whom(&facts),
+            [
+                "Several servers answer here, and do not share one limit: server 1 (a) at 4 s idle; server 2 (b) at 9 s \
+              idle."
+            ]
+        );
+        let one = |upper, share| IdleLimit { server: Some(0), ..limit(upper, share) };
+        let endless =
+            ServerLimit { limit: IdleLimit { upper: None, lower: 10.0, ..one(0.0, 1.0) }, ..of(1, "b", 0.0) };
+        let servers = vec![of(0, "a", 4.0), endless];
+        let facts = Facts { idle: one(4.0, 0.5), servers, ..Facts::default() };
+        assert_eq!(
+            whom(&facts),
+            [
+                "Not all: half of the connections that reach this age die there, those to server 1.",
+                "Several servers answer here, and do not share one limit: server 1 (a) at 4 s idle; server 2 (b) none \
+              up to 10 s idle."
+            ]
+        );
+        let culprit = Culprit::ServerIdleTimeout;
+        let killer = Some(crate::domain::mismatch::Killer { culprit, ending: Ending::Goodbye });
+        assert_eq!(who(&Facts { killer, ..facts }), "Server 1 does it, by its wait_timeout.");
+    }
 }

@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use crate::domain::layers::in_words;
-use crate::domain::mismatch::{Facts, safe_below};
+use crate::domain::layers::{Kernel, in_words};
+use crate::domain::mismatch::{Facts, reached, safe_below};
 use crate::domain::pool::Framework;
 
 use super::{is_lifetime, lifetime};
@@ -32,11 +32,34 @@ const HOPELESS_SECONDS: f64 = 2.0;
 const HIKARI_KEEPALIVE_SECONDS: f64 = 120.0;
 /// A read timeout long enough for most queries and far shorter than the kernel's patience, in seconds.
 const READ_TIMEOUT_SECONDS: u32 = 30;
+/// What a read timeout does: both things.
+const READ_TIMEOUT_WHY: &str = "ends a call that is never answered, and every query that takes longer";
+
+/// The ages in seconds up to which connections are known to live: while idle, and since connect. Each only
+/// where something died.
+fn safe_ages(facts: &Facts) -> (Option<f64>, Option<f64>) {
+    let lifetime = lifetime(facts).map(|_| safe_below(&facts.lifetime));
+    let idle = facts.idle.upper.filter(|_| !is_lifetime(facts)).map(|_| safe_below(&facts.idle));
+    (idle, lifetime)
+}
+
+/// The age in seconds at which every pool should replace its connections, as one writes it: the one number of
+/// the verdict's settings, of the metric `recommended_recycle_seconds` and of the alerts. `None` while nothing
+/// died, or where no age is known that is long enough to be worth a connection.
+pub fn recommended_recycle(facts: &Facts) -> Option<f64> {
+    let (idle, lifetime) = safe_ages(facts);
+    let safe = [idle, lifetime].into_iter().flatten().reduce(f64::min)?;
+    (safe >= HOPELESS_SECONDS && safe.is_finite()).then(|| recycle_for(safe))
+}
+
+/// Where to replace connections that are known to live up to an age, both in seconds.
+fn recycle_for(safe: f64) -> f64 {
+    human(safe * RECYCLE_SHARE)
+}
 
 /// The settings that follow from the limits of a path; none while nothing died.
 pub(super) fn of(facts: &Facts) -> Vec<Setting> {
-    let lifetime = lifetime(facts).map(|_| safe_below(&facts.lifetime));
-    let idle = facts.idle.upper.filter(|_| !is_lifetime(facts)).map(|_| safe_below(&facts.idle));
+    let (idle, lifetime) = safe_ages(facts);
     let Some(safe) = [idle, lifetime].into_iter().flatten().reduce(f64::min) else { return Vec::new() };
     if safe <= 0.0 {
         return vec![Setting {
@@ -47,7 +70,7 @@ pub(super) fn of(facts: &Facts) -> Vec<Setting> {
     }
     let mut settings = Vec::new();
     if let Some(idle) = idle.filter(|_| facts.remedies.tcp_keepalive == Some(true)) {
-        settings.extend(kernel(idle));
+        settings.extend(kernel(facts, idle));
     }
     if safe < HOPELESS_SECONDS {
         settings.push(Setting {
@@ -77,7 +100,17 @@ fn frameworks(facts: &Facts) -> Vec<Framework> {
     Framework::ALL.into_iter().filter(declared).collect()
 }
 
-fn kernel(safe: f64) -> Vec<Setting> {
+/// TCP keepalive: a change only where the kernel's first probe comes too late as it is. Where the kernel was
+/// not read, it is taken for one that nobody has set.
+fn kernel(facts: &Facts, safe: f64) -> Vec<Setting> {
+    let present = facts.kernel.unwrap_or(Kernel::LINUX_DEFAULT).keepalive_time;
+    if reached(&facts.idle, present) == Some(false) {
+        return vec![Setting {
+            place: "kernel",
+            line: format!("net.ipv4.tcp_keepalive_time = {present}"),
+            why: "soon enough as it is, for sockets with SO_KEEPALIVE on".to_owned(),
+        }];
+    }
     let time = human(safe * PING_SHARE);
     if time < 1.0 {
         return Vec::new();
@@ -100,23 +133,27 @@ fn kernel(safe: f64) -> Vec<Setting> {
 }
 
 fn sqlalchemy(facts: &Facts, safe: f64) -> Vec<Setting> {
-    let recycle = human(safe * RECYCLE_SHARE);
-    let read_timeout = if facts.silent_deaths() > 0 {
-        format!(", connect_args={{\"read_timeout\": {READ_TIMEOUT_SECONDS}}}")
+    let recycle = recycle_for(safe);
+    let at_checkout = "looked at when a connection is lent, not while it is held";
+    let (read_timeout, why) = if facts.silent_deaths() > 0 {
+        (
+            format!(", connect_args={{\"read_timeout\": {READ_TIMEOUT_SECONDS}}}"),
+            format!("the recycle is {at_checkout}; read_timeout {READ_TIMEOUT_WHY}"),
+        )
     } else {
-        String::new()
+        (String::new(), at_checkout.to_owned())
     };
     vec![Setting {
         place: "SQLAlchemy",
         line: format!("create_engine(url, pool_recycle={recycle}, pool_pre_ping=True{read_timeout})"),
-        why: "looked at when a connection is lent, not while it is held".to_owned(),
+        why,
     }]
 }
 
 fn hikaricp(facts: &Facts, idle: Option<f64>, safe: f64) -> Vec<Setting> {
     let mut settings = Vec::new();
     let setting = |line: String, why: &str| Setting { place: "HikariCP", line, why: why.to_owned() };
-    let recycle = human(safe * RECYCLE_SHARE);
+    let recycle = recycle_for(safe);
     if recycle >= HIKARI_LEAST_SECONDS {
         settings.push(setting(format!("maxLifetime={}", milliseconds(recycle)), "milliseconds"));
     } else {
@@ -128,7 +165,7 @@ fn hikaricp(facts: &Facts, idle: Option<f64>, safe: f64) -> Vec<Setting> {
     if let Some(idle) = idle.filter(|_| facts.remedies.app_ping == Some(true)) {
         let ping = human(idle * PING_SHARE).max(HIKARI_LEAST_SECONDS);
         // It must also be shorter than maxLifetime, which is at this share of the same age or shorter.
-        if ping < human(safe * RECYCLE_SHARE) {
+        if ping < recycle_for(safe) {
             settings.push(setting(
                 format!("keepaliveTime={}", milliseconds(ping)),
                 "milliseconds; pings while idle",
@@ -148,24 +185,19 @@ fn hikaricp(facts: &Facts, idle: Option<f64>, safe: f64) -> Vec<Setting> {
 fn go(facts: &Facts, idle: Option<f64>, lifetime: Option<f64>) -> Vec<Setting> {
     let silent = facts.silent_deaths() > 0;
     let setting = |line: String, why: &str| Setting { place: "Go", line, why: why.to_owned() };
-    let call = |name: &str, safe: f64| format!("db.{name}({} * time.Second)", human(safe * RECYCLE_SHARE));
+    let call = |name: &str, safe: f64| format!("db.{name}({} * time.Second)", recycle_for(safe));
     let idle = idle.map(|safe| setting(call("SetConnMaxIdleTime", safe), "closes what rests in the pool"));
     let age = lifetime.map(|safe| setting(call("SetConnMaxLifetime", safe), "replaces by age"));
     let read_timeout = silent.then(|| {
-        setting(
-            format!("readTimeout={READ_TIMEOUT_SECONDS}s"),
-            "in the DSN: ends a call that is never answered",
-        )
+        setting(format!("readTimeout={READ_TIMEOUT_SECONDS}s"), &format!("in the DSN: {READ_TIMEOUT_WHY}"))
     });
     [idle, age, read_timeout].into_iter().flatten().collect()
 }
 
 fn other(facts: &Facts, idle: Option<f64>, safe: f64) -> Vec<Setting> {
     let setting = |line: String, why: &str| Setting { place: "other pools", line, why: why.to_owned() };
-    let mut settings = vec![setting(
-        format!("recycle={}", in_words(human(safe * RECYCLE_SHARE))),
-        "the longest age of a connection",
-    )];
+    let mut settings =
+        vec![setting(format!("recycle={}", in_words(recycle_for(safe))), "the longest age of a connection")];
     if let Some(idle) = idle.filter(|_| facts.remedies.app_ping == Some(true)) {
         let ping = human(idle * PING_SHARE);
         if ping >= 1.0 {
@@ -173,10 +205,7 @@ fn other(facts: &Facts, idle: Option<f64>, safe: f64) -> Vec<Setting> {
         }
     }
     if facts.silent_deaths() > 0 {
-        settings.push(setting(
-            format!("read timeout={READ_TIMEOUT_SECONDS} s"),
-            "ends a call that is never answered",
-        ));
+        settings.push(setting(format!("read timeout={READ_TIMEOUT_SECONDS} s"), READ_TIMEOUT_WHY));
     }
     settings
 }

@@ -37,8 +37,8 @@ fn incident_a_firewall_is_shorter_than_everything() {
     let with = |text: &str| {
         facts! {
             idle: silent(3500.0, 3600.0),
-            killer: killer(Culprit::PathIdleTimeout, Ending::ResetOnUse),
-            deaths: died(Ending::ResetOnUse, Culprit::PathIdleTimeout, 4),
+            killer: killer(Culprit::NetworkIdleTimeout, Ending::ResetOnUse),
+            deaths: died(Ending::ResetOnUse, Culprit::NetworkIdleTimeout, 4),
             remedies: helps(TRUE, TRUE),
             session_wait_timeout: Some(28800.0),
             global_wait_timeout: Some(28800.0),
@@ -77,8 +77,8 @@ fn incident_all_is_well() {
 fn incident_a_silent_path_and_no_read_timeout() {
     let facts = facts! {
         idle: silent(320.0, 360.0),
-        killer: killer(Culprit::PathIdleTimeout, Ending::Silence),
-        deaths: died(Ending::Silence, Culprit::PathIdleTimeout, 2),
+        killer: killer(Culprit::NetworkIdleTimeout, Ending::Silence),
+        deaths: died(Ending::Silence, Culprit::NetworkIdleTimeout, 2),
         pools: vec![pool("name=api,recycle=200s"), pool("name=web,recycle=200s,read_timeout=30s")],
     };
     assert_eq!(holding(&facts), ["server_outlives_client_stall(api)"]);

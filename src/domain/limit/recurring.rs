@@ -1,0 +1,345 @@
+//! Limits that recur although others outlive them: a timer that rules a part of the connections only, or one
+//! that looks at its clock so seldom that it strikes at ages apart.
+//!
+//! Deaths that cluster at one age are a timer's, whatever others of that age survive. It stands while the
+//! cluster recurs, and is withdrawn when so many outlived it since that its share would be no chance.
+
+use super::IdleLimit;
+use crate::domain::companions::SELDOM_RATIO;
+use crate::domain::culprit::Culprit;
+use crate::domain::kind::Kind;
+use crate::domain::observation::{Fate, History, Observation};
+use crate::domain::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, PROBED, heard};
+
+/// So many of the newest deaths are looked at.
+const NEWEST_DEATHS: usize = 64;
+/// So many deaths at one age, at as many instants, are a cluster.
+const CLUSTER: usize = 3;
+/// So many deaths that lie apart are a band.
+const BAND: usize = 4;
+/// So many are one where who does it is known, and may rule a part of the connections.
+const PAIR: usize = 2;
+/// A cluster that nobody outlived so far is withdrawn when those that outlive it since would be rarer than this.
+const ALL_MET_IT_BELOW: f64 = 0.06;
+/// A cluster is withdrawn when those that outlived it since would, by its share so far, be rarer than this.
+const WITHDRAWN_BELOW: f64 = 1e-4;
+/// How often a probe is answered, or not, against what rules it, at most: beneath this nothing is a share.
+const NOISE: f64 = 0.03;
+/// How often a session is closed by something else at just this age, at most.
+const NOISE_AT_ONE_AGE: f64 = 0.005;
+/// Where more than this share of the older ones is found dead, those that live are noise.
+const MOST_OF_A_PART: f64 = 0.9;
+/// A silent timer of a part recurs where others are found dead this little above it, as a share: those found dead
+/// further up say nothing of the ages between.
+const AT_THE_LIMIT: f64 = 0.03;
+/// So many of the newest lives tell where a silent timer strikes.
+const COMPARED: usize = 256;
+/// Survivors below a timer of a part count when it is this unlikely that all of them were on the other part.
+const ALL_ON_THE_OTHER: f64 = 0.05;
+/// How unlikely it must be that noise killed so many.
+const NO_NOISE: f64 = 1e-4;
+
+/// What one life tells of an age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    Died,
+    Outlived,
+}
+
+/// A death that may belong to a cluster.
+#[derive(Debug, Clone, Copy)]
+struct Death {
+    age: f64,
+    at: f64,
+    exact: bool,
+    killed: bool,
+    culprit: Culprit,
+}
+
+impl Death {
+    /// Whether it is by one that may lie on the way of a part of the connections only: a server has one setting.
+    const fn may_be_of_a_part(&self) -> bool {
+        matches!(self.culprit, Culprit::ProxyIdleTimeout | Culprit::NetworkIdleTimeout)
+    }
+}
+
+/// The ages that one timer strikes at, in seconds.
+#[derive(Debug, Clone, Copy)]
+struct Band {
+    from: f64,
+    to: f64,
+    exact: bool,
+}
+
+impl Band {
+    /// From which age on one that lives outlived it, in seconds.
+    fn outlived_from(self) -> f64 {
+        if self.exact { self.to + ONE_AGE.either(self.to) } else { self.from + PROBED.either(self.from) }
+    }
+}
+
+/// The shortest limit that recurs although others outlive it; `None` where nothing was outlived in between.
+pub(super) fn find(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+) -> Option<IdleLimit> {
+    let deaths = newest_deaths(history, kind, counts);
+    let mut bands = bands(&deaths);
+    bands.extend(silent_band(history, kind, counts, &deaths));
+    bands.sort_by(|a, b| a.from.total_cmp(&b.from));
+    bands.into_iter().find_map(|band| standing(history, kind, counts, &deaths, band))
+}
+
+/// The share of the lives that died at an age, of all that reached it on every server, since the first of those
+/// deaths; `None` where none did.
+pub(super) fn share(history: &History, kind: Kind, age: f64, spread_to: Option<f64>) -> Option<f64> {
+    let deaths = newest_deaths(history, kind, &|_| true);
+    let near = |death: &&Death| (death.age - age).abs() <= ONE_AGE.either(age);
+    let exact = deaths.iter().find(near)?.exact;
+    let top = if exact { age + ONE_AGE.either(age) } else { age * SELDOM_RATIO };
+    let band = Band { from: age - heard(age), to: spread_to.unwrap_or(top), exact };
+    // What strays is within the band already.
+    let outlived_from = if exact { band.to } else { band.outlived_from() };
+    let trials = trials(history, kind, &|_| true, band, outlived_from);
+    let since = trials.iter().rposition(|trial| *trial == Trial::Died)?;
+    let died = trials[..=since].iter().filter(|trial| **trial == Trial::Died).count();
+    Some(died as f64 / (since + 1) as f64)
+}
+
+fn newest_deaths(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> Vec<Death> {
+    history
+        .iter()
+        .rev()
+        .filter(|seen| seen.kind == kind && seen.is_bounding_death() && counts(seen))
+        .filter_map(|seen| match seen.fate {
+            Fate::Died { exact, killed, culprit, .. } => {
+                Some(Death { age: seen.age, at: seen.at, exact, killed: killed == Some(true), culprit })
+            }
+            Fate::Lived => None,
+        })
+        .take(NEWEST_DEATHS)
+        .collect()
+}
+
+/// Every band that deaths which were heard cluster in.
+fn bands(deaths: &[Death]) -> Vec<Band> {
+    let mut bands = Vec::new();
+    let mut sorted: Vec<Death> = deaths.iter().copied().filter(|death| death.exact).collect();
+    sorted.sort_by(|a, b| a.age.total_cmp(&b.age));
+    for (place, first) in sorted.iter().enumerate() {
+        let up_to = |to: f64| {
+            let near: Vec<Death> =
+                sorted[place..].iter().take_while(|death| death.age <= to).copied().collect();
+            let last = near.last().map_or(first.age, |death| death.age);
+            (instants(&near), last, near.iter().all(Death::may_be_of_a_part))
+        };
+        let from = first.age;
+        let (count, to, may_be_a_part) = up_to(from + ONE_AGE.either(from));
+        let (many, far, _) = up_to(from * SELDOM_RATIO);
+        if many >= BAND && strikes_apart(&sorted[place..], from, far) {
+            bands.push(Band { from, to: far, exact: true });
+            break;
+        }
+        // A pair within a cluster is no other timer.
+        let is_within = bands.last().is_some_and(|band| from <= band.to);
+        if count >= CLUSTER || count >= PAIR && may_be_a_part && !is_within {
+            bands.push(Band { from, to, exact: true });
+        }
+    }
+    bands
+}
+
+/// The ages that a silent timer of a part strikes at: from the one on that best tells those that die from those
+/// that live, where enough of the older ones live for a share.
+fn silent_band(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+    deaths: &[Death],
+) -> Option<Band> {
+    let found = || deaths.iter().filter(|death| !death.exact);
+    let oldest = found().next_back()?.at;
+    let mut ages: Vec<f64> = found().map(|death| death.age).collect();
+    ages.sort_by(f64::total_cmp);
+    let middle = *ages.get(ages.len() / 2)?;
+    let lives: Vec<(f64, bool)> = history
+        .iter()
+        .rev()
+        .take_while(|seen| seen.at >= oldest)
+        .filter(|seen| seen.kind == kind && counts(seen))
+        .filter_map(|seen| match seen.fate {
+            Fate::Lived => Some((seen.age, false)),
+            Fate::Died { exact: false, .. } if seen.is_bounding_death() => Some((seen.age, true)),
+            Fate::Died { .. } => None,
+        })
+        .take(COMPARED)
+        .collect();
+    let older_ones_live = lives.iter().filter(|(age, is_dead)| !is_dead && *age > middle).count();
+    if older_ones_live < 2 || ages.len() < CLUSTER {
+        return None;
+    }
+    let fit = |from: f64| {
+        let (mut died, mut lived, mut against) = (0.0, 0.0, 0.0);
+        for (age, is_dead) in &lives {
+            match (*age >= from, is_dead) {
+                (true, true) => died += 1.0,
+                (true, false) => lived += 1.0,
+                (false, true) => against += NOISE.ln(),
+                (false, false) => against += (1.0 - NOISE).ln(),
+            }
+        }
+        let share: f64 = (died + 0.5) / (died + lived + 1.0);
+        (against + died * share.ln() + lived * (1.0 - share).ln(), share)
+    };
+    let fits = ages.iter().map(|&from| (from, fit(from)));
+    let (from, (_, share)) = fits.max_by(|a, b| a.1.0.total_cmp(&b.1.0))?;
+    (share <= MOST_OF_A_PART).then_some(Band { from, to: from * (1.0 + AT_THE_LIMIT), exact: false })
+}
+
+/// At how many instants these died.
+fn instants(deaths: &[Death]) -> usize {
+    let mut times: Vec<f64> = deaths.iter().map(|death| death.at).collect();
+    times.sort_by(f64::total_cmp);
+    times.dedup_by(|a, b| (*a - *b).abs() <= ONE_INSTANT_SECONDS);
+    times.len()
+}
+
+/// Whether deaths between two ages lie apart as those of one that looks seldom: neither at one age, nor lower ones
+/// of the past and higher ones of now, as those of a timer that was set anew.
+fn strikes_apart(sorted: &[Death], from: f64, to: f64) -> bool {
+    let mut within: Vec<Death> = sorted.iter().copied().filter(|death| death.age <= to).collect();
+    within.sort_by(|a, b| a.at.total_cmp(&b.at));
+    let middle = (from + to) / 2.0;
+    let is_high = |death: &Death| death.age > middle;
+    let turns = within.windows(2).filter(|pair| is_high(&pair[0]) != is_high(&pair[1])).count();
+    let newest = &within[within.len().saturating_sub(BAND)..];
+    let width = |deaths: &[Death]| {
+        let ages = || deaths.iter().map(|death| death.age);
+        ages().fold(0.0, f64::max) - ages().fold(f64::INFINITY, f64::min)
+    };
+    // A tool that KILLs is known to look seldom; of others it takes more to believe.
+    let enough = if within.iter().all(|death| death.killed) { 2 } else { 4 };
+    let apart = 2.0 * ONE_AGE.either(from);
+    to - from > apart && width(newest) > apart / 2.0 && turns >= enough
+}
+
+/// What each life that reached a band tells of it, the newest moment first: those that lived `beyond`, in seconds, outlived it.
+fn trials(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+    band: Band,
+    beyond: f64,
+) -> Vec<Trial> {
+    let Band { from, to, exact } = band;
+    // One that lives tells of the moment when it passed the band, however long it lives on.
+    let passed = |seen: &Observation| (seen.at - seen.age + beyond, Trial::Outlived);
+    let mut trials: Vec<(f64, Trial)> = history
+        .iter()
+        .rev()
+        .filter(|seen| seen.kind == kind && counts(seen))
+        .filter_map(|seen| match seen.fate {
+            Fate::Died { exact: heard, .. } if seen.is_bounding_death() => {
+                let is_in = seen.age >= from - 1e-9 && seen.age <= to + 1e-9;
+                match (is_in && heard == exact, heard && seen.age > beyond) {
+                    (true, _) => Some((seen.at, Trial::Died)),
+                    (false, true) => Some(passed(seen)),
+                    (false, false) => None,
+                }
+            }
+            Fate::Lived if seen.age > beyond => Some(passed(seen)),
+            Fate::Died { .. } | Fate::Lived => None,
+        })
+        .collect();
+    trials.sort_by(|a, b| b.0.total_cmp(&a.0));
+    trials.into_iter().map(|(_, trial)| trial).collect()
+}
+
+/// The limit of a band that stands, where others outlived it between its deaths.
+fn standing(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+    deaths: &[Death],
+    band: Band,
+) -> Option<IdleLimit> {
+    let Band { from, to, exact } = band;
+    let trials = trials(history, kind, counts, band, band.outlived_from());
+    let oldest = trials.iter().rposition(|trial| *trial == Trial::Died)?;
+    let newest = trials.iter().position(|trial| *trial == Trial::Died)?;
+    let died = trials[newest..=oldest].iter().filter(|trial| **trial == Trial::Died).count();
+    let between = oldest + 1 - newest - died;
+    let is_apart = exact && to - from > 2.0 * ONE_AGE.either(from);
+    let in_band = |death: &&Death| death.exact == exact && death.age >= from && death.age <= to;
+    // The first that outlive it may be on another way, or show that it is gone: more of them tell.
+    let is_known = exact && deaths.iter().filter(in_band).all(Death::may_be_of_a_part);
+    let is_open = newest > 0 && is_known;
+    let withdrawn_below = if between == 0 && !is_apart { ALL_MET_IT_BELOW } else { WITHDRAWN_BELOW };
+    if between == 0 && !is_apart && !is_open || chance_of_outliving(died, between, newest) < withdrawn_below {
+        return None;
+    }
+    let share = died as f64 / (oldest + 1) as f64;
+    let noise = if exact { NOISE_AT_ONE_AGE } else { NOISE };
+    if !exact && between < 2 || !is_known && !is_no_noise(died, oldest + 1, noise) {
+        return None;
+    }
+    let mut ages: Vec<f64> = deaths.iter().filter(in_band).map(|death| death.age).collect();
+    ages.sort_by(f64::total_cmp);
+    let newest_at = deaths.iter().filter(in_band).map(|death| death.at).fold(f64::NEG_INFINITY, f64::max);
+    let below = from - heard(from);
+    let mut survived: Vec<f64> = history
+        .iter()
+        .filter(|seen| seen.kind == kind && seen.is_survival() && counts(seen) && seen.age < from)
+        .map(|seen| seen.age)
+        .collect();
+    let others_live_to = history
+        .iter()
+        .filter(|seen| seen.kind == kind && seen.is_survival() && counts(seen) && seen.age > to)
+        .map(|seen| seen.age)
+        .fold(0.0, f64::max);
+    survived.sort_by(|a, b| b.total_cmp(a));
+    // One that lives may have been on the other part: so many must have.
+    let enough = if between == 0 { 1.0 } else { (ALL_ON_THE_OTHER.ln() / (1.0 - share).ln()).ceil() };
+    let longest = survived.get(enough as usize - 1).copied().unwrap_or(0.0);
+    let lower = if exact { below.max(longest) } else { longest };
+    Some(IdleLimit {
+        lower,
+        survived: longest,
+        upper: Some(from),
+        exact,
+        evidence_at: newest_at.is_finite().then_some(newest_at),
+        deaths: died,
+        survivals: survived.len().max(if exact { died } else { 0 }),
+        confirmed: true,
+        upper_in_doubt: false,
+        lower_in_doubt: false,
+        certain: ages.get(1).copied(),
+        standing_deaths: died,
+        share: if between == 0 && is_apart { 1.0 } else { share },
+        spread_to: is_apart.then_some(to),
+        others_live_to: if between == 0 && is_apart { 0.0 } else { others_live_to },
+        server: None,
+    })
+}
+
+/// How likely it is that so many more outlive a cluster at which `died` died and `outlived` did not, whatever
+/// its share may be.
+fn chance_of_outliving(died: usize, outlived: usize, more: usize) -> f64 {
+    (0..more).fold(1.0, |chance, place| {
+        chance * (outlived + 1 + place) as f64 / (died + outlived + 2 + place) as f64
+    })
+}
+
+/// Whether so many of all that reached an age died there that noise of this share is no explanation.
+fn is_no_noise(died: usize, all: usize, noise: f64) -> bool {
+    let mut tail = 0.0;
+    for count in died..=all {
+        let ways: f64 = (0..count).map(|k| ((all - k) as f64 / (count - k) as f64).ln()).sum();
+        tail += (ways + count as f64 * noise.ln() + (all - count) as f64 * (1.0 - noise).ln()).exp();
+    }
+    tail < NO_NOISE
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+use super::*;
+use crate::domain::culprit::Culprit;
+use crate::domain::ending::Ending;
+use crate::domain::limit::idle_limit;
+
+const LIVED: Fate = Fate::Lived;
+const HEARD: Fate = Fate::Died {
+    ending: Ending::Fin,
+    exact: true,
+    culprit: Culprit::ProxyIdleTimeout,
+    recurs: false,
+    killed: None,
+};
+const SILENT: Fate = Fate::Died {
+    ending: Ending::Silence,
+    exact: false,
+    culprit: Culprit::NetworkIdleTimeout,
+    recurs: false,
+    killed: None,
+};
+
+fn history(lives: &[(f64, Fate)]) -> History {
+    let mut history = History::default();
+    for (number, &(age, fate)) in lives.iter().enumerate() {
+        let at = 1000.0 * (number + 1) as f64;
+        history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
+    }
+    history
+}
+
+fn limit(lives: &[(f64, Fate)]) -> IdleLimit {
+    idle_limit(&history(lives), Kind::Idle)
+}
+
+#[test]
+fn a_timer_of_a_part_stands_whatever_outlives_it_and_says_its_share() {
+    let mut lives = vec![(5.0, HEARD), (11.0, LIVED), (5.02, HEARD), (11.0, LIVED), (5.01, HEARD)];
+    for round in 0..20 {
+        let told = limit(&lives);
+        assert_eq!(told.upper, Some(5.0), "{round}: {told:?}");
+        assert!(told.confirmed && told.exact && told.lower < 5.0, "{told:?}");
+        assert!((told.share - 0.5).abs() < 0.12, "{told:?}");
+        lives.extend([(11.0, LIVED), (5.0, HEARD)]);
+    }
+    // It is taken away: withdrawn once, and no more than some lives later.
+    let mut until = 0;
+    while limit(&lives).upper.is_some() {
+        lives.push((11.0, LIVED));
+        until += 1;
+    }
+    assert!((4..=20).contains(&until), "{until}");
+}
+
+#[test]
+fn the_first_that_outlive_a_proxys_timer_do_not_withdraw_it_and_more_do() {
+    for died in 2..12 {
+        let mut lives = vec![(3.0, LIVED), (3.0, LIVED)];
+        lives.extend(vec![(5.0, HEARD); died]);
+        assert_eq!(limit(&lives).share, 1.0);
+        lives.push((7.0, LIVED));
+        let told = limit(&lives);
+        assert!(told.upper == Some(5.0) && told.confirmed && told.share < 1.0, "{died}: {told:?}");
+        let mut again = lives.clone();
+        again.push((5.0, HEARD));
+        assert_eq!(limit(&again).upper, Some(5.0), "{died}");
+        lives.extend([(7.0, LIVED); 2]);
+        assert_eq!(limit(&lives).upper, None, "{died}: it is gone");
+    }
+}
+
+#[test]
+fn one_that_passed_the_age_long_ago_is_no_news() {
+    let mut history = history(&[(5.0, HEARD), (5.0, HEARD)]);
+    // One died after these had passed its age, which are probed much later.
+    for number in 0..6 {
+        let at = 9000.0 + f64::from(number);
+        history.push(Observation { at, kind: Kind::Idle, age: 7500.0, fate: LIVED, server: None });
+    }
+    let told = idle_limit(&history, Kind::Idle);
+    assert!(told.upper == Some(5.0) && told.confirmed && told.share < 0.5, "{told:?}");
+}
+
+#[test]
+fn a_server_has_one_setting_and_the_first_that_outlives_it_shows_another() {
+    let (ending, culprit) = (Ending::Goodbye, Culprit::ServerIdleTimeout);
+    let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: None };
+    assert_eq!(limit(&[(5.0, died), (5.0, died), (5.0, died), (7.0, LIVED)]).upper, None);
+}
+
+#[test]
+fn the_shorter_of_two_servers_limits_is_the_one_to_obey() {
+    let mut history = History::default();
+    let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
+    for round in 0..6 {
+        let at = 100.0 * f64::from(round);
+        history.push(Observation { at, kind: Kind::Idle, age: 4.0, fate: HEARD, server: a });
+        history.push(Observation { at: at + 9.0, kind: Kind::Idle, age: 9.0, fate: HEARD, server: b });
+    }
+    let told = idle_limit(&history, Kind::Idle);
+    assert_eq!((told.upper, told.server, told.confirmed), (Some(4.0), a, true), "{told:?}");
+    assert!((told.share - 0.5).abs() < 0.1, "{told:?}");
+    let each: Vec<_> = crate::domain::limit::by_server(&history, Kind::Idle)
+        .into_iter()
+        .map(|(server, limit)| (server, limit.upper))
+        .collect();
+    assert_eq!(each, [(a, Some(4.0)), (b, Some(9.0))]);
+}
+
+#[test]
+fn those_that_live_little_longer_on_another_server_count_in_the_share() {
+    let mut history = History::default();
+    let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
+    for round in 0..6 {
+        let at = 100.0 * f64::from(round);
+        history.push(Observation { at, kind: Kind::Idle, age: 4.0, fate: HEARD, server: a });
+        history.push(Observation { at: at + 9.0, kind: Kind::Idle, age: 6.0, fate: LIVED, server: b });
+    }
+    let told = idle_limit(&history, Kind::Idle);
+    assert_eq!((told.upper, told.server), (Some(4.0), a), "{told:?}");
+    assert!((told.share - 0.5).abs() < 0.1, "{told:?}");
+}
+
+#[test]
+fn one_that_looks_seldom_is_one_limit_between_two_ages() {
+    let ages = [20.4, 23.7, 21.1, 22.9, 20.2, 23.9, 22.0, 21.5];
+    let (ending, culprit) = (Ending::Fin, Culprit::ServerKill);
+    let killed = Fate::Died { ending, exact: true, culprit, recurs: true, killed: Some(true) };
+    let lives: Vec<(f64, Fate)> = ages.iter().map(|&age| (age, killed)).collect();
+    for until in 5..=lives.len() {
+        let told = limit(&lives[..until]);
+        let shortest = ages[..until].iter().copied().fold(f64::INFINITY, f64::min);
+        assert_eq!(
+            (told.upper, told.spread_to.is_some(), told.share),
+            (Some(shortest), true, 1.0),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_timer_that_is_set_anew_is_no_band() {
+    let lives = [(20.0, HEARD), (20.1, HEARD), (20.0, HEARD), (24.0, HEARD), (24.1, HEARD), (24.0, HEARD)];
+    let told = limit(&lives);
+    assert_eq!((told.upper, told.spread_to), (Some(24.0), None), "{told:?}");
+}
+
+#[test]
+fn a_silent_timer_of_a_part_is_told_from_noise() {
+    let mut lives: Vec<(f64, Fate)> = vec![(300.0, LIVED); 3];
+    for _ in 0..6 {
+        lives.extend([(401.0, SILENT), (420.0, LIVED), (430.0, LIVED), (400.0, SILENT)]);
+    }
+    let told = limit(&lives);
+    assert_eq!(told.upper, Some(400.0), "{told:?}");
+    assert!((told.share - 0.5).abs() < 0.1 && told.confirmed, "{told:?}");
+    // One answer in fifty is random: no share of anything.
+    let mut noisy: Vec<(f64, Fate)> = vec![(40.0, LIVED); 200];
+    for place in [20, 70, 120, 170] {
+        noisy[place] = (40.0, SILENT);
+    }
+    assert_eq!(limit(&noisy).upper, None);
+}

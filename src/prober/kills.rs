@@ -1,0 +1,89 @@
+//! The newest counts of KILLs that a path's sessions read: whether the count rose over an ending is told the
+//! better the shorter the time between the readings around it.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::{Duration, Instant};
+
+use crate::domain::tolerance::{CONVICTS_SECONDS, READ_BEFORE_SECONDS};
+
+/// So many readings are kept.
+const KEPT: usize = 64;
+
+/// The readings of one path.
+#[derive(Debug, Default)]
+pub(super) struct KillCount(Mutex<VecDeque<Reading>>);
+
+#[derive(Debug)]
+struct Reading {
+    at: Instant,
+    identity: Option<String>,
+    kills: f64,
+}
+
+impl KillCount {
+    /// A session on the server with this identity read this count no later than at this moment.
+    pub(super) fn note(&self, at: Instant, identity: Option<&str>, kills: Option<f64>) {
+        let Some(kills) = kills else { return };
+        let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if readings.len() >= KEPT {
+            readings.pop_front();
+        }
+        readings.push_back(Reading { at, identity: identity.map(str::to_owned), kills });
+    }
+
+    /// Whether the count rose between the newest reading before an ending and `now`, read just after it. The
+    /// session's own reading at its birth is one. `None` where nothing was read before.
+    pub(super) fn rose(
+        &self,
+        ended: Instant,
+        identity: Option<&str>,
+        birth: (Instant, Option<f64>),
+        now: f64,
+    ) -> Option<bool> {
+        let until = ended.checked_sub(Duration::from_secs_f64(READ_BEFORE_SECONDS))?;
+        let readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (born_at, at_birth) = birth;
+        readings
+            .iter()
+            .filter(|reading| reading.identity.as_deref() == identity && reading.at <= until)
+            .map(|reading| (reading.at, reading.kills))
+            .chain(at_birth.map(|kills| (born_at, kills)))
+            .max_by_key(|(at, _)| *at)
+            .and_then(|(at, before)| match now > before {
+                // Over a long time others' sessions are killed too.
+                true => {
+                    (ended.saturating_duration_since(at).as_secs_f64() <= CONVICTS_SECONDS).then_some(true)
+                }
+                false => Some(false),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_reading_before_the_ending_counts() {
+        let (count, begin) = (KillCount::default(), Instant::now());
+        let after = |seconds: f64| begin + Duration::from_secs_f64(seconds);
+        let birth = (after(55.0), Some(3.0));
+        assert_eq!(count.rose(after(60.0), Some("a"), (begin, None), 5.0), None, "never read");
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 3.0), Some(false));
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 5.0), Some(true), "somebody was killed since");
+        count.note(after(57.0), Some("a"), Some(5.0));
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 5.0), Some(false), "but before");
+        count.note(after(59.9), Some("a"), Some(6.0));
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 6.0), Some(true), "read in the same moment");
+        count.note(after(58.0), Some("b"), Some(90.0));
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 6.0), Some(true), "another server's count");
+        let old = (begin, Some(3.0));
+        assert_eq!(
+            KillCount::default().rose(after(60.0), Some("a"), old, 5.0),
+            None,
+            "anybody's, in a minute"
+        );
+    }
+}

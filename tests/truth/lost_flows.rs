@@ -1,0 +1,106 @@
+//! A firewall that forgets flows which were not idle too long: all at one moment, or one here and there.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::runs::repeat;
+use super::standing::{assert_says, summary, verdict};
+use super::{assert_no_limit, on};
+use crate::exporter::{Exporter, Launch, Page};
+use crate::lab::{Firewall, FirewallOptions, OnInvalid};
+
+fn firewall_that_keeps(on_invalid: OnInvalid) -> Firewall {
+    Firewall::start(FirewallOptions { established_timeout_s: 3600, on_invalid, ..FirewallOptions::default() })
+}
+
+/// No idle limit is confirmed, and no timer named for it.
+#[track_caller]
+fn assert_no_limit_is_believed(page: &Page, exporter: &Exporter<'_>) {
+    let confirmed = page.sum("idle_limit_confirmed", &[("kind", "idle")]);
+    assert_eq!(confirmed, 0.0, "{}\n{}", summary(page), exporter.log());
+}
+
+/// Nobody but lost state is accused. How many deaths are its, and how many nobody's.
+#[track_caller]
+fn assert_only_lost_state(exporter: &Exporter<'_>) -> (usize, usize) {
+    let deaths = exporter.events("death");
+    let of = |culprit: &str| deaths.iter().filter(|death| death["culprit"] == culprit).count();
+    let (lost, unknown) = (of("network_state_loss"), of("unknown"));
+    println!("{lost} of lost state, {unknown} unknown");
+    assert_eq!(lost + unknown, deaths.len(), "another is accused:\n{}", exporter.log());
+    (lost, unknown)
+}
+
+fn check_flush(on_invalid: OnInvalid, ending: &str) {
+    let firewall = firewall_that_keeps(on_invalid);
+    let exporter = on(Launch::behind(&firewall)).start();
+    let survivors = |count: f64| {
+        exporter.wait_for_metrics("survivors", Duration::from_secs(60), |page| {
+            assert_no_limit_is_believed(page, &exporter);
+            page.sum("lives_total", &[]) - page.sum("deaths_total", &[]) >= count
+        })
+    };
+    let before = survivors(6.0);
+    firewall.forget_all();
+    let begun = Instant::now();
+    let lost = |page: &Page| page.sum("deaths_total", &[("culprit", "network_state_loss")]);
+    exporter.wait_for_metrics("the verdict on the lost ones", Duration::from_secs(60), |page| {
+        assert_no_limit_is_believed(page, &exporter);
+        lost(page) >= 2.0
+    });
+    println!("told {:.1} s after the flush", begun.elapsed().as_secs_f64());
+    let lived = before.sum("lives_total", &[]) - before.sum("deaths_total", &[]);
+    survivors(lived + 8.0);
+    let (lost, unknown) = assert_only_lost_state(&exporter);
+    assert!(unknown <= 1, "{unknown} unknown beside {lost}:\n{}", exporter.log());
+    for death in exporter.events("death") {
+        assert_eq!(death["ending"], ending, "{death}");
+    }
+    assert_no_limit(&exporter);
+    assert_says(&exporter, &["No canary died of idleness", "forgot its flows"], &["KILL"]);
+    println!("{}", verdict(&exporter));
+}
+
+#[test]
+fn flush_of_a_firewall_that_drops() {
+    repeat(|| check_flush(OnInvalid::Drop, "silence"));
+}
+
+#[test]
+fn flush_of_a_firewall_that_resets() {
+    repeat(|| check_flush(OnInvalid::RejectWithReset, "reset_on_use"));
+}
+
+/// A table that is full: every two seconds it forgets a flow, whichever it is.
+#[test]
+fn firewall_that_forgets_here_and_there() {
+    repeat(|| {
+        let firewall = firewall_that_keeps(OnInvalid::Drop);
+        let mut exporter = on(Launch::behind(&firewall)).start();
+        let begun = Instant::now();
+        let (mut evicted, mut turn) = (0, 0);
+        while begun.elapsed() < Duration::from_secs(50) {
+            let sessions = firewall.server().processlist();
+            let ports: Vec<u16> = sessions
+                .iter()
+                .filter(|session| session.user == "canary")
+                .filter_map(|session| session.host.rsplit_once(':')?.1.parse().ok())
+                .collect();
+            // Steps of five through a list that moves by one or two come by every place of it.
+            if let Some(port) = ports.get(turn % ports.len().max(1)) {
+                evicted += firewall.forget(&[*port]);
+            }
+            turn += 5;
+            for _ in 0..20 {
+                assert_no_limit_is_believed(&exporter.metrics(), &exporter);
+                sleep(Duration::from_millis(100));
+            }
+        }
+        assert!(evicted >= 8, "{evicted} flows were forgotten");
+        println!("{evicted} flows forgotten");
+        // At its end it decides what still waits.
+        exporter.terminate();
+        let (lost, unknown) = assert_only_lost_state(&exporter);
+        assert!(lost + unknown >= 3, "{lost} and {unknown}:\n{}", exporter.log());
+    });
+}

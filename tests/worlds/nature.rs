@@ -1,0 +1,225 @@
+//! The nature of one world: which layers lie between a canary and its server, what each does, and what happens
+//! when. All times in seconds from the world's beginning, all ages in seconds.
+
+use crate::random::Random;
+
+/// How a world is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probing {
+    pub(crate) ladder: &'static str,
+    pub(crate) precision: f64,
+    pub(crate) canaries: usize,
+    /// How long the world is looked at.
+    pub(crate) lasts: f64,
+}
+
+/// How most worlds are looked at.
+const PROBING: Probing =
+    Probing { ladder: "4s,8s,15s,25s,40s,70s,110s,170s,240s", precision: 0.01, canaries: 10, lasts: 2400.0 };
+
+/// One world.
+#[derive(Debug, Clone)]
+pub(crate) struct Nature {
+    pub(crate) seed: u64,
+    pub(crate) probing: Probing,
+    /// The servers behind the one address; each login lands on any of them.
+    pub(crate) servers: Vec<Server>,
+    /// The ways to them; each login takes one, by their shares.
+    pub(crate) ways: Vec<Way>,
+    /// A tool that kills sessions on the server.
+    pub(crate) killer: Option<Killer>,
+    /// How often flows are forgotten here and there, per second.
+    pub(crate) evictions: Option<f64>,
+    /// Whether long statements are ended by the server, so that a busy canary cannot be held.
+    pub(crate) forbids_statements: bool,
+    /// How often somebody else's session is killed, in seconds between two.
+    pub(crate) others_killed_every: Option<f64>,
+    /// What happens, and when.
+    pub(crate) events: Vec<(f64, Event)>,
+    /// Whether a device answers with RST what it does not know, or drops it.
+    pub(crate) resets: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) wait_timeout: f64,
+    /// What its `wait_timeout` looks like: FIN, RST, or a goodbye with 4031.
+    pub(crate) closes: Closes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closes {
+    Fin,
+    Reset,
+    Goodbye,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) share: f64,
+    /// The idle timer of a firewall on it.
+    pub(crate) firewall: Option<f64>,
+    /// The idle timer of a proxy on it.
+    pub(crate) proxy: Option<f64>,
+    /// The longest life that a proxy on it allows.
+    pub(crate) lifetime: Option<f64>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Killer {
+    pub(crate) idle: f64,
+    pub(crate) busy_too: bool,
+    pub(crate) every: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Event {
+    /// Every server is restarted.
+    Restart,
+    /// Every device forgets its flows.
+    Flush,
+    /// The proxy of this way closes all it holds.
+    Reload(usize),
+    /// KILL USER: everybody at once.
+    KillUser,
+    /// KILL of about this share of the sessions, by a person.
+    KillSome(f64),
+    /// This process stands still for so long.
+    StandStill(f64),
+    /// Every timer of every way is set anew, by this factor.
+    SetAnew(f64),
+}
+
+impl Nature {
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let limit = |random: &mut Random| random.scaled(5.0, 150.0);
+        let kind = random.one_of(14);
+        let plain = Way { share: 1.0, firewall: None, proxy: None, lifetime: None };
+        let closes = [Closes::Fin, Closes::Reset, Closes::Goodbye][random.one_of(3)];
+        let sound = Server { wait_timeout: 28_800.0, closes };
+        let mut nature = Self {
+            seed,
+            probing: PROBING,
+            servers: vec![sound.clone()],
+            ways: vec![plain.clone()],
+            killer: None,
+            evictions: None,
+            forbids_statements: random.happens(0.15),
+            others_killed_every: random.happens(0.15).then(|| random.scaled(40.0, 600.0)),
+            events: Vec::new(),
+            resets: random.happens(0.4),
+        };
+        let age = limit(&mut random);
+        match kind {
+            0 => nature.servers = vec![Server { wait_timeout: age.round().max(5.0), closes }],
+            1 => nature.ways[0].proxy = Some(age),
+            2 => nature.ways[0].firewall = Some(age),
+            3 => nature.ways[0].lifetime = Some(age.max(8.0)),
+            // Two ways, and one of them has a timer.
+            4 | 5 => {
+                let share = random.between(0.3, 0.7);
+                let mut one = Way { share, ..plain.clone() };
+                if kind == 4 {
+                    one.proxy = Some(age)
+                } else {
+                    one.firewall = Some(age)
+                }
+                nature.ways = vec![one, Way { share: 1.0 - share, ..plain }];
+            }
+            // Two servers of different timeouts.
+            6 => {
+                let other =
+                    if random.happens(0.5) { 28_800.0 } else { (age * random.between(1.7, 4.0)).round() };
+                let of = |wait_timeout: f64| Server { wait_timeout, closes };
+                nature.servers = vec![of(age.round().max(5.0)), of(other)];
+            }
+            7 | 8 => {
+                let every = if kind == 7 { 1.0 } else { age * random.between(0.1, 0.35) };
+                nature.killer = Some(Killer { idle: age, busy_too: random.happens(0.4), every });
+            }
+            9 => nature.evictions = Some(1.0 / random.scaled(60.0, 900.0)),
+            // A firewall before a proxy or a server that is more patient.
+            10 => {
+                nature.ways[0].firewall = Some(age);
+                let later = age * random.between(1.3, 4.0);
+                if random.happens(0.5) {
+                    nature.ways[0].proxy = Some(later);
+                } else {
+                    nature.servers = vec![Server { wait_timeout: later.round().max(7.0), closes }];
+                }
+            }
+            // Nothing but events.
+            _ => {}
+        }
+        nature.happen(kind, &mut random);
+        nature
+    }
+
+    /// A firewall of 8 s that is set to 16 s and back, looked at as `tests/firewall.rs` does with a real one.
+    pub(crate) fn of_a_moved_timer(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let closes = Closes::Fin;
+        let first = random.between(100.0, 120.0);
+        let second = first + random.between(60.0, 90.0);
+        Self {
+            seed,
+            probing: Probing {
+                ladder: "3s,6s,10s,14s,20s,28s,40s",
+                precision: 0.02,
+                canaries: 12,
+                lasts: second + 90.0,
+            },
+            servers: vec![Server { wait_timeout: 28_800.0, closes }],
+            ways: vec![Way { share: 1.0, firewall: Some(8.0), proxy: None, lifetime: None }],
+            killer: None,
+            evictions: None,
+            forbids_statements: false,
+            others_killed_every: None,
+            events: vec![(first, Event::SetAnew(2.0)), (second, Event::SetAnew(0.5))],
+            resets: false,
+        }
+    }
+
+    fn happen(&mut self, kind: usize, random: &mut Random) {
+        let count = if kind >= 11 { 1 + random.one_of(4) } else { random.one_of(3).saturating_sub(1) };
+        for _ in 0..count {
+            let at = random.between(60.0, PROBING.lasts - 300.0);
+            let event = match random.one_of(7) {
+                0 => Event::Restart,
+                1 => Event::Flush,
+                2 => Event::Reload(random.one_of(self.ways.len())),
+                3 => Event::KillUser,
+                4 => Event::KillSome(random.between(0.1, 0.6)),
+                5 => Event::StandStill(random.between(3.0, 60.0)),
+                _ => Event::SetAnew(if random.happens(0.5) {
+                    random.between(1.5, 3.0)
+                } else {
+                    random.between(0.3, 0.7)
+                }),
+            };
+            self.events.push((at, event));
+        }
+        self.events.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+
+    /// By how much every timer of every way is longer at a time than at the beginning.
+    pub(crate) fn factor(&self, at: f64) -> f64 {
+        let set =
+            self.events.iter().take_while(|(when, _)| *when <= at).filter_map(|(_, event)| match event {
+                Event::SetAnew(factor) => Some(*factor),
+                _ => None,
+            });
+        set.product()
+    }
+
+    /// How often a limit really changed.
+    pub(crate) fn changes(&self) -> usize {
+        let has_timers = self
+            .ways
+            .iter()
+            .any(|way| way.firewall.is_some() || way.proxy.is_some() || way.lifetime.is_some());
+        let set = self.events.iter().filter(|(_, event)| matches!(event, Event::SetAnew(_))).count();
+        if has_timers { set } else { 0 }
+    }
+}
