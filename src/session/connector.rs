@@ -363,6 +363,11 @@ impl Session {
         self.membership.server()
     }
 
+    /// The session's own row, where it could read that.
+    pub fn row(&self) -> Option<&OwnRow> {
+        self.membership.row()
+    }
+
     /// Takes what the session read about itself: its own row, and where it lives.
     pub fn introduce(&mut self, row: Option<OwnRow>, server: Option<ServerMark>) {
         self.membership.introduce(row, server);

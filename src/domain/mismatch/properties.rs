@@ -238,9 +238,9 @@ proptest! {
 
         let held = Facts { sessions: one_user(upper), ..facts.clone() };
         prop_assert_eq!(rules::session_held_past_recycle(&held, &pool), Some(upper > value));
-        let resting = Facts { sessions: one_user(value), ..facts.clone() };
-        prop_assert_eq!(rules::sessions_at_risk(&resting), expected);
-        let at_risk = sessions_at_risk_by_user(&resting).map(|users| users[0].1);
+        let resting = watched(Facts { sessions: one_user(value), ..facts.clone() });
+        prop_assert_eq!(witnesses::sessions_at_risk(&resting), expected);
+        let at_risk = sessions_at_risk_by_user(&resting).map(|users| users[0].count);
         prop_assert_eq!(at_risk, Some(usize::from(expected == Some(true))));
 
         let late = Facts {

@@ -1,4 +1,7 @@
 use super::*;
+use std::collections::BTreeMap;
+
+use crate::domain::applications::{Counters, Evidence, Follower, Listing, Row, Whose};
 use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::layers::{Device, Kernel};
@@ -41,6 +44,26 @@ fn users(users: &[(&str, &[f64])]) -> Option<Vec<UserSessions>> {
             .map(|(user, idle)| UserSessions { user: (*user).to_owned(), idle: idle.to_vec(), ageless: 0 })
             .collect(),
     )
+}
+
+/// These facts with what one look at their sessions shows, all on another host than ours.
+pub(super) fn watched(facts: Facts) -> Facts {
+    let mut follower = Follower::new();
+    follower.begin(Listing { asked: 10_000.0, ..Listing::default() });
+    let sessions = facts.sessions.iter().flatten();
+    let rows = sessions.flat_map(|of| of.idle.iter().map(|idle| (of.user.as_str(), *idle)));
+    for (id, (user, idle)) in (1..).zip(rows) {
+        // A whole number would be one of MySQL's, which is cut.
+        let time = Some(if idle.fract() == 0.0 { idle + 1e-9 * idle.max(1.0) } else { idle });
+        let row = Row { id, user, host: "10.0.0.7:4000", command: "Sleep", time };
+        follower.see(row, Whose::Application, 10_000.0);
+    }
+    follower.end(10_000.0, true, Counters::default());
+    let applications = facts
+        .sessions
+        .is_some()
+        .then(|| Evidence::gather(&follower, None, &BTreeMap::new(), &path_facts(&facts, None, 10_000.0)));
+    Facts { applications, ..facts }
 }
 
 fn died(ending: Ending, culprit: Culprit, count: usize) -> Vec<Deaths> {
@@ -110,10 +133,13 @@ fn path_shorter_than_server() {
 
 #[test]
 fn sessions_at_risk() {
-    let with = |idle, sessions| facts! { idle: idle, sessions: sessions };
-    let by_server = |sessions| Facts {
-        killer: killer(Culprit::ServerIdleTimeout, Ending::Fin),
-        ..with(exact(590.0, 600.05), sessions)
+    let with = |idle, sessions| watched(facts! { idle: idle, sessions: sessions });
+    let by_server = |sessions| {
+        watched(facts! {
+            killer: killer(Culprit::ServerIdleTimeout, Ending::Fin),
+            idle: exact(590.0, 600.05),
+            sessions: sessions,
+        })
     };
     check(
         Rule::SessionsAtRisk,
@@ -131,7 +157,9 @@ fn sessions_at_risk() {
     );
     let facts =
         with(silent(320.0, 420.0), users(&[("web", &[400.0]), ("api", &[420.0, 500.0]), ("web", &[421.0])]));
-    assert_eq!(sessions_at_risk_by_user(&facts), Some(vec![("api".to_owned(), 2), ("web".to_owned(), 1)]));
+    let counts = |of: Vec<AtRisk>| of.into_iter().map(|of| (of.user, of.count)).collect::<Vec<_>>();
+    let expected = vec![("api".to_owned(), 2), ("web".to_owned(), 1)];
+    assert_eq!(sessions_at_risk_by_user(&facts).map(counts), Some(expected));
 }
 
 #[test]

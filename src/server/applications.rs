@@ -1,0 +1,280 @@
+//! Feeds the follower of the applications' sessions with what the rounds of the server view read, and keeps what
+//! comes of it: for the diagnosis, which judges every session, and for the pages.
+//!
+//! Of whom nothing is told: our own sessions; those of the exporter's own account, whoever opened them; those of
+//! users with canaries of another exporter, as soon as their attributes were read; and those of the users that
+//! `--server.exclude-users` names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::{Histogram, HistogramVec};
+use tokio::time::Instant;
+
+use super::GlobalStatus;
+use super::processlist::RawRow;
+use super::session_connect_attrs::SessionConnectAttrs;
+use crate::domain::applications::groups::EVIDENCE_LASTS;
+use crate::domain::applications::{
+    Counters, Driver, Ending, Errors, Follower, Group, Listing, OTHER, Rise, Row, Whose,
+};
+use crate::session::Roster;
+
+/// Canaries of other exporters, and users that have some, that are known, at most.
+const MOST_SIBLINGS: usize = 1_024;
+
+/// The applications' sessions of one server: fed by the server view, read by the diagnosis.
+#[derive(Debug, Clone)]
+pub struct Applications {
+    state: Arc<Mutex<State>>,
+    left_out: Arc<BTreeSet<String>>,
+    own_account: Arc<str>,
+    target: Arc<str>,
+    ages: HistogramVec,
+}
+
+/// What is told on the pages, by user.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Followed {
+    /// The longest sleep that was survived within a day, in seconds.
+    pub longest_survived: BTreeMap<String, f64>,
+    /// How many sessions ended, in the order of [`Ending::ALL`].
+    pub endings: BTreeMap<String, [u64; 4]>,
+    /// What they talk to the server with.
+    pub drivers: BTreeMap<String, BTreeSet<Driver>>,
+}
+
+/// What those who judge are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Every session.
+    pub follower: &'a Follower,
+    /// The thread id up to which it is known who is another exporter's canary. `None` where that cannot be read.
+    pub covered: Option<u64>,
+}
+
+/// What was heard with one list.
+#[derive(Debug)]
+pub(super) struct Heard<'a> {
+    /// The status counters, and between when they were read.
+    pub(super) status: Option<(&'a GlobalStatus, Instant, Instant)>,
+    /// How many of our own sessions had surely been aborted, and how many perhaps, before the counters were read.
+    pub(super) aborted: (u64, u64),
+    /// `@@global.wait_timeout`, in seconds.
+    pub(super) wait_timeout: Option<f64>,
+    /// Errors by user, read after the list.
+    pub(super) errors: Errors,
+    /// Whether the list shows everybody.
+    pub(super) complete: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    follower: Follower,
+    /// Our own sessions on the list that is being read, and its highest thread id.
+    own: BTreeSet<u64>,
+    highest: u64,
+    siblings: BTreeSet<u64>,
+    exporters: BTreeSet<String>,
+    covered: Option<u64>,
+    /// By user, and when each was last seen, in seconds on the follower's clock.
+    drivers: BTreeMap<String, BTreeMap<Driver, f64>>,
+    endings: BTreeMap<String, [u64; 4]>,
+    before: Option<Counted>,
+    ages: Option<Histogram>,
+    strangers: u64,
+}
+
+/// The counters of one round.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    aborted: Option<f64>,
+    connections: Option<f64>,
+    answered_at: Instant,
+    /// Of our own: how many were surely aborted, and perhaps, before the counters were read; and how many at most
+    /// once the list was read.
+    ours: (u64, u64),
+    ours_at_most: u64,
+}
+
+impl Applications {
+    /// Follows nobody yet. `ages` are the survivals of this target; `left_out` are users of whom nothing is told,
+    /// and `own_account` is the exporter's.
+    pub fn new(target: &str, own_account: &str, left_out: BTreeSet<String>, ages: HistogramVec) -> Self {
+        Self {
+            state: Arc::default(),
+            left_out: Arc::new(left_out),
+            own_account: own_account.into(),
+            target: target.into(),
+            ages,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows every session to who judges them; nobody is fed meanwhile.
+    pub fn show<T>(&self, judge: impl FnOnce(Seen<'_>) -> T) -> T {
+        let state = self.lock();
+        judge(Seen { follower: &state.follower, covered: state.covered })
+    }
+
+    /// A list is asked for. Where it is not to be followed, only our own sessions are noted.
+    pub(super) fn begin(&self, listing: Option<Listing<'_>>) {
+        let mut state = self.lock();
+        state.own.clear();
+        (state.highest, state.strangers) = (0, 0);
+        if let Some(listing) = listing {
+            state.follower.begin(listing);
+        }
+    }
+
+    /// Takes one row, heard at this time on the follower's clock. Gives whether it is nobody's that is counted.
+    pub(super) fn see(&self, row: &RawRow, roster: &Roster, follow: bool, heard: f64) -> bool {
+        let mut state = self.lock();
+        let user = row.user.as_deref().unwrap_or_default();
+        let Some(id) = row.id else { return self.left_out.contains(user) };
+        state.highest = state.highest.max(id);
+        let is_ours = roster.is_ours(id);
+        if is_ours {
+            state.own.insert(id);
+        }
+        let is_own_account = user == &*self.own_account;
+        let excluded = self.left_out.contains(user) || state.exporters.contains(user);
+        let marked = state.siblings.contains(&id);
+        // A sibling's newest canaries carry its account's name before their marks were read.
+        let unread = is_own_account && state.covered.is_some_and(|covered| id > covered);
+        if is_own_account && !is_ours && !excluded && !marked && !unread {
+            state.strangers += u64::from(state.covered.is_some());
+        }
+        if follow {
+            let whose = match is_ours {
+                true => Whose::Ours,
+                // They are followed, for their ends move the server's counters too.
+                false if excluded || marked || is_own_account => Whose::LeftOut,
+                false => Whose::Application,
+            };
+            let (host, command) = (row.host.as_deref(), row.command.as_deref());
+            let (host, command) = (host.unwrap_or_default(), command.unwrap_or_default());
+            state.follower.see(Row { id, user, host, command, time: row.time }, whose, heard);
+        }
+        is_ours || excluded || marked || unread
+    }
+
+    /// How many sessions of the exporter's own account the newest list held that are no exporter's.
+    pub(super) fn strangers(&self) -> u64 {
+        self.lock().strangers
+    }
+
+    /// The attributes were read, after the newest list; `None` where they cannot be.
+    pub(super) fn learn_attributes(&self, attributes: Option<&SessionConnectAttrs>, now: f64) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(attributes) = attributes else {
+            state.covered = None;
+            return;
+        };
+        state.covered = Some(state.highest);
+        let marked: BTreeSet<u64> = attributes.canaries().collect();
+        for id in marked.iter().copied().filter(|id| !state.own.contains(id)).take(MOST_SIBLINGS) {
+            let user = state.follower.user_of(id).map(str::to_owned);
+            let user = user.filter(|user| *user != *self.own_account && *user != OTHER);
+            if let Some(user) = user.filter(|_| state.exporters.len() < MOST_SIBLINGS) {
+                state.exporters.insert(user);
+            }
+        }
+        state.siblings = marked.into_iter().take(MOST_SIBLINGS).collect();
+        for (&id, &driver) in attributes.drivers.iter().filter(|(_, driver)| **driver != Driver::Canary) {
+            let Some(user) = state.follower.user_of(id).map(str::to_owned) else { continue };
+            state.drivers.entry(user).or_default().insert(driver, now);
+        }
+    }
+
+    /// The list has ended at `answered`, on the follower's clock. Gives what there is to tell.
+    pub(super) fn end(&self, answered: f64, heard: Heard<'_>, roster: &Roster) -> Followed {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let counted = heard.status.map(|(status, _, answered_at)| Counted {
+            aborted: status.aborted_clients,
+            connections: status.connections,
+            answered_at,
+            ours: heard.aborted,
+            ours_at_most: {
+                let (surely, perhaps) = roster.aborted();
+                surely + perhaps + roster.missing(&state.own)
+            },
+        });
+        let mut counters =
+            Counters { wait_timeout: heard.wait_timeout, errors: heard.errors, ..Counters::default() };
+        if let (Some(now), Some(before), Some((_, asked_at, _))) = (counted, state.before, heard.status) {
+            counters.aborted = now.aborted_since(&before);
+            let own = roster.logins(before.answered_at, asked_at);
+            let rose = now.connections.zip(before.connections).and_then(|(now, before)| rise(now, before));
+            counters.connections = rose.map(|rose| rose.saturating_sub(own));
+        }
+        state.before = counted;
+        let round = state.follower.end(answered, heard.complete, counters);
+        let ages = state.ages.get_or_insert_with(|| self.ages.with_label_values(&[&*self.target]));
+        for survival in &round.survivals {
+            ages.observe(survival.at_least);
+        }
+        for ((user, ending), count) in round.endings {
+            let place = Ending::ALL.iter().position(|known| *known == ending).unwrap_or(0);
+            state.endings.entry(user).or_default()[place] += count;
+        }
+        state.followed(answered)
+    }
+}
+
+impl Counted {
+    /// By how much `Aborted_clients` rose by others' sessions.
+    fn aborted_since(&self, before: &Self) -> Option<Rise> {
+        let rose = self.aborted.zip(before.aborted).and_then(|(now, before)| rise(now, before))?;
+        // Who was counted here may have been counted by the server sooner, and the other way round.
+        let ours_at_most = self.ours_at_most.saturating_sub(before.ours.0 + before.ours.1);
+        let ours_at_least = self.ours.0.saturating_sub(before.ours_at_most);
+        Some(Rise { least: rose.saturating_sub(ours_at_most), most: rose.saturating_sub(ours_at_least) })
+    }
+}
+
+/// By how much a counter rose; `None` where it fell.
+fn rise(now: f64, before: f64) -> Option<u64> {
+    (now >= before).then_some((now - before) as u64)
+}
+
+impl State {
+    /// What there is to tell now, of the users that have a name.
+    fn followed(&mut self, now: f64) -> Followed {
+        let told = |group: &&Group| !group.is_left_out();
+        let users: BTreeSet<&str> =
+            self.follower.groups().iter().filter(told).map(|group| group.user.as_str()).collect();
+        for user in &users {
+            // Born at zero.
+            self.endings.entry((*user).to_owned()).or_default();
+        }
+        self.endings.retain(|user, _| users.contains(user.as_str()));
+        self.drivers.retain(|user, drivers| {
+            drivers.retain(|_, seen| now - *seen <= EVIDENCE_LASTS);
+            users.contains(user.as_str()) && !drivers.is_empty()
+        });
+        let mut longest_survived: BTreeMap<String, f64> = BTreeMap::new();
+        for group in self.follower.groups().iter().filter(told) {
+            let (count, longest) = group.survivals_from(0.0, now);
+            if count > 0 {
+                let known = longest_survived.entry(group.user.clone()).or_default();
+                *known = known.max(longest);
+            }
+        }
+        let drivers = self.drivers.iter().map(|(user, of)| (user.clone(), of.keys().copied().collect()));
+        let mut drivers: BTreeMap<String, BTreeSet<Driver>> = drivers.collect();
+        if self.covered.is_some() {
+            // Who has sessions, and not one that ever said what it is.
+            let living = |group: &&Group| told(group) && group.living > 0;
+            for group in self.follower.groups().iter().filter(living) {
+                drivers.entry(group.user.clone()).or_insert_with(|| BTreeSet::from([Driver::Other]));
+            }
+        }
+        Followed { longest_survived, endings: self.endings.clone(), drivers }
+    }
+}
