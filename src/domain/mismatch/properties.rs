@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::tests::{exact, lived, silent};
+use super::tests::{exact, lived, silent, watched};
 use super::*;
 use crate::domain::culprit::{Culprit, Layer};
 use crate::domain::ending::Ending;
@@ -115,6 +115,7 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
             pools: declared.1,
             devices: declared.2,
             sessions: server.0,
+            applications: None,
             ghosts: server.1,
             other_paths: server.2,
         })

@@ -145,7 +145,7 @@ fn sessions_at_risk() {
         Rule::SessionsAtRisk,
         vec![
             ("past", with(silent(320.0, 420.0), users(&[("api", &[10.0, 1800.0])])), TRUE),
-            ("below", with(silent(320.0, 420.0), users(&[("api", &[10.0, 320.0])])), FALSE),
+            ("below", with(silent(320.0, 420.0), users(&[("api", &[10.0, 319.9])])), FALSE),
             ("no session", with(silent(320.0, 420.0), users(&[])), FALSE),
             ("inside", with(silent(320.0, 420.0), users(&[("api", &[400.0])])), None),
             ("one death", with(once(320.0, 420.0), users(&[("api", &[1800.0])])), None),
