@@ -44,6 +44,18 @@ pub struct Followed {
     pub drivers: BTreeMap<String, BTreeSet<Driver>>,
 }
 
+/// Whether other exporters' canaries can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Coverage {
+    /// Nobody asked yet.
+    #[default]
+    Unasked,
+    /// The server will not say.
+    Unreadable,
+    /// Up to this thread id.
+    UpTo(u64),
+}
+
 /// What those who judge are shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
@@ -76,7 +88,7 @@ struct State {
     highest: u64,
     siblings: BTreeSet<u64>,
     exporters: BTreeSet<String>,
-    covered: Option<u64>,
+    covered: Coverage,
     /// By user, and when each was last seen, in seconds on the follower's clock.
     drivers: BTreeMap<String, BTreeMap<Driver, f64>>,
     endings: BTreeMap<String, [u64; 4]>,
@@ -117,12 +129,26 @@ impl Applications {
     /// Shows every session to who judges them; nobody is fed meanwhile.
     pub fn show<T>(&self, judge: impl FnOnce(Seen<'_>) -> T) -> T {
         let state = self.lock();
-        judge(Seen { follower: &state.follower, covered: state.covered })
+        let covered = match state.covered {
+            Coverage::Unasked => Some(0),
+            Coverage::Unreadable => None,
+            Coverage::UpTo(id) => Some(id),
+        };
+        judge(Seen { follower: &state.follower, covered })
     }
 
-    /// A list is asked for. Where it is not to be followed, only our own sessions are noted.
-    pub(super) fn begin(&self, listing: Option<Listing<'_>>) {
+    /// Whether nothing is told of this user.
+    pub(super) fn leaves_out(&self, user: &str) -> bool {
+        self.left_out.contains(user) || self.lock().exporters.contains(user)
+    }
+
+    /// A list is asked for. Where it is not to be followed, only our own sessions are noted. `asked` is whether the
+    /// server was ever asked for attributes.
+    pub(super) fn begin(&self, listing: Option<Listing<'_>>, asked: bool) {
         let mut state = self.lock();
+        if !asked {
+            state.covered = Coverage::Unasked;
+        }
         state.own.clear();
         (state.highest, state.strangers) = (0, 0);
         if let Some(listing) = listing {
@@ -144,10 +170,14 @@ impl Applications {
         let excluded = self.left_out.contains(user) || state.exporters.contains(user);
         let marked = state.siblings.contains(&id);
         // A sibling's newest canaries carry its account's name before their marks were read.
-        let unread = is_own_account && state.covered.is_some_and(|covered| id > covered);
-        if is_own_account && !is_ours && !excluded && !marked && !unread {
-            state.strangers += u64::from(state.covered.is_some());
-        }
+        let unread = is_own_account
+            && match state.covered {
+                Coverage::Unasked => true,
+                Coverage::Unreadable => false,
+                Coverage::UpTo(covered) => id > covered,
+            };
+        let is_strange = is_own_account && !(is_ours || excluded || marked || unread);
+        state.strangers += u64::from(is_strange && state.covered != Coverage::Unreadable);
         if follow {
             let whose = match is_ours {
                 true => Whose::Ours,
@@ -167,21 +197,25 @@ impl Applications {
         self.lock().strangers
     }
 
-    /// The attributes were read, after the newest list; `None` where they cannot be.
+    /// The attributes were read, after the newest list's rows; `None` where they cannot be.
     pub(super) fn learn_attributes(&self, attributes: Option<&SessionConnectAttrs>, now: f64) {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(attributes) = attributes else {
-            state.covered = None;
+            state.covered = Coverage::Unreadable;
             return;
         };
-        state.covered = Some(state.highest);
+        state.covered = Coverage::UpTo(state.highest);
         let marked: BTreeSet<u64> = attributes.canaries().collect();
         for id in marked.iter().copied().filter(|id| !state.own.contains(id)).take(MOST_SIBLINGS) {
             let user = state.follower.user_of(id).map(str::to_owned);
             let user = user.filter(|user| *user != *self.own_account && *user != OTHER);
             if let Some(user) = user.filter(|_| state.exporters.len() < MOST_SIBLINGS) {
                 state.exporters.insert(user);
+            }
+            // Until its mark was read it was somebody's.
+            if !state.siblings.contains(&id) {
+                state.follower.forget(id);
             }
         }
         state.siblings = marked.into_iter().take(MOST_SIBLINGS).collect();
@@ -246,7 +280,7 @@ fn rise(now: f64, before: f64) -> Option<u64> {
 impl State {
     /// What there is to tell now, of the users that have a name.
     fn followed(&mut self, now: f64) -> Followed {
-        let told = |group: &&Group| !group.is_left_out();
+        let told = |group: &&Group| !group.is_left_out() && !self.exporters.contains(&group.user);
         let users: BTreeSet<&str> =
             self.follower.groups().iter().filter(told).map(|group| group.user.as_str()).collect();
         for user in &users {
@@ -268,7 +302,7 @@ impl State {
         }
         let drivers = self.drivers.iter().map(|(user, of)| (user.clone(), of.keys().copied().collect()));
         let mut drivers: BTreeMap<String, BTreeSet<Driver>> = drivers.collect();
-        if self.covered.is_some() {
+        if matches!(self.covered, Coverage::UpTo(_)) {
             // Who has sessions, and not one that ever said what it is.
             let living = |group: &&Group| told(group) && group.living > 0;
             for group in self.follower.groups().iter().filter(living) {

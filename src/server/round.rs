@@ -132,7 +132,7 @@ impl Round<'_> {
         self.read_privileges().await?;
         let dead = self.connector.roster().ghosts();
         let ids = dead.values().map(|ghost| ghost.thread_id);
-        let (processlist, listed) = self.read_processlist(ids, uptime).await?;
+        let (mut processlist, listed) = self.read_processlist(ids, uptime).await?;
         let connected = status.as_ref().and_then(|status| status.threads_connected);
         let seen = self
             .control
@@ -161,6 +161,10 @@ impl Round<'_> {
             followed = self.follow(heard, listed_at).await?;
         }
         let mut left = None;
+        if let Some(list) = &mut processlist {
+            // Some were found to be another exporter's once the list had streamed by.
+            list.users.retain(|user, _| !self.applications.leaves_out(user));
+        }
         if let Some(list) = &processlist {
             // A ghost that an incomplete list lacks may be there all the same.
             if sight != Some(Sight::Incomplete) {
@@ -228,6 +232,7 @@ impl Round<'_> {
         asked_after.extend(ghosts);
         let (connector, roster) = (self.connector, self.connector.roster());
         let (applications, last_sight) = (self.applications, self.memory.last_sight);
+        let asked = self.memory.attributes.was_asked();
         let Some(control) = self.ready(Part::Processlist).await? else { return Ok((None, None)) };
         let flavor = Flavor::of_version(&control.session.greeting.version);
         // Of the connection that is asked now: a part may have cost the one that told it.
@@ -247,12 +252,13 @@ impl Round<'_> {
                 None => *control.source.insert(Source::find(conn, flavor).await?),
             };
             let seconds = |at| roster.seconds(at);
-            applications.begin(follows.then(|| Listing {
+            let listing = Listing {
                 asked: seconds(Instant::now()),
                 identity: control.identity.as_deref(),
                 uptime: uptime.map(|u| (u.seconds, seconds(u.asked_at), seconds(u.answered_at))),
                 own_host: own_host.as_deref(),
-            }));
+            };
+            applications.begin(follows.then_some(listing), asked || !follows);
             let see = |row: &RawRow| applications.see(row, roster, follows, seconds(Instant::now()));
             source.read(conn, see, &asked_after).await
         });
@@ -289,7 +295,6 @@ impl Round<'_> {
         let roster = connector.roster();
         heard.errors = self.read_errors().await?;
         let complete = heard.complete;
-        let followed = applications.end(roster.seconds(answered_at), heard, roster);
         if self.memory.attributes.is_due() && self.control.is_some() {
             let mut answer = None;
             if let Some(control) = self.ready(Part::Attributes).await? {
@@ -313,6 +318,7 @@ impl Round<'_> {
                  nor judged; give the exporter an account of its own"
             );
         }
+        let followed = applications.end(roster.seconds(answered_at), heard, roster);
         Ok(Some(followed).filter(|_| complete))
     }
 

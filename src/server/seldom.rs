@@ -25,6 +25,11 @@ impl Seldom {
         self.next.is_none_or(|next| Instant::now() >= next)
     }
 
+    /// Whether this server was ever asked.
+    pub(super) fn was_asked(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// Whether it was read when it was last asked for.
     pub(super) fn is_readable(&self) -> bool {
         self.readable
