@@ -16,7 +16,7 @@ use super::processlist::RawRow;
 use super::session_connect_attrs::SessionConnectAttrs;
 use crate::domain::applications::groups::EVIDENCE_LASTS;
 use crate::domain::applications::{
-    Counters, Driver, Ending, Errors, Follower, Group, Listing, OTHER, Rise, Row, Whose,
+    Counters, Driver, Ending, Errors, Follower, Listing, OTHER, Rise, Row, Whose,
 };
 use crate::session::Roster;
 
@@ -89,6 +89,8 @@ struct State {
     siblings: BTreeSet<u64>,
     exporters: BTreeSet<String>,
     covered: Coverage,
+    /// Users with sessions whose attributes were read.
+    known: BTreeSet<String>,
     /// By user, and when each was last seen, in seconds on the follower's clock.
     drivers: BTreeMap<String, BTreeMap<Driver, f64>>,
     endings: BTreeMap<String, [u64; 4]>,
@@ -218,6 +220,8 @@ impl Applications {
                 state.follower.forget(id);
             }
         }
+        let living = state.follower.groups().iter().filter(|group| group.living > 0);
+        state.known.extend(living.map(|group| group.user.clone()));
         state.siblings = marked.into_iter().take(MOST_SIBLINGS).collect();
         for (&id, &driver) in attributes.drivers.iter().filter(|(_, driver)| **driver != Driver::Canary) {
             let Some(user) = state.follower.user_of(id).map(str::to_owned) else { continue };
@@ -280,35 +284,39 @@ fn rise(now: f64, before: f64) -> Option<u64> {
 impl State {
     /// What there is to tell now, of the users that have a name.
     fn followed(&mut self, now: f64) -> Followed {
-        let told = |group: &&Group| !group.is_left_out() && !self.exporters.contains(&group.user);
-        let users: BTreeSet<&str> =
-            self.follower.groups().iter().filter(told).map(|group| group.user.as_str()).collect();
-        for user in &users {
-            // Born at zero.
-            self.endings.entry((*user).to_owned()).or_default();
-        }
-        self.endings.retain(|user, _| users.contains(user.as_str()));
+        let groups = self.follower.groups();
+        let named: BTreeSet<&str> = groups.iter().map(|group| group.user.as_str()).collect();
+        self.known.retain(|user| named.contains(user.as_str()));
+        self.endings.retain(|user, _| named.contains(user.as_str()) && !self.exporters.contains(user));
         self.drivers.retain(|user, drivers| {
             drivers.retain(|_, seen| now - *seen <= EVIDENCE_LASTS);
-            users.contains(user.as_str()) && !drivers.is_empty()
+            named.contains(user.as_str()) && !drivers.is_empty()
         });
-        let mut longest_survived: BTreeMap<String, f64> = BTreeMap::new();
-        for group in self.follower.groups().iter().filter(told) {
+        let is_readable = matches!(self.covered, Coverage::UpTo(_));
+        let mut followed = Followed::default();
+        for group in groups {
+            let user = &group.user;
+            // A user of whom nobody read who it is may be another exporter.
+            let is_known = !is_readable || user == OTHER || self.known.contains(user);
+            if group.is_left_out() || self.exporters.contains(user) || !is_known {
+                continue;
+            }
+            followed.endings.entry(user.clone()).or_default();
             let (count, longest) = group.survivals_from(0.0, now);
             if count > 0 {
-                let known = longest_survived.entry(group.user.clone()).or_default();
+                let known = followed.longest_survived.entry(user.clone()).or_default();
                 *known = known.max(longest);
             }
-        }
-        let drivers = self.drivers.iter().map(|(user, of)| (user.clone(), of.keys().copied().collect()));
-        let mut drivers: BTreeMap<String, BTreeSet<Driver>> = drivers.collect();
-        if matches!(self.covered, Coverage::UpTo(_)) {
-            // Who has sessions, and not one that ever said what it is.
-            let living = |group: &&Group| told(group) && group.living > 0;
-            for group in self.follower.groups().iter().filter(living) {
-                drivers.entry(group.user.clone()).or_insert_with(|| BTreeSet::from([Driver::Other]));
+            if let Some(drivers) = self.drivers.get(user) {
+                followed.drivers.insert(user.clone(), drivers.keys().copied().collect());
+            } else if is_readable && group.living > 0 {
+                // Not one of its sessions ever said what it is.
+                followed.drivers.insert(user.clone(), BTreeSet::from([Driver::Other]));
             }
         }
-        Followed { longest_survived, endings: self.endings.clone(), drivers }
+        for (user, counts) in &mut followed.endings {
+            *counts = self.endings.get(user).copied().unwrap_or_default();
+        }
+        followed
     }
 }

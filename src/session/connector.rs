@@ -254,7 +254,7 @@ impl Connector {
         let tls = self.account.choose_tls(&greeting)?;
         let password = self.password.now();
         let password = password.as_ref();
-        let tap = Tap::open(socket, first, tls, self.account.watch(tls, password))
+        let tap = Tap::open(socket, first, tls, greeting.takes_attributes, self.account.watch(tls, password))
             .await
             .map_err(|error| Failure::by_system(Stage::Local, "no loopback socket for the tap", &error))?;
         let conn =

@@ -137,9 +137,12 @@ impl Account {
             .max_allowed_packet(Some(LONGEST_PACKET))
             // Given, so that the driver does not ask the server; it matters only to its pool.
             .wait_timeout(Some(0))
-            .stmt_cache_size(Some(0))
-            // So that other exporters do not take our sessions for an application's.
-            .connect_attribute("program_name", OUR_PROGRAM_NAME);
+            .stmt_cache_size(Some(0));
+        // So that other exporters do not take our sessions for an application's.
+        let options = match tap.takes_attributes() {
+            true => options.connect_attribute("program_name", OUR_PROGRAM_NAME),
+            false => options,
+        };
         let ssl = tls.then(|| {
             let checked = self.verifies();
             let name = if self.tls_mode == TlsMode::VerifyCa { ANY_NAME } else { host };

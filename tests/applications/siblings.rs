@@ -27,13 +27,18 @@ fn with_attributes(account: Account) -> Account {
 }
 
 fn check_siblings(server: &Server) {
-    let _same_account = Launch::on(server).ages("2s,4s,30s").start();
-    let _own_account = Launch::on(server).user("second", "canary-secret").ages("2s,4s,30s").start();
+    let same_account = Launch::on(server).ages("2s,4s,30s").start();
+    let own_account = Launch::on(server).user("second", "canary-secret").ages("2s,4s,30s").start();
     // Both have canaries before the third one reads their attributes, and new ones all the while.
-    std::thread::sleep(Duration::from_secs(2));
-    let exporter = Launch::on(server).ages("2s,4s,30s").args(&["--server.exclude-users=backup"]).start();
+    for sibling in [&same_account, &own_account] {
+        sibling
+            .wait_for_metrics("canaries", Duration::from_secs(20), |page| page.sum("connections", &[]) > 1.0);
+    }
     let mut app = sleepers(&[], server, "app", &["--sleep", "4.5"]);
-    let _backup = sleepers(&[], server, "backup", &["--sleep", "4.5"]);
+    let mut backup = sleepers(&[], server, "backup", &["--sleep", "4.5"]);
+    app.event("connected");
+    backup.event("connected");
+    let exporter = Launch::on(server).ages("2s,4s,30s").args(&["--server.exclude-users=backup"]).start();
     app.event("woke");
     users_told(&exporter, 12, |told| {
         let of = |user: &str| told.iter().any(|line| line.contains(&format!("user=\"{user}\"")));
