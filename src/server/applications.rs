@@ -320,3 +320,35 @@ impl State {
         followed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(aborted: f64, ours: (u64, u64), ours_at_most: u64) -> Counted {
+        Counted { aborted: Some(aborted), connections: None, answered_at: Instant::now(), ours, ours_at_most }
+    }
+
+    #[test]
+    fn our_own_aborted_sessions_are_taken_out_as_far_as_they_are_known() {
+        let before = counted(10.0, (3, 0), 3);
+        for (what, now, expected) in [
+            ("none of ours", counted(12.0, (3, 0), 3), (2, 2)),
+            ("one of ours, counted before and after", counted(12.0, (4, 0), 4), (1, 1)),
+            (
+                "one that is missing from the list, and may have been counted",
+                counted(12.0, (3, 0), 4),
+                (1, 2),
+            ),
+            ("one that nobody will ever know of", counted(12.0, (3, 1), 4), (1, 2)),
+            ("counted here only after the counters were read", counted(11.0, (3, 0), 5), (0, 1)),
+        ] {
+            let rise = now.aborted_since(&before).expect("it rose");
+            assert_eq!((rise.least, rise.most), expected, "{what}");
+        }
+        // It was missing then already: the server may have counted it in the interval before.
+        let rise = counted(12.0, (4, 0), 4).aborted_since(&counted(10.0, (3, 0), 4)).expect("it rose");
+        assert_eq!((rise.least, rise.most), (1, 2));
+        assert_eq!(counted(1.0, (3, 0), 3).aborted_since(&before), None, "the server started over");
+    }
+}

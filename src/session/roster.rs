@@ -65,7 +65,7 @@ struct State {
     half_open: Vec<Instant>,
     /// Sessions that nobody counted as aborted, and that the server may have.
     doubtful: u64,
-    /// When sessions were asked for, and when the server had greeted them, oldest first.
+    /// When sessions were asked for, and when they had logged in, oldest first.
     logins: VecDeque<(Instant, Instant)>,
     /// The server that the server view reads.
     viewed: Option<ServerMark>,
@@ -222,11 +222,11 @@ impl Roster {
         (missing + state.half_open.len()) as u64
     }
 
-    /// How many sessions were asked for after the one moment and greeted before the other. Those that were greeted
-    /// before it are forgotten with that.
+    /// How many sessions were asked for after the one moment and had logged in before the other. Those that had are
+    /// forgotten with that.
     pub fn logins(&self, after: Instant, before: Instant) -> u64 {
         let mut state = self.lock();
-        let known = state.logins.iter().take_while(|(_, greeted)| *greeted <= before).count();
+        let known = state.logins.iter().take_while(|(_, logged_in)| *logged_in <= before).count();
         state.logins.drain(..known).filter(|(asked, _)| *asked >= after).count() as u64
     }
 
