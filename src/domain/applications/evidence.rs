@@ -102,6 +102,7 @@ impl Evidence {
                 keepalive: None,
                 pre_ping: false,
                 read_timeout: None,
+                path: None,
             })
             .collect()
     }

@@ -162,6 +162,34 @@ fn sessions_at_risk() {
     assert_eq!(sessions_at_risk_by_user(&facts).map(counts), Some(expected));
 }
 
+/// Two failed on another host than ours, whose path is declared or not.
+#[test]
+fn sessions_at_risk_are_critical_only_with_proof() {
+    let told = |pools: &[&str], failed: usize| {
+        let mut facts = watched(facts! {
+            path: "default".to_owned(),
+            idle: silent(320.0, 420.0),
+            sessions: users(&[("api", &[900.0])]),
+            pools: pools.iter().map(|text| pool(text)).collect(),
+        });
+        let users = facts.applications.as_mut().map(|evidence| &mut evidence.users);
+        users.and_then(|users| users.get_mut("api")).expect("it is followed").risk.failed = failed;
+        let at_risk = sessions_at_risk_by_user(&facts).expect("a limit is confirmed").remove(0);
+        (at_risk.severity.label(), at_risk.tense.label())
+    };
+    for (pools, failed, expected) in [
+        (&["name=a,user=api,path=default"][..], 2, ("critical", "has_failed")),
+        (&["name=a,user=api,path=default"], 0, ("warning", "will_fail")),
+        (&["name=a,user=api"], 2, ("warning", "has_failed")),
+        (&["name=a,user=api,path=other"], 2, ("warning", "has_failed")),
+        (&["name=a,user=api,path=default,pre_ping=true"], 2, ("warning", "has_failed")),
+        (&["name=a,user=web,path=default"], 2, ("warning", "has_failed")),
+        (&[], 2, ("warning", "has_failed")),
+    ] {
+        assert_eq!(told(pools, failed), expected, "{pools:?} {failed}");
+    }
+}
+
 #[test]
 fn keepalive_too_late() {
     let with = |idle, remedy, kernel| facts! { idle: idle, remedies: helps(remedy, None), kernel: kernel };

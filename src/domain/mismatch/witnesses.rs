@@ -75,7 +75,7 @@ pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<AtRisk>> {
     let at_risk = users.map(|(user, witness)| {
         let (severity, tense) = severity(Stakes {
             pool_tests: pool_tests(&facts.pools, user),
-            on_this_path: witness.risk.at_risk_on_canary_host > 0,
+            on_this_path: witness.risk.at_risk_on_canary_host > 0 || takes_path(facts, user),
             failed: witness.risk.failed,
         });
         AtRisk { user: user.clone(), count: witness.risk.at_risk, severity, tense }
@@ -92,6 +92,12 @@ pub fn sessions_left_behind_by_user(facts: &Facts) -> Option<Vec<(String, usize)
 
 fn limited(facts: &Facts) -> Option<&Evidence> {
     facts.applications.as_ref().filter(|evidence| evidence.limit.is_some())
+}
+
+/// Whether this user's pools are declared to take the path.
+fn takes_path(facts: &Facts, user: &str) -> bool {
+    let mut of_user = facts.pools.iter().filter(|pool| pool.user.as_deref() == Some(user)).peekable();
+    of_user.peek().is_some() && of_user.all(|pool| pool.path.as_ref() == Some(&facts.path))
 }
 
 /// Whether every declared pool of this user tests a connection before it lends it. `None` where none is declared.
