@@ -27,7 +27,7 @@ use crate::prober::canary::Network;
 use crate::prober::standstill::Standstills;
 use crate::prober::witness::WitnessDesk;
 use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
-use crate::server::{self, Reading};
+use crate::server::{self, Applications, Reading};
 use crate::session::roster::Rules;
 use crate::session::{Connector, Roster};
 use crate::state_file::{Keeper, Observed, StateFile, StateFileError};
@@ -199,6 +199,12 @@ async fn start(
         }),
         path_metrics.clone(),
     ));
+    let applications = Applications::new(
+        &settings.target,
+        &settings.account.username,
+        settings.excluded_users.clone(),
+        metrics.application_survival_ages(),
+    );
     let (publish_reading, reading) = watch::channel(Reading::default());
     let (publish_report, report) = watch::channel(PathReport::new(&memory.history, None));
     let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
@@ -241,6 +247,7 @@ async fn start(
         path: settings.path.clone(),
         report,
         reading: reading.clone(),
+        applications: applications.clone(),
         connector: Arc::clone(&connector),
         pools: settings.pools.clone(),
         ladder_end: settings.ladder.longest(),
@@ -251,6 +258,7 @@ async fn start(
     supervisor.spawn(Loop::Headroom, watch_headroom(reading, publish_headroom, stop.clone(), reckoning));
     let reading_loop = server::watch(
         Arc::clone(&connector),
+        applications,
         settings.server_interval,
         publish_reading,
         stop.clone(),

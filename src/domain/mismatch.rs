@@ -8,16 +8,18 @@ mod bracket;
 mod facts;
 mod idle_transaction;
 mod rules;
+mod witnesses;
 mod words;
 
 use serde::Serialize;
 
-pub use bracket::{reached, safe_below};
+pub use bracket::{firm_upper, reached, safe_below};
 pub use facts::{Deaths, Facts, HeldSessions, Killer, OtherPath, UserSessions};
 pub use idle_transaction::{
     IdleTransactions, OpenTransaction, TransactionTimeout, spelled, transaction_timeouts_below_limit,
 };
-pub use rules::{sessions_at_risk_by_user, sessions_held_past_recycle};
+pub use rules::sessions_held_past_recycle;
+pub use witnesses::{AtRisk, path_facts, sessions_at_risk_by_user, sessions_left_behind_by_user};
 
 /// A rule about two layers, or about what their disagreement left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -53,11 +55,17 @@ pub enum Rule {
     PathsDisagree,
     /// The server ends sessions that rest in a transaction before the limit would, and some do.
     IdleTransactionEndsFirst,
+    /// The applications' own sessions live where canaries die, or die where canaries live.
+    ApplicationPathDiffers,
+    /// Sessions of a user grow older than the limit lets one rest, and no pool is declared for it.
+    UndeclaredPool,
+    /// A declared pool's sessions show that it behaves otherwise.
+    PoolNotAsDeclared,
 }
 
 impl Rule {
     /// Every rule, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::PathShorterThanServer,
         Self::PoolOutlivesPath,
         Self::PoolNeverRecycles,
@@ -73,6 +81,9 @@ impl Rule {
         Self::LifetimeLimit,
         Self::PathsDisagree,
         Self::IdleTransactionEndsFirst,
+        Self::ApplicationPathDiffers,
+        Self::UndeclaredPool,
+        Self::PoolNotAsDeclared,
     ];
 
     /// The value of the label `rule`.
@@ -93,6 +104,9 @@ impl Rule {
             Self::LifetimeLimit => "lifetime_limit",
             Self::PathsDisagree => "paths_disagree",
             Self::IdleTransactionEndsFirst => "idle_transaction_ends_first",
+            Self::ApplicationPathDiffers => "application_path_differs",
+            Self::UndeclaredPool => "undeclared_pool",
+            Self::PoolNotAsDeclared => "pool_not_as_declared",
         }
     }
 }
@@ -140,11 +154,28 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         };
         facts.pools.iter().filter_map(finding).collect()
     };
+    let of_observed_pools = |ask: fn(&Facts, &super::pool::Pool) -> Option<bool>,
+                             words: fn(&Facts, &super::pool::Pool) -> String| {
+        let pools = facts.applications.as_ref().map(|evidence| evidence.pools(&facts.pools));
+        let finding = |pool: super::pool::Pool| {
+            ask(facts, &pool).map(|holds| Finding {
+                rule,
+                words: if holds { words(facts, &pool) } else { String::new() },
+                pool: pool.name,
+                holds,
+            })
+        };
+        pools.into_iter().flatten().filter_map(finding).collect::<Vec<_>>()
+    };
     match rule {
         Rule::PathShorterThanServer => {
             of_path(rules::path_shorter_than_server(facts), words::path_shorter_than_server)
         }
-        Rule::PoolOutlivesPath => of_pools(rules::pool_outlives_path, words::pool_outlives_path),
+        Rule::PoolOutlivesPath => {
+            let mut findings: Vec<Finding> = of_pools(rules::pool_outlives_path, words::pool_outlives_path);
+            findings.extend(of_observed_pools(rules::pool_outlives_path, words::pool_outlives_path));
+            findings
+        }
         Rule::PoolNeverRecycles => of_pools(rules::pool_never_recycles, words::pool_never_recycles),
         Rule::PoolRecyclesTooEagerly => {
             of_pools(rules::pool_recycles_too_eagerly, words::pool_recycles_too_eagerly)
@@ -152,7 +183,7 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         Rule::SessionHeldPastRecycle => {
             of_pools(rules::session_held_past_recycle, words::session_held_past_recycle)
         }
-        Rule::SessionsAtRisk => of_path(rules::sessions_at_risk(facts), words::sessions_at_risk),
+        Rule::SessionsAtRisk => of_path(witnesses::sessions_at_risk(facts), words::sessions_at_risk),
         Rule::KeepaliveTooLate => of_path(rules::keepalive_too_late(facts), words::keepalive_too_late),
         Rule::KeepaliveIneffective => {
             of_path(rules::keepalive_ineffective(facts), words::keepalive_ineffective)
@@ -172,6 +203,11 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         Rule::IdleTransactionEndsFirst => {
             of_path(idle_transaction::idle_transaction_ends_first(facts), idle_transaction::words)
         }
+        Rule::ApplicationPathDiffers => {
+            of_path(witnesses::application_path_differs(facts), words::application_path_differs)
+        }
+        Rule::UndeclaredPool => of_path(witnesses::undeclared_pool(facts), words::undeclared_pool),
+        Rule::PoolNotAsDeclared => of_pools(witnesses::pool_not_as_declared, words::pool_not_as_declared),
     }
 }
 

@@ -33,6 +33,7 @@ use crate::supervision::Pulse;
 use deaths::{Decided, Undecided};
 use flights::{Flights, News};
 use life::{Notice, Outcome, Unborn, World};
+use report::RowsOfTheDead;
 
 pub use epoch::Epoch;
 pub use report::PathReport;
@@ -93,6 +94,7 @@ pub struct Prober<W> {
     settings: Settings,
     metrics: PathMetrics,
     publish: watch::Sender<PathReport>,
+    rows: RowsOfTheDead,
     history: History,
     keep: Option<Keeper>,
     undecided: Undecided,
@@ -134,6 +136,7 @@ impl<W: World> Prober<W> {
             settings,
             metrics,
             publish,
+            rows: RowsOfTheDead::default(),
             history: memory.history,
             keep: memory.keep,
             undecided: Undecided::default(),
@@ -285,6 +288,9 @@ impl<W: World> Prober<W> {
         if let Some(foretold) = foretold {
             self.history.withdraw(foretold);
         }
+        if *kind == Kind::Idle && (conclusion.recurs || conclusion.culprit.bounds_idle_age()) {
+            self.rows.note(death.age, death.row);
+        }
         if !conclusion.stray {
             self.observe(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
         }
@@ -302,6 +308,8 @@ impl<W: World> Prober<W> {
     fn report(&self) {
         let report =
             PathReport::with_open(&self.history, self.longest_stall, |seen| self.undecided.is_open(seen));
+        let takes_the_row = self.rows.leave_at(&report.limit(Kind::Idle));
+        let report = PathReport { takes_the_row, ..report };
         let limits = |servers: &[ServerLimit]| -> Vec<(Option<u16>, bool)> {
             servers.iter().map(|of| (of.server, of.limit.confirmed)).collect()
         };

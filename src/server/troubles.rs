@@ -15,6 +15,8 @@ pub(super) enum Part {
     Privileges,
     Processlist,
     Transactions,
+    Errors,
+    Attributes,
 }
 
 impl Part {
@@ -22,7 +24,7 @@ impl Part {
         match self {
             Self::Status => Some(Collector::GlobalStatus),
             Self::Variables => Some(Collector::GlobalVariables),
-            Self::Privileges | Self::Transactions => None,
+            Self::Privileges | Self::Transactions | Self::Errors | Self::Attributes => None,
             Self::Processlist => Some(Collector::Processlist),
         }
     }
@@ -34,6 +36,8 @@ impl Part {
             Self::Privileges => "privileges",
             Self::Processlist => Collector::Processlist.label(),
             Self::Transactions => "innodb_trx",
+            Self::Errors => "events_errors_summary_by_user_by_error",
+            Self::Attributes => "session_connect_attrs",
         }
     }
 }
