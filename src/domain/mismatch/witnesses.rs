@@ -10,19 +10,21 @@ use crate::domain::culprit::Culprit;
 use crate::domain::pool::Pool;
 
 use super::bracket::{firm_upper, safe_below};
-
 use super::facts::Facts;
 
 /// What the applications' sessions are judged by; `now` in seconds on the clock of their rounds. `row_left` is
 /// whether the rows of canaries that died at the limit left the server's list, as far as it was seen: where it was
 /// not, who ended them says it.
 pub fn path_facts(facts: &Facts, row_left: Option<bool>, now: f64) -> PathFacts {
-    let by_culprit = |culprit| match culprit {
-        Culprit::ServerIdleTimeout
-        | Culprit::ServerKill
-        | Culprit::ServerRestart
-        | Culprit::ProxyIdleTimeout => true,
-        _ => false,
+    let by_culprit = |culprit| {
+        matches!(
+            culprit,
+            Culprit::ServerIdleTimeout
+                | Culprit::ServerKill
+                | Culprit::ServerRestart
+                | Culprit::ProxyIdleTimeout
+                | Culprit::MassDisconnect
+        )
     };
     let takes_the_row =
         row_left.unwrap_or_else(|| facts.killer.is_some_and(|killer| by_culprit(killer.culprit)));
