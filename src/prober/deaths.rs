@@ -13,13 +13,9 @@ use crate::domain::kind::Kind;
 use crate::domain::limit::idle_limit;
 use crate::domain::lost_state::{COMPARED, Life, Sent, Story, explain};
 use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
+use crate::domain::tolerance::{AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
 use crate::domain::twins;
 
-/// A death waits for its twins and companions this many times its age ...
-const PATIENCE_LENGTHS: f64 = 2.5;
-/// ... and this much longer, in seconds: they must connect, and may be retried.
-const PATIENCE_SECONDS: f64 = 20.0;
 /// Those that die at one instant are known to be many this much later, in seconds.
 const INSTANT_SECONDS: f64 = 1.0;
 
@@ -88,8 +84,8 @@ impl Undecided {
     ) -> Option<Observation> {
         let at = epoch.now();
         let born = born.map_or(at - death.age, |born| epoch.unix(born));
-        let until = at + PATIENCE_LENGTHS * death.age + PATIENCE_SECONDS;
         let is_silent = death.ending.is_found_by_probe() && !death.restarted && death.error_code.is_none();
+        let until = at + if is_silent { AWAITS_LIVES } else { AWAITS_TWINS }.at(death.age);
         let foretold = (kind == Kind::Idle && is_silent).then(|| {
             let (ending, exact, killed) = (death.ending, death.exact, death.killed);
             let culprit = Culprit::NetworkIdleTimeout;
