@@ -7,7 +7,9 @@ use tokio::time::Instant;
 use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
-use crate::domain::companions::{Spared, Struck, died_unkilled, kills_near, same_age, same_instant};
+use crate::domain::companions::{
+    Spared, Struck, are_kills_read, died_unkilled, kills_near, same_age, same_instant,
+};
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
 use crate::domain::limit::idle_limit;
@@ -344,6 +346,7 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         same_age: same_age(history, &others.told, &told),
         kills_near: kills_near(history, &others.told, &told),
         died_unkilled: died_unkilled(history, &others.told, &told),
+        are_kills_read: are_kills_read(history, &others.told),
         same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
