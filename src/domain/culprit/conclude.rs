@@ -424,6 +424,9 @@ fn conclude_uncounted(evidence: &Evidence) -> Conclusion {
             Culprit::Unknown,
             "several closed at one age that others outlive, and twins tell nothing of a part",
         )
+    } else if twins.busy == Some(true) && evidence.may_be_killed() && row == Row::Gone {
+        let rule = "several closed at one age while the busy twin lives: a killer of idle sessions";
+        Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
     } else if twins.keepalive == Some(true) {
         decided(
             Culprit::NetworkIdleTimeout,
