@@ -24,7 +24,7 @@ use network::Report;
 use oracle::Findings;
 
 /// How many worlds the suite runs: without optimization each takes some seconds.
-const FEW: u64 = if cfg!(debug_assertions) { 4 } else { 200 };
+const FEW: u64 = if cfg!(debug_assertions) { 2 } else { 200 };
 /// What is reached so far, as shares: culprits that are refuted, of all deaths; unknown ones, of the deaths after ten
 /// minutes; worlds whose limit flaps. None, 5 % and none are wanted. Lower these as the rules get better.
 const REACHED: (f64, f64, f64) = (0.002, 0.05, 0.12);
@@ -163,7 +163,7 @@ fn a_timer_that_moves_is_followed_within_two_cycles() {
     const TWO_CYCLES: f64 = 2.0 * (16.0 * 1.25 + 2.0);
     let seeds = match number("MYSQL_CANARY_WORLD") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("MYSQL_CANARY_WORLDS").unwrap_or(8).min(400),
+        None => 0..number("MYSQL_CANARY_WORLDS").unwrap_or(4).min(400),
     };
     let mut all: Vec<(f64, f64, u64)> =
         seeds.map(|seed| (follow(seed), seed)).map(|(took, seed)| (took[0], took[1], seed)).collect();
