@@ -35,6 +35,9 @@ fn a_timer_is_told_when_one_that_was_born_later_dies_too() {
     lives.extend([died(0.0, 420.0), died(1.0, 425.0)]);
     assert_eq!(last(&lives), Story::Open, "they may have been lost at one moment");
     lives.extend([died(430.0, 380.0), lived(432.0, 340.0), died(434.0, 390.0), lived(436.0, 345.0)]);
+    assert_eq!(last(&lives), Story::Open, "a narrow gap, and few that tell of it");
+    lives.extend([lived(780.0, 345.0), died(785.0, 380.0), lived(790.0, 346.0)]);
+    lives.extend([lived(1140.0, 345.0), died(1145.0, 381.0), died(1150.0, 382.0)]);
     assert_eq!(last(&lives), Story::Timer);
 }
 
@@ -49,6 +52,12 @@ fn a_timer_is_told_when_a_younger_one_lived_through_every_moment() {
         lived(210.0, 300.0),
         lived(215.0, 320.0),
         died(205.0, 400.0),
+        lived(500.0, 330.0),
+        lived(510.0, 340.0),
+        died(520.0, 390.0),
+        died(530.0, 395.0),
+        lived(910.0, 350.0),
+        died(920.0, 390.0),
     ];
     assert_eq!(last(&lives), Story::Timer);
 }
@@ -81,6 +90,7 @@ fn a_moment_of_loss_beside_a_timer_is_told_from_it() {
     let flushed = died(4050.0, 344.0);
     lives.extend([died(4100.0, 260.0), died(4200.0, 150.0), lived(4310.0, 345.0), lived(4320.0, 345.0)]);
     assert_eq!(explain(&flushed, &lives), Story::OneMoment);
+    lives.push(flushed);
     let timed = died(4700.0, 352.0);
     assert_eq!(explain(&timed, &lives), Story::Timer);
 }
@@ -103,12 +113,12 @@ fn flows_that_are_forgotten_here_and_there_are_no_timers() {
 #[test]
 fn a_timer_that_rules_a_part_of_the_connections_is_one() {
     let mut lives = Vec::new();
-    for round in 0..24 {
+    for round in 0..36 {
         let born = 100.0 * f64::from(round);
         lives.push(lived(born, 320.0));
         lives.push(if round % 2 == 0 { died(born + 3.0, 420.0) } else { lived(born + 3.0, 420.0) });
     }
-    assert_eq!(explain(&died(2500.0, 420.0), &lives), Story::Timer);
+    assert_eq!(explain(&died(3700.0, 420.0), &lives), Story::Timer);
 }
 
 #[test]
