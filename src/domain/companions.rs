@@ -5,7 +5,7 @@
 
 use super::culprit::Culprit;
 use super::kind::Kind;
-use super::observation::{Fate, History};
+use super::observation::{Fate, History, Observation};
 use super::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, SAME_EVENT_SPREAD_SECONDS};
 
 /// How many of the newest deaths are looked at: what happened long ago is another story.
@@ -111,6 +111,12 @@ pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool
             && (other.age - one.age).abs() <= ONE_AGE.either(one.age)
             && history.is_one_server(one.server, other.server)
     })
+}
+
+/// Whether the count of KILLs was read for any of the newest deaths.
+pub fn are_kills_read(history: &History, others: &[Struck]) -> bool {
+    let is_read = |seen: &Observation| matches!(seen.fate, Fate::Died { exact: true, killed: Some(_), .. });
+    others.iter().any(|other| other.killed.is_some()) || history.iter().rev().take(NEWEST).any(is_read)
 }
 
 /// Deaths by these may be a timer's at their age.

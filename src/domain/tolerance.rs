@@ -26,6 +26,23 @@ impl Slack {
     }
 }
 
+/// How long to wait: so many lives of an age one after the other, and so many seconds beside.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wait {
+    /// As so many times the age.
+    pub lengths: f64,
+    /// In seconds.
+    pub seconds: f64,
+}
+
+impl Wait {
+    /// For an age, both in seconds.
+    pub const fn at(self, age: f64) -> f64 {
+        let wait = self.lengths * age + self.seconds;
+        if wait < LONGEST_WAIT_SECONDS { wait } else { LONGEST_WAIT_SECONDS }
+    }
+}
+
 /// Two deaths at ages this near are one timer's work. A tool that kills idle sessions looks once a second
 /// (pt-kill, `tests/truth/idle_killer.rs`); timers of hours were seen up to 2 % late (facts: HAProxy,
 /// IPVS).
@@ -49,6 +66,20 @@ pub const WAIT_TIMEOUT_LATE: Slack = Slack { seconds: 1.5, share: 0.01 };
 /// Two endings this near in time are one event, in seconds: one close reaches all sockets within
 /// milliseconds, and is read one socket after the other.
 pub const ONE_INSTANT_SECONDS: f64 = 0.3;
+
+/// How long a heard death waits for its twins: so many times its age and so many seconds. A twin is launched when
+/// the death is learnt, is probed a little past its age, and is repeated once before its own death is believed;
+/// each connects and may be retried.
+pub const AWAITS_TWINS: Wait = Wait { lengths: 2.5, seconds: 20.0 };
+
+/// How long a silent death waits for other lives to tell an idle timer from lost state: two that begin when it is
+/// found, one after the other, and the time to find them dead. What is not told by then is counted as unknown;
+/// in worlds of virtual time a longer wait told hardly more. The limit does not wait: it is told of each death
+/// at once.
+pub const AWAITS_LIVES: Wait = Wait { lengths: 2.0, seconds: 10.0 };
+
+/// How long at most a death waits, in seconds, however old it was: people look at a day, not at a week.
+pub const LONGEST_WAIT_SECONDS: f64 = 86_400.0;
 
 /// Those that one event closes may differ in age by no more than this, in seconds, before it shows that no
 /// timer struck each of them at its age: a timer's deaths scatter by [`HEARD`].
@@ -119,6 +150,12 @@ mod tests {
         assert_eq!(ONE_AGE.either(1000.0), 20.0);
         assert_eq!(WAIT_TIMEOUT_LATE.both(100.0), 2.5);
         assert_eq!((heard(0.4), probed(0.02)), (0.2, 0.01));
+    }
+
+    #[test]
+    fn a_death_waits_for_lives_of_its_own_age_and_never_longer_than_a_day() {
+        assert_eq!((AWAITS_LIVES.at(5.0), AWAITS_TWINS.at(8.0)), (20.0, 40.0));
+        assert_eq!(AWAITS_TWINS.at(100_000.0), LONGEST_WAIT_SECONDS);
     }
 
     #[test]

@@ -7,19 +7,17 @@ use tokio::time::Instant;
 use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
-use crate::domain::companions::{Spared, Struck, died_unkilled, kills_near, same_age, same_instant};
+use crate::domain::companions::{
+    Spared, Struck, are_kills_read, died_unkilled, kills_near, same_age, same_instant,
+};
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
 use crate::domain::limit::idle_limit;
 use crate::domain::lost_state::{COMPARED, Life, Sent, Story, explain};
 use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
+use crate::domain::tolerance::{AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
 use crate::domain::twins;
 
-/// A death waits for its twins and companions this many times its age ...
-const PATIENCE_LENGTHS: f64 = 2.5;
-/// ... and this much longer, in seconds: they must connect, and may be retried.
-const PATIENCE_SECONDS: f64 = 20.0;
 /// Those that die at one instant are known to be many this much later, in seconds.
 const INSTANT_SECONDS: f64 = 1.0;
 
@@ -88,8 +86,8 @@ impl Undecided {
     ) -> Option<Observation> {
         let at = epoch.now();
         let born = born.map_or(at - death.age, |born| epoch.unix(born));
-        let until = at + PATIENCE_LENGTHS * death.age + PATIENCE_SECONDS;
         let is_silent = death.ending.is_found_by_probe() && !death.restarted && death.error_code.is_none();
+        let until = at + if is_silent { AWAITS_LIVES } else { AWAITS_TWINS }.at(death.age);
         let foretold = (kind == Kind::Idle && is_silent).then(|| {
             let (ending, exact, killed) = (death.ending, death.exact, death.killed);
             let culprit = Culprit::NetworkIdleTimeout;
@@ -348,6 +346,7 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         same_age: same_age(history, &others.told, &told),
         kills_near: kills_near(history, &others.told, &told),
         died_unkilled: died_unkilled(history, &others.told, &told),
+        are_kills_read: are_kills_read(history, &others.told),
         same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,

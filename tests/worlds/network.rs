@@ -350,7 +350,8 @@ impl Scene {
             too.push(Cause::Restart);
         }
         let foreign = |until: f64| nature.others_killed_every.map_or(0.0, |every| (until / every).floor());
-        if was_heard && before.is_some_and(|(at, _)| foreign(asked) > foreign(at)) {
+        let is_fin = was_heard && !matches!(fated.cause, Cause::WaitTimeout | Cause::OwnTimer);
+        if is_fin && before.is_some_and(|(at, _)| foreign(asked) > foreign(at)) {
             // Somebody else's session was killed between the two readings around this close: FIN, the row gone and
             // the count risen are all that a KILL of this very session would have shown.
             too.push(Cause::Kill);

@@ -65,6 +65,8 @@ pub struct Evidence {
     pub kills_near: usize,
     /// Another died at this age while the count of KILLs stood still: KILL is not what strikes there.
     pub died_unkilled: bool,
+    /// Whether the count of KILLs is read on this path at all: then one that could not be compared may have risen.
+    pub are_kills_read: bool,
     /// How many others died at this very instant by something that does not ask for their ages.
     pub same_instant: usize,
     /// Another idle canary was seen alive past this age.
@@ -241,9 +243,7 @@ fn conclude_many(evidence: &Evidence) -> Conclusion {
 /// A canary that pings: no idle timer reaches it.
 fn conclude_active(evidence: &Evidence) -> Conclusion {
     let Evidence { ending, exact, row, proxy_seen, outlived, .. } = *evidence;
-    if ending.is_found_by_probe() && matches!(evidence.story, Story::OneMoment | Story::HereAndThere) {
-        conclude_silent(evidence)
-    } else if evidence.same_age > 0 {
+    if evidence.same_age > 0 {
         decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
     } else if ending == Ending::Fin && exact && row == Row::Gone && !proxy_seen && evidence.may_be_killed() {
         let rule = "a canary that pings was closed, row gone, uptime steady, and no idle one died at its age";
@@ -403,7 +403,7 @@ fn conclude_uncounted(evidence: &Evidence) -> Conclusion {
             "closed away from wait_timeout, alone at its age, and the server was not seen to end it",
         );
     }
-    if row == Row::Gone && evidence.may_be_killed() && !evidence.died_unkilled {
+    if evidence.are_kills_read && row == Row::Gone && evidence.may_be_killed() && !evidence.died_unkilled {
         // Whoever else died there says by what.
         return if evidence.kills_near > 0 {
             let rule = "several closed at one age, row gone, and Com_kill rose with others there";
@@ -449,7 +449,7 @@ pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit]
     };
     match (kind, ending) {
         (Kind::Active, Ending::ResetOnUse | Ending::Silence) => {
-            &[ServerIdleTimeout, ServerKill, ServerRestart, NetworkStateLoss, LifetimeLimit, Unknown]
+            &[ServerIdleTimeout, ServerKill, ServerRestart, LifetimeLimit, Unknown]
         }
         (Kind::Active, _) => {
             &[ServerIdleTimeout, ServerKill, ServerRestart, MassDisconnect, LifetimeLimit, Unknown]

@@ -24,6 +24,7 @@ fn death() -> Evidence {
         outlived: false,
         outlived_by_younger: false,
         of_a_part: false,
+        are_kills_read: false,
         story: Story::Timer,
         twins: Twins::default(),
     }
@@ -400,6 +401,20 @@ fn a_conclusion_waits_for_the_evidence_that_could_change_it() {
     for (name, evidence, expected) in waits {
         assert_eq!(conclude(&evidence).decided, expected, "{name}");
     }
+}
+
+#[test]
+fn a_close_that_may_have_been_a_kill_accuses_no_proxy() {
+    let twins = Twins { keepalive: Some(false), busy: Some(false), active: Some(true) };
+    let several = Evidence { same_age: 2, killed: None, twins, are_kills_read: true, ..death() };
+    let told = conclude(&several);
+    assert_eq!((told.culprit, told.decided), (Culprit::Unknown, false), "it rose over too long a time");
+    let beside = conclude(&Evidence { kills_near: 2, ..several });
+    assert_eq!(beside.culprit, Culprit::ServerKill, "others there were killed");
+    let unkilled = conclude(&Evidence { died_unkilled: true, ..several });
+    assert_eq!(unkilled.culprit, Culprit::ProxyIdleTimeout, "one died there while it stood still");
+    let unread = conclude(&Evidence { are_kills_read: false, ..several });
+    assert_eq!(unread.culprit, Culprit::ProxyIdleTimeout, "nobody reads it here");
 }
 
 #[test]

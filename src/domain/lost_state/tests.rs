@@ -35,6 +35,9 @@ fn a_timer_is_told_when_one_that_was_born_later_dies_too() {
     lives.extend([died(0.0, 420.0), died(1.0, 425.0)]);
     assert_eq!(last(&lives), Story::Open, "they may have been lost at one moment");
     lives.extend([died(430.0, 380.0), lived(432.0, 340.0), died(434.0, 390.0), lived(436.0, 345.0)]);
+    assert_eq!(last(&lives), Story::Open, "a narrow gap, and few that tell of it");
+    lives.extend([lived(780.0, 345.0), died(785.0, 380.0), lived(790.0, 346.0)]);
+    lives.extend([lived(1140.0, 345.0), died(1145.0, 381.0), died(1150.0, 382.0)]);
     assert_eq!(last(&lives), Story::Timer);
 }
 
