@@ -23,11 +23,11 @@ use nature::Nature;
 use network::Report;
 use oracle::Findings;
 
-/// How many worlds the suite runs: without optimization each takes a quarter of a minute.
-const FEW: u64 = if cfg!(debug_assertions) { 4 } else { 300 };
+/// How many worlds the suite runs: without optimization each takes some seconds.
+const FEW: u64 = if cfg!(debug_assertions) { 4 } else { 200 };
 /// What is reached so far, as shares: culprits that are refuted, of all deaths; unknown ones, of the deaths after ten
 /// minutes; worlds whose limit flaps. None, 5 % and none are wanted. Lower these as the rules get better.
-const REACHED: (f64, f64, f64) = (0.03, 0.09, 0.3);
+const REACHED: (f64, f64, f64) = (0.002, 0.05, 0.12);
 
 fn number(name: &str) -> Option<u64> {
     env::var(name)
@@ -126,7 +126,8 @@ fn no_world_refutes_what_is_said_of_it() {
     let wrong = sum(|f| f.wrong.len()) as f64 / sum(|f| f.deaths).max(1) as f64;
     let flapping = sum(|f| usize::from(f.withdrawn > f.changes)) as f64 / all.len() as f64;
     assert!(wrong <= REACHED.0, "{:.2} % of the culprits are refuted by their worlds", 100.0 * wrong);
-    assert!(share <= REACHED.1, "{:.2} % unknown", 100.0 * share);
+    // Few deaths of few worlds say nothing of a share.
+    assert!(late < 1000 || share <= REACHED.1, "{:.2} % unknown", 100.0 * share);
     assert!(flapping <= REACHED.2, "the limit flaps in {:.0} % of the worlds", 100.0 * flapping);
 }
 
