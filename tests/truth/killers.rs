@@ -11,13 +11,13 @@ use crate::exporter::Launch;
 use crate::lab::{MariaDb, MariaDbOptions, MySql97, MySql97Options, Server};
 
 /// Looks once a second and kills who slept or worked for 5 s, as pt-kill with `--idle-time` and `--busy-time`. The
-/// server's list rounds to whole seconds: 5 s may be 4 s and a little.
+/// server's list rounds to whole seconds: 5 s may be 4 s and a little; and on a busy machine it looks less often.
 fn check_killer_of_busy_ones(server: &Server) {
     Killer { busy: Some(5), ..Killer::of_idle(5) }.during(server, || {
         let standing = Standing {
             culprit: "server_kill",
             layer: "server",
-            upper: 3.9..=7.0,
+            upper: 3.9..=8.5,
             share: 0.9..=1.0,
             tcp_keepalive: false,
             within: Duration::from_secs(60),
@@ -29,7 +29,7 @@ fn check_killer_of_busy_ones(server: &Server) {
         standing.check(&exporter);
         for death in exporter.events("death").iter().filter(|death| death["kind"] == "idle") {
             let age = death["age_seconds"].as_f64().expect("a death has an age");
-            assert!((3.9..=8.0).contains(&age), "{death}");
+            assert!((3.9..=11.0).contains(&age), "{death}");
         }
     });
 }
@@ -64,7 +64,7 @@ fn killer_that_looks_seldom() {
             let launch = Launch::on(&server).ages("3s,6s,10s,15s").args(&["--canary.probe-timeout=2s"]);
             let exporter = launch.start();
             standing.check(&exporter);
-            assert_says(&exporter, &["between ", "A tool that kills idle sessions"], &["Not all"]);
+            assert_says(&exporter, &["A tool that kills idle sessions"], &["Not all", "looks like KILL"]);
         });
     });
 }

@@ -38,7 +38,7 @@ fn idle_timer_of_one_proxy_of_two() {
         };
         let exporter = launch.start();
         standing.check(&exporter);
-        let part = ["at 5 s idle", "Not all: ", "A proxy does it", "TCP keepalive does not help"];
+        let part = ["die of idleness: at ", "Not all: ", "A proxy does it", "TCP keepalive does not help"];
         assert_says(&exporter, &part, &["servers answer", "KILL"]);
     });
 }
