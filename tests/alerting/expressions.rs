@@ -67,9 +67,10 @@ impl<'a> World<'a> {
             page.sum("layer_mismatch", &[("rule", "keepalive_too_late")]) == 1.0
                 && page.values("remedy", &[]).len() == 2
         });
-        // Three devices call at once; then their connections rest.
+        // Three devices call at once; then their connections rest, until whose they are was read.
+        firewall.server().sql("SET GLOBAL wait_timeout = 300");
         let application = start_layer_cake(firewall, &["--every", "600"]);
-        exporter.wait_for_metrics("sessions at risk", PATIENCE, |page| {
+        exporter.wait_for_metrics("sessions at risk", Duration::from_secs(80), |page| {
             page.sum("sessions_at_risk", &[("user", "app")]) == 3.0
         });
         // The server counts a login with a wrong password as an aborted connect.

@@ -31,7 +31,7 @@ fn pools_that_nobody_declared_are_known_by_their_ends() {
     exporter.wait_for_metrics("a server view", Duration::from_secs(20), |page| page.sum("up", &[]) == 1.0);
     std::thread::sleep(Duration::from_secs(2));
     let lifetime = ["--lifetime", "6"];
-    let mut running = vec![
+    let mut running = [
         pool(&server, "alchemy", &lifetime),
         pool(&server, "hikari", &[&lifetime[..], &["--kind", "hikari"]].concat()),
         pool(&server, "never", &[]),

@@ -1,5 +1,5 @@
 use super::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::applications::{Counters, Evidence, Follower, Listing, Row, Whose};
 use crate::domain::culprit::Culprit;
@@ -59,10 +59,15 @@ pub(super) fn watched(facts: Facts) -> Facts {
         follower.see(row, Whose::Application, 10_000.0);
     }
     follower.end(10_000.0, true, Counters::default());
-    let applications = facts
-        .sessions
-        .is_some()
-        .then(|| Evidence::gather(&follower, None, &BTreeMap::new(), &path_facts(&facts, None, 10_000.0)));
+    let applications = facts.sessions.is_some().then(|| {
+        Evidence::gather(
+            &follower,
+            None,
+            &BTreeSet::new(),
+            &BTreeMap::new(),
+            &path_facts(&facts, None, 10_000.0),
+        )
+    });
     Facts { applications, ..facts }
 }
 
@@ -167,7 +172,6 @@ fn sessions_at_risk() {
 fn sessions_at_risk_are_critical_only_with_proof() {
     let told = |pools: &[&str], failed: usize| {
         let mut facts = watched(facts! {
-            path: "default".to_owned(),
             idle: silent(320.0, 420.0),
             sessions: users(&[("api", &[900.0])]),
             pools: pools.iter().map(|text| pool(text)).collect(),

@@ -17,12 +17,14 @@ use super::facts::Facts;
 /// whether the rows of canaries that died at the limit left the server's list, as far as it was seen: where it was
 /// not, who ended them says it.
 pub fn path_facts(facts: &Facts, row_left: Option<bool>, now: f64) -> PathFacts {
-    let by_culprit = |culprit| match culprit {
-        Culprit::ServerIdleTimeout
-        | Culprit::ServerKill
-        | Culprit::ServerRestart
-        | Culprit::ProxyIdleTimeout => true,
-        _ => false,
+    let by_culprit = |culprit| {
+        let both_sides = [
+            Culprit::ServerIdleTimeout,
+            Culprit::ServerKill,
+            Culprit::ServerRestart,
+            Culprit::ProxyIdleTimeout,
+        ];
+        both_sides.contains(&culprit)
     };
     let takes_the_row =
         row_left.unwrap_or_else(|| facts.killer.is_some_and(|killer| by_culprit(killer.culprit)));
