@@ -91,7 +91,7 @@ struct State {
     siblings: BTreeSet<u64>,
     exporters: BTreeSet<String>,
     covered: Coverage,
-    /// Users with sessions whose attributes were read.
+    /// Users that were there when attributes were read, or before.
     known: BTreeSet<String>,
     /// By user, and when each was last seen, in seconds on the follower's clock.
     drivers: BTreeMap<String, BTreeMap<Driver, f64>>,
@@ -222,8 +222,8 @@ impl Applications {
                 state.follower.forget(id);
             }
         }
-        let living = state.follower.groups().iter().filter(|group| group.living > 0);
-        state.known.extend(living.map(|group| group.user.clone()));
+        // Who came and went since the reading before can be read no more, and is somebody's.
+        state.known.extend(state.follower.groups().iter().map(|group| group.user.clone()));
         state.known.retain(|user| !state.exporters.contains(user));
         state.siblings = marked.into_iter().take(MOST_SIBLINGS).collect();
         for (&id, &driver) in attributes.drivers.iter().filter(|(_, driver)| **driver != Driver::Canary) {
