@@ -134,8 +134,8 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
     if let Some(followed) = view.as_deref().and_then(|view| view.followed.as_ref()) {
         let now = sources.connector.roster().seconds(Instant::now());
         let path = path_facts(&facts, report.takes_the_row, now);
-        facts.applications = Some(sources.applications.show(|Seen { follower, covered }| {
-            Evidence::gather(follower, covered, &followed.drivers, &path)
+        facts.applications = Some(sources.applications.show(|Seen { follower, covered, known }| {
+            Evidence::gather(follower, covered, known, &followed.drivers, &path)
         }));
     }
     let measured = MeasuredTimeouts {

@@ -63,6 +63,8 @@ pub struct Seen<'a> {
     pub follower: &'a Follower,
     /// The thread id up to which it is known who is another exporter's canary. `None` where that cannot be read.
     pub covered: Option<u64>,
+    /// Users with sessions of which that was read, and who are no exporter's.
+    pub known: &'a BTreeSet<String>,
 }
 
 /// What was heard with one list.
@@ -89,7 +91,7 @@ struct State {
     siblings: BTreeSet<u64>,
     exporters: BTreeSet<String>,
     covered: Coverage,
-    /// Users with sessions whose attributes were read.
+    /// Users that were there when attributes were read, or before.
     known: BTreeSet<String>,
     /// By user, and when each was last seen, in seconds on the follower's clock.
     drivers: BTreeMap<String, BTreeMap<Driver, f64>>,
@@ -136,7 +138,7 @@ impl Applications {
             Coverage::Unreadable => None,
             Coverage::UpTo(id) => Some(id),
         };
-        judge(Seen { follower: &state.follower, covered })
+        judge(Seen { follower: &state.follower, covered, known: &state.known })
     }
 
     /// Whether nothing is told of this user.
@@ -220,8 +222,9 @@ impl Applications {
                 state.follower.forget(id);
             }
         }
-        let living = state.follower.groups().iter().filter(|group| group.living > 0);
-        state.known.extend(living.map(|group| group.user.clone()));
+        // Who came and went since the reading before can be read no more, and is somebody's.
+        state.known.extend(state.follower.groups().iter().map(|group| group.user.clone()));
+        state.known.retain(|user| !state.exporters.contains(user));
         state.siblings = marked.into_iter().take(MOST_SIBLINGS).collect();
         for (&id, &driver) in attributes.drivers.iter().filter(|(_, driver)| **driver != Driver::Canary) {
             let Some(user) = state.follower.user_of(id).map(str::to_owned) else { continue };

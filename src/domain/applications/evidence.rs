@@ -45,16 +45,22 @@ pub struct Witness {
 pub const OBSERVED: &str = "observed:";
 
 impl Evidence {
-    /// Judges every session. Those of a thread id above `covered` are not judged yet: they may be another
-    /// exporter's canaries.
+    /// Judges every session. Those of a thread id above `covered` are not judged yet, but for the users that are known
+    /// to be `applications`': they may be another exporter's canaries.
     pub fn gather(
         follower: &Follower,
         covered: Option<u64>,
+        applications: &BTreeSet<String>,
         drivers: &BTreeMap<String, BTreeSet<Driver>>,
         facts: &PathFacts,
     ) -> Self {
         let groups = follower.groups();
-        let known = || follower.sleepers().filter(|&(id, _)| covered.is_none_or(|covered| id <= covered));
+        let is_known = |id: u64, sleeper: &Sleeper| {
+            let is_application =
+                || groups.get(sleeper.group).is_some_and(|of| applications.contains(&of.user));
+            covered.is_none_or(|covered| id <= covered) || is_application()
+        };
+        let known = || follower.sleepers().filter(|(id, sleeper)| is_known(*id, sleeper));
         let sleepers = || known().map(|(_, sleeper)| sleeper);
         let mut users: BTreeMap<String, Witness> = BTreeMap::new();
         for group in groups.iter().filter(|group| !group.is_left_out()) {

@@ -56,6 +56,7 @@ fn pool() -> impl Strategy<Value = Pool> {
                 keepalive,
                 pre_ping,
                 read_timeout,
+                path: None,
             },
         )
 }

@@ -1,5 +1,5 @@
 use super::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::applications::{Counters, Evidence, Follower, Listing, Row, Whose};
 use crate::domain::culprit::Culprit;
@@ -59,10 +59,15 @@ pub(super) fn watched(facts: Facts) -> Facts {
         follower.see(row, Whose::Application, 10_000.0);
     }
     follower.end(10_000.0, true, Counters::default());
-    let applications = facts
-        .sessions
-        .is_some()
-        .then(|| Evidence::gather(&follower, None, &BTreeMap::new(), &path_facts(&facts, None, 10_000.0)));
+    let applications = facts.sessions.is_some().then(|| {
+        Evidence::gather(
+            &follower,
+            None,
+            &BTreeSet::new(),
+            &BTreeMap::new(),
+            &path_facts(&facts, None, 10_000.0),
+        )
+    });
     Facts { applications, ..facts }
 }
 

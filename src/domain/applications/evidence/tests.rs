@@ -17,7 +17,7 @@ fn follower(rows: &[(&str, &str, f64)]) -> Follower {
 
 fn gather(follower: &Follower, covered: Option<u64>, limit: Option<Limit>) -> Evidence {
     let facts = PathFacts { limit, survived: 7.0, now: 1000.0 };
-    Evidence::gather(follower, covered, &BTreeMap::new(), &facts)
+    Evidence::gather(follower, covered, &BTreeSet::new(), &BTreeMap::new(), &facts)
 }
 
 #[test]
@@ -27,6 +27,10 @@ fn who_is_not_known_yet_is_not_judged() {
     assert_eq!(at_risk(None), 2, "nobody can be told from a canary, so nobody waits");
     assert_eq!(at_risk(Some(1)), 1, "the second began after the attributes were read");
     assert_eq!(at_risk(Some(0)), 0);
+    let facts = PathFacts { limit: Some(LIMIT), survived: 7.0, now: 1000.0 };
+    let known = BTreeSet::from(["app".to_owned()]);
+    let evidence = Evidence::gather(&follower, Some(0), &known, &BTreeMap::new(), &facts);
+    assert_eq!(evidence.users["app"].risk.at_risk, 2, "others of this user were read");
 }
 
 #[test]
