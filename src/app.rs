@@ -9,7 +9,7 @@ use std::time::Duration;
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::calendar::unix_now;
 use crate::cli::Settings;
@@ -44,6 +44,8 @@ const LONGEST_QUESTIONS: Duration = Duration::from_secs(120);
 const WINDING_DOWN: Duration = Duration::from_millis(1700);
 /// How long the state file's last write may take after that.
 const LAST_WRITE: Duration = Duration::from_millis(200);
+/// How long the state file may take to be opened before that is told.
+const LONG_OPENING: Duration = Duration::from_secs(5);
 /// What ends last: it has no session, and is of use until then.
 const LAST: [Loop; 3] = [Loop::State, Loop::Log, Loop::Signals];
 
@@ -181,12 +183,6 @@ async fn start(
     let asking = settings.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS);
     let tried = path_metrics.clone();
     health.expect_a_try(format!("{}/{}", settings.target, settings.path), move || tried.was_tried());
-    let (mut memory, last_writes) = match &settings.state_file {
-        Some(_) => remember(&settings, epoch, watch_loop(Loop::State, LONGEST_ROUND), supervisor).await?,
-        None => (Memory::default(), None),
-    };
-    memory.history.end_at(now);
-
     let connector = Arc::new(Connector::new(
         settings.address.clone(),
         settings.account.clone(),
@@ -206,7 +202,7 @@ async fn start(
         metrics.application_survival_ages(),
     );
     let (publish_reading, reading) = watch::channel(Reading::default());
-    let (publish_report, report) = watch::channel(PathReport::new(&memory.history, None));
+    let (publish_report, report) = watch::channel(PathReport::default());
     let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
     let (publish_headroom, headroom) = watch::channel(Headroom::default());
     let pulse = watch_loop(Loop::Prober, LONGEST_ROUND);
@@ -242,6 +238,14 @@ async fn start(
             }
         });
     }
+    // The pages answer meanwhile: a file system may take its time, or stand still.
+    let (mut memory, last_writes) = match &settings.state_file {
+        Some(_) => remember(&settings, epoch, watch_loop(Loop::State, LONGEST_ROUND), supervisor).await?,
+        None => (Memory::default(), None),
+    };
+    memory.history.end_at(now);
+    publish_report.send_replace(PathReport::new(&memory.history, None));
+
     let sources = diagnosis::Sources {
         target: settings.target.clone(),
         path: settings.path.clone(),
@@ -302,8 +306,18 @@ async fn remember(
     supervisor: &mut Supervisor,
 ) -> Result<(Memory, LastWrites), StartError> {
     let Some(file) = settings.state_file.clone() else { return Ok((Memory::default(), None)) };
-    // A file system may stand still; the word to stop is heard all the same.
-    let opened = spawn_blocking(move || StateFile::open(&file)).await;
+    let mut opening = spawn_blocking(move || StateFile::open(&file));
+    let opened = match timeout(LONG_OPENING, &mut opening).await {
+        Ok(opened) => opened,
+        Err(_) => {
+            tracing::warn!(
+                event = "state_not_opened",
+                "the file system of --state.file does not answer: no canary is sent until it does"
+            );
+            // The word to stop is heard all the same.
+            opening.await
+        }
+    };
     let mut state = opened.map_err(|error| StartError::Runtime(io::Error::other(error)))??;
     let (target, path) = (&settings.target, &settings.path);
     state.keep_only(&[(target, path)]);

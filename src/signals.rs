@@ -1,6 +1,6 @@
 //! What signals do. No signal that can be caught ends the process without a COM_QUIT, as most do by default.
-//! SIGTERM, SIGINT and SIGQUIT, and SIGXCPU, which foretells a SIGKILL: the word to stop, and a second one of them
-//! ends the process at once. All others: nothing but a line. SIGXFSZ (a limit on the size of files): nothing at
+//! SIGTERM, SIGINT and SIGQUIT, SIGRTMIN+3, which containers are stopped with that expect systemd in them, and SIGXCPU,
+//! which foretells a SIGKILL: the word to stop, and a second one of them ends the process at once. All others: nothing but a line. SIGXFSZ (a limit on the size of files): nothing at
 //! all, for the log itself may have met it. SIGPIPE is ignored from the start, by Rust's runtime. Of both the write
 //! that failed tells.
 
@@ -27,7 +27,7 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// The signals of this process, heard from the moment this exists.
 #[derive(Debug)]
 pub struct Signals {
-    heard: Vec<(Signal, &'static str, Meaning)>,
+    heard: Vec<(Signal, String, Meaning)>,
 }
 
 /// What a signal is to us.
@@ -41,7 +41,8 @@ enum Meaning {
     Silent,
 }
 
-/// Every signal that would end a process and can be caught, but for the faults of the process itself.
+/// Every signal that would end a process and can be caught, but for the faults of the process itself (SIGTRAP and SIGSYS
+/// among them), and the real-time signals, which follow.
 const HEARD: [(Known, &str, Meaning); 14] = [
     (Known::TERM, "SIGTERM", Meaning::Stop),
     (Known::INT, "SIGINT", Meaning::Stop),
@@ -59,16 +60,26 @@ const HEARD: [(Known, &str, Meaning); 14] = [
     (Known::XFSZ, "SIGXFSZ", Meaning::Silent),
 ];
 
+/// The real-time signals as the C library counts them: SIGRTMIN and SIGRTMAX.
+const REAL_TIME: (i32, i32) = (34, 64);
+
 impl Signals {
     /// Begins to hear them.
     ///
     /// # Errors
     /// When the system does not let us.
     pub fn new() -> io::Result<Self> {
-        let hear = |(known, name, meaning): (Known, _, _)| {
-            Ok((signal(SignalKind::from_raw(known.as_raw()))?, name, meaning))
+        let hear = |(known, name, meaning): (Known, &str, _)| {
+            Ok((signal(SignalKind::from_raw(known.as_raw()))?, name.to_owned(), meaning))
         };
-        Ok(Self { heard: HEARD.into_iter().map(hear).collect::<io::Result<_>>()? })
+        let mut heard = HEARD.into_iter().map(hear).collect::<io::Result<Vec<_>>>()?;
+        // A C library may keep some for itself.
+        heard.extend((REAL_TIME.0..=REAL_TIME.1).filter_map(|number| {
+            let place = number - REAL_TIME.0;
+            let meaning = if place == 3 { Meaning::Stop } else { Meaning::Ignored };
+            Some((signal(SignalKind::from_raw(number)).ok()?, format!("SIGRTMIN+{place}"), meaning))
+        }));
+        Ok(Self { heard })
     }
 
     /// Says `stop` at the first signal that asks for it, and ends the process at the second.
@@ -106,11 +117,11 @@ impl Signals {
     }
 
     /// The next signal: its name, and what it means.
-    async fn next(&mut self) -> (&'static str, Meaning) {
+    async fn next(&mut self) -> (String, Meaning) {
         poll_fn(|context| {
             for (signal, name, meaning) in &mut self.heard {
                 if signal.poll_recv(context).is_ready() {
-                    return Poll::Ready((*name, *meaning));
+                    return Poll::Ready((name.clone(), *meaning));
                 }
             }
             Poll::Pending

@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT: every session that is in no statement ends with COM_QUIT (`budget.rs` has the busy one), and the
 //! process ends soon, whoever does not answer.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -39,6 +40,30 @@ fn every_session_says_com_quit() {
     let mysql = MySql97::start(MySql97Options::default());
     check(&mysql, "disabled", Signal::TERM, Duration::from_secs(1));
     check(&mysql, "required", Signal::TERM, Duration::from_millis(370));
+}
+
+/// What systemd in a container is stopped with, and so what a container's `STOPSIGNAL` may say.
+#[test]
+fn a_real_time_signal_ends_no_session_without_com_quit() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let before = server.status("Aborted_clients");
+    let mut exporter = Launch::on(&server).ages("2s,60s").start();
+    exporter.wait_for_metrics("held canaries", Duration::from_secs(20), |page| {
+        page.sum("connections", &[]) >= 2.0
+    });
+    let kill = |number: &str| {
+        let status = Command::new("kill").args(["-s", number, &exporter.pid().to_string()]).status();
+        assert!(status.expect("kill can be run").success());
+    };
+    kill("34");
+    kill("64");
+    wait_for("two lines", Duration::from_secs(10), || {
+        (exporter.events("signal_ignored").len() == 2).then_some(())
+    });
+    kill("37");
+    assert_eq!(exporter.wait_for_end(Duration::from_secs(10)).code(), Some(0), "{}", exporter.log());
+    wait_until_gone(&server);
+    assert_eq!(server.status("Aborted_clients"), before, "{}", exporter.log());
 }
 
 #[test]

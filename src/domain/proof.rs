@@ -46,15 +46,34 @@ pub struct ServerMark {
     pub read_at: f64,
 }
 
+/// How far two readings of one start may lie apart: `Uptime` is in whole seconds, read over a network, and counted by
+/// the server's own clock. In seconds, and as a share of the time between.
+const START_STRAYS: (f64, f64) = (2.0, 0.001);
+
 impl ServerMark {
-    /// Whether both are one run of one server.
+    /// Whether both are surely one run of one server.
     pub fn is_same_run(&self, other: &Self) -> bool {
-        self.is_same_server(other) && (self.started - other.started).abs() <= self.slack(other)
+        self.is_same_server(other) && self.began_at(other.started, other.read_at)
     }
 
-    /// Whether this is a later run of the server that the other mark is of: its sessions are gone.
+    /// Whether this is a later run of the server that the other mark is of: its sessions are gone. A later run began
+    /// after the earlier one was spoken to; a start that only seems to have moved is a calendar that was set, or an
+    /// `Uptime` that came late.
     pub fn is_later_run_of(&self, other: &Self) -> bool {
-        self.is_same_server(other) && self.started - other.started > self.slack(other)
+        let slack = self.slack(other);
+        self.is_same_server(other)
+            && self.started - other.started > slack
+            && self.started > other.read_at - slack
+    }
+
+    /// Whether both are of one server, and nothing shows that it was restarted in between.
+    pub fn may_be_same_run(&self, other: &Self) -> bool {
+        self.is_same_server(other) && !self.is_later_run_of(other) && !other.is_later_run_of(self)
+    }
+
+    /// Whether a start, read at this moment, is the same one. Both in seconds on our own clock.
+    pub fn began_at(&self, started: f64, read_at: f64) -> bool {
+        (self.started - started).abs() <= START_STRAYS.0 + START_STRAYS.1 * (self.read_at - read_at).abs()
     }
 
     fn is_same_server(&self, other: &Self) -> bool {
@@ -62,10 +81,9 @@ impl ServerMark {
             && (&self.identity, &self.hostname, self.port) == (&other.identity, &other.hostname, other.port)
     }
 
-    /// How far two readings of one start may lie apart, in seconds: `Uptime` is in whole seconds, read over a
-    /// network, and counted by the server's own clock.
+    /// How far two readings of one start may lie apart, in seconds.
     fn slack(&self, other: &Self) -> f64 {
-        2.0 + 0.001 * (self.read_at - other.read_at).abs()
+        START_STRAYS.0 + START_STRAYS.1 * (self.read_at - other.read_at).abs()
     }
 }
 
@@ -379,12 +397,32 @@ mod tests {
         }
     }
 
+    /// A session asked at 10 s; the server had run for 5010 s.
     #[test]
     fn a_later_run_is_told_from_a_clock_that_strays() {
-        let run = |started, read_at| ServerMark { started, read_at, ..mark() };
-        assert!(run(-4990.0, 20.0).is_later_run_of(&mark()));
-        assert!(!run(-5010.0, 20.0).is_later_run_of(&mark()));
-        assert!(run(-4990.0, 10_010.0).is_same_run(&mark()), "a thousandth in three hours");
-        assert!(!ServerMark { hostname: "db2".to_owned(), ..run(0.0, 20.0) }.is_later_run_of(&mark()));
+        // When it started by the other reading, when that was made, and whether it is surely the same run, surely a
+        // later one, or neither.
+        for (why, started, read_at, same, later) in [
+            ("it runs on", -5000.0, 20.0, true, false),
+            ("a thousandth in three hours", -4990.0, 10_010.0, true, false),
+            ("an `Uptime` that came 3.5 s late", -5003.5, 20.0, false, false),
+            ("the same, and the first one was the late one", -4996.5, 20.0, false, false),
+            ("its clock was set back by 15 s", -4985.0, 20.0, false, false),
+            ("its clock was set back by an hour", -1400.0, 20.0, false, false),
+            ("its clock was set forward by an hour", -8600.0, 20.0, false, false),
+            ("restarted between the readings", 15.0, 20.0, false, true),
+            ("restarted right after the first", 10.5, 10_000.0, false, true),
+        ] {
+            let other = ServerMark { started, read_at, ..mark() };
+            assert_eq!(other.is_same_run(&mark()), same, "{why}");
+            assert_eq!(other.is_later_run_of(&mark()), later, "{why}");
+            assert_eq!(other.may_be_same_run(&mark()), !later, "{why}");
+            assert_eq!(mark().may_be_same_run(&other), !later, "{why}");
+            let elsewhere = ServerMark { hostname: "db2".to_owned(), ..other };
+            assert!(!elsewhere.is_later_run_of(&mark()) && !elsewhere.may_be_same_run(&mark()), "{why}");
+        }
+        let young = ServerMark { started: 9.0, read_at: 10.0, ..mark() };
+        let again = ServerMark { started: 9.5, read_at: 12.0, ..mark() };
+        assert!(!again.is_later_run_of(&young), "a server that was asked in its first second");
     }
 }

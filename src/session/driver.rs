@@ -6,9 +6,11 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 
+use super::error::shortage;
 use super::sock_diag;
 
 /// This process's view of the IPv4 connections around it.
@@ -23,7 +25,9 @@ pub(super) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     loop {
         let (comer, from) = listener.accept().await?;
         let to = comer.local_addr()?;
-        if is_ours(from, to).await {
+        // The kernel may have to load a module first, and a long table takes milliseconds.
+        let ours = tokio::task::spawn_blocking(move || is_ours(from, to)).await.map_err(io::Error::other)?;
+        if ours? {
             return Ok(comer);
         }
         if !told {
@@ -39,23 +43,46 @@ pub(super) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
 
 /// Whether the socket at the other end of a connection is open in this process. Where the system does not tell,
 /// nobody can be turned away.
-async fn is_ours(from: SocketAddr, to: SocketAddr) -> bool {
-    let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else { return true };
-    if let Ok(inode) = sock_diag::inode(from, to) {
-        return is_open_here(inode).unwrap_or(true);
+///
+/// # Errors
+/// What this machine lacks to find out.
+fn is_ours(from: SocketAddr, to: SocketAddr) -> io::Result<bool> {
+    /// The kernel was asked for one connection and does not answer such questions.
+    static REFUSED: AtomicBool = AtomicBool::new(false);
+    let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else { return Ok(true) };
+    if !REFUSED.load(Ordering::Relaxed) {
+        match sock_diag::inode(from, to) {
+            Ok(inode) => return is_open_here(inode),
+            Err(error) if shortage(&error).is_some() => return Err(error),
+            // The table knows whether there is none, or the kernel does not tell.
+            Err(_) => {}
+        }
     }
-    let looked_up = tokio::task::spawn_blocking(move || {
-        let inode = inode(BufReader::new(File::open(TABLE).ok()?), from, to)?;
-        inode.map_or(Some(false), is_open_here)
-    });
-    looked_up.await.is_ok_and(|ours| ours.unwrap_or(true))
+    let table = match File::open(TABLE) {
+        Ok(table) => table,
+        Err(error) if shortage(&error).is_some() => return Err(error),
+        Err(_) => return Ok(true),
+    };
+    match inode(BufReader::new(table), from, to) {
+        None => Ok(true),
+        Some(None) => Ok(false),
+        Some(Some(inode)) => {
+            REFUSED.store(true, Ordering::Relaxed);
+            is_open_here(inode)
+        }
+    }
 }
 
-/// Whether this process has the socket of this inode open. `None` where the system does not tell.
-fn is_open_here(inode: u64) -> Option<bool> {
+/// Whether this process has the socket of this inode open. True where the system does not tell.
+fn is_open_here(inode: u64) -> io::Result<bool> {
     let wanted = format!("socket:[{inode}]");
-    let mut open = fs::read_dir("/proc/self/fd").ok()?.filter_map(Result::ok);
-    Some(open.any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())))
+    match fs::read_dir("/proc/self/fd") {
+        Ok(open) => Ok(open
+            .filter_map(Result::ok)
+            .any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str()))),
+        Err(error) if shortage(&error).is_some() => Err(error),
+        Err(_) => Ok(true),
+    }
 }
 
 /// The inode of the socket that goes from one address to the other: the inner `None` where there is none, the

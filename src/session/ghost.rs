@@ -106,6 +106,6 @@ impl Ghost {
     /// Whether it lives on this server, as far as can be told: a server that does not say who it is may be
     /// the same.
     pub(super) fn may_live_on(&self, server: Option<&ServerMark>) -> bool {
-        self.server.as_ref().zip(server).is_none_or(|(its, server)| its.is_same_run(server))
+        self.server.as_ref().zip(server).is_none_or(|(its, server)| its.may_be_same_run(server))
     }
 }

@@ -391,7 +391,7 @@ impl Membership {
             state.ghosts.retain(|_, ghost| {
                 ghost.server.as_ref().is_none_or(|its| {
                     let same_id = ghost.thread_id == self.thread_id && self.certain && ghost.certain;
-                    !(server.is_later_run_of(its) || same_id && server.is_same_run(its))
+                    !(server.is_later_run_of(its) || same_id && server.may_be_same_run(its))
                 })
             });
         }

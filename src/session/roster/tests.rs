@@ -133,8 +133,30 @@ async fn another_servers_list_says_nothing_of_a_ghost() {
     assert!(roster.is_ours(7));
     assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 9])), 1);
     // The server was restarted: the ghost is gone with it.
-    view.introduce(None, Some(mark("a", -5.0)));
+    view.introduce(None, Some(mark("a", 5.0)));
     assert_eq!((roster.haunting(), aborted.get()), (0, 0));
+}
+
+/// Its `Uptime` is made of the calendar, and may come late: neither is a restart.
+#[tokio::test(start_paused = true)]
+async fn a_server_clock_that_was_set_frees_no_place_and_hides_no_ghost() {
+    for moved in [-3600.0, -15.0, -3.5, 3.5, 20.0, 86_400.0] {
+        let (roster, ..) = roster();
+        let mut canary = join(&roster, Purpose::Canary, 7);
+        canary.rename(7, true);
+        canary.introduce(None, Some(mark("a", -90_000.0)));
+        drop(canary);
+        let mut view = join(&roster, Purpose::ServerView, 9);
+        view.rename(9, true);
+        view.introduce(None, Some(mark("a", -90_000.0 + moved)));
+        assert_eq!(roster.haunting(), 1, "{moved}");
+        assert!(roster.is_ours(7), "{moved}: it is no application's");
+        roster.forget_ghosts();
+        assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 9])), 1, "{moved}: it is counted");
+        assert_eq!(roster.room(), BUDGET - 3, "{moved}: and takes its place");
+        assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([9])), 0, "{moved}");
+        assert_eq!(roster.haunting(), 0, "{moved}: it is gone, and its place is free");
+    }
 }
 
 #[tokio::test(start_paused = true)]
