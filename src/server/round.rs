@@ -201,14 +201,14 @@ impl Round<'_> {
         // Of the connection that is asked now: a part may have cost the one that told it.
         let uptime = uptime.filter(|uptime| uptime.opened_at == control.opened_at);
         let answer = timed(async {
-            let uptime = uptime.map(|uptime| (uptime.seconds, uptime.asked_at));
-            let start_moved =
-                control.session.server().zip(uptime).is_some_and(|(mark, (seconds, asked_at))| {
-                    let asked_at = roster.seconds(asked_at);
-                    !mark.began_at(asked_at - seconds, asked_at)
-                });
+            let start_moved = control.session.server().zip(uptime).is_some_and(|(mark, uptime)| {
+                let asked_at = roster.seconds(uptime.asked_at);
+                let took = uptime.answered_at.saturating_duration_since(uptime.asked_at);
+                !mark.began_at(asked_at - uptime.seconds, asked_at, took.as_secs_f64())
+            });
             // Its calendar may have been set: those that are born from now on tell its start as it does now.
             if !control.introduced || start_moved {
+                let uptime = uptime.map(|uptime| (uptime.seconds, uptime.asked_at, uptime.answered_at));
                 ghosts::introduce(&mut control.session, connector, uptime).await?;
                 control.introduced = uptime.is_some();
             }
