@@ -42,25 +42,30 @@ pub struct ServerMark {
     pub port: u64,
     /// When the server started by its `Uptime`, in seconds on our own clock.
     pub started: f64,
-    /// When that was read, in seconds on the same clock.
+    /// When that was asked, in seconds on the same clock.
     pub read_at: f64,
+    /// How long the answer took, in seconds: the server may have said it at any moment of them.
+    pub took: f64,
 }
 
 /// How far two readings of one start may lie apart: `Uptime` is in whole seconds, read over a network, and counted by
 /// the server's own clock. In seconds, and as a share of the time between.
 const START_STRAYS: (f64, f64) = (2.0, 0.001);
 
+/// An answer that takes longer, in seconds, says no more of when the server gave it.
+const LONGEST_TAKEN: f64 = 5.0;
+
 impl ServerMark {
     /// Whether both are surely one run of one server.
     pub fn is_same_run(&self, other: &Self) -> bool {
-        self.is_same_server(other) && self.began_at(other.started, other.read_at)
+        self.is_same_server(other) && self.began_at(other.started, other.read_at, other.took)
     }
 
     /// Whether this is a later run of the server that the other mark is of: its sessions are gone. A later run began
     /// after the earlier one was spoken to; a start that only seems to have moved is a calendar that was set, or an
     /// `Uptime` that came late.
     pub fn is_later_run_of(&self, other: &Self) -> bool {
-        let slack = self.slack(other);
+        let slack = self.slack(other.read_at, other.took);
         self.is_same_server(other)
             && self.started - other.started > slack
             && self.started > other.read_at - slack
@@ -71,9 +76,10 @@ impl ServerMark {
         self.is_same_server(other) && !self.is_later_run_of(other) && !other.is_later_run_of(self)
     }
 
-    /// Whether a start, read at this moment, is the same one. Both in seconds on our own clock.
-    pub fn began_at(&self, started: f64, read_at: f64) -> bool {
-        (self.started - started).abs() <= START_STRAYS.0 + START_STRAYS.1 * (self.read_at - read_at).abs()
+    /// Whether a start, as it was told by an answer that was asked for at `read_at` and took so long, is the same one.
+    /// All in seconds on our own clock.
+    pub fn began_at(&self, started: f64, read_at: f64, took: f64) -> bool {
+        (self.started - started).abs() <= self.slack(read_at, took)
     }
 
     fn is_same_server(&self, other: &Self) -> bool {
@@ -81,9 +87,10 @@ impl ServerMark {
             && (&self.identity, &self.hostname, self.port) == (&other.identity, &other.hostname, other.port)
     }
 
-    /// How far two readings of one start may lie apart, in seconds.
-    fn slack(&self, other: &Self) -> f64 {
-        START_STRAYS.0 + START_STRAYS.1 * (self.read_at - other.read_at).abs()
+    /// How far two readings of one start may lie apart, in seconds. An answer that took long is believed for a while.
+    fn slack(&self, read_at: f64, took: f64) -> f64 {
+        let took = self.took.min(LONGEST_TAKEN) + took.min(LONGEST_TAKEN);
+        START_STRAYS.0 + START_STRAYS.1 * (self.read_at - read_at).abs() + took
     }
 }
 
@@ -254,6 +261,7 @@ mod tests {
             port: 3306,
             started: -5000.0,
             read_at: 10.0,
+            took: 0.0,
         }
     }
 
@@ -418,6 +426,9 @@ mod tests {
             assert_eq!(other.is_later_run_of(&mark()), later, "{why}");
             assert_eq!(other.may_be_same_run(&mark()), !later, "{why}");
             assert_eq!(mark().may_be_same_run(&other), !later, "{why}");
+            let slow = ServerMark { took: 4.0, ..other.clone() };
+            let near = (started + 5000.0).abs() < 6.0;
+            assert_eq!(slow.is_same_run(&mark()), same || near, "{why}, by an answer that took 4 s");
             let elsewhere = ServerMark { hostname: "db2".to_owned(), ..other };
             assert!(!elsewhere.is_later_run_of(&mark()) && !elsewhere.may_be_same_run(&mark()), "{why}");
         }

@@ -162,7 +162,7 @@ impl Inner {
         let questions = async {
             let asked_at = Instant::now();
             let birth = Birth::read(&mut session, &mut refused).await?;
-            let uptime = birth.uptime.map(|uptime| (uptime, asked_at));
+            let uptime = birth.uptime.map(|uptime| (uptime, asked_at, Instant::now()));
             let proxy_seen = birth.shows_proxy(session.greeting.thread_id);
             let bound = birth.wait_timeout.and_then(|own| self.ghost_bound(own, assignment.longest));
             let mut bound = bound.filter(|_| !proxy_seen);

@@ -28,14 +28,14 @@ pub(super) async fn bound_silence(session: &mut Session, every: Duration) -> mys
 }
 
 /// Lets the server view's session read who it is, which every KILL is measured by. `uptime` is what it was told in
-/// this round, in seconds, and when that was asked.
+/// this round, in seconds, and when that was asked and answered.
 ///
 /// # Errors
 /// When the connection breaks.
 pub(super) async fn introduce(
     session: &mut Session,
     connector: &Connector,
-    uptime: Option<(f64, Instant)>,
+    uptime: Option<(f64, Instant, Instant)>,
 ) -> mysql_async::Result<()> {
     if let Some(id) = birth::backend_id(session).await? {
         session.learn_backend_id(id);

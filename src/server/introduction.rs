@@ -9,16 +9,18 @@ use crate::domain::proof::{OwnRow, ServerMark};
 use crate::session::{Roster, Session};
 
 /// Lets a session read about itself, and tells the roster. `uptime` is the server's in seconds, as this very
-/// session was told it, and when that was asked. What the server refuses stays unknown.
+/// session was told it, and when that was asked and answered. What the server refuses stays unknown.
 ///
 /// # Errors
 /// When the connection breaks.
 pub async fn introduce(
     session: &mut Session,
     roster: &Roster,
-    uptime: Option<(f64, Instant)>,
+    uptime: Option<(f64, Instant, Instant)>,
 ) -> mysql_async::Result<()> {
-    let uptime = uptime.map(|(uptime, asked_at)| (uptime, roster.seconds(asked_at)));
+    let uptime = uptime.map(|(uptime, asked_at, answered_at)| {
+        (uptime, roster.seconds(asked_at), answered_at.saturating_duration_since(asked_at).as_secs_f64())
+    });
     let flavor = Flavor::of_version(&session.greeting.version);
     // One question, whichever table answers it: where one hangs, the other is not worth a session.
     let Some(asking) = session.begin("the session's own row of the processlist") else { return Ok(()) };
@@ -30,7 +32,7 @@ pub async fn introduce(
 async fn read_own_row(
     session: &mut Session,
     queries: &[String],
-    uptime: Option<(f64, f64)>,
+    uptime: Option<(f64, f64, f64)>,
 ) -> mysql_async::Result<()> {
     for query in queries {
         let answer = session.conn.query_first::<mysql_async::Row, _>(query).await;
@@ -45,12 +47,13 @@ async fn read_own_row(
         let own = text(1).zip(text(2)).map(|(user, host)| OwnRow { user, host });
         let port = value::id(value::at(&row, 5));
         let server = text(3).zip(text(4)).zip(port).zip(uptime).map(
-            |(((identity, hostname), port), (uptime, read_at))| ServerMark {
+            |(((identity, hostname), port), (uptime, read_at, took))| ServerMark {
                 identity,
                 hostname,
                 port,
                 started: read_at - uptime,
                 read_at,
+                took,
             },
         );
         session.introduce(own, server);

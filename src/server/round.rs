@@ -248,14 +248,14 @@ impl Round<'_> {
         let holds_process = control.privileges.as_ref().and_then(|privileges| privileges.holds_process);
         let follows = holds_process.unwrap_or(last_sight == Some(Sight::Everyone));
         let answer = timed(async {
-            let uptime = uptime.map(|uptime| (uptime.seconds, uptime.asked_at));
-            let start_moved =
-                control.session.server().zip(uptime).is_some_and(|(mark, (seconds, asked_at))| {
-                    let asked_at = roster.seconds(asked_at);
-                    !mark.began_at(asked_at - seconds, asked_at)
-                });
+            let start_moved = control.session.server().zip(uptime).is_some_and(|(mark, uptime)| {
+                let asked_at = roster.seconds(uptime.asked_at);
+                let took = uptime.answered_at.saturating_duration_since(uptime.asked_at);
+                !mark.began_at(asked_at - uptime.seconds, asked_at, took.as_secs_f64())
+            });
             // Its calendar may have been set: those that are born from now on tell its start as it does now.
             if !control.introduced || start_moved {
+                let uptime = uptime.map(|uptime| (uptime.seconds, uptime.asked_at, uptime.answered_at));
                 ghosts::introduce(&mut control.session, connector, uptime).await?;
                 control.introduced = uptime.is_some();
             }

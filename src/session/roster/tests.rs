@@ -18,7 +18,14 @@ fn join(roster: &Roster, purpose: Purpose, thread_id: u64) -> Membership {
 }
 
 fn mark(identity: &str, started: f64) -> ServerMark {
-    ServerMark { identity: identity.to_owned(), hostname: "db".to_owned(), port: 3306, started, read_at: 0.0 }
+    ServerMark {
+        identity: identity.to_owned(),
+        hostname: "db".to_owned(),
+        port: 3306,
+        started,
+        read_at: 0.0,
+        took: 0.0,
+    }
 }
 
 #[tokio::test(start_paused = true)]
