@@ -56,7 +56,6 @@ fn pool() -> impl Strategy<Value = Pool> {
                 keepalive,
                 pre_ping,
                 read_timeout,
-                path: None,
             },
         )
 }
