@@ -47,7 +47,7 @@ fn ghosts_that_may_not_be_killed_take_their_places_in_the_budget() {
         .ages("2s,5s,6s,7s")
         .args(&["--canary.max-connections=6", "--canary.probe-timeout=1s", "--canary.kill-ghosts=false"])
         .start();
-    let most = most_listed(firewall.server(), Duration::from_secs(32), || {});
+    let most = most_listed(firewall.server(), Duration::from_secs(45), || {});
     let page = exporter.metrics();
     assert!(page.sum("deaths_total", &[("ending", "silence")]) >= 2.0, "{}", exporter.log());
     println!(

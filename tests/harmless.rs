@@ -18,7 +18,7 @@ use foreign::Foreign;
 /// How long the crowd stays, in seconds: twenty minutes with `make harmless`.
 fn duration() -> Duration {
     let seconds = std::env::var("MYSQL_CANARY_HARMLESS_SECONDS").ok();
-    Duration::from_secs(seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(24))
+    Duration::from_secs(seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(40))
 }
 
 /// What the balancers forget after.

@@ -129,7 +129,8 @@ impl Undecided {
         let mut waiting: Vec<Case> = Vec::new();
         self.past.retain(|struck| unix_now - struck.at <= WITNESS_LATE_SECONDS);
         let others = Others::of(&self.cases, &self.past, flights, epoch);
-        for mut case in self.cases.drain(..) {
+        let patience: Vec<f64> = self.cases.iter().map(|case| self.until(case)).collect();
+        for (mut case, until) in self.cases.drain(..).zip(patience) {
             let survivors = births_of_survivors(&case, history, flights, epoch, now);
             case.outlived |= !survivors.is_empty();
             case.outlived_by_younger |=
@@ -140,7 +141,7 @@ impl Undecided {
             }
             let conclusion = conclude(&evidence(&case, history, &others));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
-            if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= case.until {
+            if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= until {
                 if case.death.exact {
                     self.past.push_back(case.as_struck());
                     let too_many = self.past.len().saturating_sub(COMPANY_OF_THE_PAST);
@@ -166,7 +167,17 @@ impl Undecided {
     /// When the first of them has waited long enough; it and `now` in seconds since the Unix epoch.
     pub(super) fn next_deadline(&self, now: f64) -> Option<f64> {
         let company = |case: &Case| case.company_until().filter(|until| *until > now);
-        self.cases.iter().map(|case| company(case).unwrap_or(case.until)).min_by(f64::total_cmp)
+        self.cases.iter().map(|case| company(case).unwrap_or(self.until(case))).min_by(f64::total_cmp)
+    }
+
+    /// Until when a death is waited with, in seconds since the Unix epoch. Those found dead in silence may be of one
+    /// moment, which only together they show: the younger wait for the older, for their own time once more at most.
+    fn until(&self, case: &Case) -> f64 {
+        if !case.is_silent() {
+            return case.until;
+        }
+        let latest = self.cases.iter().filter(|other| other.is_silent()).map(|other| other.until);
+        latest.fold(case.until, f64::max).min(2.0 * case.until - case.at)
     }
 }
 
