@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::calendar::unix_now;
@@ -44,8 +44,8 @@ const LONGEST_QUESTIONS: Duration = Duration::from_secs(120);
 const WINDING_DOWN: Duration = Duration::from_millis(1700);
 /// How long the state file's last write may take after that.
 const LAST_WRITE: Duration = Duration::from_millis(200);
-/// How long the state file may take to be opened before that is told.
-const LONG_OPENING: Duration = Duration::from_secs(5);
+/// How long the start waits for the state file before it goes on without: then the pages say nothing of what was known.
+const LONG_OPENING: Duration = Duration::from_secs(2);
 /// What ends last: it has no session, and is of use until then.
 const LAST: [Loop; 3] = [Loop::State, Loop::Log, Loop::Signals];
 
@@ -183,6 +183,22 @@ async fn start(
     let asking = settings.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS);
     let tried = path_metrics.clone();
     health.expect_a_try(format!("{}/{}", settings.target, settings.path), move || tried.was_tried());
+    let mut opening = settings
+        .state_file
+        .clone()
+        .map(|file| (spawn_blocking(move || StateFile::open(&file)), watch_loop(Loop::State, LONGEST_ROUND)));
+    let mut remembered = None;
+    if let Some((opening, pulse)) = &mut opening {
+        match timeout(LONG_OPENING, opening).await {
+            Ok(opened) => remembered = Some(remember(&settings, opened, epoch, pulse.clone(), supervisor)?),
+            // The pages answer meanwhile, and the word to stop is heard.
+            Err(_) => tracing::warn!(
+                event = "state_not_opened",
+                "the file system of --state.file does not answer: no canary is sent until it does"
+            ),
+        }
+    }
+
     let connector = Arc::new(Connector::new(
         settings.address.clone(),
         settings.account.clone(),
@@ -202,7 +218,9 @@ async fn start(
         metrics.application_survival_ages(),
     );
     let (publish_reading, reading) = watch::channel(Reading::default());
-    let (publish_report, report) = watch::channel(PathReport::default());
+    let (publish_report, report) = watch::channel(
+        remembered.as_ref().map(|(memory, _)| PathReport::new(&memory.history, None)).unwrap_or_default(),
+    );
     let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
     let (publish_headroom, headroom) = watch::channel(Headroom::default());
     let pulse = watch_loop(Loop::Prober, LONGEST_ROUND);
@@ -238,12 +256,11 @@ async fn start(
             }
         });
     }
-    // The pages answer meanwhile: a file system may take its time, or stand still.
-    let (mut memory, last_writes) = match &settings.state_file {
-        Some(_) => remember(&settings, epoch, watch_loop(Loop::State, LONGEST_ROUND), supervisor).await?,
-        None => (Memory::default(), None),
+    let (memory, last_writes) = match (remembered, opening) {
+        (Some(remembered), _) => remembered,
+        (None, Some((opening, pulse))) => remember(&settings, opening.await, epoch, pulse, supervisor)?,
+        (None, None) => (Memory::default(), None),
     };
-    memory.history.end_at(now);
     publish_report.send_replace(PathReport::new(&memory.history, None));
 
     let sources = diagnosis::Sources {
@@ -299,29 +316,18 @@ async fn start(
 
 /// What the path's loop remembers, and where it keeps it: in the calendar's time, to which `epoch` ties the
 /// loop's.
-async fn remember(
+fn remember(
     settings: &Settings,
+    opened: Result<Result<StateFile, StateFileError>, JoinError>,
     epoch: Epoch,
     pulse: Pulse,
     supervisor: &mut Supervisor,
 ) -> Result<(Memory, LastWrites), StartError> {
-    let Some(file) = settings.state_file.clone() else { return Ok((Memory::default(), None)) };
-    let mut opening = spawn_blocking(move || StateFile::open(&file));
-    let opened = match timeout(LONG_OPENING, &mut opening).await {
-        Ok(opened) => opened,
-        Err(_) => {
-            tracing::warn!(
-                event = "state_not_opened",
-                "the file system of --state.file does not answer: no canary is sent until it does"
-            );
-            // The word to stop is heard all the same.
-            opening.await
-        }
-    };
     let mut state = opened.map_err(|error| StartError::Runtime(io::Error::other(error)))??;
     let (target, path) = (&settings.target, &settings.path);
     state.keep_only(&[(target, path)]);
-    let history = state.history(target, path, &settings.address);
+    let mut history = state.history(target, path, &settings.address);
+    history.end_at(unix_now());
     let (keeper, ended) = state.write_apart(target, path, pulse).map_err(StartError::Runtime)?;
     supervisor.spawn(Loop::State, async { drop(ended.await) });
     let desk = keeper.clone();

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -244,6 +244,20 @@ impl Scene {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answers(Vec<(String, Vec<u8>)>);
 
+/// Stands in an answer for the seconds that the scripted server has run by then.
+pub(crate) const UPTIME: &str = "@uptime";
+
+/// An answer with the uptime of this moment in it, in as many digits as the mark has letters.
+fn with_uptime(bytes: &[u8]) -> Vec<u8> {
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let uptime = format!("{:0width$}", 1_000 + STARTED.elapsed().as_secs(), width = UPTIME.len());
+    let mut bytes = bytes.to_vec();
+    while let Some(at) = bytes.windows(UPTIME.len()).position(|piece| piece == UPTIME.as_bytes()) {
+        bytes[at..at + UPTIME.len()].copy_from_slice(uptime.as_bytes());
+    }
+    bytes
+}
+
 impl Answers {
     /// What a driver asks on its own is answered; any other `SET …` with OK, any other query with error 1064.
     pub(crate) fn new() -> Self {
@@ -280,7 +294,7 @@ impl Answers {
     fn answer(&self, query: &str) -> Vec<u8> {
         let query = query.to_lowercase();
         match self.0.iter().rev().find(|(piece, _)| query.contains(piece)) {
-            Some((_, bytes)) => bytes.clone(),
+            Some((_, bytes)) => with_uptime(bytes),
             None if query.starts_with("set") => wire::ok(1),
             None => wire::error(1, 1064, &format!("the scripted server has no answer to {query:?}")),
         }
