@@ -26,7 +26,7 @@ use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
 use crate::prober::canary::Network;
 use crate::prober::witness::WitnessDesk;
 use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
-use crate::server::{self, Reading};
+use crate::server::{self, Applications, Reading};
 use crate::session::roster::Rules;
 use crate::session::{Connector, Roster};
 use crate::state_file::{Keeper, Observed, StateFile, StateFileError};
@@ -210,6 +210,12 @@ async fn start(
         }),
         path_metrics.clone(),
     ));
+    let applications = Applications::new(
+        &settings.target,
+        &settings.account.username,
+        settings.excluded_users.clone(),
+        metrics.application_survival_ages(),
+    );
     let (publish_reading, reading) = watch::channel(Reading::default());
     let (publish_report, report) = watch::channel(
         remembered.as_ref().map(|(memory, _)| PathReport::new(&memory.history, None)).unwrap_or_default(),
@@ -261,6 +267,7 @@ async fn start(
         path: settings.path.clone(),
         report,
         reading: reading.clone(),
+        applications: applications.clone(),
         connector: Arc::clone(&connector),
         pools: settings.pools.clone(),
     };
@@ -270,6 +277,7 @@ async fn start(
     supervisor.spawn(Loop::Headroom, watch_headroom(reading, publish_headroom, stop.clone(), reckoning));
     let reading_loop = server::watch(
         Arc::clone(&connector),
+        applications,
         settings.server_interval,
         publish_reading,
         stop.clone(),

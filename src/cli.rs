@@ -1,5 +1,6 @@
 //! The command line: raw flags first, then settings that are known to be good.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -117,6 +118,10 @@ pub struct ExportArgs {
     #[arg(long = "server.interval", value_name = "DURATION", default_value = "15s", value_parser = parse_interval)]
     server_interval: Duration,
 
+    /// Users whose sessions are no application's, such as monitoring and consoles, separated by commas; may be given several times
+    #[arg(long = "server.exclude-users", value_name = "USERS", value_delimiter = ',', value_parser = parse_user)]
+    excluded_users: Vec<String>,
+
     /// Where to listen for scrapes; may be given several times
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10052", value_parser = parse_listen_address)]
     listen_addresses: Vec<SocketAddr>,
@@ -161,6 +166,8 @@ pub struct Settings {
     pub pools: Vec<Pool>,
     /// How often the server view is read.
     pub server_interval: Duration,
+    /// Users whose sessions are no application's.
+    pub excluded_users: BTreeSet<String>,
     /// Where to listen.
     pub listen_addresses: Vec<SocketAddr>,
     /// The path of the metrics page.
@@ -250,6 +257,7 @@ impl ExportArgs {
             state_file: self.state_file,
             pools: self.pools,
             server_interval: self.server_interval,
+            excluded_users: self.excluded_users.into_iter().collect(),
             listen_addresses: self.listen_addresses,
             telemetry_path: self.telemetry_path,
             log_level: self.log_level,
@@ -291,6 +299,13 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
         return Err("must be 1s or more: each round asks the server several questions".to_owned());
     }
     Ok(interval)
+}
+
+fn parse_user(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("an empty name: write MySQL users, such as mysqld_exporter,backup".to_owned()),
+        user => Ok(user.to_owned()),
+    }
 }
 
 fn parse_precision(text: &str) -> Result<f64, String> {

@@ -6,23 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use crate::domain::applications::Evidence;
 use crate::domain::catalogue::{NO_SUSPECT, suspect_label};
 use crate::domain::kind::Kind;
 use crate::domain::layers::{
     LayerSetting, MeasuredTimeouts, SESSION_WAIT_TIMEOUT, ServerTimeouts, inventory,
 };
 use crate::domain::mismatch::{
-    Facts, Finding, HeldSessions, UserSessions, evaluate, sessions_at_risk_by_user,
-    sessions_held_past_recycle,
+    AtRisk, Facts, Finding, HeldSessions, UserSessions, evaluate, path_facts, sessions_at_risk_by_user,
+    sessions_held_past_recycle, sessions_left_behind_by_user,
 };
 use crate::domain::pool::Pool;
 use crate::domain::remedy::Remedies;
 use crate::domain::verdict::{Verdict, judge, suspect_question};
 use crate::kernel;
 use crate::prober::PathReport;
-use crate::server::{Reading, ServerView};
+use crate::server::applications::Seen;
+use crate::server::{Applications, Reading, ServerView};
 use crate::session::Connector;
 use crate::stop::Stop;
 use crate::supervision::Pulse;
@@ -41,8 +43,10 @@ pub struct Diagnosis {
     pub remedies: Remedies,
     /// Who sits at the limit: the label `suspect`.
     pub suspect: String,
-    /// Application sessions idle past the limit, by user. `None` while that cannot be told.
-    pub at_risk: Option<Vec<(String, usize)>>,
+    /// Application sessions at risk, by user. `None` while that cannot be told.
+    pub at_risk: Option<Vec<AtRisk>>,
+    /// Application sessions that nobody will use any more, by user. `None` while that cannot be told.
+    pub left_behind: Option<Vec<(String, usize)>>,
     /// Sessions idle past the recycle age of their own pool, for every pool that can be judged.
     pub held_past_recycle: Vec<HeldSessions>,
     /// What there is to say.
@@ -60,6 +64,8 @@ pub struct Sources {
     pub report: watch::Receiver<PathReport>,
     /// The server view.
     pub reading: watch::Receiver<Reading>,
+    /// The applications' sessions as they were followed.
+    pub applications: Applications,
     /// Where the sessions' own timeouts are known.
     pub connector: Arc<Connector>,
     /// The declared pools.
@@ -101,7 +107,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
     let kernel = kernel::read();
     let timeouts = sources.connector.timeouts();
     let server = server_timeouts(view.as_deref(), timeouts.session);
-    let facts = Facts {
+    let mut facts = Facts {
         path: sources.path.clone(),
         idle: report.limit(Kind::Idle),
         lifetime: report.limit(Kind::Active),
@@ -114,9 +120,17 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         pools: sources.pools.clone(),
         devices: Vec::new(),
         sessions: view.as_deref().and_then(user_sessions),
+        applications: None,
         ghosts: view.as_deref().and_then(|view| view.ghosts),
         other_paths: Vec::new(),
     };
+    if let Some(followed) = view.as_deref().and_then(|view| view.followed.as_ref()) {
+        let now = sources.connector.roster().seconds(Instant::now());
+        let path = path_facts(&facts, report.takes_the_row, now);
+        facts.applications = Some(sources.applications.show(|Seen { follower, covered, known }| {
+            Evidence::gather(follower, covered, known, &followed.drivers, &path)
+        }));
+    }
     let measured = MeasuredTimeouts {
         idle_limit: report
             .killer
@@ -128,13 +142,18 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
             .map(|(killer, upper)| (killer.culprit.layer(), upper)),
         stall: report.longest_stall,
     };
+    let mut layers = inventory(&sources.path, &measured, &server, kernel.as_ref(), &sources.pools, &[]);
+    if let Some(evidence) = &facts.applications {
+        layers.extend(evidence.settings(&sources.path, &sources.pools));
+    }
     Diagnosis {
         findings: evaluate(&facts),
-        layers: inventory(&sources.path, &measured, &server, kernel.as_ref(), &sources.pools, &[]),
+        layers,
         remedies: report.remedies,
         suspect: suspect_question(&facts)
             .map_or_else(|| NO_SUSPECT.to_owned(), |question| suspect_label(&question)),
         at_risk: sessions_at_risk_by_user(&facts),
+        left_behind: sessions_left_behind_by_user(&facts),
         held_past_recycle: sessions_held_past_recycle(&facts),
         verdict: Some(judge(&facts)),
     }

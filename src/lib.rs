@@ -11,7 +11,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`domain`] | the pure core: ladder, endings, culprits, idle limit, schedule, layers, mismatches, verdict; and the applications' sessions followed, which nothing feeds yet |
+//! | [`domain`] | the pure core: ladder, endings, culprits, idle limit, schedule, layers, mismatches, verdict; and the applications' sessions followed |
 //! | [`session`] | how every connection is made: login by stages, the tap under it, the gate, the roster |
 //! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
 //! | [`server`] | the server view, one file per source; the only SQL that is sent to a server |

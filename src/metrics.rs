@@ -44,6 +44,7 @@ pub struct Metrics {
     self_aborted_clients: IntCounterVec,
     ghost_kills: IntCounterVec,
     failed_rounds: IntCounterVec,
+    application_survival_age: HistogramVec,
     /// Whether the configuration was read, and when (seconds since the Unix epoch).
     pub config_last_reload: ConfigReload,
 }
@@ -101,6 +102,7 @@ impl Metrics {
             self_aborted_clients: counters("self_aborted_clients_total", "Sessions of this exporter that the server counted in Aborted_clients.", &["target"])?,
             ghost_kills: counters("ghost_kills_total", "Sessions of this exporter that the server held although their client was dead, by what became of the attempt to kill them.", &["target", "path", "outcome"])?,
             failed_rounds: counters("failed_rounds_total", "Rounds of the exporter's own loops that failed, by a fault of its own or of the driver.", &["target", "loop"])?,
+            application_survival_age: histograms("application_survival_age_seconds", "Idle age that an application's session woke up from. Buckets are the ladder's ages.", &["target"], ladder.ages())?,
             config_last_reload: ConfigReload {
                 successful: gauge("exporter_config_last_reload_successful", "1 if the newest attempt to read the configuration succeeded.")?,
                 success_timestamp: gauge("exporter_config_last_reload_success_timestamp_seconds", "When the configuration was last read, in seconds since the Unix epoch.")?,
@@ -145,6 +147,12 @@ impl Metrics {
         }
         bound.ghost_kills();
         bound
+    }
+
+    /// Sleeps that the applications' sessions survived, in seconds: the histogram of a target is made once its
+    /// sessions are followed.
+    pub fn application_survival_ages(&self) -> HistogramVec {
+        self.application_survival_age.clone()
     }
 
     /// Counts the failed rounds of a loop.

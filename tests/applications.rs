@@ -1,5 +1,17 @@
 //! What a server tells of the applications' sessions, read from real ones: drivers by the attributes they send,
 //! and errors by user. Sessions opened as ours are carry our mark.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | `paths` | who wakes up alive is not at risk; who fails is, until it stops |
+//! | `siblings` | another exporter's canaries, and users that are left out |
+//! | `endings` | how each session ended |
+//! | `pools` | what a pool does that nobody declared |
+
+mod endings;
+mod paths;
+mod pools;
+mod siblings;
 
 use std::time::Duration;
 

@@ -21,6 +21,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     let metrics =
         Metrics::register(&registry, &Ladder::default()).expect("a fresh registry takes every name");
     metrics.path("default", "default", &Kind::ALL);
+    metrics.application_survival_ages().with_label_values(&["default"]);
     let mut found = BTreeMap::new();
     for family in registry.gather() {
         let labels = family.get_metric()[0].get_label().iter().map(|pair| pair.name().to_owned()).collect();

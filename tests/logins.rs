@@ -365,6 +365,8 @@ fn speaks_of_applications(page: &Page) -> Vec<bool> {
         "idle_sessions",
         "sessions_at_risk",
         "sessions_held_past_recycle",
+        "application_endings_total",
+        "application_survival_age_seconds_count",
     ];
     let rules = ["sessions_at_risk", "session_held_past_recycle"];
     let of_families = families.iter().map(|name| !page.values(name, &[]).is_empty());
@@ -388,16 +390,16 @@ fn check_applications(server: &Server) {
     };
     let page = exporter.wait_for_metrics("a limit", Duration::from_secs(30), measured);
     assert_eq!(page.sum("collector_success", &[]), 3.0);
-    assert_eq!(speaks_of_applications(&page), [false; 7], "{}", page.text());
+    assert_eq!(speaks_of_applications(&page), [false; 9], "{}", page.text());
     server.sql("GRANT PROCESS ON *.* TO 'canary'@'%'");
     let page = exporter.wait_for_metrics("the applications' sessions", Duration::from_secs(60), |page| {
-        speaks_of_applications(page) == [true; 7]
+        speaks_of_applications(page) == [true; 9]
     });
     assert_eq!(page.one("sessions", &[("user", "app"), ("command", "Sleep")]), 1.0);
-    assert_eq!(page.one("sessions_at_risk", &[("user", "app")]), 1.0);
+    // It has a longer `wait_timeout` of its own: its next query will not fail.
+    assert_eq!(page.one("sessions_at_risk", &[("user", "app")]), 0.0);
     assert_eq!(page.one("sessions_held_past_recycle", &[("pool", "api"), ("user", "app")]), 1.0);
     assert_eq!(page.one("layer_mismatch", &[("rule", "session_held_past_recycle")]), 1.0);
-    // It has a longer `wait_timeout` of its own: its next query will not fail.
     assert_eq!(page.one("layer_mismatch", &[("rule", "sessions_at_risk")]), 0.0);
 }
 

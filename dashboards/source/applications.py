@@ -33,9 +33,10 @@ def sessions() -> list[dashboard.Panel]:
     )
     risk = Panel(
         "Whose sessions fail next, and who holds them too long?",
-        "At risk: idle past the measured limit. Held: idle for longer than their own pool keeps a connection, so lent and held, or leaked.",
+        "At risk: idle past the measured limit, and nothing shows that they live on. Left behind: nobody will use them any more. Held: idle for longer than their own pool keeps a connection, so lent and held, or leaked.",
         [
-            Query(f"sum by (user) {at_risk(BY_PATH)}", "at risk: {{user}}"),
+            Query(f"sum by (user) ({at_risk(BY_PATH)})", "at risk: {{user}}"),
+            Query(f"sum by (user) (mysql_canary_application_left_behind{{{BY_PATH}}})", "left behind: {{user}}"),
             Query(f"sum by (pool, user) (mysql_canary_sessions_held_past_recycle{{{BY_PATH}}})", "held: {{user}} (pool {{pool}})"),
         ],
         8, 9, Look(decimals=0, low=0),
@@ -109,7 +110,33 @@ def consequences() -> list[dashboard.Panel]:
         ],
         8, 8, Look(decimals=0, no_value="none were refused"),
     )
-    return [line_panel(stall, log=True), line_panel(ghosts), event_panel(aborted), line_panel(held), line_panel(room), event_panel(refused)]
+    witnesses = Panel(
+        "From which idle ages do applications' sessions wake up alive?",
+        "The longest sleep that a session of each user survived within a day, on its own path, and the median of all of the last hour. Above the dashed line "
+        "canaries die: who lives there takes another path, or has a keepalive of its own.",
+        [
+            Query(f"max by (user) (mysql_canary_application_longest_survived_idle_seconds{{{BY_TARGET}}})", "longest: {{user}}"),
+            Query(
+                f"histogram_quantile(0.5, sum by (le) (increase(mysql_canary_application_survival_age_seconds_bucket{{{BY_TARGET}}}[1h])))",
+                "median of all",
+            ),
+            Query(f'mysql_canary_idle_limit_upper_seconds{{{BY_PATH}, kind="idle"}}', "idle limit: died"),
+        ],
+        8, 8, Look(unit=AGE, overrides=[override("idle limit: died", {"color": fixed(ORANGE), **DASHED})]),
+    )
+    endings = Panel(
+        "How do applications' sessions end?",
+        "Closed by their client, aborted (KILL, a dropped socket, a network error), ended by wait_timeout, or undecided where the server's counters do not tell.",
+        [Query(f"sum by (user, ending) (increase(mysql_canary_application_endings_total{{{BY_TARGET}}}[$__rate_interval]))", "{{user}}: {{ending}}")],
+        8, 8, Look(decimals=0, no_value="none ended"),
+    )
+    drivers = Panel(
+        "What do applications talk to the server with?",
+        "As their sessions say themselves at login; other: none of those that are known here, or one that says nothing.",
+        [Query(f"count by (driver) (mysql_canary_application_driver_info{{{BY_TARGET}}})", "{{driver}}")],
+        8, 8, Look(decimals=0, low=0, no_value="needs GRANT SELECT ON performance_schema.*"),
+    )
+    return [line_panel(witnesses, log=True), event_panel(endings), line_panel(drivers), line_panel(stall, log=True), line_panel(ghosts), event_panel(aborted), line_panel(held), line_panel(room), event_panel(refused)]
 
 
 def applications() -> list[dashboard.Panel]:

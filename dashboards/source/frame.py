@@ -20,9 +20,8 @@ Row = tuple[str, Sequence[dashboard.Panel]]
 
 
 def at_risk(chosen: str) -> str:
-    """Sessions whose next query fails. Zero where the server itself ends idle sessions, for those that it still lists are spared."""
-    rule = f'mysql_canary_layer_mismatch{{{chosen}, rule="sessions_at_risk"}}'
-    return f"(mysql_canary_sessions_at_risk{{{chosen}}} * on (job, instance, target, path) group_left () {rule})"
+    """Sessions whose next query fails."""
+    return f"mysql_canary_sessions_at_risk{{{chosen}}}"
 
 
 PANEL_NAMES = {

@@ -49,7 +49,7 @@ def numbers() -> list[dashboard.Panel]:
         known(
             "How many sessions fail next?",
             "Application sessions idle past the measured limit of their path: their next query fails. Not known without a confirmed limit, or without the privilege PROCESS.",
-            f"sum {at_risk(BY_PATHS)}",
+            f"sum({at_risk(BY_PATHS)})",
             RED,
         ),
         known(
@@ -91,7 +91,7 @@ def fleet() -> dashboard.Panel:
         ("Culprit", f"max by ({WHO}, culprit, layer, suspect) (mysql_canary_idle_limit_info{{{BY_PATHS}}})"),
         ("Survived", f'max by ({WHO}) (mysql_canary_idle_limit_lower_seconds{{{BY_PATHS}, kind="idle"}})'),
         ("Died at", f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})'),
-        ("At risk", f"sum by ({WHO}) {at_risk(BY_PATHS)}"),
+        ("At risk", f"sum by ({WHO}) ({at_risk(BY_PATHS)})"),
         ("Contradictions", f"sum by ({WHO}) (mysql_canary_layer_mismatch{{{BY_PATHS}}})"),
         ("Ghosts", f"max by ({WHO}) (mysql_canary_ghost_sessions{{{BY_PATHS}}})"),
         ("Evidence age", f'time() - max by ({WHO}) (mysql_canary_idle_limit_evidence_timestamp_seconds{{{BY_PATHS}, kind="idle"}})'),
@@ -187,7 +187,7 @@ def changes() -> list[dashboard.Panel]:
     risk = Panel(
         "Whose sessions fail with their next query?",
         "Application sessions idle past the measured limit, by place and user.",
-        [Query(f"sum by (instance, target, path, user) {at_risk(BY_PATHS)}", "{{instance}} {{target}}/{{path}} {{user}}")],
+        [Query(f"sum by (instance, target, path, user) ({at_risk(BY_PATHS)})", "{{instance}} {{target}}/{{path}} {{user}}")],
         8,
         8,
         Look(decimals=0),

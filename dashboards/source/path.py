@@ -58,7 +58,7 @@ def answer() -> list[dashboard.Panel]:
         number(
             "How many sessions fail next?",
             "Application sessions idle past the limit: their next query fails.",
-            f"sum {at_risk(BY_PATH)}", 6,
+            f"sum({at_risk(BY_PATH)})", 6,
             Look(steps=[(None, GREEN), (1, RED)], decimals=0, no_value="not known"),
         ),
         number(

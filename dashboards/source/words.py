@@ -32,10 +32,13 @@ RULES: Words = {
     "ghosts_on_server": ("the server keeps sessions of dead clients", YELLOW),
     "lifetime_limit": ("connections die at a fixed age, whatever they do", ORANGE),
     "paths_disagree": ("two paths to one server have different limits", YELLOW),
+    "application_path_differs": ("applications live or die where canaries do not", YELLOW),
+    "undeclared_pool": ("sessions grow old, and no pool is declared", BLUE),
+    "pool_not_as_declared": ("the pool behaves otherwise than declared", YELLOW),
 }
 
 # Rules about a declared pool, whose series name it.
-OF_POOLS = {"pool_outlives_path", "pool_never_recycles", "pool_recycles_too_eagerly", "session_held_past_recycle", "server_outlives_client_stall"}
+OF_POOLS = {"pool_outlives_path", "pool_never_recycles", "pool_recycles_too_eagerly", "session_held_past_recycle", "server_outlives_client_stall", "pool_not_as_declared"}
 
 SUSPENSIONS: Words = {
     "connect_failing": ("connects fail", RED),

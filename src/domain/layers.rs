@@ -47,11 +47,13 @@ pub enum Source {
     Read,
     /// The configuration says so.
     Declared,
+    /// The applications' own sessions showed it.
+    Observed,
 }
 
 impl Source {
     /// Every source, in the order of the documentation.
-    pub const ALL: [Self; 3] = [Self::Measured, Self::Read, Self::Declared];
+    pub const ALL: [Self; 4] = [Self::Measured, Self::Read, Self::Declared, Self::Observed];
 
     /// The value of the label `source`.
     pub const fn label(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Source {
             Self::Measured => "measured",
             Self::Read => "read",
             Self::Declared => "declared",
+            Self::Observed => "observed",
         }
     }
 }

@@ -7,13 +7,15 @@
 mod bracket;
 mod facts;
 mod rules;
+mod witnesses;
 mod words;
 
 use serde::Serialize;
 
-pub use bracket::{reached, safe_below};
+pub use bracket::{firm_upper, reached, safe_below};
 pub use facts::{Deaths, Facts, HeldSessions, Killer, OtherPath, UserSessions};
-pub use rules::{sessions_at_risk_by_user, sessions_held_past_recycle};
+pub use rules::sessions_held_past_recycle;
+pub use witnesses::{AtRisk, path_facts, sessions_at_risk_by_user, sessions_left_behind_by_user};
 
 /// A rule about two layers, or about what their disagreement left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -47,11 +49,17 @@ pub enum Rule {
     LifetimeLimit,
     /// Two paths to one server have different limits.
     PathsDisagree,
+    /// The applications' own sessions live where canaries die, or die where canaries live.
+    ApplicationPathDiffers,
+    /// Sessions of a user grow older than the limit lets one rest, and no pool is declared for it.
+    UndeclaredPool,
+    /// A declared pool's sessions show that it behaves otherwise.
+    PoolNotAsDeclared,
 }
 
 impl Rule {
     /// Every rule, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::PathShorterThanServer,
         Self::PoolOutlivesPath,
         Self::PoolNeverRecycles,
@@ -66,6 +74,9 @@ impl Rule {
         Self::GhostsOnServer,
         Self::LifetimeLimit,
         Self::PathsDisagree,
+        Self::ApplicationPathDiffers,
+        Self::UndeclaredPool,
+        Self::PoolNotAsDeclared,
     ];
 
     /// The value of the label `rule`.
@@ -85,6 +96,9 @@ impl Rule {
             Self::GhostsOnServer => "ghosts_on_server",
             Self::LifetimeLimit => "lifetime_limit",
             Self::PathsDisagree => "paths_disagree",
+            Self::ApplicationPathDiffers => "application_path_differs",
+            Self::UndeclaredPool => "undeclared_pool",
+            Self::PoolNotAsDeclared => "pool_not_as_declared",
         }
     }
 }
@@ -132,11 +146,28 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         };
         facts.pools.iter().filter_map(finding).collect()
     };
+    let of_observed_pools = |ask: fn(&Facts, &super::pool::Pool) -> Option<bool>,
+                             words: fn(&Facts, &super::pool::Pool) -> String| {
+        let pools = facts.applications.as_ref().map(|evidence| evidence.pools(&facts.pools));
+        let finding = |pool: super::pool::Pool| {
+            ask(facts, &pool).map(|holds| Finding {
+                rule,
+                words: if holds { words(facts, &pool) } else { String::new() },
+                pool: pool.name,
+                holds,
+            })
+        };
+        pools.into_iter().flatten().filter_map(finding).collect::<Vec<_>>()
+    };
     match rule {
         Rule::PathShorterThanServer => {
             of_path(rules::path_shorter_than_server(facts), words::path_shorter_than_server)
         }
-        Rule::PoolOutlivesPath => of_pools(rules::pool_outlives_path, words::pool_outlives_path),
+        Rule::PoolOutlivesPath => {
+            let mut findings: Vec<Finding> = of_pools(rules::pool_outlives_path, words::pool_outlives_path);
+            findings.extend(of_observed_pools(rules::pool_outlives_path, words::pool_outlives_path));
+            findings
+        }
         Rule::PoolNeverRecycles => of_pools(rules::pool_never_recycles, words::pool_never_recycles),
         Rule::PoolRecyclesTooEagerly => {
             of_pools(rules::pool_recycles_too_eagerly, words::pool_recycles_too_eagerly)
@@ -144,7 +175,7 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         Rule::SessionHeldPastRecycle => {
             of_pools(rules::session_held_past_recycle, words::session_held_past_recycle)
         }
-        Rule::SessionsAtRisk => of_path(rules::sessions_at_risk(facts), words::sessions_at_risk),
+        Rule::SessionsAtRisk => of_path(witnesses::sessions_at_risk(facts), words::sessions_at_risk),
         Rule::KeepaliveTooLate => of_path(rules::keepalive_too_late(facts), words::keepalive_too_late),
         Rule::KeepaliveIneffective => {
             of_path(rules::keepalive_ineffective(facts), words::keepalive_ineffective)
@@ -161,6 +192,11 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         Rule::GhostsOnServer => of_path(rules::ghosts_on_server(facts), words::ghosts_on_server),
         Rule::LifetimeLimit => of_path(rules::lifetime_limit(facts), words::lifetime_limit),
         Rule::PathsDisagree => of_path(rules::paths_disagree(facts), words::paths_disagree),
+        Rule::ApplicationPathDiffers => {
+            of_path(witnesses::application_path_differs(facts), words::application_path_differs)
+        }
+        Rule::UndeclaredPool => of_path(witnesses::undeclared_pool(facts), words::undeclared_pool),
+        Rule::PoolNotAsDeclared => of_pools(witnesses::pool_not_as_declared, words::pool_not_as_declared),
     }
 }
 

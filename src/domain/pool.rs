@@ -28,6 +28,8 @@ pub struct Pool {
     pub pre_ping: bool,
     /// How long a call waits for an answer. Absent: for ever, as every common driver does by default.
     pub read_timeout: Option<f64>,
+    /// The path that its connections take, where it is declared: the exporter's of that name.
+    pub path: Option<String>,
 }
 
 /// When a pool replaces a connection, counted from connect.
@@ -90,7 +92,7 @@ pub enum PoolError {
     /// A key that pools do not have.
     #[error(
         "unknown key {key:?}: the keys are name, user, framework, recycle (or max_lifetime), idle_timeout, \
-         keepalive, pre_ping and read_timeout"
+         keepalive, pre_ping, read_timeout and path"
     )]
     UnknownKey {
         /// The key.
@@ -166,6 +168,7 @@ impl Pool {
             keepalive: None,
             pre_ping: false,
             read_timeout: None,
+            path: None,
         };
         for (written, value) in pairs {
             // Two spellings of one key are one key.
@@ -189,6 +192,7 @@ impl Pool {
                 "idle_timeout" => pool.idle_timeout = time(written, value)?,
                 "keepalive" => pool.keepalive = time(written, value)?,
                 "read_timeout" => pool.read_timeout = time(written, value)?,
+                "path" => pool.path = Some(check_name(value)?),
                 "pre_ping" => {
                     pool.pre_ping = match value {
                         "true" => true,
@@ -239,7 +243,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "name=api,user=app,framework=sqlalchemy,recycle=1800s,idle_timeout=600s,keepalive=60s,\
-                    pre_ping=true,read_timeout=30s";
+                    pre_ping=true,read_timeout=30s,path=default";
         let expected = Pool {
             name: "api".to_owned(),
             user: Some("app".to_owned()),
@@ -249,6 +253,7 @@ mod tests {
             keepalive: Some(60.0),
             pre_ping: true,
             read_timeout: Some(30.0),
+            path: Some("default".to_owned()),
         };
         assert_eq!(Pool::parse(text), Ok(expected.clone()));
         assert_eq!(Pool::parse(&text.replace("recycle", "max_lifetime").replace(',', " , ")), Ok(expected));
@@ -281,7 +286,7 @@ mod tests {
             (
                 "name=api,recylce=1h",
                 "unknown key \"recylce\": the keys are name, user, framework, recycle (or max_lifetime), \
-                 idle_timeout, keepalive, pre_ping and read_timeout",
+                 idle_timeout, keepalive, pre_ping, read_timeout and path",
             ),
             ("recycle=1h", "no name: write for example name=api,recycle=1800s"),
             ("name=", "name \"\" cannot be a label: write 1 to 64 letters, digits, '.', '_' or '-'"),

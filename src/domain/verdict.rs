@@ -1,5 +1,6 @@
 //! The verdict: what a path's facts come to, in plain sentences and concrete settings.
 
+mod drivers;
 mod sentences;
 mod settings;
 
@@ -50,7 +51,7 @@ pub fn judge(facts: &Facts) -> Verdict {
         sentences: sentences::of(facts),
         suspects,
         mismatches: holding.into_iter().map(|finding| finding.words).collect(),
-        settings: settings::of(facts),
+        settings: drivers::named(facts, settings::of(facts)),
     }
 }
 

@@ -9,8 +9,9 @@ use tokio::time::Duration;
 use super::named;
 use crate::calendar::unix_now;
 use crate::diagnosis::Diagnosis;
-use crate::domain::mismatch::Rule;
-use crate::domain::words::{Field, OTHER, OTHER_USERS, account_label};
+use crate::domain::applications::Ending;
+use crate::domain::mismatch::{AtRisk, Rule};
+use crate::domain::words::{Field, OTHER, OTHER_USERS, account_label, account_name};
 use crate::logging;
 use crate::prober::{Epoch, PathReport};
 use crate::server::{self, Reading, ServerView};
@@ -91,6 +92,11 @@ struct Families {
     limit_evidence: GaugeVec,
     remedy: GaugeVec,
     sessions_at_risk: GaugeVec,
+    sessions_at_risk_info: GaugeVec,
+    application_left_behind: GaugeVec,
+    application_longest_survived: GaugeVec,
+    application_endings: CounterVec,
+    application_driver: GaugeVec,
     sessions_held_past_recycle: GaugeVec,
     layer_timeout: GaugeVec,
     layer_mismatch: GaugeVec,
@@ -125,7 +131,12 @@ impl Families {
             limit_info: gauges("idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.", &["target", "path", "culprit", "layer", "suspect"])?,
             limit_evidence: gauges("idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.", &["target", "path", "kind"])?,
             remedy: gauges("remedy", "1 if this keeps connections alive past the idle limit, 0 if not. Absent until measured.", &["target", "path", "remedy"])?,
-            sessions_at_risk: gauges("sessions_at_risk", "Application sessions idle past the measured limit: their next query fails.", &["target", "path", "user"])?,
+            sessions_at_risk: gauges("sessions_at_risk", "Application sessions idle past the measured limit that nothing shows to live on: their next query fails.", &["target", "path", "user"])?,
+            sessions_at_risk_info: gauges("sessions_at_risk_info", "Always 1, for users with sessions at risk: how loudly to tell of them, and whether sessions like these have failed already.", &["target", "path", "user", "severity", "tense"])?,
+            application_left_behind: gauges("application_left_behind", "Application sessions idle past the measured limit that nobody will use any more.", &["target", "path", "user"])?,
+            application_longest_survived: gauges("application_longest_survived_idle_seconds", "The longest idle time that a session of this user woke up from, within a day.", &["target", "user"])?,
+            application_endings: counters("application_endings_total", "Application sessions that ended, by how: closed by their client, aborted, ended by wait_timeout, or undecided.", &["target", "user", "ending"])?,
+            application_driver: gauges("application_driver_info", "Always 1; what a user's sessions talk to the server with, as they say themselves.", &["target", "user", "driver"])?,
             sessions_held_past_recycle: gauges("sessions_held_past_recycle", "Sessions of a declared pool's user that are idle for longer than the pool keeps a connection.", &["target", "path", "pool", "user"])?,
             layer_timeout: gauges("layer_timeout_seconds", "A timeout of one layer: what its clock counts, and how it is known.", &["target", "path", "layer", "setting", "clock", "source"])?,
             prober_last_event: gauges("prober_last_event_timestamp_seconds", "When the path's loop last moved, in seconds since the Unix epoch. It wakes by itself every few seconds.", &["target", "path"])?,
@@ -134,7 +145,7 @@ impl Families {
         })
     }
 
-    fn each(&self) -> [&dyn Collector; 27] {
+    fn each(&self) -> [&dyn Collector; 32] {
         [
             &self.up,
             &self.server_info,
@@ -158,6 +169,11 @@ impl Families {
             &self.limit_evidence,
             &self.remedy,
             &self.sessions_at_risk,
+            &self.sessions_at_risk_info,
+            &self.application_left_behind,
+            &self.application_longest_survived,
+            &self.application_endings,
+            &self.application_driver,
             &self.sessions_held_past_recycle,
             &self.layer_timeout,
             &self.layer_mismatch,
@@ -214,6 +230,9 @@ impl Families {
         if let Some(list) = view.applications() {
             self.draw_sessions(target, list, &state.thresholds);
         }
+        if let Some(followed) = &view.followed {
+            self.draw_followed(target, followed);
+        }
         if let Some(ghosts) = view.ghosts {
             for path in &state.paths {
                 self.ghost_sessions.with_label_values(&[target, &path.path]).set(ghosts as f64);
@@ -253,6 +272,27 @@ impl Families {
             let has_ages = if named { of.ageless == 0 } else { others_have_ages };
             if has_ages && !of.idle.is_empty() {
                 self.draw_ages(target, &label, &of.idle, thresholds);
+            }
+        }
+    }
+
+    /// Draws what the applications' sessions showed; at most 50 of them have a name of their own.
+    fn draw_followed(&self, target: &str, followed: &server::Followed) {
+        for (user, &seconds) in &followed.longest_survived {
+            self.application_longest_survived.with_label_values(&[target, &user_label(user)]).set(seconds);
+        }
+        for (user, counts) in &followed.endings {
+            let user = user_label(user);
+            for (ending, &count) in Ending::ALL.iter().zip(counts) {
+                let counter = self.application_endings.with_label_values(&[target, &user, ending.label()]);
+                counter.inc_by(count as f64);
+            }
+        }
+        for (user, drivers) in &followed.drivers {
+            for driver in drivers {
+                self.application_driver
+                    .with_label_values(&[target, &user_label(user), driver.label()])
+                    .set(1.0);
             }
         }
     }
@@ -313,22 +353,38 @@ impl Families {
             let labels = [target, path, &held.pool, &held.user];
             self.sessions_held_past_recycle.with_label_values(&labels).set(held.count as f64);
         }
-        self.draw_at_risk(target, path, diagnosis.at_risk.as_deref().unwrap_or_default());
-    }
-
-    fn draw_at_risk(&self, target: &str, path: &str, at_risk: &[(String, usize)]) {
-        let mut ranked: Vec<&(String, usize)> = at_risk.iter().collect();
-        ranked.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        for (place, (user, count)) in ranked.into_iter().enumerate() {
-            let user = if place < MOST_USERS { account_label(user) } else { OTHER_USERS.into() };
+        // At most 50 users and `_other` have a name of their own.
+        for AtRisk { user, count, severity, tense } in diagnosis.at_risk.iter().flatten() {
+            let user = user_label(user);
             self.sessions_at_risk.with_label_values(&[target, path, &user]).add(*count as f64);
+            if *count > 0 {
+                let labels = [target, path, &user, severity.label(), tense.label()];
+                self.sessions_at_risk_info.with_label_values(&labels).set(1.0);
+            }
+        }
+        for (user, count) in diagnosis.left_behind.iter().flatten() {
+            let labels = [target, path, &user_label(user)];
+            self.application_left_behind.with_label_values(&labels).add(*count as f64);
         }
     }
 }
 
+/// The label of a user as the follower calls it.
+fn user_label(user: &str) -> String {
+    if user == OTHER_USERS { user.to_owned() } else { account_label(&account_name(user).0).into_owned() }
+}
+
 /// Whether a rule speaks of sessions that the server lists, as it does now.
 const fn rests_on_the_view(rule: Rule) -> bool {
-    matches!(rule, Rule::SessionHeldPastRecycle | Rule::SessionsAtRisk | Rule::GhostsOnServer)
+    matches!(
+        rule,
+        Rule::SessionHeldPastRecycle
+            | Rule::SessionsAtRisk
+            | Rule::GhostsOnServer
+            | Rule::ApplicationPathDiffers
+            | Rule::UndeclaredPool
+            | Rule::PoolNotAsDeclared
+    )
 }
 
 impl Collector for StateCollector {

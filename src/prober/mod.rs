@@ -31,6 +31,7 @@ use crate::supervision::Pulse;
 use deaths::{Decided, Undecided};
 use flights::{Flights, News};
 use life::{Notice, Outcome, Unborn, World};
+use report::RowsOfTheDead;
 
 pub use attendance::note_attendance;
 pub use epoch::Epoch;
@@ -92,6 +93,7 @@ pub struct Prober<W> {
     settings: Settings,
     metrics: PathMetrics,
     publish: watch::Sender<PathReport>,
+    rows: RowsOfTheDead,
     history: History,
     keep: Option<Keeper>,
     undecided: Undecided,
@@ -133,6 +135,7 @@ impl<W: World> Prober<W> {
             settings,
             metrics,
             publish,
+            rows: RowsOfTheDead::default(),
             history: memory.history,
             keep: memory.keep,
             undecided: Undecided::default(),
@@ -272,6 +275,9 @@ impl<W: World> Prober<W> {
             culprit: conclusion.culprit,
             recurs: conclusion.recurs,
         };
+        if *kind == Kind::Idle && (conclusion.recurs || conclusion.culprit.bounds_idle_age()) {
+            self.rows.note(death.age, death.row);
+        }
         if !conclusion.stray {
             self.observe(*at, *kind, death.age, fate);
         }
@@ -287,7 +293,9 @@ impl<W: World> Prober<W> {
     }
 
     fn report(&self) {
-        self.publish.send_replace(PathReport::new(&self.history, self.longest_stall));
+        let report = PathReport::new(&self.history, self.longest_stall);
+        let takes_the_row = self.rows.leave_at(&report.limit(Kind::Idle));
+        self.publish.send_replace(PathReport { takes_the_row, ..report });
     }
 
     fn rest(&mut self, seconds: f64) {

@@ -1,11 +1,11 @@
 //! What a path's loop tells the rest of the exporter, and people: its report and its event lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Settings;
 use super::deaths::Decided;
 use crate::domain::companions::scatter;
-use crate::domain::culprit::Culprit;
+use crate::domain::culprit::{Culprit, Row};
 use crate::domain::ending::Ending;
 use crate::domain::kind::Kind;
 use crate::domain::limit::{IdleLimit, idle_limit};
@@ -34,6 +34,42 @@ pub struct PathReport {
     pub remedies: Remedies,
     /// The longest stall seen, in seconds: from sending on a dead connection to knowing.
     pub longest_stall: Option<f64>,
+    /// Whether the rows of canaries that died at the limit had left the server's list. `None` where that was not
+    /// seen.
+    pub takes_the_row: Option<bool>,
+}
+
+/// Of the newest idle canaries that died at an age that bounds others' too: that age in seconds, and whether the row
+/// had left the server's list.
+#[derive(Debug, Default)]
+pub(super) struct RowsOfTheDead(VecDeque<(f64, bool)>);
+
+impl RowsOfTheDead {
+    /// Deaths that are remembered, at most.
+    const MOST: usize = 64;
+    /// The newest deaths that must agree.
+    const NEWEST: usize = 2;
+
+    /// Takes note of a death.
+    pub(super) fn note(&mut self, age: f64, row: Row) {
+        let gone = match row {
+            Row::Gone => true,
+            Row::Present => false,
+            Row::Unknown => return,
+        };
+        if self.0.len() == Self::MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((age, gone));
+    }
+
+    /// Whether the rows leave the list at this limit. One that stayed is enough to say that they do not.
+    pub(super) fn leave_at(&self, limit: &IdleLimit) -> Option<bool> {
+        let upper = limit.upper?;
+        let at_limit = |age: f64| (age - upper).abs() <= 2.0 * scatter(upper);
+        let newest = self.0.iter().rev().filter(|(age, _)| at_limit(*age)).take(Self::NEWEST);
+        newest.map(|(_, gone)| *gone).reduce(|a, b| a && b)
+    }
 }
 
 impl PathReport {
@@ -68,6 +104,7 @@ impl PathReport {
         }
         Self {
             longest_stall,
+            takes_the_row: None,
             remedies: Remedies::read(history, idle.upper),
             killer,
             deaths: counts
@@ -167,6 +204,20 @@ mod tests {
             history.push(Observation { at, kind: Kind::Idle, age, fate });
         }
         PathReport::new(&history, None).deaths.iter().map(|deaths| (deaths.culprit, deaths.count)).collect()
+    }
+
+    #[test]
+    fn whether_what_kills_takes_the_row_along() {
+        let limit = IdleLimit { lower: 7.0, upper: Some(8.0), ..IdleLimit::default() };
+        let mut rows = RowsOfTheDead::default();
+        rows.note(8.0, Row::Unknown);
+        assert_eq!(rows.leave_at(&limit), None);
+        rows.note(8.0, Row::Gone);
+        rows.note(25.0, Row::Present);
+        assert_eq!(rows.leave_at(&limit), Some(true), "another age is another killer's");
+        rows.note(8.1, Row::Present);
+        assert_eq!(rows.leave_at(&limit), Some(false), "one that stays is enough");
+        assert_eq!(rows.leave_at(&IdleLimit::default()), None);
     }
 
     #[test]

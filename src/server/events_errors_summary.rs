@@ -12,8 +12,6 @@ use super::optional::{Missing, Optional, unless_missing};
 use super::value;
 use crate::domain::applications::ErrorCounts;
 
-/// It is read no more often than this, in seconds.
-pub const EVERY_SECONDS: f64 = 60.0;
 /// Rows that are read, at most: five for each of 10,000 users.
 const MOST_ROWS: usize = 50_000;
 /// ER_CLIENT_INTERACTION_TIMEOUT.

@@ -17,6 +17,8 @@ pub struct GlobalStatus {
     pub aborted_clients: Option<f64>,
     /// `Aborted_connects`.
     pub aborted_connects: Option<f64>,
+    /// `Connections`: attempts to connect, whoever made them.
+    pub connections: Option<f64>,
     /// `Threads_connected`.
     pub threads_connected: Option<f64>,
     /// `Connection_errors_*`, by the rest of the name in lower case; names that no server has under [`OTHER`].
@@ -26,7 +28,7 @@ pub struct GlobalStatus {
 }
 
 const QUERY: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
-    ('Uptime', 'Aborted_clients', 'Aborted_connects', 'Threads_connected') \
+    ('Uptime', 'Aborted_clients', 'Aborted_connects', 'Connections', 'Threads_connected') \
     OR Variable_name LIKE 'Connection\\_errors\\_%'";
 
 impl GlobalStatus {
@@ -55,6 +57,7 @@ impl GlobalStatus {
             "uptime" => self.uptime = Some(number),
             "aborted_clients" => self.aborted_clients = Some(number),
             "aborted_connects" => self.aborted_connects = Some(number),
+            "connections" => self.connections = Some(number),
             "threads_connected" => self.threads_connected = Some(number),
             _ => {
                 let Some(word) = name.strip_prefix("connection_errors_") else { return };

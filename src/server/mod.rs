@@ -2,6 +2,7 @@
 //! scrape. One file per source, named as MySQL names it, query and pure parse together. The only SQL
 //! in the tree is here.
 
+pub mod applications;
 pub mod birth;
 pub mod events_errors_summary;
 mod ghosts;
@@ -12,6 +13,7 @@ pub mod optional;
 pub mod privileges;
 pub mod processlist;
 mod round;
+mod seldom;
 pub mod session_connect_attrs;
 pub mod statement;
 mod troubles;
@@ -27,6 +29,7 @@ use tokio::time::Instant;
 use crate::domain::sight::Sight;
 use crate::session::Asking;
 
+pub use applications::{Applications, Followed};
 pub use global_status::GlobalStatus;
 pub use global_variables::GlobalVariables;
 pub use processlist::ProcessList;
@@ -74,6 +77,8 @@ pub struct ServerView {
     pub variables: Option<GlobalVariables>,
     /// Sessions, our own left out: all of them only where `sight` says so.
     pub processlist: Option<ProcessList>,
+    /// What the applications' sessions came to that were followed. `None` where not everybody's are shown.
+    pub followed: Option<Followed>,
     /// What the processlist shows. `None` where it was not read.
     pub sight: Option<Sight>,
     /// Sessions of ours that the server lists although their client is dead.

@@ -124,15 +124,15 @@ impl Source {
     }
 
     /// Reads every row, one after the other, and keeps what they come to. Without the privilege PROCESS the
-    /// server shows only the account's own. `is_ours` tells our own thread ids; `asked_after` are those that
-    /// are to be told if they are listed.
+    /// server shows only the account's own. `leave_out` is shown each row, and says whose are not counted;
+    /// `asked_after` are the thread ids that are to be told if they are listed.
     ///
     /// # Errors
     /// What the driver says.
     pub async fn read(
         self,
         conn: &mut Conn,
-        is_ours: impl Fn(u64) -> bool + Send + Sync,
+        mut leave_out: impl FnMut(&RawRow) -> bool + Send,
         asked_after: &BTreeSet<u64>,
     ) -> mysql_async::Result<ProcessList> {
         let (table, time) = self.table_and_time();
@@ -143,7 +143,7 @@ impl Source {
         );
         conn.query_fold(query, ProcessList::default(), |mut list, row: mysql_async::Row| {
             list.asked_by = list.asked_by.or_else(|| value::id(value::at(&row, 4)));
-            list.take(RawRow::of(&row), &is_ours, asked_after);
+            list.take(RawRow::of(&row), &mut leave_out, asked_after);
             list
         })
         .await
@@ -180,7 +180,12 @@ impl RawRow {
 
 impl ProcessList {
     /// Takes one row as it streams by, and keeps no more of it than what all of them come to.
-    pub fn take(&mut self, row: RawRow, is_ours: impl Fn(u64) -> bool, asked_after: &BTreeSet<u64>) {
+    pub fn take(
+        &mut self,
+        row: RawRow,
+        leave_out: impl FnOnce(&RawRow) -> bool,
+        asked_after: &BTreeSet<u64>,
+    ) {
         self.rows += 1;
         if self.rows > MOST_ROWS {
             return;
@@ -190,9 +195,9 @@ impl ProcessList {
             if asked_after.contains(&id) && self.listed.insert(id) {
                 self.asked_after.push(row.clone());
             }
-            if is_ours(id) {
-                return;
-            }
+        }
+        if leave_out(&row) {
+            return;
         }
         let user = row.user.as_deref().unwrap_or_default();
         let word = row.command.as_deref().unwrap_or_default();
@@ -290,7 +295,7 @@ mod tests {
 
     fn list(rows: impl IntoIterator<Item = RawRow>, asked_by: Option<u64>) -> ProcessList {
         let mut list = ProcessList { asked_by, ..ProcessList::default() };
-        rows.into_iter().for_each(|row| list.take(row, |id| id == 2, &BTreeSet::from([2, 3, 99])));
+        rows.into_iter().for_each(|row| list.take(row, |row| row.id == Some(2), &BTreeSet::from([2, 3, 99])));
         list
     }
 

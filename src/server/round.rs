@@ -11,12 +11,19 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, error::Elapsed, timeout};
 
-use super::processlist::{ProcessList, Source};
+use super::applications::Heard;
+use super::events_errors_summary::{self, EventsErrorsSummary};
+use super::processlist::{ProcessList, RawRow, Source};
+use super::session_connect_attrs::{self, SessionConnectAttrs};
 use super::troubles::Part;
 use super::uptime::Uptime;
-use super::watch::{Control, DEADLINE, Memory, open, recognise, tell_of_sight};
-use super::{Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ServerView, ghosts, privileges};
+use super::watch::{Control, DEADLINE, Memory, open, recognise, tell_missing, tell_of_sight};
+use super::{
+    Applications, Collector, CollectorRun, Flavor, Followed, GlobalStatus, GlobalVariables, ServerView,
+    ghosts, privileges,
+};
 use crate::calendar::unix_now;
+use crate::domain::applications::{Errors, Listing};
 use crate::domain::patience::Trouble;
 use crate::domain::sight::Sight;
 use crate::domain::words::{Field, version_numbers};
@@ -41,6 +48,7 @@ type Answer<T> = (Result<mysql_async::Result<T>, Elapsed>, f64);
 
 struct Round<'a> {
     connector: &'a Connector,
+    applications: &'a Applications,
     memory: &'a mut Memory,
     /// How often rounds are made.
     every: Duration,
@@ -59,6 +67,7 @@ pub(super) async fn make(
     kept: Option<Control>,
     every: Duration,
     connector: &Connector,
+    applications: &Applications,
     memory: &mut Memory,
 ) -> Option<Outcome> {
     let kept = match kept {
@@ -68,6 +77,7 @@ pub(super) async fn make(
     let openings = if kept.is_some() { 1 } else { 2 };
     let mut round = Round {
         connector,
+        applications,
         memory,
         every,
         control: kept,
@@ -101,6 +111,7 @@ async fn lives_still(mut control: Control, memory: &mut Memory) -> Option<Contro
 
 impl Round<'_> {
     async fn read(&mut self) -> Result<Option<Outcome>, Unreachable> {
+        let aborted = self.connector.roster().aborted();
         let status = self.read_status().await?;
         let answered_at = Instant::now();
         let uptime = status.as_ref().and_then(|status| status.uptime);
@@ -120,7 +131,8 @@ impl Round<'_> {
         }
         self.read_privileges().await?;
         let dead = self.connector.roster().ghosts();
-        let processlist = self.read_processlist(dead.values().map(|ghost| ghost.thread_id), uptime).await?;
+        let ids = dead.values().map(|ghost| ghost.thread_id);
+        let (mut processlist, listed) = self.read_processlist(ids, uptime).await?;
         let connected = status.as_ref().and_then(|status| status.threads_connected);
         let seen = self
             .control
@@ -131,7 +143,28 @@ impl Round<'_> {
             tell_of_sight(seen, self.connector, self.memory);
         }
         let sight = seen.filter(|_| processlist.is_some());
+        self.memory.last_sight = sight.or(self.memory.last_sight);
+        let mut followed = None;
+        if let (Some(listed_at), Some(sight)) = (listed, sight) {
+            // Counters of another session may be another server's.
+            let same = uptime.zip(self.control.as_ref()).is_some_and(|(u, c)| u.opened_at == c.opened_at);
+            let status = status.as_ref().filter(|_| same).map(|status| (status, asked_at, answered_at));
+            let timeouts = variables.as_ref().map(|variables| &variables.timeouts);
+            let wait_timeout = timeouts.and_then(|timeouts| timeouts.get("wait_timeout").copied());
+            let heard = Heard {
+                status,
+                aborted,
+                wait_timeout,
+                errors: Errors::Unavailable,
+                complete: sight == Sight::Everyone,
+            };
+            followed = self.follow(heard, listed_at).await?;
+        }
         let mut left = None;
+        if let Some(list) = &mut processlist {
+            // Some were found to be another exporter's once the list had streamed by.
+            list.users.retain(|user, _| !self.applications.leaves_out(user));
+        }
         if let Some(list) = &processlist {
             // A ghost that an incomplete list lacks may be there all the same.
             if sight != Some(Sight::Incomplete) {
@@ -155,6 +188,7 @@ impl Round<'_> {
             status,
             variables,
             processlist,
+            followed,
             sight,
             ghosts: left,
             collectors: std::mem::take(&mut self.collectors),
@@ -188,18 +222,23 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// The list, and where its sessions were followed, when it was answered.
     async fn read_processlist(
         &mut self,
         ghosts: impl Iterator<Item = u64>,
         uptime: Option<Uptime>,
-    ) -> Result<Option<ProcessList>, Unreachable> {
+    ) -> Result<(Option<ProcessList>, Option<Instant>), Unreachable> {
         let mut asked_after = self.memory.troubles.left_behind();
         asked_after.extend(ghosts);
         let (connector, roster) = (self.connector, self.connector.roster());
-        let Some(control) = self.ready(Part::Processlist).await? else { return Ok(None) };
+        let (applications, last_sight) = (self.applications, self.memory.last_sight);
+        let asked = self.memory.attributes.was_asked();
+        let Some(control) = self.ready(Part::Processlist).await? else { return Ok((None, None)) };
         let flavor = Flavor::of_version(&control.session.greeting.version);
         // Of the connection that is asked now: a part may have cost the one that told it.
         let uptime = uptime.filter(|uptime| uptime.opened_at == control.opened_at);
+        let holds_process = control.privileges.as_ref().and_then(|privileges| privileges.holds_process);
+        let follows = holds_process.unwrap_or(last_sight == Some(Sight::Everyone));
         let answer = timed(async {
             let start_moved = control.session.server().zip(uptime).is_some_and(|(mark, uptime)| {
                 let asked_at = roster.seconds(uptime.asked_at);
@@ -212,14 +251,25 @@ impl Round<'_> {
                 ghosts::introduce(&mut control.session, connector, uptime).await?;
                 control.introduced = uptime.is_some();
             }
+            let own_host = control.session.row().map(|row| row.host.clone());
             let conn = &mut control.session.conn;
             let source = match control.source {
                 Some(source) => source,
                 None => *control.source.insert(Source::find(conn, flavor).await?),
             };
-            source.read(conn, |id| roster.is_ours(id), &asked_after).await
+            let seconds = |at| roster.seconds(at);
+            let listing = Listing {
+                asked: seconds(Instant::now()),
+                identity: control.identity.as_deref(),
+                uptime: uptime.map(|u| (u.seconds, seconds(u.asked_at), seconds(u.answered_at))),
+                own_host: own_host.as_deref(),
+            };
+            applications.begin(follows.then_some(listing), asked || !follows);
+            let see = |row: &RawRow| applications.see(row, roster, follows, seconds(Instant::now()));
+            source.read(conn, see, &asked_after).await
         });
         let answer = answer.await;
+        let answered_at = Instant::now();
         let list = self.settle(Part::Processlist, answer);
         if let (Some(id), Some(control)) =
             (list.as_ref().and_then(|list| list.asked_by), self.control.as_mut())
@@ -237,7 +287,63 @@ impl Round<'_> {
             }
         });
         self.memory.troubles.listed(list.as_ref().map(|list| &list.listed));
-        Ok(list)
+        let followed_at = Some(answered_at).filter(|_| follows && list.is_some());
+        Ok((list, followed_at))
+    }
+
+    /// Ends the round of the follower, with what the two tables tell that are read once a minute.
+    async fn follow(
+        &mut self,
+        mut heard: Heard<'_>,
+        answered_at: Instant,
+    ) -> Result<Option<Followed>, Unreachable> {
+        let (applications, connector) = (self.applications, self.connector);
+        let roster = connector.roster();
+        heard.errors = self.read_errors().await?;
+        let complete = heard.complete;
+        if self.memory.attributes.is_due() && self.control.is_some() {
+            let mut answer = None;
+            if let Some(control) = self.ready(Part::Attributes).await? {
+                let heard = timed(SessionConnectAttrs::read(&mut control.session.conn)).await;
+                answer = self.settle(Part::Attributes, heard);
+            }
+            let (read, news) = self.memory.attributes.take(answer);
+            applications.learn_attributes(read.as_ref(), roster.seconds(Instant::now()));
+            if let Some(why) = news {
+                let consequence = "another exporter's canaries and the applications' drivers cannot be told";
+                tell_missing(why, consequence, session_connect_attrs::GRANT, connector);
+            }
+        }
+        let strangers = applications.strangers();
+        if strangers > 0 && !std::mem::replace(&mut self.memory.told_strangers, true) {
+            tracing::warn!(
+                event = "account_shared",
+                user = connector.username(),
+                sessions = strangers,
+                "somebody else logs in with the exporter's account: those sessions are counted, and neither followed \
+                 nor judged; give the exporter an account of its own"
+            );
+        }
+        let followed = applications.end(roster.seconds(answered_at), heard, roster);
+        Ok(Some(followed).filter(|_| complete))
+    }
+
+    async fn read_errors(&mut self) -> Result<Errors, Unreachable> {
+        if !self.memory.errors.is_due() || self.control.is_none() {
+            let readable = self.memory.errors.is_readable();
+            return Ok(if readable { Errors::NotRead } else { Errors::Unavailable });
+        }
+        let mut answer = None;
+        if let Some(control) = self.ready(Part::Errors).await? {
+            let heard = timed(EventsErrorsSummary::read(&mut control.session.conn)).await;
+            answer = self.settle(Part::Errors, heard);
+        }
+        let (read, news) = self.memory.errors.take(answer);
+        if let Some(why) = news {
+            let consequence = "sessions that met wait_timeout cannot be told from aborted ones, and more endings are undecided";
+            tell_missing(why, consequence, events_errors_summary::GRANT, self.connector);
+        }
+        Ok(read.map_or(Errors::Unavailable, |summary| Errors::Read(summary.users)))
     }
 
     async fn end_ghosts(&mut self, dead: &BTreeMap<u64, Ghost>) {

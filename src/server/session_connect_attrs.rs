@@ -14,8 +14,6 @@ use super::value;
 use crate::domain::applications::Driver;
 use crate::domain::applications::driver::Attributes;
 
-/// It is read no more often than this, in seconds.
-pub const EVERY_SECONDS: f64 = 60.0;
 /// Rows that are read, at most: three for each of 120,000 sessions.
 const MOST_ROWS: usize = 360_000;
 /// The grant that lets the account read it.

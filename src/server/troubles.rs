@@ -14,6 +14,8 @@ pub(super) enum Part {
     Variables,
     Privileges,
     Processlist,
+    Errors,
+    Attributes,
 }
 
 impl Part {
@@ -21,13 +23,20 @@ impl Part {
         match self {
             Self::Status => Some(Collector::GlobalStatus),
             Self::Variables => Some(Collector::GlobalVariables),
-            Self::Privileges => None,
+            Self::Privileges | Self::Errors | Self::Attributes => None,
             Self::Processlist => Some(Collector::Processlist),
         }
     }
 
     pub(super) fn label(self) -> &'static str {
-        self.collector().map_or("privileges", Collector::label)
+        match self {
+            Self::Errors => "events_errors_summary_by_user_by_error",
+            Self::Attributes => "session_connect_attrs",
+            Self::Privileges => "privileges",
+            Self::Status | Self::Variables | Self::Processlist => {
+                self.collector().map_or("processlist", Collector::label)
+            }
+        }
     }
 }
 

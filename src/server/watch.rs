@@ -8,12 +8,14 @@ use mysql_async::prelude::Queryable;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use super::optional::Missing;
 use super::privileges::Privileges;
 use super::processlist::{ProcessList, Source};
 use super::round::{self, Outcome};
+use super::seldom::Seldom;
 use super::troubles::Troubles;
 use super::uptime::Uptime;
-use super::{Flavor, GlobalVariables, ServerView, ghosts, statement};
+use super::{Applications, Flavor, GlobalVariables, ServerView, ghosts, statement};
 use crate::domain::sight::{self, Sight};
 use crate::domain::words::WordsCut;
 use crate::session::{Connector, NoSession, Purpose, Session};
@@ -79,6 +81,13 @@ pub(super) struct Memory {
     pub(super) rounds_without_pause: u32,
     /// Words that were cut so far.
     pub(super) words_cut: WordsCut,
+    /// What the newest list showed.
+    pub(super) last_sight: Option<Sight>,
+    /// Errors by user, and attributes of sessions.
+    pub(super) errors: Seldom,
+    pub(super) attributes: Seldom,
+    /// Sessions of the exporter's own account that are no exporter's were told.
+    pub(super) told_strangers: bool,
 }
 
 impl Memory {
@@ -110,6 +119,7 @@ impl Memory {
 /// Keeps reading until told to stop, then ends its session with COM_QUIT.
 pub async fn watch(
     connector: Arc<Connector>,
+    applications: Applications,
     every: Duration,
     publish: watch::Sender<Reading>,
     mut stop: Stop,
@@ -126,7 +136,8 @@ pub async fn watch(
         }
         let outcome = {
             // Where it fails by a fault of the driver's, its session is lost with it.
-            let round = pulse.round(make_round(control.take(), every, &connector, &mut memory));
+            let round =
+                pulse.round(make_round(control.take(), every, &connector, &applications, &mut memory));
             tokio::pin!(round);
             tokio::select! {
                 outcome = &mut round => outcome,
@@ -162,13 +173,14 @@ async fn make_round(
     control: Option<Control>,
     every: Duration,
     connector: &Connector,
+    applications: &Applications,
     memory: &mut Memory,
 ) -> Option<Outcome> {
     let kept = match control {
         Some(control) => stay(control, connector).await,
         None => None,
     };
-    round::make(kept, every, connector, memory).await
+    round::make(kept, every, connector, applications, memory).await
 }
 
 /// Keeps the session, or ends it where a new one will see what this one cannot: the server that answers
@@ -289,10 +301,35 @@ pub(super) fn recognise(
     if replaced || restarted {
         connector.roster().forget_ghosts();
         memory.troubles.forget_left_behind();
+        memory.errors.start_over();
+        memory.attributes.start_over();
     }
     memory.last_uptime = uptime.or(memory.last_uptime);
     memory.last_identity = identity.clone().or(memory.last_identity.take());
     control.identity = identity.or(control.identity.take());
+}
+
+/// Says once which tables are missing that would tell more of how the applications' sessions end, and what would
+/// help.
+pub(super) fn tell_missing(why: Missing, consequence: &str, grant: &str, connector: &Connector) {
+    let user = connector.username();
+    match why {
+        Missing::Privilege => tracing::info!(
+            event = "grant_would_tell",
+            user,
+            "without a grant {consequence} ({grant}, or SELECT ON performance_schema.*)"
+        ),
+        Missing::Table => tracing::info!(
+            event = "table_missing",
+            user,
+            "this server does not fill the table that would tell more: {consequence}"
+        ),
+        Missing::TooMuch => tracing::info!(
+            event = "table_missing",
+            user,
+            "the server's table that would tell more holds more rows than are read: {consequence}"
+        ),
+    }
 }
 
 /// Says once why nothing is said of the applications, and what would help.

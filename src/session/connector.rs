@@ -254,7 +254,7 @@ impl Connector {
         let tls = self.account.choose_tls(&greeting)?;
         let password = self.password.now();
         let password = password.as_ref();
-        let tap = Tap::open(socket, first, tls, self.account.watch(tls, password))
+        let tap = Tap::open(socket, first, tls, greeting.takes_attributes, self.account.watch(tls, password))
             .await
             .map_err(|error| Failure::by_system(Stage::Local, "no loopback socket for the tap", &error))?;
         let conn =
@@ -361,6 +361,11 @@ impl Session {
     /// Where the session lives, as far as it could read that.
     pub fn server(&self) -> Option<&ServerMark> {
         self.membership.server()
+    }
+
+    /// The session's own row, where it could read that.
+    pub fn row(&self) -> Option<&OwnRow> {
+        self.membership.row()
     }
 
     /// Takes what the session read about itself: its own row, and where it lives.

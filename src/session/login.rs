@@ -13,6 +13,7 @@ use super::packet::{self, Greeting};
 use super::tap::{Spoiled, Tap};
 use crate::config::credentials::PasswordFile;
 use crate::config::secret::Secret;
+use crate::domain::applications::driver::OUR_PROGRAM_NAME;
 
 /// Who logs in, and how.
 #[derive(Debug, Clone)]
@@ -137,6 +138,11 @@ impl Account {
             // Given, so that the driver does not ask the server; it matters only to its pool.
             .wait_timeout(Some(0))
             .stmt_cache_size(Some(0));
+        // So that other exporters do not take our sessions for an application's.
+        let options = match tap.takes_attributes() {
+            true => options.connect_attribute("program_name", OUR_PROGRAM_NAME),
+            false => options,
+        };
         let ssl = tls.then(|| {
             let checked = self.verifies();
             let name = if self.tls_mode == TlsMode::VerifyCa { ANY_NAME } else { host };

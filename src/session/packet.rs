@@ -14,6 +14,8 @@ const LONGEST_MESSAGE: usize = 512;
 
 /// Capability bit of a server that offers TLS.
 const CLIENT_SSL: u32 = 0x0800;
+/// Capability bit of a server that takes connection attributes, and of a client that sends some.
+const CLIENT_CONNECT_ATTRS: u32 = 1 << 20;
 
 /// What a server says first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Greeting {
     pub thread_id: u32,
     /// Whether TLS is offered.
     pub offers_tls: bool,
+    /// Whether connection attributes are taken.
+    pub takes_attributes: bool,
 }
 
 /// An ERR packet: its code and its text.
@@ -92,15 +96,30 @@ fn parse_greeting_v10(rest: &[u8]) -> Option<Greeting> {
     let thread_id = u32::from_le_bytes(fixed[..4].try_into().ok()?);
     // Eight bytes of challenge and a zero stand between the thread id and the capability bits; then follow
     // the character set, two bytes of status and the rest of the bits.
-    let capabilities = u16::from_le_bytes([fixed[13], fixed[14]]);
+    let capabilities = u32::from_le_bytes([fixed[13], fixed[14], fixed[18], fixed[19]]);
     if fixed[20] > LONGEST_CHALLENGE {
         return None;
     }
     Some(Greeting {
         version: version.strip_prefix("5.5.5-").unwrap_or(version).to_owned(),
         thread_id,
-        offers_tls: u32::from(capabilities) & CLIENT_SSL != 0,
+        offers_tls: capabilities & CLIENT_SSL != 0,
+        takes_attributes: capabilities & CLIENT_CONNECT_ATTRS != 0,
     })
+}
+
+/// Announces connection attributes in an SSLRequest, if these bytes are one. The driver announces them only in what it
+/// says under TLS, and MySQL goes by what came before.
+pub(crate) fn announce_attributes(bytes: &mut [u8]) {
+    /// 32 bytes that begin with the capability bits, in the packet after the greeting.
+    const SSL_REQUEST: [u8; HEADER] = [32, 0, 0, 1];
+    if bytes.starts_with(&SSL_REQUEST)
+        && let Some(bits) = bytes.get_mut(HEADER..HEADER + 4)
+    {
+        for (byte, bits) in bits.iter_mut().zip(CLIENT_CONNECT_ATTRS.to_le_bytes()) {
+            *byte |= bits;
+        }
+    }
 }
 
 /// Parses the payload of an ERR packet. Before the login there is no SQL state in it.
@@ -186,7 +205,12 @@ mod tests {
         let mariadb = parse_greeting(&greeting("5.5.5-10.11.19-MariaDB", 0xf7fe)).expect("good");
         assert_eq!(
             mariadb,
-            Greeting { version: "10.11.19-MariaDB".into(), thread_id: 77, offers_tls: false }
+            Greeting {
+                version: "10.11.19-MariaDB".into(),
+                thread_id: 77,
+                offers_tls: false,
+                takes_attributes: false
+            }
         );
         assert!(parse_greeting(&greeting("9.7.4", 0xffff)).expect("good").offers_tls);
     }
@@ -201,6 +225,18 @@ mod tests {
         let mut odd = good;
         odd[fixed_end - 11] = 0x80;
         assert_eq!(parse_greeting(&odd), Err(GreetingError::NotMySql(None)));
+    }
+
+    #[test]
+    fn attributes_are_announced_in_an_ssl_request_and_in_nothing_else() {
+        let mut request = [&[32, 0, 0, 1][..], &0x0000_8a00_u32.to_le_bytes(), &[0; 28]].concat();
+        announce_attributes(&mut request);
+        assert_eq!(request[4..8], (0x0000_8a00 | CLIENT_CONNECT_ATTRS).to_le_bytes());
+        for other in [&[33, 0, 0, 1, 0, 0, 0, 0][..], &[32, 0, 0, 2, 0, 0, 0, 0], &[32, 0, 0, 1, 0], &[]] {
+            let mut bytes = other.to_vec();
+            announce_attributes(&mut bytes);
+            assert_eq!(bytes, other);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! client is dead (ghosts), and whether the budget has room for one more. Shared by all that open sessions and
 //! by the server view.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntCounter;
@@ -18,6 +18,8 @@ const LEAVING: Duration = Duration::from_secs(5);
 const CLEARING: Duration = Duration::from_millis(300);
 /// How long a server keeps a login that broke off: its `connect_timeout`.
 const HALF_OPEN: Duration = Duration::from_secs(10);
+/// Logins that are remembered, at most.
+const MOST_LOGINS: usize = 1024;
 
 /// One path's own sessions.
 #[derive(Debug, Clone)]
@@ -61,6 +63,10 @@ struct State {
     leaving: BTreeMap<u64, Instant>,
     /// When logins broke off.
     half_open: Vec<Instant>,
+    /// Sessions that nobody counted as aborted, and that the server may have.
+    doubtful: u64,
+    /// When sessions were asked for, and when they had logged in, oldest first.
+    logins: VecDeque<(Instant, Instant)>,
     /// The server that the server view reads.
     viewed: Option<ServerMark>,
 }
@@ -90,7 +96,9 @@ impl State {
     /// How many sessions of ours the server may hold now.
     fn held(&mut self) -> usize {
         let now = Instant::now();
+        let before = self.ghosts.len();
         self.ghosts.retain(|_, ghost| !ghost.is_over(now));
+        self.doubtful += (before - self.ghosts.len()) as u64;
         self.half_open.retain(|since| since.elapsed() < HALF_OPEN);
         let leaving = self.leaving.values().filter(|since| since.elapsed() < CLEARING).count();
         let ghosts = self.ghosts.values().filter(|ghost| ghost.counts(now)).count();
@@ -133,7 +141,7 @@ impl Roster {
         }
         (wanted + kept <= budget).then(|| {
             *state.seats.entry(purpose).or_default() += 1;
-            Place { roster: self.clone(), purpose, seated: true }
+            Place { roster: self.clone(), purpose, seated: true, claimed: Instant::now() }
         })
     }
 
@@ -189,9 +197,37 @@ impl Roster {
             state.ghosts.remove(number);
             if aborted {
                 self.inner.rules.aborted.inc();
+            } else {
+                state.doubtful += 1;
             }
         }
         haunting
+    }
+
+    /// How many sessions the server has aborted so far: surely, and beyond that perhaps.
+    pub fn aborted(&self) -> (u64, u64) {
+        let state = self.lock();
+        (self.inner.rules.aborted.get(), state.doubtful)
+    }
+
+    /// How many sessions are not among these that the server lists, although nothing is known of their end: it may
+    /// have aborted them.
+    pub fn missing(&self, listed: &BTreeSet<u64>) -> u64 {
+        let mut state = self.lock();
+        state.half_open.retain(|since| since.elapsed() < HALF_OPEN);
+        let viewed = state.viewed.as_ref();
+        let ghosts =
+            state.ghosts.values().filter(|ghost| ghost.may_live_on(viewed)).map(|ghost| ghost.thread_id);
+        let missing = state.living.keys().copied().chain(ghosts).filter(|id| !listed.contains(id)).count();
+        (missing + state.half_open.len()) as u64
+    }
+
+    /// How many sessions were asked for after the one moment and had logged in before the other. Those that had are
+    /// forgotten with that.
+    pub fn logins(&self, after: Instant, before: Instant) -> u64 {
+        let mut state = self.lock();
+        let known = state.logins.iter().take_while(|(_, logged_in)| *logged_in <= before).count();
+        state.logins.drain(..known).filter(|(asked, _)| *asked >= after).count() as u64
     }
 
     /// The server that the server view reads started over, or is another one: what it held is gone. Ghosts of
@@ -247,12 +283,19 @@ pub struct Place {
     roster: Roster,
     purpose: Purpose,
     seated: bool,
+    claimed: Instant,
 }
 
 impl Place {
     /// The session is born, and takes the place over.
     pub fn join(self, thread_id: u64) -> Membership {
-        self.roster.lock().enter(thread_id);
+        let mut state = self.roster.lock();
+        state.enter(thread_id);
+        if state.logins.len() == MOST_LOGINS {
+            state.logins.pop_front();
+        }
+        state.logins.push_back((self.claimed, Instant::now()));
+        drop(state);
         Membership {
             thread_id,
             certain: false,
@@ -358,6 +401,11 @@ impl Membership {
         drop(state);
         self.row = row;
         self.server = server;
+    }
+
+    /// The session's own row, where it could read that.
+    pub fn row(&self) -> Option<&OwnRow> {
+        self.row.as_ref()
     }
 
     /// The session is idle from this moment on.

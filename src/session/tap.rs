@@ -102,16 +102,24 @@ pub(crate) enum Parted {
 pub struct Tap {
     shared: Arc<Shared>,
     address: SocketAddr,
+    takes_attributes: bool,
     relay: JoinHandle<Parted>,
 }
 
 impl Tap {
     /// Puts a tap on a connected socket. `first` is what was already read from it (the greeting), and
     /// is handed to the driver before all else. `watch` sees what the driver says until it is logged in.
+    /// `takes_attributes` is whether the server takes connection attributes.
     ///
     /// # Errors
     /// When no loopback socket can be had.
-    pub(crate) async fn open(server: TcpStream, first: Vec<u8>, tls: bool, watch: Watch) -> io::Result<Self> {
+    pub(crate) async fn open(
+        server: TcpStream,
+        first: Vec<u8>,
+        tls: bool,
+        takes_attributes: bool,
+        watch: Watch,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let state = State {
@@ -126,13 +134,19 @@ impl Tap {
             spoiled: None,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
-        let relay = tokio::spawn(relay(listener, server, first, Arc::clone(&shared)));
-        Ok(Self { shared, address, relay })
+        let announce = tls && takes_attributes;
+        let relay = tokio::spawn(relay(listener, server, first, announce, Arc::clone(&shared)));
+        Ok(Self { shared, address, takes_attributes, relay })
     }
 
     /// Where the driver finds the tap.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the server takes connection attributes.
+    pub(crate) fn takes_attributes(&self) -> bool {
+        self.takes_attributes
     }
 
     /// The session is idle from now on: whatever the server sends was not asked for. Gives the moment
@@ -219,8 +233,15 @@ impl Drop for Tap {
     }
 }
 
-/// Carries bytes both ways until both sides are closed.
-async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, shared: Arc<Shared>) -> Parted {
+/// Carries bytes both ways until both sides are closed. `announce` is whether the driver's first words are to announce
+/// attributes.
+async fn relay(
+    listener: TcpListener,
+    mut server: TcpStream,
+    first: Vec<u8>,
+    mut announce: bool,
+    shared: Arc<Shared>,
+) -> Parted {
     let mut driver = match driver::accept(&listener).await {
         Ok(driver) => driver,
         Err(error) => {
@@ -260,6 +281,9 @@ async fn relay(listener: TcpListener, mut server: TcpStream, first: Vec<u8>, sha
             },
             read = driver.read(&mut from_driver) => match read {
                 Ok(length) if length > 0 => {
+                    if std::mem::take(&mut announce) {
+                        packet::announce_attributes(&mut from_driver[..length]);
+                    }
                     if !shared.say(&from_driver[..length]) {
                         return Parted::Unheard;
                     }

@@ -41,7 +41,7 @@ struct World<'a> {
     exporter: Exporter<'a>,
     away: Exporter<'a>,
     prometheus: Prometheus<'a>,
-    _application: Python,
+    _applications: [Python; 2],
     _rules: PrivateDir,
 }
 
@@ -67,15 +67,24 @@ impl<'a> World<'a> {
             page.sum("layer_mismatch", &[("rule", "keepalive_too_late")]) == 1.0
                 && page.values("remedy", &[]).len() == 2
         });
-        // Three devices call at once; then their connections rest.
+        // Three devices call at once; then their connections rest, until whose they are was read.
+        firewall.server().sql("SET GLOBAL wait_timeout = 300");
         let application = start_layer_cake(firewall, &["--every", "600"]);
-        exporter.wait_for_metrics("sessions at risk", PATIENCE, |page| {
+        exporter.wait_for_metrics("sessions at risk", Duration::from_secs(80), |page| {
             page.sum("sessions_at_risk", &[("user", "app")]) == 3.0
+        });
+        // Somebody sleeps and wakes, on the Unix socket, where no firewall is.
+        let socket = firewall.server().socket();
+        let socket = socket.to_str().expect("the path is UTF-8");
+        let sleeper =
+            Python::start(&[], "tests/applications/sleeper.py", &["--socket", socket, "--sleep", "6"]);
+        exporter.wait_for_metrics("a survival", PATIENCE, |page| {
+            page.sum("application_survival_age_seconds_count", &[]) > 0.0
         });
         // The server counts a login with a wrong password as an aborted connect.
         let wrong = ["query", "SELECT 1", "--password", "wrong"];
         observe(&firewall.client_around(), firewall.addr(), &wrong).event("refused");
-        Self { exporter, away, prometheus, _application: application, _rules: rules }
+        Self { exporter, away, prometheus, _applications: [application, sleeper], _rules: rules }
     }
 
     /// The other half of what can be seen: outcomes that are void, because nobody answers any more.

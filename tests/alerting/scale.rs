@@ -85,10 +85,28 @@ fn ill() -> String {
         page.values("remedy", &[]).len() == 2
             && page.sum("layer_mismatch", &[("rule", "path_shorter_than_server")]) == 1.0
             && page.sum("layer_mismatch", &[("rule", "pool_never_recycles")]) == 1.0
-            && page.sum("sessions_at_risk", &[]) == names.len() as f64
+            && page.values("sessions_at_risk", &[]).len() == names.len()
     });
     drop(sessions);
-    with_paths(page.text())
+    with_paths(&at_risk(page.text()))
+}
+
+/// The page as it were on a silent path: a proxy that closes both sides leaves nobody at risk.
+fn at_risk(page: &str) -> String {
+    let mut all = String::new();
+    for line in page.lines() {
+        let labels =
+            line.strip_prefix("mysql_canary_sessions_at_risk{").and_then(|rest| rest.strip_suffix("} 0"));
+        match labels {
+            Some(labels) => {
+                let info = format!("{labels},severity=\"critical\",tense=\"has_failed\"");
+                writeln!(all, "mysql_canary_sessions_at_risk{{{labels}}} 1").expect("a string grows");
+                writeln!(all, "mysql_canary_sessions_at_risk_info{{{info}}} 1").expect("a string grows");
+            }
+            None => writeln!(all, "{line}").expect("a string grows"),
+        }
+    }
+    all
 }
 
 /// The page with each path's lines once for every path, of a process that began with its past.

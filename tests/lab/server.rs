@@ -99,7 +99,7 @@ impl Server {
     }
 
     /// Its Unix socket.
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join(SOCKET)
     }
 

@@ -1,7 +1,8 @@
 //! The closed list of drivers, by the attributes that they send at login
 //! (`performance_schema.session_connect_attrs`).
 //!
-//! Each name was read in the driver's own source, or where that is said, in a login that was captured. mysql_async
+//! Most names were read in the driver's own source. Those that were only found in its documentation, in its threads, or
+//! in what others captured are marked `documented`: a release may say something else, and is `other` then. mysql_async
 //! and sqlx send no attributes by themselves, nor does mysqljs; HikariCP, SQLAlchemy and the like are no drivers
 //! and say nothing. A wrapper around a C library says what the library says: Ruby's mysql2, Python's mysqlclient
 //! and MariaDB's Connector/Python cannot be told from it, but by `program_name` where it is `ruby` or `python`.
@@ -57,9 +58,9 @@ const CLIENT_NAMES: [(&str, Driver); 20] = [
     ("mariadb connector/j", Driver::MariadbConnectorJ),
     // const.go, connAttrClientNameValue.
     ("go-mysql-driver", Driver::GoMysqlDriver),
-    // go-mysql-org/go-mysql, its package client; not seen in its source, only in the thread of pull request 978.
+    // documented: go-mysql-org/go-mysql, in the thread of pull request 978.
     ("go-mysql", Driver::GoMysql),
-    // sidorares/node-mysql2, pull request 1825; also in captured logins of 3.15.3.
+    // documented: sidorares/node-mysql2, in pull request 1825 and in captured logins of 3.15.3.
     ("node-mysql-2", Driver::NodeMysql2),
     // lib/cmd/handshake/auth/handshake.js.
     ("mariadb connector/node", Driver::MariadbConnectorNode),
@@ -79,9 +80,9 @@ const CLIENT_NAMES: [(&str, Driver); 20] = [
     ("aiomysql", Driver::Aiomysql),
     // asyncmy/connection.pyx.
     ("asyncmy", Driver::Asyncmy),
-    // mysql-net/MySqlConnector, issues 293 and 765.
+    // documented: mysql-net/MySqlConnector, in issues 293 and 765.
     ("mysqlconnector", Driver::Mysqlconnector),
-    // As the same issue 765 shows them, of 8.0 and of 6.9.
+    // documented: as the same issue 765 shows them, of 8.0 and of 6.9.
     ("mysql-connector-net", Driver::ConnectorNet),
     ("mysql connector/net", Driver::ConnectorNet),
     (OUR_PROGRAM_NAME, Driver::Canary),

@@ -365,6 +365,12 @@ impl Follower {
         &self.groups.list
     }
 
+    /// Whose session this is, as its group is called.
+    pub fn user_of(&self, id: u64) -> Option<&str> {
+        let session = self.sessions.get(&id)?;
+        self.groups.list.get(usize::from(session.group)).map(|group| group.user.as_str())
+    }
+
     /// The sessions that were listed when last seen, nobody's that is left out.
     pub fn sleepers(&self) -> impl Iterator<Item = (u64, Sleeper)> + '_ {
         self.sessions

@@ -85,6 +85,11 @@ impl Group {
         }
     }
 
+    /// Whether nothing is told of it.
+    pub const fn is_left_out(&self) -> bool {
+        self.left_out
+    }
+
     /// When one of its sessions last began, ended or woke.
     pub fn last_active(&self) -> Option<f64> {
         [self.newest_births[0], self.newest_end, self.newest_wake].into_iter().flatten().reduce(f64::max)

@@ -1,9 +1,9 @@
 //! The applications' own sessions, followed through the rounds of the server view: what they prove of the
-//! paths that the applications really use, at no connection of ours. Not wired yet: the server view's rounds are to feed
-//! it, row by row as they stream by, and nothing that users see comes of it so far.
+//! paths that the applications really use, at no connection of ours. The server view's rounds feed it, row by row as
+//! they stream by.
 //!
 //! ```text
-//! row -> follower -> survival, birth, end -> ledger (which kind of end) -> group -> risk, pools, rules
+//! row -> follower -> survival, birth, end -> ledger (which kind of end) -> group -> risk, pools, rules -> evidence
 //! ```
 //!
 //! | module | what it holds |
@@ -17,6 +17,7 @@
 //! | [`risk`] | who is at risk, who is left behind, and how loudly that is told |
 //! | [`pools`] | what a pool that nobody declared does, read off its sessions' ends |
 //! | [`rules`] | the rules that compare what was declared and measured with what the applications show |
+//! | [`evidence`] | what all of it comes to on one path, as rules, settings and verdict take it |
 //! | [`driver`] | the closed list of drivers, by the attributes that they send |
 //!
 //! All times are in seconds on one monotonic clock, the caller's. A listing is answered somewhere between
@@ -25,6 +26,7 @@
 
 pub mod counted;
 pub mod driver;
+pub mod evidence;
 pub mod follower;
 pub mod groups;
 pub mod ledger;
@@ -36,6 +38,7 @@ pub mod rules;
 
 pub use counted::{Counters, Ending, ErrorCounts, Errors, Rise};
 pub use driver::Driver;
+pub use evidence::{Evidence, Witness};
 pub use follower::Follower;
 pub use groups::{Group, OTHER};
 pub use reports::{Listing, Round, Sleeper, Survival};

@@ -203,6 +203,16 @@ pub enum Tense {
     HasFailed,
 }
 
+impl Tense {
+    /// The value of the label `tense`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::WillFail => "will_fail",
+            Self::HasFailed => "has_failed",
+        }
+    }
+}
+
 /// How loudly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -210,6 +220,16 @@ pub enum Severity {
     Warning,
     /// Somebody should get up.
     Critical,
+}
+
+impl Severity {
+    /// The value of the label `severity`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// What the severity hangs on, for one user with sessions at risk.

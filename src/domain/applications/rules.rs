@@ -73,14 +73,27 @@ pub fn application_path_differs(facts: &PathFacts, groups: &[Group]) -> Option<V
     (compared || !differences.is_empty()).then_some(differences)
 }
 
-/// The idle age that the newest aborted sessions of a user ended at, where they ended at one.
+/// The idle age that the newest aborted sessions of a user ended at, where they ended at one, again and again: many that
+/// end together are one application that was stopped.
 fn dies_at_one_age(group: &Group) -> Option<(usize, (f64, f64))> {
-    let idles: Vec<(f64, f64)> = group.aborted.iter().rev().take(8).filter_map(|gone| gone.idle).collect();
-    let from = idles.iter().map(|idle| idle.0).fold(0.0, f64::max);
-    let to = idles.iter().map(|idle| idle.1).fold(f64::INFINITY, f64::min);
-    let widest = idles.iter().map(|idle| idle.1).fold(0.0, f64::max);
-    let at_one = idles.len() >= ENOUGH && from <= to && widest <= from * ONE_AGE.0 + ONE_AGE.1 + (to - from);
-    at_one.then_some((idles.len(), (from, widest)))
+    /// Ends that lie closer together than this are one, as a share of the age and in seconds.
+    const TOGETHER: (f64, f64) = (0.5, 2.0);
+    let mut newest: Vec<(f64, (f64, f64))> =
+        group.aborted.iter().rev().take(8).filter_map(|gone| Some((gone.at, gone.idle?))).collect();
+    newest.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut times = 0;
+    let mut last = f64::NEG_INFINITY;
+    for (at, (least, _)) in &newest {
+        if at - last > least * TOGETHER.0 + TOGETHER.1 {
+            (times, last) = (times + 1, *at);
+        }
+    }
+    let idles = || newest.iter().map(|(_, idle)| *idle);
+    let from = idles().map(|idle| idle.0).fold(0.0, f64::max);
+    let to = idles().map(|idle| idle.1).fold(f64::INFINITY, f64::min);
+    let widest = idles().map(|idle| idle.1).fold(0.0, f64::max);
+    let at_one = times >= ENOUGH && from <= to && widest <= from * ONE_AGE.0 + ONE_AGE.1 + (to - from);
+    at_one.then_some((newest.len(), (from, widest)))
 }
 
 /// `undeclared_pool`: a user's sessions are seen to grow older than the limit lets one rest, and no pool is

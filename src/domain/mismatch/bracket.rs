@@ -38,7 +38,7 @@ pub fn safe_below(limit: &IdleLimit) -> f64 {
 }
 
 /// The shortest time in seconds that is certain to reach a confirmed limit.
-pub(super) fn firm_upper(limit: &IdleLimit) -> Option<f64> {
+pub fn firm_upper(limit: &IdleLimit) -> Option<f64> {
     let upper = limit.upper.filter(|_| limit.confirmed)?;
     if limit.exact { Some(timer_of(upper)) } else { Some(upper) }
 }

@@ -1,5 +1,6 @@
 //! What the rules are told: one path at one moment. Missing knowledge is `None`, never zero.
 
+use crate::domain::applications::Evidence;
 use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::layers::{Device, Kernel};
@@ -36,6 +37,8 @@ pub struct Facts {
     pub devices: Vec<Device>,
     /// Sleeping application sessions by user, our own left out. `None` while the server cannot be asked.
     pub sessions: Option<Vec<UserSessions>>,
+    /// What the applications' followed sessions show. `None` while they cannot be followed.
+    pub applications: Option<Evidence>,
     /// How many sessions the server lists whose client is known dead. `None` while it cannot be asked.
     pub ghosts: Option<usize>,
     /// The other paths to the same server.

@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::tests::{exact, lived, silent};
+use super::tests::{exact, lived, silent, watched};
 use super::*;
 use crate::domain::culprit::{Culprit, Layer};
 use crate::domain::ending::Ending;
@@ -55,6 +55,7 @@ fn pool() -> impl Strategy<Value = Pool> {
                 keepalive,
                 pre_ping,
                 read_timeout,
+                path: None,
             },
         )
 }
@@ -115,6 +116,7 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
             pools: declared.1,
             devices: declared.2,
             sessions: server.0,
+            applications: None,
             ghosts: server.1,
             other_paths: server.2,
         })
@@ -238,9 +240,9 @@ proptest! {
 
         let held = Facts { sessions: one_user(upper), ..facts.clone() };
         prop_assert_eq!(rules::session_held_past_recycle(&held, &pool), Some(upper > value));
-        let resting = Facts { sessions: one_user(value), ..facts.clone() };
-        prop_assert_eq!(rules::sessions_at_risk(&resting), expected);
-        let at_risk = sessions_at_risk_by_user(&resting).map(|users| users[0].1);
+        let resting = watched(Facts { sessions: one_user(value), ..facts.clone() });
+        prop_assert_eq!(witnesses::sessions_at_risk(&resting), expected);
+        let at_risk = sessions_at_risk_by_user(&resting).map(|users| users[0].count);
         prop_assert_eq!(at_risk, Some(usize::from(expected == Some(true))));
 
         let late = Facts {

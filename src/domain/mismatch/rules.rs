@@ -114,43 +114,6 @@ fn held_by_pool(facts: &Facts, pool: &Pool) -> Option<HeldSessions> {
     Some(HeldSessions { pool: pool.name.clone(), user: sessions.user, count })
 }
 
-/// Application sessions are idle past the limit: their next query fails.
-///
-/// True when one reached the limit for certain, false when none can have, undecided when the longest
-/// lies inside the bracket. False where the server ends idle sessions itself: one that it still lists has a
-/// longer timer of its own.
-pub(super) fn sessions_at_risk(facts: &Facts) -> Option<bool> {
-    if server_ends_idle_sessions(facts) {
-        return facts.sessions.as_ref().map(|_| false);
-    }
-    let sessions = facts.sessions.as_ref()?;
-    let longest = sessions.iter().map(|user| user.longest()).fold(0.0, f64::max);
-    let all_known = sessions.iter().all(|user| user.ageless == 0);
-    reached(&facts.idle, longest).filter(|at_risk| *at_risk || all_known)
-}
-
-/// How many sessions of each user reached the limit for certain, by user. `None` while the limit is not
-/// confirmed or the server cannot be asked. Users with none are listed with zero, unless
-/// one of their sessions sleeps for a time that is not known. Where the server ends idle
-/// sessions itself, those that it still lists past its limit have a longer timer of their own, and are counted:
-/// the rule of that name says whether anybody should worry.
-pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<(String, usize)>> {
-    let sessions = facts.sessions.as_ref()?;
-    firm_upper(&facts.idle)?;
-    let mut users: Vec<(String, usize)> = Vec::new();
-    for of in sessions {
-        let count = of.idle.iter().filter(|idle| reached(&facts.idle, **idle) == Some(true)).count();
-        match users.iter_mut().find(|(user, _)| *user == of.user) {
-            Some((_, known)) => *known += count,
-            None => users.push((of.user.clone(), count)),
-        }
-    }
-    let ageless = |user: &str| sessions.iter().any(|of| of.user == user && of.ageless > 0);
-    users.retain(|(user, count)| *count > 0 || !ageless(user));
-    users.sort();
-    Some(users)
-}
-
 /// TCP keepalive would help, and the kernel's first probe comes at or after the limit.
 ///
 /// False also where keepalive is known not to help, and where the server ends idle sessions itself,

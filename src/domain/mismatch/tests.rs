@@ -1,4 +1,7 @@
 use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::applications::{Counters, Evidence, Follower, Listing, Row, Whose};
 use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::layers::{Device, Kernel};
@@ -41,6 +44,31 @@ fn users(users: &[(&str, &[f64])]) -> Option<Vec<UserSessions>> {
             .map(|(user, idle)| UserSessions { user: (*user).to_owned(), idle: idle.to_vec(), ageless: 0 })
             .collect(),
     )
+}
+
+/// These facts with what one look at their sessions shows, all on another host than ours.
+pub(super) fn watched(facts: Facts) -> Facts {
+    let mut follower = Follower::new();
+    follower.begin(Listing { asked: 10_000.0, ..Listing::default() });
+    let sessions = facts.sessions.iter().flatten();
+    let rows = sessions.flat_map(|of| of.idle.iter().map(|idle| (of.user.as_str(), *idle)));
+    for (id, (user, idle)) in (1..).zip(rows) {
+        // A whole number would be one of MySQL's, which is cut.
+        let time = Some(if idle.fract() == 0.0 { idle + 1e-9 * idle.max(1.0) } else { idle });
+        let row = Row { id, user, host: "10.0.0.7:4000", command: "Sleep", time };
+        follower.see(row, Whose::Application, 10_000.0);
+    }
+    follower.end(10_000.0, true, Counters::default());
+    let applications = facts.sessions.is_some().then(|| {
+        Evidence::gather(
+            &follower,
+            None,
+            &BTreeSet::new(),
+            &BTreeMap::new(),
+            &path_facts(&facts, None, 10_000.0),
+        )
+    });
+    Facts { applications, ..facts }
 }
 
 fn died(ending: Ending, culprit: Culprit, count: usize) -> Vec<Deaths> {
@@ -110,16 +138,19 @@ fn path_shorter_than_server() {
 
 #[test]
 fn sessions_at_risk() {
-    let with = |idle, sessions| facts! { idle: idle, sessions: sessions };
-    let by_server = |sessions| Facts {
-        killer: killer(Culprit::ServerIdleTimeout, Ending::Fin),
-        ..with(exact(590.0, 600.05), sessions)
+    let with = |idle, sessions| watched(facts! { idle: idle, sessions: sessions });
+    let by_server = |sessions| {
+        watched(facts! {
+            killer: killer(Culprit::ServerIdleTimeout, Ending::Fin),
+            idle: exact(590.0, 600.05),
+            sessions: sessions,
+        })
     };
     check(
         Rule::SessionsAtRisk,
         vec![
             ("past", with(silent(320.0, 420.0), users(&[("api", &[10.0, 1800.0])])), TRUE),
-            ("below", with(silent(320.0, 420.0), users(&[("api", &[10.0, 320.0])])), FALSE),
+            ("below", with(silent(320.0, 420.0), users(&[("api", &[10.0, 319.9])])), FALSE),
             ("no session", with(silent(320.0, 420.0), users(&[])), FALSE),
             ("inside", with(silent(320.0, 420.0), users(&[("api", &[400.0])])), None),
             ("one death", with(once(320.0, 420.0), users(&[("api", &[1800.0])])), None),
@@ -131,7 +162,36 @@ fn sessions_at_risk() {
     );
     let facts =
         with(silent(320.0, 420.0), users(&[("web", &[400.0]), ("api", &[420.0, 500.0]), ("web", &[421.0])]));
-    assert_eq!(sessions_at_risk_by_user(&facts), Some(vec![("api".to_owned(), 2), ("web".to_owned(), 1)]));
+    let counts = |of: Vec<AtRisk>| of.into_iter().map(|of| (of.user, of.count)).collect::<Vec<_>>();
+    let expected = vec![("api".to_owned(), 2), ("web".to_owned(), 1)];
+    assert_eq!(sessions_at_risk_by_user(&facts).map(counts), Some(expected));
+}
+
+/// Two failed on another host than ours, whose path is declared or not.
+#[test]
+fn sessions_at_risk_are_critical_only_with_proof() {
+    let told = |pools: &[&str], failed: usize| {
+        let mut facts = watched(facts! {
+            idle: silent(320.0, 420.0),
+            sessions: users(&[("api", &[900.0])]),
+            pools: pools.iter().map(|text| pool(text)).collect(),
+        });
+        let users = facts.applications.as_mut().map(|evidence| &mut evidence.users);
+        users.and_then(|users| users.get_mut("api")).expect("it is followed").risk.failed = failed;
+        let at_risk = sessions_at_risk_by_user(&facts).expect("a limit is confirmed").remove(0);
+        (at_risk.severity.label(), at_risk.tense.label())
+    };
+    for (pools, failed, expected) in [
+        (&["name=a,user=api,path=default"][..], 2, ("critical", "has_failed")),
+        (&["name=a,user=api,path=default"], 0, ("warning", "will_fail")),
+        (&["name=a,user=api"], 2, ("warning", "has_failed")),
+        (&["name=a,user=api,path=other"], 2, ("warning", "has_failed")),
+        (&["name=a,user=api,path=default,pre_ping=true"], 2, ("warning", "has_failed")),
+        (&["name=a,user=web,path=default"], 2, ("warning", "has_failed")),
+        (&[], 2, ("warning", "has_failed")),
+    ] {
+        assert_eq!(told(pools, failed), expected, "{pools:?} {failed}");
+    }
 }
 
 #[test]

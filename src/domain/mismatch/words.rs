@@ -1,11 +1,14 @@
 //! What a rule that holds says, with the numbers it compared.
 
+use crate::domain::applications::risk::Tense;
+use crate::domain::applications::rules::Difference;
 use crate::domain::layers::in_words;
 use crate::domain::limit::IdleLimit;
 use crate::domain::pool::{Framework, Pool, Recycle};
 
 use super::facts::Facts;
 use super::rules;
+use super::witnesses::{self, AtRisk};
 
 /// The limit of idle canaries: "350 s", or "between 320 s and 420 s".
 fn limit(limit: &IdleLimit) -> String {
@@ -103,13 +106,17 @@ pub(super) fn session_held_past_recycle(facts: &Facts, pool: &Pool) -> String {
 }
 
 pub(super) fn sessions_at_risk(facts: &Facts) -> String {
-    let users: Vec<String> = rules::sessions_at_risk_by_user(facts)
+    let users: Vec<String> = super::sessions_at_risk_by_user(facts)
         .unwrap_or_default()
         .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(user, count)| {
-            let longest = facts.sessions_of(&user).unwrap_or_default().longest();
-            format!("{count} of user {user}, the longest {}", in_words(longest))
+        .filter(|at_risk| at_risk.count > 0)
+        .map(|AtRisk { user, count, tense, .. }| {
+            let longest = in_words(facts.sessions_of(&user).unwrap_or_default().longest());
+            let failed = match tense {
+                Tense::HasFailed => ", and sessions like these have failed",
+                Tense::WillFail => "",
+            };
+            format!("{count} of user {user}, the longest {longest}{failed}")
         })
         .collect();
     format!(
@@ -173,6 +180,57 @@ pub(super) fn lifetime_limit(facts: &Facts) -> String {
         "connections on path {} die at an age of {}, whatever they do",
         facts.path,
         limit(&facts.lifetime)
+    )
+}
+
+pub(super) fn application_path_differs(facts: &Facts) -> String {
+    let differences = facts.applications.iter().flat_map(|evidence| evidence.differences.iter().flatten());
+    let told: Vec<String> = differences
+        .map(|difference| match difference {
+            Difference::Outlives { user, count, longest } => format!(
+                "sessions of user {user} woke up alive {count} times from well past the limit, the longest after {}: they \
+                 take another path, or have a keepalive of their own",
+                in_words(*longest)
+            ),
+            Difference::DiesEarlier { user, count, age: (from, to) } => format!(
+                "{count} sessions of user {user} were aborted when idle for {} to {}, where canaries live: something on \
+                 their own path, or in the application, ends them",
+                in_words(*from),
+                in_words(*to)
+            ),
+        })
+        .collect();
+    told.join("; ")
+}
+
+pub(super) fn undeclared_pool(facts: &Facts) -> String {
+    let Some(evidence) = &facts.applications else { return String::new() };
+    let users: Vec<String> = witnesses::undeclared_users(evidence, &facts.pools)
+        .map(|(user, oldest)| format!("user {user}, {} old", in_words(oldest)))
+        .collect();
+    format!(
+        "sessions grow older than the limit ({}) lets one rest, and no pool is declared for them: {}",
+        limit(&facts.idle),
+        users.join("; ")
+    )
+}
+
+pub(super) fn pool_not_as_declared(facts: &Facts, pool: &Pool) -> String {
+    let user = pool.user.as_deref().unwrap_or_default();
+    let witness = facts.applications.as_ref().and_then(|evidence| evidence.users.get(user));
+    let observed = witness.map(|witness| witness.observed).unwrap_or_default();
+    let range = |(from, to): (f64, f64)| format!("{} to {}", in_words(from), in_words(to));
+    let age = observed.replaces_at.map(|seen| format!("are replaced at an age of {}", range(seen)));
+    let idle = observed.closes_idle_at.map(|seen| format!("are closed when idle for {}", range(seen)));
+    let rested = (observed.rested > 0.0)
+        .then(|| format!("were lent again after a rest of {}", in_words(observed.rested)));
+    let seen: Vec<String> = [age, idle].into_iter().flatten().collect();
+    let seen = if seen.is_empty() { rested.unwrap_or_default() } else { seen.join(" and ") };
+    let idle_timeout = pool.idle_timeout.map_or_else(|| "not declared".to_owned(), in_words);
+    format!(
+        "sessions of user {user} {seen}, and pool {} is declared with recycle {} and idle_timeout {idle_timeout}",
+        pool.name,
+        recycle(pool)
     )
 }
 

@@ -7,7 +7,7 @@ use crate::domain::layers::in_words;
 use crate::domain::mismatch::{Facts, safe_below};
 use crate::domain::pool::Framework;
 
-use super::{is_lifetime, lifetime};
+use super::{drivers, is_lifetime, lifetime};
 
 /// One setting to change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,7 +57,7 @@ pub(super) fn of(facts: &Facts) -> Vec<Setting> {
         });
         return settings;
     }
-    for framework in frameworks(facts) {
+    for framework in drivers::frameworks(facts) {
         settings.extend(match framework {
             Framework::Sqlalchemy => sqlalchemy(facts, safe),
             Framework::Hikaricp => hikaricp(facts, idle, safe),
@@ -66,15 +66,6 @@ pub(super) fn of(facts: &Facts) -> Vec<Setting> {
         });
     }
     settings
-}
-
-/// The frameworks of the declared pools, or the three known ones where none is declared.
-fn frameworks(facts: &Facts) -> Vec<Framework> {
-    if facts.pools.is_empty() {
-        return vec![Framework::Sqlalchemy, Framework::Hikaricp, Framework::Go];
-    }
-    let declared = |framework: &Framework| facts.pools.iter().any(|pool| pool.framework == *framework);
-    Framework::ALL.into_iter().filter(declared).collect()
 }
 
 fn kernel(safe: f64) -> Vec<Setting> {

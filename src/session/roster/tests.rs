@@ -187,3 +187,38 @@ async fn a_ghost_is_judged_and_counted_once() {
     assert_eq!(kills[&GhostKill::Refused].get(), 1);
     assert_eq!(roster.haunting(), 1, "it still takes its place");
 }
+
+#[tokio::test(start_paused = true)]
+async fn logins_are_counted_between_two_moments_once() {
+    let (roster, ..) = roster();
+    let begin = Instant::now();
+    let place = roster.claim(Purpose::Canary).expect("there is room");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let between = Instant::now();
+    place.join(1).leave();
+    join(&roster, Purpose::Canary, 2).leave();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let now = Instant::now();
+    join(&roster, Purpose::Canary, 3).leave();
+    assert_eq!(
+        roster.logins(between, now),
+        2,
+        "the first began before: the server may have counted it before"
+    );
+    assert_eq!(roster.logins(begin, now), 0, "they were counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_missing_from_the_list_may_have_been_aborted() {
+    let (roster, aborted, _) = roster();
+    let living = join(&roster, Purpose::Canary, 1);
+    drop(join(&roster, Purpose::Canary, 2));
+    assert_eq!(roster.missing(&BTreeSet::from([1, 2])), 0, "a ghost that is listed was not aborted yet");
+    assert_eq!(roster.missing(&BTreeSet::from([1])), 1);
+    assert_eq!(roster.missing(&BTreeSet::new()), 2, "a canary whose witness is still heard");
+    // It said nothing, and its id is not certain: nobody will know.
+    roster.settle(&roster.ghosts(), &BTreeSet::from([1]));
+    assert_eq!((roster.aborted(), aborted.get()), ((0, 1), 0));
+    living.abort();
+    assert_eq!((roster.aborted(), roster.missing(&BTreeSet::new())), ((1, 1), 0));
+}

@@ -17,9 +17,23 @@ fn group(host: &str, survived: &[f64], aborted: &[f64]) -> Group {
     group.survived = survived.iter().map(|&age| (age, NOW - 60.0)).collect();
     group.aborted = aborted
         .iter()
-        .map(|&idle| Gone { age: None, idle: Some((idle - 0.5, idle + 0.5)), at: NOW - 30.0 })
+        .enumerate()
+        .map(|(number, &idle)| {
+            let at = NOW - 30.0 - 1000.0 * number as f64;
+            Gone { age: None, idle: Some((idle - 0.5, idle + 0.5)), at }
+        })
         .collect();
     group
+}
+
+#[test]
+fn an_application_that_is_stopped_does_not_die_at_one_age() {
+    let facts = PathFacts { limit: None, survived: 30_000.0, now: NOW };
+    let mut group = group("10.0.0.9:5000", &[], &[350.0, 350.2, 349.9]);
+    let differs = |group: &Group| application_path_differs(&facts, std::slice::from_ref(group));
+    assert_eq!(differs(&group).map(|found| found.len()), Some(1), "three times, one after the other");
+    group.aborted.iter_mut().for_each(|gone| gone.at = NOW - 30.0);
+    assert_eq!(differs(&group).map(|found| found.len()), Some(0), "all at once");
 }
 
 #[test]

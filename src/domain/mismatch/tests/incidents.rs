@@ -13,11 +13,11 @@ fn holding(facts: &Facts) -> Vec<String> {
 
 #[test]
 fn incident_a_session_is_checked_out_for_half_an_hour() {
-    let facts = facts! {
+    let facts = watched(facts! {
         idle: silent(750.0, 1050.0),
         pools: vec![pool("name=api,user=api,framework=sqlalchemy,recycle=600s,read_timeout=30s")],
         sessions: users(&[("api", &[1800.0, 12.0]), ("web", &[3.0])]),
-    };
+    });
     assert_eq!(holding(&facts), ["session_held_past_recycle(api)", "sessions_at_risk"]);
     let words: Vec<String> =
         evaluate(&facts).into_iter().filter(|finding| finding.holds).map(|finding| finding.words).collect();
