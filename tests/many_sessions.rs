@@ -99,6 +99,7 @@ fn five_thousand_sessions_are_counted_exactly() {
     let first = log_in_many(server.addr(), "app", 2000);
     exporter.wait_for_metrics("a confirmed limit", Duration::from_secs(90), |page| {
         page.sum("idle_limit_confirmed", &[("kind", "idle")]) == 1.0
+            && page.values("sessions_at_risk", &[("user", "app")]).len() == 1
     });
     // The proxy closes both sides, so whoever is still listed did not pass it.
     let page = assert_counts(&exporter, &server, "the first sessions", &[("3", 2000.0), ("14", 2000.0)]);

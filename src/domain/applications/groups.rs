@@ -1,7 +1,7 @@
 //! What is remembered of one user on one host. At most 50 users have a name; the others are one, `_other`.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::row::Origin;
 
@@ -157,14 +157,43 @@ impl Group {
 pub(super) struct Groups {
     pub(super) list: Vec<Group>,
     places: HashMap<(String, u64, bool), u16>,
+    /// What was decided in this round, for a list of 100,000 sessions has few users and hosts.
+    decided: Decided,
 }
+
+/// Places by user, host, origin and whether they are left out, as they were decided at one moment.
+#[derive(Debug, Default)]
+struct Decided {
+    at: f64,
+    places: HashMap<(u64, u64, Origin, bool), u16>,
+    /// Nobody else gets a name.
+    no_room: bool,
+}
+
+/// Decisions that are kept, at most.
+const MOST_DECIDED: usize = 4_096;
 
 impl Groups {
     /// The place of a user on a host, made where there is none. A user without a name of their own shares
     /// [`OTHER`]; a host too many shares the user's mixture.
     pub(super) fn place(&mut self, user: &str, host: u64, origin: Origin, left_out: bool, now: f64) -> u16 {
-        let user = cut(user);
-        // A name that is looked up in every row is not copied for it: there are few users.
+        if self.decided.at != now {
+            self.decided = Decided { at: now, ..Decided::default() };
+        }
+        let key = (hash(user), host, origin, left_out);
+        if let Some(&place) = self.decided.places.get(&key) {
+            return place;
+        }
+        let place = self.decide(cut(user), host, origin, left_out, now);
+        if self.decided.places.len() >= MOST_DECIDED {
+            self.decided.places.clear();
+        }
+        self.decided.places.insert(key, place);
+        place
+    }
+
+    fn decide(&mut self, user: &str, host: u64, origin: Origin, left_out: bool, now: f64) -> u16 {
+        // A name that is looked up is not copied for it: there are few users.
         let known = |group: &Group| group.user == user && group.left_out == left_out;
         if let Some(place) =
             self.list.iter().position(|group| known(group) && group.host == host && group.origin == origin)
@@ -200,6 +229,9 @@ impl Groups {
 
     /// Whether another user can have a name, if need be that of one who was not seen for a day.
     fn has_room_for_a_name(&mut self, now: f64) -> bool {
+        if self.decided.no_room {
+            return false;
+        }
         let mut names: Vec<&str> = self
             .list
             .iter()
@@ -218,14 +250,22 @@ impl Groups {
                 .all(|g| g.living == 0 && now - g.last_seen > EVIDENCE_LASTS)
         };
         let Some(gone) = names.into_iter().find(|name| is_gone(name)).map(str::to_owned) else {
+            self.decided.no_room = true;
             return false;
         };
+        self.decided.places.clear();
         // Its places stay, for others stand behind them; nobody lives there, and nobody is called so any more.
         for group in self.list.iter_mut().filter(|group| group.user == gone) {
             *group = Group::new(OTHER, group.origin, true, false, 0, now);
         }
         true
     }
+}
+
+fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn cut(name: &str) -> &str {

@@ -29,7 +29,7 @@ pub enum Whose {
 }
 
 /// Where a session comes from, as the server sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// The server's Unix socket: there is no network that could end it.
     Socket,
