@@ -162,9 +162,9 @@ fn a_second_sigterm_is_obeyed_at_once() {
     // COM_QUIT would be waited for until the bound.
     server.sigstop();
     exporter.signal(Signal::TERM);
-    exporter.wait_for_events("stopping", 1, Duration::from_secs(10));
     // At once it is an echo of the first, and does nothing.
     exporter.signal(Signal::INT);
+    exporter.wait_for_events("stopping", 1, Duration::from_secs(10));
     std::thread::sleep(Duration::from_millis(400));
     assert!(exporter.events("ended_at_once").is_empty(), "{}", exporter.log());
     exporter.signal(Signal::TERM);
