@@ -16,7 +16,7 @@ use mysql_canary_exporter::domain::health::Loop;
 use mysql_canary_exporter::logging::LogWriter;
 use mysql_canary_exporter::signals::Signals;
 use mysql_canary_exporter::supervision::Supervisor;
-use mysql_canary_exporter::{app, demo, descriptors, logging, stop};
+use mysql_canary_exporter::{app, demo, descriptors, logging, signals, stop};
 use tokio::runtime::Builder;
 
 /// The exit code of an exporter that could not go on.
@@ -55,6 +55,7 @@ fn export(settings: Settings) -> ExitCode {
     let outcome = catch_unwind(AssertUnwindSafe(|| run(settings, &mut log)));
     log.finish(LAST_WORDS);
     match outcome {
+        Ok(Ok(())) if signals::told_twice() => ExitCode::from(FAILED),
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(ExportError::Start(error))) => {
             report(&error.to_string());

@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -63,6 +64,15 @@ const HEARD: [(Known, &str, Meaning); 14] = [
 /// The real-time signals as the C library counts them: SIGRTMIN and SIGRTMAX.
 const REAL_TIME: (i32, i32) = (34, 64);
 
+/// Whether the word to stop came a second time.
+static TOLD_TWICE: AtomicBool = AtomicBool::new(false);
+
+/// Whether the word to stop came a second time: the process ends with code 1, whether or not its sessions had all said
+/// COM_QUIT by then.
+pub fn told_twice() -> bool {
+    TOLD_TWICE.load(Ordering::Relaxed)
+}
+
 impl Signals {
     /// Begins to hear them.
     ///
@@ -104,6 +114,7 @@ impl Signals {
                 }
                 (_, Meaning::Stop) if told.is_some_and(|at| at.elapsed() < SAME_WORD) => {}
                 (name, Meaning::Stop) => {
+                    TOLD_TWICE.store(true, Ordering::Relaxed);
                     tracing::warn!(
                         event = "ended_at_once",
                         signal = name,

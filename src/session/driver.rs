@@ -16,19 +16,27 @@ use super::sock_diag;
 /// This process's view of the IPv4 connections around it.
 const TABLE: &str = "/proc/self/net/tcp";
 
+/// Nobody was let in.
+#[derive(Debug)]
+pub(super) struct NotLetIn {
+    /// What the system says.
+    pub(super) error: io::Error,
+    /// Who came, where it may be the driver: it is to hear of the end once the reason is known.
+    pub(super) _comer: Option<TcpStream>,
+}
+
 /// Waits for our own driver; strangers are turned away.
 ///
 /// # Errors
 /// What the system says.
-pub(super) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+pub(super) async fn accept(listener: &TcpListener) -> Result<TcpStream, NotLetIn> {
     let mut told = false;
     loop {
-        let (comer, from) = listener.accept().await?;
-        let to = comer.local_addr()?;
-        // The kernel may have to load a module first, and a long table takes milliseconds.
-        let ours = tokio::task::spawn_blocking(move || is_ours(from, to)).await.map_err(io::Error::other)?;
-        if ours? {
-            return Ok(comer);
+        let (comer, from) = listener.accept().await.map_err(|error| NotLetIn { error, _comer: None })?;
+        match let_in(&comer, from).await {
+            Ok(true) => return Ok(comer),
+            Ok(false) => {}
+            Err(error) => return Err(NotLetIn { error, _comer: Some(comer) }),
         }
         if !told {
             told = true;
@@ -39,6 +47,13 @@ pub(super) async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
             );
         }
     }
+}
+
+/// Whether whoever came is our own driver.
+async fn let_in(comer: &TcpStream, from: SocketAddr) -> io::Result<bool> {
+    let to = comer.local_addr()?;
+    // The kernel may have to load a module first, and a long table takes milliseconds.
+    tokio::task::spawn_blocking(move || is_ours(from, to)).await.map_err(io::Error::other)?
 }
 
 /// Whether the socket at the other end of a connection is open in this process. Where the system does not tell,

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::disclosure::{Disclosure, Watch};
-use super::driver;
+use super::driver::{self, NotLetIn};
 use super::guard::{Guard, Nonsense};
 use super::packet::{self, Unsolicited};
 
@@ -244,7 +244,7 @@ async fn relay(
 ) -> Parted {
     let mut driver = match driver::accept(&listener).await {
         Ok(driver) => driver,
-        Err(error) => {
+        Err(NotLetIn { error, _comer }) => {
             shared.lock().spoiled = Some(Spoiled::System(Arc::new(error)));
             return Parted::Unheard;
         }

@@ -72,9 +72,10 @@ fn without_attributes_the_own_account_is_not_followed_and_the_log_says_what_woul
     let server = MySql97::start(MySql97Options { accounts, ..MySql97Options::default() });
     let _sibling = Launch::on(&server).ages("2s,4s,30s").start();
     let exporter = Launch::on(&server).ages("2s,4s,30s").start();
-    let mut app = sleepers(&[], &server, "app", &["--sleep", "5"]);
+    // The list has whole seconds, and shorter sleeps than 4 s for certain are no survivals.
+    let mut app = sleepers(&[], &server, "app", &["--sleep", "8"]);
     app.event("woke");
-    let page = exporter.wait_for_metrics("a survival", Duration::from_secs(10), |page| {
+    let page = exporter.wait_for_metrics("a survival", Duration::from_secs(30), |page| {
         page.sum("application_survival_age_seconds_count", &[]) >= 1.0
     });
     assert!(page.values("application_endings_total", &[("user", "canary")]).is_empty());
