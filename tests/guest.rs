@@ -190,10 +190,11 @@ fn ends_after(then: fn(u64, u64) -> u64) -> Vec<Value> {
     std::thread::sleep(Duration::from_secs(5));
     changed.set(Instant::now()).expect("once");
     peer.cue();
-    // Where the server counted more time than this machine, either of the two may have stood still: void.
-    wait_for("two ends", Duration::from_secs(90), || {
+    // Where the server counted more time than this machine, either of the two may have stood still: void. One
+    // that is not decided waits for company; after the first, others are recalled before they are hung up on.
+    wait_for("an end", Duration::from_secs(90), || {
         let ends = [exporter.events("death"), exporter.events("void")].concat();
-        (ends.len() >= 2).then_some(ends)
+        (!ends.is_empty()).then_some(ends)
     })
 }
 
