@@ -116,8 +116,9 @@ fn a_silent_firewall_is_named_its_limit_found_and_its_ghosts_ended() {
     };
     assert_network_is_named(&page, "silence");
     let (lower, upper) = first.expect("a limit was confirmed");
-    assert!((5.9..=LIMIT + CLOCK_SLACK).contains(&lower), "first between {lower} and {upper}");
-    assert!((LIMIT - CLOCK_SLACK..=10.5).contains(&upper), "first between {lower} and {upper}");
+    assert!((2.9..=LIMIT + CLOCK_SLACK).contains(&lower), "first between {lower} and {upper}");
+    // A rung of the ladder may bear itself out before the search has narrowed the bracket.
+    assert!((LIMIT - CLOCK_SLACK..=14.5).contains(&upper), "first between {lower} and {upper}");
 
     let silent = page.one("stall_seconds_count", &[]);
     assert!(silent >= 2.0 && page.one("stall_seconds_sum", &[]) >= 1.9 * silent, "each stalled for 2 s");

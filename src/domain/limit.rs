@@ -72,6 +72,9 @@ pub struct IdleLimit {
     /// Deaths at any age that nothing newer contradicts, since the last survival that puts the upper bound
     /// in doubt: with two, that there is a limit at all is sure.
     pub standing_deaths: usize,
+    /// The narrowest bracket whose bounds two survivals and two deaths each bear out, in seconds. Absent while there
+    /// is none.
+    pub borne_out: Option<(f64, f64)>,
 }
 
 impl IdleLimit {
@@ -79,6 +82,25 @@ impl IdleLimit {
     /// every limit the bracket allows.
     pub fn is_sharp(&self, precision: f64) -> bool {
         self.upper.is_some_and(|upper| self.exact || upper - self.lower <= 2.0 * precision * self.lower)
+    }
+
+    /// The limit as people are told it: a bracket that was borne out stands until a narrower one is, for what one
+    /// more observation says does not make it less true.
+    pub fn told(self) -> Self {
+        let doubted = self.upper_in_doubt || self.lower_in_doubt;
+        match self.borne_out {
+            Some((lower, upper)) if !self.confirmed && !doubted => Self {
+                lower,
+                survived: self.survived.min(lower),
+                upper: Some(upper),
+                exact: false,
+                deaths: ENOUGH,
+                survivals: ENOUGH,
+                confirmed: true,
+                ..self
+            },
+            Some(_) | None => self,
+        }
     }
 
     /// Where to look at the lower bound again, in seconds: a little below it, where what lives bears it
@@ -321,6 +343,26 @@ fn oldest(standing: &[Standing], fits: impl Fn(&Standing) -> bool) -> usize {
     standing.iter().filter(|s| fits(s)).map(|s| s.rank).max().unwrap_or(0)
 }
 
+/// The longest age that another one within what strays bears out from below.
+fn longest_pair(mut survivals: Vec<Standing>) -> Option<f64> {
+    survivals.sort_by(|a, b| b.age.total_cmp(&a.age));
+    let mut pairs = survivals.windows(2);
+    let pair = pairs.find(|pair| pair[1].age >= pair[0].age - strays(pair[0]).max(strays(pair[1])));
+    pair.map(|pair| pair[0].age)
+}
+
+/// The shortest age that another one within what strays bears out from above.
+fn shortest_pair(mut deaths: Vec<Standing>) -> Option<f64> {
+    deaths.sort_by(|a, b| a.age.total_cmp(&b.age));
+    let pair = deaths.windows(2).find(|pair| pair[1].age <= pair[0].age + strays(pair[0]));
+    pair.map(|pair| pair[0].age)
+}
+
+/// How far from an observation another of the same limit may lie, in seconds.
+fn strays(seen: Standing) -> f64 {
+    if seen.exact { heard(seen.age) } else { probed(seen.age) }
+}
+
 fn second_shortest(mut ages: Vec<f64>) -> Option<f64> {
     (ages.len() > 1).then(|| *ages.select_nth_unstable_by(1, f64::total_cmp).1)
 }
@@ -346,6 +388,8 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
     let near_upper: Vec<Standing> =
         deaths.standing.iter().copied().filter(|d| shortest.is_some_and(|s| bears_upper_out(d, s))).collect();
     let undoubted = || deaths.standing.iter().filter(|death| death.rank < upper_doubt);
+    let trusted = survivals.standing.iter().copied().filter(|survival| survival.rank < lower_doubt);
+    let borne_out = longest_pair(trusted.collect()).zip(shortest_pair(undoubted().copied().collect()));
     let newest = near_lower.iter().chain(&near_upper).map(|s| s.at).fold(f64::NEG_INFINITY, f64::max);
     IdleLimit {
         lower,
@@ -364,6 +408,7 @@ fn summarize(survivals: &Side, deaths: &Side) -> IdleLimit {
         spread_to: None,
         others_live_to: 0.0,
         server: None,
+        borne_out,
     }
 }
 

@@ -85,7 +85,7 @@ impl PathReport {
     ) -> Self {
         // Each reads the whole history: once a kind.
         let limits = Kind::ALL.map(|kind| {
-            let limit = idle_limit(history, kind);
+            let limit = idle_limit(history, kind).told();
             // What only deaths bear out whose culprit is not decided may be none.
             let confirmed = limit.confirmed && is_borne_out(history, kind, &limit, &is_open);
             (kind, IdleLimit { confirmed, ..limit })

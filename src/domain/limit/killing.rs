@@ -109,6 +109,7 @@ pub(super) fn find(
         spread_to: (to - from > heard(from)).then_some(to),
         others_live_to: 0.0,
         server: None,
+        borne_out: None,
     })
 }
 

@@ -320,6 +320,7 @@ fn standing(
         spread_to: is_apart.then_some(to),
         others_live_to: if between == 0 && is_apart { 0.0 } else { others_live_to },
         server: None,
+        borne_out: None,
     })
 }
 

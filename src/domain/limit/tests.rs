@@ -150,3 +150,22 @@ fn two_strays_at_quite_other_ages_silence_no_survivor() {
     }
     assert_eq!(idle_limit(&history, Kind::Idle).upper, None);
 }
+
+#[test]
+fn a_bracket_that_was_borne_out_stands_until_a_narrower_one_is() {
+    let borne_out = [(6.0, LIVED), (14.0, SILENT), (6.0, LIVED), (14.0, SILENT)];
+    let told = |more: &[(f64, Fate)]| {
+        let limit = limit_of(&[&borne_out, more].concat()).told();
+        (limit.confirmed, limit.lower, limit.upper)
+    };
+    assert_eq!(told(&[]), (true, 6.0, Some(14.0)));
+    assert_eq!(told(&[(8.0, SILENT)]), (true, 6.0, Some(14.0)), "one death is no better bound");
+    assert_eq!(told(&[(8.0, SILENT), (7.0, LIVED)]), (true, 6.0, Some(14.0)));
+    let narrower = [(8.0, SILENT), (7.0, LIVED), (8.0, SILENT), (7.0, LIVED)];
+    assert_eq!(told(&narrower), (true, 7.0, Some(8.0)));
+    // What was outlived says nothing any more.
+    assert!(!told(&[(8.0, SILENT), (20.0, LIVED), (20.0, LIVED)]).0);
+    // Two strays at quite other ages are no bound.
+    let strays = limit_of(&[(6.0, LIVED), (6.0, LIVED), (14.0, SILENT), (9.0, SILENT)]).told();
+    assert!(!strays.confirmed, "{strays:?}");
+}
