@@ -91,7 +91,8 @@ fn what_happens_while_the_process_is_stopped_is_blamed_on_nobody() {
     std::thread::sleep(Duration::from_secs(13));
     exporter.signal(Signal::CONT);
     let lives = exporter.wait_for_metrics("voids", Duration::from_secs(20), |page| {
-        page.sum("voided_total", &[("reason", "clock_jump")]) >= 1.0
+        // An outage where the login that was under way in the meantime came to nothing.
+        page.sum("voided_total", &[]) >= 1.0
     });
     exporter.wait_for_metrics("lives after it", Duration::from_secs(20), |page| {
         page.sum("lives_total", &[]) >= lives.sum("lives_total", &[]) + 2.0
