@@ -257,10 +257,13 @@ async fn start(
     }
     let (memory, last_writes) = match (remembered, opening) {
         (Some(remembered), _) => remembered,
-        (None, Some((opening, pulse))) => remember(&settings, opening.await, epoch, pulse, supervisor)?,
+        (None, Some((opening, pulse))) => {
+            let late = remember(&settings, opening.await, epoch, pulse, supervisor)?;
+            publish_report.send_replace(PathReport::new(&late.0.history, None));
+            late
+        }
         (None, None) => (Memory::default(), None),
     };
-    publish_report.send_replace(PathReport::new(&memory.history, None));
 
     let sources = diagnosis::Sources {
         target: settings.target.clone(),

@@ -1,8 +1,8 @@
 //! What signals do. No signal that can be caught ends the process without a COM_QUIT, as most do by default.
 //! SIGTERM, SIGINT and SIGQUIT, SIGRTMIN+3, which containers are stopped with that expect systemd in them, and SIGXCPU,
-//! which foretells a SIGKILL: the word to stop, and a second one of them ends the process at once. All others: nothing but a line. SIGXFSZ (a limit on the size of files): nothing at
-//! all, for the log itself may have met it. SIGPIPE is ignored from the start, by Rust's runtime. Of both the write
-//! that failed tells.
+//! which foretells a SIGKILL: the word to stop, and a second one of them ends the process at once. All others: nothing
+//! but a line. SIGXFSZ (a limit on the size of files): nothing at all, for the log itself may have met it. SIGPIPE is
+//! ignored from the start, by Rust's runtime. Of both the write that failed tells.
 
 use std::future::poll_fn;
 use std::io;

@@ -66,18 +66,12 @@ fn is_ours(from: SocketAddr, to: SocketAddr) -> io::Result<bool> {
     static REFUSED: AtomicBool = AtomicBool::new(false);
     let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else { return Ok(true) };
     if !REFUSED.load(Ordering::Relaxed) {
-        match sock_diag::inode(from, to) {
-            Ok(inode) => return is_open_here(inode),
-            Err(error) if shortage(&error).is_some() => return Err(error),
-            // The table knows whether there is none, or the kernel does not tell.
-            Err(_) => {}
+        // Otherwise the table knows whether there is none, or the kernel does not tell.
+        if let Some(inode) = unless_short(sock_diag::inode(from, to))? {
+            return is_open_here(inode);
         }
     }
-    let table = match File::open(TABLE) {
-        Ok(table) => table,
-        Err(error) if shortage(&error).is_some() => return Err(error),
-        Err(_) => return Ok(true),
-    };
+    let Some(table) = unless_short(File::open(TABLE))? else { return Ok(true) };
     match inode(BufReader::new(table), from, to) {
         None => Ok(true),
         Some(None) => Ok(false),
@@ -88,16 +82,22 @@ fn is_ours(from: SocketAddr, to: SocketAddr) -> io::Result<bool> {
     }
 }
 
+/// What the system tells; `None` where it does not. That this machine lacks what the question needs stays an error.
+fn unless_short<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if shortage(&error).is_some() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Whether this process has the socket of this inode open. True where the system does not tell.
 fn is_open_here(inode: u64) -> io::Result<bool> {
     let wanted = format!("socket:[{inode}]");
-    match fs::read_dir("/proc/self/fd") {
-        Ok(open) => Ok(open
-            .filter_map(Result::ok)
-            .any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str()))),
-        Err(error) if shortage(&error).is_some() => Err(error),
-        Err(_) => Ok(true),
-    }
+    let Some(open) = unless_short(fs::read_dir("/proc/self/fd"))? else { return Ok(true) };
+    Ok(open
+        .filter_map(Result::ok)
+        .any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())))
 }
 
 /// The inode of the socket that goes from one address to the other: the inner `None` where there is none, the

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::groups::{Gone, Group, Groups};
 use super::ledger::{Counters, Ended, Ending, Ledger, Rise};
 pub use super::reports::{Listing, Round, Sleeper, Survival};
-use super::row::{Doing, Origin, Row, Whose, idle_range, is_server_thread, without_port};
+use super::row::{Doing, Origin, Row, Whose, hash, idle_range, is_server_thread, without_port};
 
 /// Sessions that are followed, at most.
 pub const MOST_SESSIONS: usize = 120_000;
@@ -435,12 +434,6 @@ fn ended(session: &Session, answered: f64) -> Ended {
         (Doing::Sleep | Doing::Killed | Doing::Unknown, None) => f64::INFINITY,
     };
     Ended { group: session.group, gone: Gone { age, idle, at: session.heard() }, killed, slept_at_most }
-}
-
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

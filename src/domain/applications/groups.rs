@@ -1,9 +1,8 @@
 //! What is remembered of one user on one host. At most 50 users have a name; the others are one, `_other`.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::row::Origin;
+use super::row::{Origin, hash};
 
 /// The name of the users that have none of their own.
 pub const OTHER: &str = "_other";
@@ -260,12 +259,6 @@ impl Groups {
         }
         true
     }
-}
-
-fn hash(name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn cut(name: &str) -> &str {

@@ -1,5 +1,7 @@
 //! One row of the processlist as the follower takes it, and what its words prove.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 /// One row. Nothing of it is kept but what the follower needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row<'a> {
@@ -138,6 +140,13 @@ pub(super) fn idle_range(time: Option<f64>) -> Option<(f64, f64)> {
     let time = time.filter(|time| (0.0..=YEAR).contains(time))?;
     let cut = if time.fract() == 0.0 { 1.0 } else { 0.0 };
     Some(((time - cut).max(0.0), time + cut))
+}
+
+/// What stands for a name of the server's, which is not kept.
+pub(super) fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
