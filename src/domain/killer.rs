@@ -78,9 +78,15 @@ pub fn is_borne_out(
     const ABOVE: f64 = 0.5;
     let Some(upper) = limit.upper else { return false };
     let near = |age: f64| age >= upper * (1.0 - 1e-9) && age <= upper * (1.0 + ABOVE) + ONE_AGE.either(upper);
+    // What was heard tells its age itself: further up it is another limit.
+    let is_heard_near = |age: f64| (age - upper).abs() <= ONE_AGE.either(upper);
     history.iter().rev().filter(|seen| seen.kind == kind && near(seen.age)).any(|seen| match seen.fate {
-        Fate::Died { exact, culprit, .. } => {
-            seen.is_bounding_death() && !is_open(seen) && (exact || culprit != Culprit::Unknown)
+        Fate::Died { exact: true, .. } => {
+            is_heard_near(seen.age) && seen.is_bounding_death() && !is_open(seen)
+        }
+        Fate::Died { ending, culprit, .. } => {
+            let is_by_timer = ending.is_found_by_probe() && culprit != Culprit::Unknown;
+            is_by_timer && seen.is_bounding_death() && !is_open(seen)
         }
         Fate::Lived => false,
     })

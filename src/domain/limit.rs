@@ -9,6 +9,9 @@ use super::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
 
 mod killing;
 mod recurring;
+mod told;
+
+pub use told::told;
 
 /// How far beside a bound it is looked at again, in seconds: more than two clocks and a busy machine
 /// stray, and so little that what is seen there still agrees with the bound.
@@ -196,12 +199,7 @@ fn of_server(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> boo
 fn uncontradicted(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> IdleLimit {
     let mut survivals = Side::new();
     let mut deaths = Side::new();
-    let newest_deaths: Vec<&Observation> = history
-        .iter()
-        .rev()
-        .filter(|seen| seen.kind == kind && seen.is_bounding_death() && counts(seen))
-        .take(NEWEST_DEATHS)
-        .collect();
+    let newest_deaths = newest_deaths(history, kind, counts);
     let is_usable = |seen: &&Observation| {
         seen.kind == kind
             && seen.age.is_finite()
@@ -232,6 +230,15 @@ fn uncontradicted(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -
         }
     }
     summarize(&survivals, &deaths)
+}
+
+fn newest_deaths<'a>(
+    history: &'a History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+) -> Vec<&'a Observation> {
+    let is_one = |seen: &&Observation| seen.kind == kind && seen.is_bounding_death() && counts(seen);
+    history.iter().rev().filter(is_one).take(NEWEST_DEATHS).collect()
 }
 
 /// Whether a survivor shows no more than that it was born before a timer was set anew: two that are younger

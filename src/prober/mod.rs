@@ -266,8 +266,13 @@ impl<W: World> Prober<W> {
 
     /// Counts the deaths whose culprit is decided; at the end (`last_call`), all of them.
     fn review(&mut self, last_call: bool) {
-        for decided in self.undecided.review(&self.history, &self.flights, &self.epoch, last_call) {
-            self.count_death(&decided);
+        let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, last_call);
+        // All of them at once: what one moment did is no limit in between.
+        for one in &decided {
+            self.count_death(one);
+        }
+        if !decided.is_empty() {
+            self.keep_and_report();
         }
     }
 
@@ -292,13 +297,17 @@ impl<W: World> Prober<W> {
             self.rows.note(death.age, death.row);
         }
         if !conclusion.stray {
-            self.observe(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
+            self.history.push(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
         }
         report::tell_death(&self.settings, decided);
     }
 
     fn observe(&mut self, observation: Observation) {
         self.history.push(observation);
+        self.keep_and_report();
+    }
+
+    fn keep_and_report(&mut self) {
         if let Some(keep) = &mut self.keep {
             keep(&self.history);
         }
@@ -306,8 +315,8 @@ impl<W: World> Prober<W> {
     }
 
     fn report(&self) {
-        let report =
-            PathReport::with_open(&self.history, self.longest_stall, |seen| self.undecided.is_open(seen));
+        let is_open = |seen: &Observation| self.undecided.is_open(seen);
+        let report = self.publish.borrow().followed_by(&self.history, self.longest_stall, is_open);
         let takes_the_row = self.rows.leave_at(&report.limit(Kind::Idle));
         let report = PathReport { takes_the_row, ..report };
         let limits = |servers: &[ServerLimit]| -> Vec<(Option<u16>, bool)> {

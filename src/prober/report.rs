@@ -8,7 +8,7 @@ use super::life::Voided;
 use crate::domain::culprit::Row;
 use crate::domain::killer::{Toll, is_borne_out, toll};
 use crate::domain::kind::Kind;
-use crate::domain::limit::{IdleLimit, ServerLimit, idle_limit, where_servers_differ};
+use crate::domain::limit::{IdleLimit, ServerLimit, idle_limit, told, where_servers_differ};
 use crate::domain::mismatch::{Deaths, Killer};
 use crate::domain::observation::{History, Observation};
 use crate::domain::remedy::Remedies;
@@ -74,11 +74,13 @@ impl RowsOfTheDead {
 impl PathReport {
     /// What a history says; the longest stall is in seconds.
     pub fn new(history: &History, longest_stall: Option<f64>) -> Self {
-        Self::with_open(history, longest_stall, |_| false)
+        Self::default().followed_by(history, longest_stall, |_| false)
     }
 
-    /// What a history says, of whose deaths some are not decided yet.
-    pub fn with_open(
+    /// What a history says after this report, of whose deaths some are not decided yet. The longest stall is in
+    /// seconds.
+    pub fn followed_by(
+        &self,
         history: &History,
         longest_stall: Option<f64>,
         is_open: impl Fn(&Observation) -> bool,
@@ -88,7 +90,8 @@ impl PathReport {
             let limit = idle_limit(history, kind).told();
             // What only deaths bear out whose culprit is not decided may be none.
             let confirmed = limit.confirmed && is_borne_out(history, kind, &limit, &is_open);
-            (kind, IdleLimit { confirmed, ..limit })
+            let before = self.limits.iter().find(|(known, _)| *known == kind).map(|(_, limit)| *limit);
+            (kind, told(history, kind, IdleLimit { confirmed, ..limit }, before, &is_open))
         });
         let [(_, idle), ..] = limits;
         let Toll { killer, deaths } = toll(history, &idle, &is_open);

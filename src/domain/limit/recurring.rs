@@ -88,7 +88,20 @@ pub(super) fn find(
     let mut bands = bands(&deaths);
     bands.extend(silent_band(history, kind, counts, &deaths));
     bands.sort_by(|a, b| a.from.total_cmp(&b.from));
-    bands.into_iter().find_map(|band| standing(history, kind, counts, &deaths, band))
+    // What is withdrawn does not stand by the newer half of its deaths.
+    let mut withdrawn_to = f64::NEG_INFINITY;
+    for band in bands {
+        if band.exact && band.to <= withdrawn_to {
+            continue;
+        }
+        if let Some(limit) = standing(history, kind, counts, &deaths, band) {
+            return Some(limit);
+        }
+        if band.exact {
+            withdrawn_to = withdrawn_to.max(band.to);
+        }
+    }
+    None
 }
 
 /// The share of the lives that died at an age, of all that reached it on every server, since the first of those
