@@ -9,8 +9,10 @@ use super::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
 
 mod killing;
 mod recurring;
+mod silent;
 mod told;
 
+pub use silent::is_told_by_all_lives;
 pub use told::told;
 
 /// How far beside a bound it is looked at again, in seconds: more than two clocks and a busy machine
@@ -178,6 +180,8 @@ pub fn by_server(history: &History, kind: Kind) -> Vec<(Option<u16>, IdleLimit)>
 /// outlive it.
 fn of_server(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> IdleLimit {
     let plain = uncontradicted(history, kind, counts);
+    // Where a silent timer rules a part, what nothing newer contradicts is chance; what was heard is not.
+    let plain = if plain.exact { plain } else { silent::find(history, kind, counts).unwrap_or(plain) };
     let killing = killing::find(history, kind, counts);
     match killing.or_else(|| recurring::find(history, kind, counts)) {
         Some(recurring)

@@ -13,6 +13,8 @@
 
 mod timer;
 
+pub use timer::{Part, Since};
+
 use timer::timer;
 
 /// One life on the path, as far as it was seen.
@@ -40,7 +42,8 @@ pub enum Sent {
 }
 
 impl Life {
-    fn age(&self) -> f64 {
+    /// How old it was when it was last seen, in seconds.
+    pub fn age(&self) -> f64 {
         self.seen - self.born
     }
 
@@ -81,7 +84,11 @@ const TIMER_AHEAD: f64 = 5.0;
 const UNSHOWN_MOMENT: f64 = -3.0;
 /// ... and by how much a timer must be ahead of such.
 const OVER_MOMENTS: f64 = 2.0;
-/// So many lives are compared, the newest.
+/// So many that died, and so many that lived at the same ages, are the least that a timer of a part is seen by.
+const OF_A_PART: usize = 3;
+/// So many of the newest lives are looked at ...
+const LOOKED_AT: usize = 384;
+/// ... and so many that tell are compared.
 pub const COMPARED: usize = 96;
 
 /// Explains one silent death by the lives beside it, on the same server: those found dead in silence and those that
@@ -111,6 +118,36 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
     } else {
         Story::Open
     }
+}
+
+/// The lives that tell of silent deaths, the newest of each: `newest_first` without those that live on at less than
+/// half the age of the youngest that died, which are many and say little.
+pub fn telling(newest_first: impl Iterator<Item = Life>) -> Vec<Life> {
+    let looked_at: Vec<Life> = newest_first.take(LOOKED_AT).collect();
+    let dead = looked_at.iter().filter(|life| life.is_dead);
+    let youngest = dead.map(Life::age).fold(f64::INFINITY, f64::min);
+    let tells = |life: &Life| life.is_dead || life.age() >= youngest / 2.0;
+    looked_at.into_iter().filter(tells).take(COMPARED).collect()
+}
+
+/// Whether the lives beside it bear out that a timer strikes all of an age between these two, in seconds, as it is set
+/// now. Deaths by chance between survivals by chance look like one, too.
+pub fn bears_out_all(lives: &[Life], from: f64, to: f64) -> bool {
+    let limit = timer(lives).of_all(lives);
+    limit.is_some_and(|limit| limit >= from * (1.0 - 1e-9) && limit <= to * (1.0 + 1e-9))
+}
+
+/// The timer of now that rules a part of the connections, where it explains the lives so much better than lost state
+/// that it is believed: `None` where a timer of all does, or none.
+pub fn timer_of_a_part(lives: &[Life]) -> Option<Part> {
+    let died = lives.iter().filter(|life| life.is_dead).count();
+    if died < OF_A_PART || lives.len() - died < OF_A_PART {
+        return None;
+    }
+    let found = timer(lives);
+    let part = found.part(lives)?;
+    let is_enough = part.died >= OF_A_PART && part.lived >= OF_A_PART;
+    (is_enough && found.likelihood - here_and_there(lives) >= TIMER_AHEAD).then_some(part)
 }
 
 /// The moment that explains the most deaths, where it explains them so much better than anything else that it

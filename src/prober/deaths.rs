@@ -13,7 +13,7 @@ use crate::domain::companions::{
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
 use crate::domain::limit::idle_limit;
-use crate::domain::lost_state::{COMPARED, Life, Sent, Story, explain};
+use crate::domain::lost_state::{Life, Sent, Story, explain, telling};
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::{AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
 use crate::domain::twins;
@@ -294,8 +294,6 @@ const fn sent_by(kind: Kind) -> Sent {
 
 /// The story that explains a silent death, by the idle lives beside it.
 fn story(case: &Case, history: &History, others: &Others) -> Story {
-    /// So many lives are looked back at.
-    const BACK: usize = COMPARED;
     if !case.is_silent() {
         return Story::Open;
     }
@@ -314,13 +312,8 @@ fn story(case: &Case, history: &History, others: &Others) -> Story {
         // A silent death is learnt some time after its probe, and the probe's answer at once.
         Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead, sent: sent_by(seen.kind) })
     };
-    let mut beside: Vec<Life> = history
-        .iter()
-        .rev()
-        .filter(|seen| is_here(seen.server) && !others.is_foretold(seen))
-        .take(BACK)
-        .filter_map(life)
-        .collect();
+    let told = history.iter().rev().filter(|seen| is_here(seen.server) && !others.is_foretold(seen));
+    let mut beside = telling(told.filter_map(life));
     let itself = case.life();
     beside.extend(
         others

@@ -8,7 +8,9 @@ use super::life::Voided;
 use crate::domain::culprit::Row;
 use crate::domain::killer::{Toll, is_borne_out, toll};
 use crate::domain::kind::Kind;
-use crate::domain::limit::{IdleLimit, ServerLimit, idle_limit, told, where_servers_differ};
+use crate::domain::limit::{
+    IdleLimit, ServerLimit, idle_limit, is_told_by_all_lives, told, where_servers_differ,
+};
 use crate::domain::mismatch::{Deaths, Killer};
 use crate::domain::observation::{History, Observation};
 use crate::domain::remedy::Remedies;
@@ -89,7 +91,9 @@ impl PathReport {
         let limits = Kind::ALL.map(|kind| {
             let limit = idle_limit(history, kind).told();
             // What only deaths bear out whose culprit is not decided may be none.
-            let confirmed = limit.confirmed && is_borne_out(history, kind, &limit, &is_open);
+            let confirmed = limit.confirmed
+                && is_borne_out(history, kind, &limit, &is_open)
+                && is_told_by_all_lives(history, kind, &limit);
             let before = self.limits.iter().find(|(known, _)| *known == kind).map(|(_, limit)| *limit);
             (kind, told(history, kind, IdleLimit { confirmed, ..limit }, before, &is_open))
         });

@@ -27,13 +27,6 @@ const WITHDRAWN_BELOW: f64 = 1e-4;
 const NOISE: f64 = 0.03;
 /// How often a session is closed by something else at just this age, at most.
 const NOISE_AT_ONE_AGE: f64 = 0.005;
-/// Where more than this share of the older ones is found dead, those that live are noise.
-const MOST_OF_A_PART: f64 = 0.9;
-/// A silent timer of a part recurs where others are found dead this little above it, as a share: those found dead
-/// further up say nothing of the ages between.
-const AT_THE_LIMIT: f64 = 0.03;
-/// So many of the newest lives tell where a silent timer strikes.
-const COMPARED: usize = 256;
 /// Survivors below a timer of a part count when it is this unlikely that all of them were on the other part.
 const ALL_ON_THE_OTHER: f64 = 0.05;
 /// How unlikely it must be that noise killed so many.
@@ -85,21 +78,17 @@ pub(super) fn find(
     counts: &dyn Fn(&Observation) -> bool,
 ) -> Option<IdleLimit> {
     let deaths = newest_deaths(history, kind, counts);
-    let mut bands = bands(&deaths);
-    bands.extend(silent_band(history, kind, counts, &deaths));
-    bands.sort_by(|a, b| a.from.total_cmp(&b.from));
+    let bands = bands(&deaths);
     // What is withdrawn does not stand by the newer half of its deaths.
     let mut withdrawn_to = f64::NEG_INFINITY;
     for band in bands {
-        if band.exact && band.to <= withdrawn_to {
+        if band.to <= withdrawn_to {
             continue;
         }
         if let Some(limit) = standing(history, kind, counts, &deaths, band) {
             return Some(limit);
         }
-        if band.exact {
-            withdrawn_to = withdrawn_to.max(band.to);
-        }
+        withdrawn_to = withdrawn_to.max(band.to);
     }
     None
 }
@@ -161,53 +150,6 @@ fn bands(deaths: &[Death]) -> Vec<Band> {
         }
     }
     bands
-}
-
-/// The ages that a silent timer of a part strikes at: from the one on that best tells those that die from those
-/// that live, where enough of the older ones live for a share.
-fn silent_band(
-    history: &History,
-    kind: Kind,
-    counts: &dyn Fn(&Observation) -> bool,
-    deaths: &[Death],
-) -> Option<Band> {
-    let found = || deaths.iter().filter(|death| !death.exact);
-    let oldest = found().next_back()?.at;
-    let mut ages: Vec<f64> = found().map(|death| death.age).collect();
-    ages.sort_by(f64::total_cmp);
-    let middle = *ages.get(ages.len() / 2)?;
-    let lives: Vec<(f64, bool)> = history
-        .iter()
-        .rev()
-        .take_while(|seen| seen.at >= oldest)
-        .filter(|seen| seen.kind == kind && counts(seen))
-        .filter_map(|seen| match seen.fate {
-            Fate::Lived => Some((seen.age, false)),
-            Fate::Died { exact: false, .. } if seen.is_bounding_death() => Some((seen.age, true)),
-            Fate::Died { .. } => None,
-        })
-        .take(COMPARED)
-        .collect();
-    let older_ones_live = lives.iter().filter(|(age, is_dead)| !is_dead && *age > middle).count();
-    if older_ones_live < 2 || ages.len() < CLUSTER {
-        return None;
-    }
-    let fit = |from: f64| {
-        let (mut died, mut lived, mut against) = (0.0, 0.0, 0.0);
-        for (age, is_dead) in &lives {
-            match (*age >= from, is_dead) {
-                (true, true) => died += 1.0,
-                (true, false) => lived += 1.0,
-                (false, true) => against += NOISE.ln(),
-                (false, false) => against += (1.0 - NOISE).ln(),
-            }
-        }
-        let share: f64 = (died + 0.5) / (died + lived + 1.0);
-        (against + died * share.ln() + lived * (1.0 - share).ln(), share)
-    };
-    let fits = ages.iter().map(|&from| (from, fit(from)));
-    let (from, (_, share)) = fits.max_by(|a, b| a.1.0.total_cmp(&b.1.0))?;
-    (share <= MOST_OF_A_PART).then_some(Band { from, to: from * (1.0 + AT_THE_LIMIT), exact: false })
 }
 
 /// At how many instants these died.

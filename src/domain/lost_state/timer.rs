@@ -25,7 +25,7 @@ const ORDERS: f64 = 8.0;
 pub(super) struct Timer {
     /// The logarithm of the likelihood of what was seen.
     pub(super) likelihood: f64,
-    since: Since,
+    anew: Anew,
     settings: Vec<Setting>,
 }
 
@@ -43,12 +43,12 @@ struct Setting {
 
 /// For whom a timer is set anew: for sessions that are born from then on, or for all at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Since {
+enum Anew {
     Born,
     Seen,
 }
 
-impl Since {
+impl Anew {
     const fn of(self, life: &Life) -> f64 {
         match self {
             Self::Born => life.born,
@@ -57,19 +57,46 @@ impl Since {
     }
 }
 
+/// Since when a timer is set as it is now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Since {
+    anew: Anew,
+    /// In seconds since the Unix epoch.
+    from: f64,
+}
+
+impl Since {
+    /// Whether this life was under the setting of now.
+    pub fn holds(self, life: &Life) -> bool {
+        self.anew.of(life) >= self.from
+    }
+}
+
+/// A timer, as it is set now, that rules a part of the connections.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Part {
+    /// The age that it strikes at, in seconds: no older than that of the youngest that it struck.
+    pub limit: f64,
+    /// Since when it is set so.
+    pub since: Since,
+    /// How many of this age and older died under this setting ...
+    pub died: usize,
+    /// ... and how many lived.
+    pub lived: usize,
+}
+
 impl Timer {
     /// The best timer that was set anew so often at most.
-    fn of(by_age: &[Life], since: Since) -> Self {
+    fn of(by_age: &[Life], anew: Anew) -> Self {
         let fit = |from: f64, until: f64| {
-            let is_in = |life: &&Life| since.of(life) >= from && since.of(life) < until;
+            let is_in = |life: &&Life| anew.of(life) >= from && anew.of(life) < until;
             let (likelihood, limit) = timer_among(by_age.iter().filter(is_in));
             Setting { from, until, limit, likelihood }
         };
-        let mut timer =
-            Self { likelihood: 0.0, since, settings: vec![fit(f64::NEG_INFINITY, f64::INFINITY)] };
+        let mut timer = Self { likelihood: 0.0, anew, settings: vec![fit(f64::NEG_INFINITY, f64::INFINITY)] };
         for _ in 0..MOST_CHANGES {
             let splits = timer.settings.iter().enumerate().flat_map(|(place, whole)| {
-                let times = by_age.iter().map(|life| since.of(life));
+                let times = by_age.iter().map(|life| anew.of(life));
                 times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
                     let (before, after) = (fit(whole.from, at), fit(at, whole.until));
                     (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
@@ -84,9 +111,27 @@ impl Timer {
         timer
     }
 
+    /// What is set now, where a share of the connections explains more than all of them.
+    pub(super) fn part(&self, lives: &[Life]) -> Option<Part> {
+        let Setting { from, limit, .. } = *self.settings.last()?;
+        let since = Since { anew: self.anew, from };
+        let reached = || lives.iter().filter(|life| since.holds(life) && life.age() >= limit * (1.0 - 1e-9));
+        let died = reached().filter(|life| life.is_dead).count();
+        let lived = reached().count() - died;
+        let is_a_part = share_of(died, lived) + PART > died as f64 * DIES + lived as f64 * AGAINST;
+        (limit.is_finite() && is_a_part).then_some(Part { limit, since, died, lived })
+    }
+
+    /// The age that it strikes all at, as it is set now, in seconds: not younger than the oldest that lived, and no older
+    /// than the youngest that it struck.
+    pub(super) fn of_all(&self, lives: &[Life]) -> Option<f64> {
+        let limit = self.settings.last()?.limit;
+        (limit.is_finite() && self.part(lives).is_none()).then_some(limit)
+    }
+
     /// Whether it strikes one that is as old as this.
     pub(super) fn strikes(&self, one: &Life) -> bool {
-        let at = self.since.of(one);
+        let at = self.anew.of(one);
         let is_set = |setting: &&Setting| at >= setting.from && at < setting.until;
         let limit = self.settings.iter().find(is_set).map_or(f64::INFINITY, |setting| setting.limit);
         one.sent == Sent::Nothing && one.age() >= limit
@@ -105,7 +150,7 @@ pub(super) fn timer(lives: &[Life]) -> Timer {
     let against: f64 = against.sum();
     let mut by_age: Vec<Life> = lives.iter().filter(|life| life.sent == Sent::Nothing).copied().collect();
     by_age.sort_by(|a, b| b.age().total_cmp(&a.age()));
-    let [born, seen] = [Since::Born, Since::Seen].map(|since| Timer::of(&by_age, since));
+    let [born, seen] = [Anew::Born, Anew::Seen].map(|anew| Timer::of(&by_age, anew));
     let best = if born.likelihood >= seen.likelihood { born } else { seen };
     Timer { likelihood: best.likelihood + against, ..best }
 }

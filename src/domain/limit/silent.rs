@@ -1,0 +1,80 @@
+//! The limit of a silent timer that rules a part of the connections only, read from all lives together: no single
+//! death or survival says anything of it, since a life may have been on the other part.
+
+use super::IdleLimit;
+use crate::domain::kind::Kind;
+use crate::domain::lost_state::{Life, Part, Sent, bears_out_all, telling, timer_of_a_part};
+use crate::domain::observation::{Fate, History, Observation};
+use crate::domain::tolerance::probed;
+
+/// Survivors below a timer of a part count when it is this unlikely that all of them were on the other part.
+const ALL_ON_THE_OTHER: f64 = 0.05;
+/// So many found dead beside one another bear the upper bound out.
+const ENOUGH: usize = 2;
+
+/// Whether what the lives of now tell together bears a silent limit out, of all connections or of a part.
+pub fn is_told_by_all_lives(history: &History, kind: Kind, limit: &IdleLimit) -> bool {
+    let counts = |seen: &Observation| limit.server.is_none() || seen.server == limit.server;
+    let Some(upper) = limit.upper else { return false };
+    limit.exact || limit.share < 1.0 || bears_out_all(&lives(history, kind, &counts), limit.lower, upper)
+}
+
+/// The lives that tell of silent deaths.
+fn lives(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> Vec<Life> {
+    telling(history.iter().rev().filter(|seen| seen.kind == kind && counts(seen)).filter_map(|seen| {
+        let is_dead = match seen.fate {
+            Fate::Lived => false,
+            Fate::Died { exact: false, .. } if seen.is_bounding_death() => true,
+            // What was closed, or lost at one moment, is explained.
+            Fate::Died { .. } => return None,
+        };
+        Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead, sent: Sent::Nothing })
+    }))
+}
+
+/// The limit of a timer that rules a part of the connections, where one explains the lives of now.
+pub(super) fn find(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+) -> Option<IdleLimit> {
+    let lives = lives(history, kind, counts);
+    let Part { limit, since, died, lived } = timer_of_a_part(&lives)?;
+    let is_of_now = |life: &&Life| since.holds(life);
+    let ages = |is_dead: bool| {
+        let those = lives.iter().filter(is_of_now).filter(move |life| life.is_dead == is_dead);
+        let mut ages: Vec<f64> = those.map(Life::age).collect();
+        ages.sort_by(f64::total_cmp);
+        ages
+    };
+    let (dead, alive) = (ages(true), ages(false));
+    let mut struck = dead.iter().copied().filter(|age| *age >= limit * (1.0 - 1e-9));
+    let upper = struck.next()?;
+    let certain = struck.next();
+    let share = died as f64 / (died + lived) as f64;
+    // One that lives may have been on the other part: so many must have.
+    let enough = (ALL_ON_THE_OTHER.ln() / (1.0 - share).ln()).ceil().max(1.0) as usize;
+    let below: Vec<f64> = alive.iter().rev().copied().filter(|age| *age < upper).collect();
+    let lower = below.get(enough - 1).copied().unwrap_or(0.0);
+    let bears_out = dead.iter().filter(|age| **age >= upper && **age <= upper + probed(upper)).count();
+    let newest = lives.iter().filter(|life| life.is_dead && is_of_now(life)).map(|life| life.seen);
+    Some(IdleLimit {
+        lower,
+        survived: lower,
+        upper: Some(upper),
+        exact: false,
+        evidence_at: newest.reduce(f64::max),
+        deaths: bears_out.max(ENOUGH),
+        survivals: below.len(),
+        confirmed: true,
+        upper_in_doubt: false,
+        lower_in_doubt: false,
+        certain,
+        standing_deaths: died,
+        share,
+        spread_to: None,
+        others_live_to: alive.last().copied().unwrap_or(0.0),
+        server: None,
+        borne_out: None,
+    })
+}

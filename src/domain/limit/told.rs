@@ -1,0 +1,115 @@
+//! The limit as people are told it. One that was confirmed stands until enough speaks against it: a single death or
+//! survival that contradicts it may be a stray, and a verdict that comes and goes is no verdict.
+
+use super::{IdleLimit, keeps_an_older_setting, newest_deaths};
+use crate::domain::culprit::Culprit;
+use crate::domain::kind::Kind;
+use crate::domain::observation::{Fate, History, Observation};
+use crate::domain::tolerance::{ONE_AGE, is_one_age};
+
+/// So many deaths at shorter ages, by a culprit that is known, speak against a limit.
+const SHORTER_DEATHS: usize = 2;
+/// A limit is withdrawn when so many outlived it as would be rarer than this, were it still there.
+const STILL_THERE_BELOW: f64 = 0.01;
+/// The most that a limit may be met, as a share: a packet that was sent late may carry one session past it.
+const MOST_SHARE: f64 = 0.97;
+
+/// What is told of a kind's limit: `now`, as the history says it, or the one that was told `before` and still stands.
+/// `is_open` tells deaths whose culprit is not decided yet.
+pub fn told(
+    history: &History,
+    kind: Kind,
+    now: IdleLimit,
+    before: Option<IdleLimit>,
+    is_open: impl Fn(&Observation) -> bool,
+) -> IdleLimit {
+    let Some(before) = before.filter(|before| before.confirmed) else { return now };
+    let Some(upper) = before.upper else { return now };
+    let is_as_short = now.upper.is_some_and(|now| now <= upper + ONE_AGE.either(upper));
+    let is_the_same = is_as_short && now.upper.is_some_and(|now| is_one_age(now, upper));
+    if now.confirmed && is_the_same && before.share < now.share && !now.exact {
+        // Some in a row that meet it do not show that all do.
+        let (share, others_live_to) = (before.share, before.others_live_to.max(now.others_live_to));
+        IdleLimit { share, others_live_to, ..now }
+    } else if now.confirmed && is_as_short || speaks_against(history, kind, &before, upper, &is_open) {
+        now
+    } else {
+        before
+    }
+}
+
+/// Whether so much was seen since the newest evidence for a limit that it stands no more.
+fn speaks_against(
+    history: &History,
+    kind: Kind,
+    limit: &IdleLimit,
+    upper: f64,
+    is_open: &impl Fn(&Observation) -> bool,
+) -> bool {
+    let since = limit.evidence_at.unwrap_or(f64::NEG_INFINITY);
+    let counts = |seen: &Observation| {
+        seen.kind == kind && (limit.server.is_none() || history.is_one_server(limit.server, seen.server))
+    };
+    let newest = newest_deaths(history, kind, &counts);
+    // What probes found dead is older than the limit itself: one that lives at that very age outlived it.
+    let past = if limit.exact { limit.spread_to.unwrap_or(upper) + ONE_AGE.either(upper) } else { upper };
+    let before = limit.lower - ONE_AGE.either(limit.lower);
+    let (mut shorter, mut outlived) = (0, 0);
+    for seen in history.iter().rev().take_while(|seen| seen.at > since).filter(|seen| counts(seen)) {
+        match seen.fate {
+            Fate::Lived => {
+                outlived += usize::from(seen.age >= past && !keeps_an_older_setting(seen, &newest));
+            }
+            Fate::Died { exact, culprit, .. } if seen.is_bounding_death() && !is_open(seen) => {
+                outlived += usize::from(exact && seen.age > past + ONE_AGE.either(past));
+                shorter += usize::from(culprit != Culprit::Unknown && seen.age < before);
+            }
+            Fate::Died { .. } => {}
+        }
+    }
+    let chance = (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX));
+    shorter >= SHORTER_DEATHS || chance < STILL_THERE_BELOW
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ending::Ending;
+    use crate::domain::limit::idle_limit;
+
+    const LIVED: Option<Culprit> = None;
+    const SERVER: Option<Culprit> = Some(Culprit::ServerIdleTimeout);
+    const NETWORK: Option<Culprit> = Some(Culprit::NetworkIdleTimeout);
+    const UNKNOWN: Option<Culprit> = Some(Culprit::Unknown);
+
+    /// What is told after each life, from the first that confirms a limit on.
+    fn told_of(lives: &[(f64, Option<Culprit>)]) -> Option<f64> {
+        let (mut history, mut before) = (History::default(), None);
+        for (number, &(age, culprit)) in lives.iter().enumerate() {
+            let fate = culprit.map_or(Fate::Lived, |culprit| {
+                let exact = culprit == Culprit::ServerIdleTimeout;
+                let ending = if exact { Ending::Fin } else { Ending::Silence };
+                Fate::Died { ending, exact, culprit, recurs: false, killed: None }
+            });
+            let at = 1000.0 * (number + 1) as f64;
+            history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
+            let now = idle_limit(&history, Kind::Idle).told();
+            before = Some(told(&history, Kind::Idle, now, before, |_| false));
+        }
+        before.filter(|limit| limit.confirmed).and_then(|limit| limit.upper)
+    }
+
+    #[test]
+    fn one_that_contradicts_is_no_withdrawal_and_two_are() {
+        let known = [(23.0, SERVER), (23.0, SERVER), (23.0, SERVER)];
+        let after = |more: &[(f64, Option<Culprit>)]| told_of(&[&known, more].concat());
+        assert_eq!(after(&[]), Some(23.0));
+        assert_eq!(after(&[(4.0, NETWORK)]), Some(23.0), "one death below it");
+        assert_eq!(after(&[(40.0, LIVED)]), Some(23.0), "one that outlives it");
+        assert_eq!(after(&[(15.0, UNKNOWN), (9.0, UNKNOWN), (4.0, UNKNOWN)]), Some(23.0), "by nobody known");
+        assert_ne!(after(&[(9.0, NETWORK), (4.0, NETWORK)]), Some(23.0), "two deaths below it");
+        assert_eq!(after(&[(40.0, LIVED), (40.0, LIVED)]), None, "two that outlive it");
+        assert_eq!(after(&[(40.0, SERVER), (40.0, SERVER)]), Some(40.0), "it was set longer");
+        assert_eq!(after(&[(9.0, SERVER), (9.0, SERVER)]), Some(9.0), "it was set shorter");
+    }
+}
