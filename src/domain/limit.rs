@@ -181,16 +181,20 @@ pub fn by_server(history: &History, kind: Kind) -> Vec<(Option<u16>, IdleLimit)>
 fn of_server(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> IdleLimit {
     let plain = uncontradicted(history, kind, counts);
     // Where a silent timer rules a part, what nothing newer contradicts is chance; what was heard is not.
-    let plain = if plain.exact { plain } else { silent::find(history, kind, counts).unwrap_or(plain) };
+    let plain = match silent::find(history, kind, counts) {
+        Some(part) if !plain.exact && is_no_longer(&part, &plain) => part,
+        Some(_) | None => plain,
+    };
     let killing = killing::find(history, kind, counts);
     match killing.or_else(|| recurring::find(history, kind, counts)) {
-        Some(recurring)
-            if plain.upper.is_none_or(|upper| recurring.upper.is_some_and(|age| age <= upper)) =>
-        {
-            recurring
-        }
+        Some(recurring) if is_no_longer(&recurring, &plain) => recurring,
         Some(_) | None => plain,
     }
+}
+
+/// Whether one limit is as short as another, or the other is none.
+fn is_no_longer(one: &IdleLimit, other: &IdleLimit) -> bool {
+    other.upper.is_none_or(|upper| one.upper.is_some_and(|age| age <= upper))
 }
 
 /// Reads the limit by what nothing newer contradicts.

@@ -93,23 +93,24 @@ pub const COMPARED: usize = 96;
 
 /// Explains one silent death by the lives beside it, on the same server: those found dead in silence and those that
 /// answered, in any order, this one not among them.
-pub fn explain(one: &Life, beside: &[Life]) -> Story {
-    let mut lives: Vec<Life> = beside.to_vec();
+pub fn explain(one: &Life, beside: &Beside) -> Story {
+    let young = beside.young;
+    let mut lives: Vec<Life> = beside.lives.clone();
     lives.push(*one);
     lives.sort_by(|a, b| a.seen.total_cmp(&b.seen));
     let mut lives = lives.split_off(lives.len().saturating_sub(COMPARED));
     let survivors: Vec<Life> = lives.iter().filter(|life| !life.is_dead).copied().collect();
     for _ in 0..MOST_MOMENTS {
-        let Some((moment, oldest)) = moment(&lives, &survivors) else { break };
+        let Some((moment, oldest)) = moment(&lives, young, &survivors) else { break };
         let explains = |life: &Life| life.is_dead && life.spans(moment) && life.age() <= oldest;
         if explains(one) {
             return Story::OneMoment;
         }
         lives.retain(|life| !explains(life));
     }
-    let (timer, scatter) = (timer(&lives), here_and_there(&lives));
+    let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
     if timer.likelihood - scatter >= TIMER_AHEAD
-        && timer.likelihood - lost_at_moments(one, &lives, &survivors) >= OVER_MOMENTS
+        && timer.likelihood - lost_at_moments(one, &lives, young, &survivors) >= OVER_MOMENTS
     {
         // One that is younger than what strikes is of another story.
         if timer.strikes(one) { Story::Timer } else { Story::Open }
@@ -120,26 +121,52 @@ pub fn explain(one: &Life, beside: &[Life]) -> Story {
     }
 }
 
-/// The lives that tell of silent deaths, the newest of each: `newest_first` without those that live on at less than
-/// half the age of the youngest that died, which are many and say little.
-pub fn telling(newest_first: impl Iterator<Item = Life>) -> Vec<Life> {
-    let looked_at: Vec<Life> = newest_first.take(LOOKED_AT).collect();
-    let dead = looked_at.iter().filter(|life| life.is_dead);
-    let youngest = dead.map(Life::age).fold(f64::INFINITY, f64::min);
-    let tells = |life: &Life| life.is_dead || life.age() >= youngest / 2.0;
-    looked_at.into_iter().filter(tells).take(COMPARED).collect()
+/// The lives of one server that tell of silent deaths.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Beside {
+    /// The newest, in any order.
+    pub lives: Vec<Life>,
+    /// How long those lived together that are left out of them, in seconds: they live on at less than half the age of
+    /// the youngest that died, are many, and tell of nothing but flows that are forgotten here and there.
+    pub young: f64,
+}
+
+impl Beside {
+    /// Of the newest lives, and of these too, which died.
+    pub fn of(newest_first: impl Iterator<Item = Life>, dead: Vec<Life>) -> Self {
+        let looked_at: Vec<Life> = newest_first.take(LOOKED_AT).collect();
+        let all_dead = looked_at.iter().filter(|life| life.is_dead).chain(&dead);
+        let youngest = all_dead.map(Life::age).fold(f64::INFINITY, f64::min);
+        let mut beside = Self { lives: dead, young: 0.0 };
+        for life in looked_at {
+            if !life.is_dead && life.age() < youngest / 2.0 {
+                beside.young += life.age();
+            } else if beside.lives.len() < COMPARED {
+                beside.lives.push(life);
+            } else {
+                break;
+            }
+        }
+        beside
+    }
+
+    /// Of all these.
+    pub fn all(lives: Vec<Life>) -> Self {
+        Self { lives, young: 0.0 }
+    }
 }
 
 /// Whether the lives beside it bear out that a timer strikes all of an age between these two, in seconds, as it is set
 /// now. Deaths by chance between survivals by chance look like one, too.
-pub fn bears_out_all(lives: &[Life], from: f64, to: f64) -> bool {
-    let limit = timer(lives).of_all(lives);
+pub fn bears_out_all(beside: &Beside, from: f64, to: f64) -> bool {
+    let limit = timer(&beside.lives).of_all(&beside.lives);
     limit.is_some_and(|limit| limit >= from * (1.0 - 1e-9) && limit <= to * (1.0 + 1e-9))
 }
 
 /// The timer of now that rules a part of the connections, where it explains the lives so much better than lost state
 /// that it is believed: `None` where a timer of all does, or none.
-pub fn timer_of_a_part(lives: &[Life]) -> Option<Part> {
+pub fn timer_of_a_part(beside: &Beside) -> Option<Part> {
+    let Beside { lives, young } = beside;
     let died = lives.iter().filter(|life| life.is_dead).count();
     if died < OF_A_PART || lives.len() - died < OF_A_PART {
         return None;
@@ -147,12 +174,12 @@ pub fn timer_of_a_part(lives: &[Life]) -> Option<Part> {
     let found = timer(lives);
     let part = found.part(lives)?;
     let is_enough = part.died >= OF_A_PART && part.lived >= OF_A_PART;
-    (is_enough && found.likelihood - here_and_there(lives) >= TIMER_AHEAD).then_some(part)
+    (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_AHEAD).then_some(part)
 }
 
 /// The moment that explains the most deaths, where it explains them so much better than anything else that it
 /// is believed; and the oldest age that it explains, in seconds.
-fn moment(lives: &[Life], survivors: &[Life]) -> Option<(f64, f64)> {
+fn moment(lives: &[Life], young: f64, survivors: &[Life]) -> Option<(f64, f64)> {
     let dead = || lives.iter().filter(|life| life.is_dead);
     // That they are lost, and do not die of a timer that was set shorter, is shown by those that are born later
     // and live past their ages.
@@ -170,7 +197,7 @@ fn moment(lives: &[Life], survivors: &[Life]) -> Option<(f64, f64)> {
     if count < AT_ONE_MOMENT {
         return None;
     }
-    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives));
+    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, young));
     let rest: Vec<Life> = lives.iter().filter(|life| !explains(best, life)).copied().collect();
     (MOMENT + likelihood(&rest) - likelihood(lives) >= MOMENT_AHEAD).then_some(best)
 }
@@ -184,8 +211,8 @@ fn moments(lives: &[Life], survivors: &[Life]) -> impl Iterator<Item = f64> {
 
 /// The log-likelihood that this one was lost at a moment with others, whether or not those that are born later
 /// show it yet: with moments that nobody lived through before, where they explain more.
-fn lost_at_moments(one: &Life, lives: &[Life], survivors: &[Life]) -> f64 {
-    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives));
+fn lost_at_moments(one: &Life, lives: &[Life], young: f64, survivors: &[Life]) -> f64 {
+    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, young));
     let (mut rest, mut best, mut prior) = (lives.to_vec(), f64::NEG_INFINITY, 0.0);
     for place in 0..MOST_MOMENTS {
         let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
@@ -204,19 +231,21 @@ fn either(one: f64, other: f64) -> f64 {
     more + (less - more).exp().ln_1p()
 }
 
-/// The log-likelihood that flows are forgotten whatever their age: every rate is as likely beforehand.
-fn here_and_there(lives: &[Life]) -> f64 {
+/// The log-likelihood that flows are forgotten whatever their age: every rate is as likely beforehand. Others lived
+/// for `young` seconds together.
+fn here_and_there(lives: &[Life], young: f64) -> f64 {
     /// From a hundredth of the longest life to a hundred of them, in steps of a quarter.
     const STEPS: i32 = 42;
     let longest = lives.iter().map(Life::age).fold(1.0, f64::max);
     let at = |rate: f64| -> f64 {
-        lives
+        let beside: f64 = lives
             .iter()
             .map(|life| {
                 let dies = (1.0 - (-rate * life.age()).exp()).max(1e-9);
                 if life.is_dead { dies.ln() } else { -rate * life.age() }
             })
-            .sum()
+            .sum();
+        beside - rate * young
     };
     let rates = (0..STEPS).map(|step| at(0.01 * 1.25_f64.powi(step) / longest));
     rates.reduce(either).unwrap_or(f64::NEG_INFINITY) - f64::from(STEPS).ln()

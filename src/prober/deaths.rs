@@ -13,7 +13,7 @@ use crate::domain::companions::{
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
 use crate::domain::limit::idle_limit;
-use crate::domain::lost_state::{Life, Sent, Story, explain, telling};
+use crate::domain::lost_state::{Beside, Life, Sent, Story, explain};
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::{AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
 use crate::domain::twins;
@@ -313,15 +313,11 @@ fn story(case: &Case, history: &History, others: &Others) -> Story {
         Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead, sent: sent_by(seen.kind) })
     };
     let told = history.iter().rev().filter(|seen| is_here(seen.server) && !others.is_foretold(seen));
-    let mut beside = telling(told.filter_map(life));
     let itself = case.life();
-    beside.extend(
-        others
-            .silent
-            .iter()
-            .filter(|(server, life)| is_here(*server) && *life != itself)
-            .map(|(_, life)| *life),
-    );
+    let open = others.silent.iter().filter(|(server, _)| is_here(*server)).map(|(_, life)| *life);
+    // Its own age counts among those of the dead, and it is told of apart.
+    let mut beside = Beside::of(told.filter_map(life), open.collect());
+    beside.lives.retain(|life| *life != itself);
     explain(&itself, &beside)
 }
 

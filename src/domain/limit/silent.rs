@@ -3,7 +3,7 @@
 
 use super::IdleLimit;
 use crate::domain::kind::Kind;
-use crate::domain::lost_state::{Life, Part, Sent, bears_out_all, telling, timer_of_a_part};
+use crate::domain::lost_state::{Beside, Life, Part, Sent, bears_out_all, timer_of_a_part};
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::probed;
 
@@ -20,8 +20,9 @@ pub fn is_told_by_all_lives(history: &History, kind: Kind, limit: &IdleLimit) ->
 }
 
 /// The lives that tell of silent deaths.
-fn lives(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> Vec<Life> {
-    telling(history.iter().rev().filter(|seen| seen.kind == kind && counts(seen)).filter_map(|seen| {
+fn lives(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> Beside {
+    let seen = history.iter().rev().filter(|seen| seen.kind == kind && counts(seen));
+    let lives = seen.filter_map(|seen| {
         let is_dead = match seen.fate {
             Fate::Lived => false,
             Fate::Died { exact: false, .. } if seen.is_bounding_death() => true,
@@ -29,7 +30,8 @@ fn lives(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -
             Fate::Died { .. } => return None,
         };
         Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead, sent: Sent::Nothing })
-    }))
+    });
+    Beside::of(lives, Vec::new())
 }
 
 /// The limit of a timer that rules a part of the connections, where one explains the lives of now.
@@ -38,8 +40,9 @@ pub(super) fn find(
     kind: Kind,
     counts: &dyn Fn(&Observation) -> bool,
 ) -> Option<IdleLimit> {
-    let lives = lives(history, kind, counts);
-    let Part { limit, since, died, lived } = timer_of_a_part(&lives)?;
+    let beside = lives(history, kind, counts);
+    let Part { limit, since, died, lived } = timer_of_a_part(&beside)?;
+    let lives = beside.lives;
     let is_of_now = |life: &&Life| since.holds(life);
     let ages = |is_dead: bool| {
         let those = lives.iter().filter(is_of_now).filter(move |life| life.is_dead == is_dead);

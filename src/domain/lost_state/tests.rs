@@ -20,7 +20,7 @@ fn stories(lives: &[Life]) -> Vec<Story> {
             .filter(|(place, _)| *place != first)
             .map(|(_, life)| *life)
             .collect();
-        explain(&lives[first], &beside)
+        explain(&lives[first], &Beside::all(beside))
     };
     (first + 1..=lives.len()).map(told).collect()
 }
@@ -89,10 +89,10 @@ fn a_moment_of_loss_beside_a_timer_is_told_from_it() {
     // Flushed at 4300 s: those in flight are found dead at ages that were survived a dozen times.
     let flushed = died(4050.0, 344.0);
     lives.extend([died(4100.0, 260.0), died(4200.0, 150.0), lived(4310.0, 345.0), lived(4320.0, 345.0)]);
-    assert_eq!(explain(&flushed, &lives), Story::OneMoment);
+    assert_eq!(explain(&flushed, &Beside::all(lives.clone())), Story::OneMoment);
     lives.push(flushed);
     let timed = died(4700.0, 352.0);
-    assert_eq!(explain(&timed, &lives), Story::Timer);
+    assert_eq!(explain(&timed, &Beside::all(lives.clone())), Story::Timer);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn flows_that_are_forgotten_here_and_there_are_no_timers() {
         lives.push(if is_dead { died(born, age) } else { lived(born, age) });
     }
     let one = died(8900.0, 150.0);
-    assert_eq!(explain(&one, &lives), Story::HereAndThere);
+    assert_eq!(explain(&one, &Beside::all(lives.clone())), Story::HereAndThere);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_timer_that_rules_a_part_of_the_connections_is_one() {
         lives.push(lived(born, 320.0));
         lives.push(if round % 2 == 0 { died(born + 3.0, 420.0) } else { lived(born + 3.0, 420.0) });
     }
-    assert_eq!(explain(&died(3700.0, 420.0), &lives), Story::Timer);
+    assert_eq!(explain(&died(3700.0, 420.0), &Beside::all(lives.clone())), Story::Timer);
 }
 
 #[test]
@@ -131,5 +131,5 @@ fn a_timer_that_was_set_anew_is_one() {
         lives.push(lived(5000.0 + 100.0 * f64::from(round), 700.0));
     }
     lives.extend([died(6000.0, 900.0), died(7000.0, 910.0)]);
-    assert_eq!(explain(&died(8000.0, 900.0), &lives), Story::Timer);
+    assert_eq!(explain(&died(8000.0, 900.0), &Beside::all(lives.clone())), Story::Timer);
 }
