@@ -7,7 +7,7 @@ use crate::domain::kind::Kind;
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::{ONE_AGE, is_one_age};
 
-/// So many deaths at shorter ages, by a culprit that is known, speak against a limit.
+/// So many deaths at shorter ages speak against a limit, whose culprit is known.
 const SHORTER_DEATHS: usize = 2;
 /// A limit is withdrawn when so many outlived it as would be rarer than this, were it still there.
 const STILL_THERE_BELOW: f64 = 0.01;
@@ -55,20 +55,44 @@ fn speaks_against(
     let past = if limit.exact { limit.spread_to.unwrap_or(upper) + ONE_AGE.either(upper) } else { upper };
     let before = limit.lower - ONE_AGE.either(limit.lower);
     let (mut shorter, mut outlived) = (0, 0);
+    let mut found_below: Vec<&Observation> = Vec::new();
     for seen in history.iter().rev().take_while(|seen| seen.at > since).filter(|seen| counts(seen)) {
         match seen.fate {
             Fate::Lived => {
                 outlived += usize::from(seen.age >= past && !keeps_an_older_setting(seen, &newest));
             }
-            Fate::Died { exact, culprit, .. } if seen.is_bounding_death() && !is_open(seen) => {
+            Fate::Died { exact, culprit, .. } if seen.is_bounding_death() => {
+                if seen.age < before {
+                    found_below.push(seen);
+                }
+                let is_decided = !is_open(seen) && culprit != Culprit::Unknown;
                 outlived += usize::from(exact && seen.age > past + ONE_AGE.either(past));
-                shorter += usize::from(culprit != Culprit::Unknown && seen.age < before);
+                shorter += usize::from(is_decided && seen.age < before);
             }
             Fate::Died { .. } => {}
         }
     }
     let chance = (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX));
-    shorter >= SHORTER_DEATHS || chance < STILL_THERE_BELOW
+    shorter >= SHORTER_DEATHS
+        || chance < STILL_THERE_BELOW
+        || is_shorter_now(history, kind, &counts, &found_below)
+}
+
+/// Whether of those that died at shorter ages, the newest first, one was born after another was known to be dead, and
+/// nobody grew older meanwhile: one moment did not kill both, whoever did.
+fn is_shorter_now(
+    history: &History,
+    kind: Kind,
+    counts: &impl Fn(&Observation) -> bool,
+    deaths: &[&Observation],
+) -> bool {
+    let (Some(first), Some(last)) = (deaths.last(), deaths.first()) else { return false };
+    let in_turn = deaths.iter().any(|death| death.at - death.age >= first.at);
+    let age = deaths.iter().map(|death| death.age).fold(0.0, f64::max);
+    let has_lived = |seen: &Observation| {
+        seen.kind == kind && seen.is_survival() && seen.age >= age && seen.at <= last.at && counts(seen)
+    };
+    in_turn && !history.iter().rev().take_while(|seen| seen.at >= first.at).any(has_lived)
 }
 
 #[cfg(test)]
@@ -106,7 +130,13 @@ mod tests {
         assert_eq!(after(&[]), Some(23.0));
         assert_eq!(after(&[(4.0, NETWORK)]), Some(23.0), "one death below it");
         assert_eq!(after(&[(40.0, LIVED)]), Some(23.0), "one that outlives it");
-        assert_eq!(after(&[(15.0, UNKNOWN), (9.0, UNKNOWN), (4.0, UNKNOWN)]), Some(23.0), "by nobody known");
+        let lost = [(15.0, UNKNOWN), (20.0, LIVED), (9.0, UNKNOWN), (20.0, LIVED), (4.0, UNKNOWN)];
+        assert_eq!(after(&lost), Some(23.0), "by nobody known, and others grow older");
+        assert_ne!(
+            after(&[(15.0, UNKNOWN), (9.0, UNKNOWN)]),
+            Some(23.0),
+            "by nobody known, one after the other"
+        );
         assert_ne!(after(&[(9.0, NETWORK), (4.0, NETWORK)]), Some(23.0), "two deaths below it");
         assert_eq!(after(&[(40.0, LIVED), (40.0, LIVED)]), None, "two that outlive it");
         assert_eq!(after(&[(40.0, SERVER), (40.0, SERVER)]), Some(40.0), "it was set longer");
