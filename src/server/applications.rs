@@ -69,17 +69,17 @@ pub struct Seen<'a> {
 
 /// What was heard with one list.
 #[derive(Debug)]
-pub(super) struct Heard<'a> {
+pub struct Heard<'a> {
     /// The status counters, and between when they were read.
-    pub(super) status: Option<(&'a GlobalStatus, Instant, Instant)>,
+    pub status: Option<(&'a GlobalStatus, Instant, Instant)>,
     /// How many of our own sessions had surely been aborted, and how many perhaps, before the counters were read.
-    pub(super) aborted: (u64, u64),
+    pub aborted: (u64, u64),
     /// `@@global.wait_timeout`, in seconds.
-    pub(super) wait_timeout: Option<f64>,
+    pub wait_timeout: Option<f64>,
     /// Errors by user, read after the list.
-    pub(super) errors: Errors,
+    pub errors: Errors,
     /// Whether the list shows everybody.
-    pub(super) complete: bool,
+    pub complete: bool,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +106,9 @@ struct State {
 struct Counted {
     aborted: Option<f64>,
     connections: Option<f64>,
+    /// The server's uptime, and for how long it had been up when its counters were last put back, in seconds.
+    uptime: Option<f64>,
+    flushed_at: Option<f64>,
     answered_at: Instant,
     /// Of our own: how many were surely aborted, and perhaps, before the counters were read; and how many at most
     /// once the list was read.
@@ -148,7 +151,7 @@ impl Applications {
 
     /// A list is asked for. Where it is not to be followed, only our own sessions are noted. `asked` is whether the
     /// server was ever asked for attributes.
-    pub(super) fn begin(&self, listing: Option<Listing<'_>>, asked: bool) {
+    pub fn begin(&self, listing: Option<Listing<'_>>, asked: bool) {
         let mut state = self.lock();
         if !asked {
             state.covered = Coverage::Unasked;
@@ -161,7 +164,7 @@ impl Applications {
     }
 
     /// Takes one row, heard at this time on the follower's clock. Gives whether it is nobody's that is counted.
-    pub(super) fn see(&self, row: &RawRow, roster: &Roster, follow: bool, heard: f64) -> bool {
+    pub fn see(&self, row: &RawRow<'_>, roster: &Roster, follow: bool, heard: f64) -> bool {
         let mut state = self.lock();
         let user = row.user.as_deref().unwrap_or_default();
         let Some(id) = row.id else { return self.left_out.contains(user) };
@@ -233,12 +236,14 @@ impl Applications {
     }
 
     /// The list has ended at `answered`, on the follower's clock. Gives what there is to tell.
-    pub(super) fn end(&self, answered: f64, heard: Heard<'_>, roster: &Roster) -> Followed {
+    pub fn end(&self, answered: f64, heard: Heard<'_>, roster: &Roster) -> Followed {
         let mut state = self.lock();
         let state = &mut *state;
         let counted = heard.status.map(|(status, _, answered_at)| Counted {
             aborted: status.aborted_clients,
             connections: status.connections,
+            uptime: status.uptime,
+            flushed_at: status.uptime.zip(status.since_flush).map(|(up, since)| up - since),
             answered_at,
             ours: heard.aborted,
             ours_at_most: {
@@ -246,13 +251,16 @@ impl Applications {
                 surely + perhaps + roster.missing(&state.own)
             },
         });
-        let mut counters =
-            Counters { wait_timeout: heard.wait_timeout, errors: heard.errors, ..Counters::default() };
+        let mut errors = heard.errors;
+        if let Errors::Read(users) = &mut errors {
+            // Our own canaries meet their timeouts all the time.
+            users.remove(&*self.own_account);
+        }
+        let mut counters = Counters { wait_timeout: heard.wait_timeout, errors, ..Counters::default() };
         if let (Some(now), Some(before), Some((_, asked_at, _))) = (counted, state.before, heard.status) {
             counters.aborted = now.aborted_since(&before);
             let own = roster.logins(before.answered_at, asked_at);
-            let rose = now.connections.zip(before.connections).and_then(|(now, before)| rise(now, before));
-            counters.connections = rose.map(|rose| rose.saturating_sub(own));
+            counters.connections = now.connected_since(&before).map(|rose| rose.saturating_sub(own));
         }
         state.before = counted;
         let round = state.follower.end(answered, heard.complete, counters);
@@ -271,11 +279,33 @@ impl Applications {
 impl Counted {
     /// By how much `Aborted_clients` rose by others' sessions.
     fn aborted_since(&self, before: &Self) -> Option<Rise> {
+        if !self.is_run_of(before) || self.flushed_at != before.flushed_at {
+            return None;
+        }
         let rose = self.aborted.zip(before.aborted).and_then(|(now, before)| rise(now, before))?;
         // Who was counted here may have been counted by the server sooner, and the other way round.
         let ours_at_most = self.ours_at_most.saturating_sub(before.ours.0 + before.ours.1);
         let ours_at_least = self.ours.0.saturating_sub(before.ours_at_most);
         Some(Rise { least: rose.saturating_sub(ours_at_most), most: rose.saturating_sub(ours_at_least) })
+    }
+}
+
+impl Counted {
+    /// By how much `Connections` rose.
+    fn connected_since(&self, before: &Self) -> Option<u64> {
+        if !self.is_run_of(before) {
+            return None;
+        }
+        self.connections.zip(before.connections).and_then(|(now, before)| rise(now, before))
+    }
+
+    /// Whether the server was not started anew since: only its uptime says so.
+    fn is_run_of(&self, before: &Self) -> bool {
+        /// By how much two clocks may seem to run apart, as a share and in seconds.
+        const APART: (f64, f64) = (0.001, 2.0);
+        let passed = self.answered_at.saturating_duration_since(before.answered_at).as_secs_f64();
+        let up = |(now, before): (f64, f64)| now - before + APART.1 >= passed * (1.0 - APART.0);
+        self.uptime.zip(before.uptime).is_some_and(up)
     }
 }
 
@@ -329,7 +359,10 @@ mod tests {
     use super::*;
 
     fn counted(aborted: f64, ours: (u64, u64), ours_at_most: u64) -> Counted {
-        Counted { aborted: Some(aborted), connections: None, answered_at: Instant::now(), ours, ours_at_most }
+        let (uptime, flushed_at) = (Some(1000.0), Some(0.0));
+        let answered_at = Instant::now();
+        let aborted = Some(aborted);
+        Counted { aborted, connections: None, uptime, flushed_at, answered_at, ours, ours_at_most }
     }
 
     #[test]
@@ -353,5 +386,14 @@ mod tests {
         let rise = counted(12.0, (4, 0), 4).aborted_since(&counted(10.0, (3, 0), 4)).expect("it rose");
         assert_eq!((rise.least, rise.most), (1, 2));
         assert_eq!(counted(1.0, (3, 0), 3).aborted_since(&before), None, "the server started over");
+        let grown = counted(12.0, (3, 0), 3);
+        for (what, before) in [
+            ("FLUSH STATUS, and as many again", Counted { flushed_at: Some(5.0), ..before }),
+            ("a restart, and as many again", Counted { uptime: Some(1003.0), ..before }),
+            ("no uptime then", Counted { uptime: None, ..before }),
+        ] {
+            assert_eq!(grown.aborted_since(&before), None, "{what}");
+        }
+        assert_eq!(Counted { uptime: None, ..grown }.aborted_since(&before), None, "no uptime now");
     }
 }

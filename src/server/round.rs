@@ -273,7 +273,7 @@ impl Round<'_> {
                 own_host: own_host.as_deref(),
             };
             applications.begin(follows.then_some(listing), asked || !follows);
-            let see = |row: &RawRow| applications.see(row, roster, follows, seconds(Instant::now()));
+            let see = |row: &RawRow<'_>| applications.see(row, roster, follows, seconds(Instant::now()));
             source.read(conn, see, &asked_after).await
         });
         let answer = answer.await;

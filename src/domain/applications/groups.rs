@@ -10,7 +10,7 @@ pub const OTHER: &str = "_other";
 pub const MOST_USERS: usize = 50;
 /// Pairs of user and host that are told apart, at most.
 pub(super) const MOST_GROUPS: usize = 512;
-/// Survivals and ends that are remembered of one group, at most.
+/// Ends that are remembered of one group, at most, and survivals each time they are sorted out.
 const MOST_REMEMBERED: usize = 32;
 /// For how long a survival is evidence, in seconds: a day.
 pub const EVIDENCE_LASTS: f64 = 86_400.0;
@@ -125,21 +125,26 @@ impl Group {
 
     pub(super) fn survive(&mut self, age: f64, at: f64) {
         self.survived.push((age, at));
-        if self.survived.len() <= MOST_REMEMBERED {
+        // Thousands may wake in one round: they are sorted out when there are twice as many as are remembered.
+        if self.survived.len() <= 2 * MOST_REMEMBERED {
             return;
         }
         self.survived.retain(|&(_, seen)| at - seen <= EVIDENCE_LASTS);
+        self.survived.sort_by(|a, b| b.1.total_cmp(&a.1));
         // Two that are both longer and newer say all that a third one says.
-        let outdone = |this: (f64, f64), all: &[(f64, f64)]| {
-            all.iter().filter(|&&(age, seen)| age > this.0 && seen >= this.1).take(2).count() == 2
-        };
-        let all = self.survived.clone();
-        let weakest = all
-            .iter()
-            .position(|&this| outdone(this, &all))
-            .or_else(|| (0..all.len()).min_by(|&a, &b| all[a].0.total_cmp(&all[b].0)));
-        if let Some(weakest) = weakest.filter(|_| all.len() > MOST_REMEMBERED) {
-            self.survived.swap_remove(weakest);
+        let mut longest = [0.0; 2];
+        self.survived.retain(|&(age, _)| {
+            let outdone = age < longest[1];
+            if age > longest[0] {
+                longest = [age, longest[0]];
+            } else if age > longest[1] {
+                longest[1] = age;
+            }
+            !outdone
+        });
+        if self.survived.len() > MOST_REMEMBERED {
+            self.survived.sort_by(|a, b| b.0.total_cmp(&a.0));
+            self.survived.truncate(MOST_REMEMBERED);
         }
     }
 
@@ -303,7 +308,7 @@ mod tests {
         for number in 0..1000 {
             group.survive(if number % 100 == 0 { 500.0 } else { 5.0 }, f64::from(number));
         }
-        assert!(group.survived.len() <= MOST_REMEMBERED);
+        assert!(group.survived.len() <= 2 * MOST_REMEMBERED);
         assert_eq!(group.survivals_from(400.0, 1000.0), (10, 500.0));
         assert_eq!(group.survivals_from(400.0, 1000.0 + EVIDENCE_LASTS), (0, 0.0));
     }
