@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::groups::{Gone, Group, Groups};
+use super::groups::{Group, Groups};
 use super::ledger::{Counters, Ended, Ending, Ledger, Rise, Taken};
 pub use super::reports::{Listing, Round, Sleeper, Survival};
 use super::row::{
     Doing, Origin, Row, Whose, hash, idle_range, is_replication, is_server_thread, without_port,
 };
+use super::session::{Session, Sighting, ended, least_of};
 
 /// Sessions that are followed, at most.
 pub const MOST_SESSIONS: usize = 120_000;
@@ -20,31 +21,6 @@ pub const SHORTEST_SURVIVAL: f64 = 4.0;
 const DRIFT: (f64, f64) = (0.05, 0.001);
 /// By how much a server's start may seem to move, in seconds, and as a share of the time between.
 const START_MOVES: (f64, f64) = (2.0, 0.001);
-
-/// One followed session. At 20,000 of them every byte counts.
-#[derive(Debug, Clone)]
-struct Session {
-    /// The last list without it, when that was asked for; minus infinity where there was none.
-    born_after: f64,
-    /// It was there at this time.
-    born_before: f64,
-    /// When it was last seen: the list was asked for then, and its row was heard so much later.
-    asked: f64,
-    heard_after: f32,
-    /// `TIME` at that sighting, where it slept and the time made sense; else not a number.
-    slept: f64,
-    /// The longest sleep it is known to have survived, in seconds, and when that was seen.
-    survived: f32,
-    survived_at: f64,
-    user: u32,
-    host: u32,
-    round: u32,
-    group: u16,
-    /// What it did when last seen.
-    doing: Doing,
-    /// The host has no port: nothing tells one session from the next of the same id.
-    portless: bool,
-}
 
 /// Follows sessions through the rounds.
 #[derive(Debug, Default)]
@@ -76,16 +52,6 @@ pub struct Follower {
     seen: Round,
     undecided: Vec<Ended>,
     last_user: (String, u32),
-}
-
-/// What a row is to the follower.
-enum Sighting {
-    /// A session that is followed.
-    Again,
-    /// Another one of the same id.
-    Another,
-    /// One that is not followed yet.
-    First,
 }
 
 impl Follower {
@@ -278,7 +244,7 @@ impl Follower {
         });
         if let Some((least, most)) = woke {
             members.wake(heard);
-            members.oldest_wake = members.oldest_wake.max(session.asked - session.born_before);
+            members.lend(session.asked - session.born_before, heard);
             if least >= SHORTEST_SURVIVAL && !members.left_out {
                 members.survive(least, heard);
                 if least >= f64::from(session.survived) {
@@ -421,33 +387,6 @@ impl Follower {
         const NODE: usize = 16 + 12 * size_of::<usize>();
         self.sessions.len().div_ceil(ENTRIES.0) * (ENTRIES.1 * size_of::<(u64, Session)>() + NODE)
     }
-}
-
-impl Session {
-    /// When its row was last heard, in seconds on the caller's clock.
-    fn heard(&self) -> f64 {
-        self.asked + f64::from(self.heard_after)
-    }
-}
-
-fn least_of(slept: f64) -> f64 {
-    idle_range(Some(slept)).map_or(0.0, |(least, _)| least)
-}
-
-/// What is known of a session that is missing from a list answered at this time.
-fn ended(session: &Session, answered: f64) -> Ended {
-    let since = (answered - session.asked).max(0.0);
-    let age = session
-        .born_after
-        .is_finite()
-        .then(|| ((session.asked - session.born_before).max(0.0), (answered - session.born_after).max(0.0)));
-    let idle = idle_range(Some(session.slept)).map(|(least, most)| (least, most + since));
-    let slept_at_most = match (session.doing, idle) {
-        (_, Some((_, most))) => most,
-        (Doing::Work, None) => since,
-        (Doing::Sleep | Doing::Killed | Doing::Unknown, None) => f64::INFINITY,
-    };
-    Ended { group: session.group, gone: Gone { age, idle, at: session.heard() }, round: 0, slept_at_most }
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct Group {
     pub newest_wake: Option<f64>,
     /// The greatest age, in seconds, at which a session is known to have been lent again: it woke and lived on.
     pub oldest_wake: f64,
+    /// When one was seen lent again at that age.
+    pub oldest_wake_at: f64,
     /// The longest time between two births, ends or wakes in a row, in seconds.
     pub longest_pause: f64,
     /// Idle times that sessions woke up from, of the last day: what was seen of it at least, and when.
@@ -74,6 +76,7 @@ impl Group {
             newest_end: None,
             newest_wake: None,
             oldest_wake: 0.0,
+            oldest_wake_at: f64::NEG_INFINITY,
             longest_pause: 0.0,
             survived: Vec::new(),
             closed: VecDeque::new(),
@@ -121,6 +124,13 @@ impl Group {
     pub(super) fn wake(&mut self, at: f64) {
         self.be_active(at);
         self.newest_wake = Some(at);
+    }
+
+    /// One was lent again at this age, in seconds.
+    pub(super) fn lend(&mut self, age: f64, at: f64) {
+        if age >= self.oldest_wake {
+            (self.oldest_wake, self.oldest_wake_at) = (age, at);
+        }
     }
 
     pub(super) fn survive(&mut self, age: f64, at: f64) {

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`row`] | one row of the list as the follower takes it; where a session comes from; what its command proves |
 //! | [`follower`] | every session from its first sighting to its end, and the survivals in between |
+//! | `session` | one followed session, in few bytes |
 //! | [`counted`] | what the server counted with one list, and the endings that follow from it |
 //! | [`ledger`] | which of the sessions that ended were closed, aborted, or met `wait_timeout` |
 //! | `by_user` | who met `wait_timeout` or was aborted, by the errors that the server counted by user |
@@ -38,6 +39,7 @@ pub mod reports;
 pub mod risk;
 pub mod row;
 pub mod rules;
+mod session;
 mod unseen;
 
 pub use counted::{Counters, Ending, ErrorCounts, Errors, Rise};
