@@ -32,38 +32,52 @@ fn may_have_slept_for(wait_timeout: Option<f64>, at_most: f64) -> bool {
     wait_timeout.is_none_or(|timeout| at_most >= timeout * (1.0 - EARLY.0) - EARLY.1)
 }
 
-/// Who else may be meant by what was counted.
+/// Where to look for who else may be meant by what one reading counted.
 #[derive(Debug)]
-pub(super) struct Rivals {
+pub(super) struct Window<'a> {
+    /// The newest rounds.
+    pub(super) others: &'a Unseen,
+    /// After which round the counts begin; of some users, whose counts were left over, earlier.
+    pub(super) after: u64,
+    pub(super) earlier: &'a BTreeMap<String, u64>,
+    /// The round of the reading.
+    pub(super) read: u64,
+    /// The global `wait_timeout`, in seconds.
+    pub(super) wait_timeout: Option<f64>,
+    /// Whose groups these are.
+    pub(super) groups: &'a [Group],
+}
+
+/// Who else may be meant by what was counted of one user.
+#[derive(Debug)]
+struct Rivals {
     /// How many sessions of whatever user came and went unseen at most. `None` where that is not known.
     unseen: Option<u64>,
     /// Whether one of those may have lived long enough to meet the global `wait_timeout`.
     unseen_may_have_met: bool,
-    /// Ends of each user that stay unexplained; and those that were seen just after the reading, too.
-    before: BTreeMap<String, u64>,
-    with_next: BTreeMap<String, u64>,
+    /// Ends of this user that stay unexplained; and those that were seen just after the reading, too.
+    before: u64,
+    with_next: u64,
 }
 
-impl Rivals {
-    /// Those of a reading: what it counted lies between the two rounds, and just after the second.
-    pub(super) fn of(
-        others: &Unseen,
-        (after, read): (u64, u64),
-        wait_timeout: Option<f64>,
-        groups: &[Group],
-    ) -> Self {
-        let by_user = |until: u64| {
-            let mut users: BTreeMap<String, u64> = BTreeMap::new();
-            for (group, count) in others.unexplained(after, until).filter(|&(_, count)| count > 0) {
-                *users.entry(name(groups, group).to_owned()).or_default() += count;
-            }
-            users
+impl Window<'_> {
+    /// After which round a user's counts begin.
+    pub(super) fn after(&self, user: &str) -> u64 {
+        self.earlier.get(user).map_or(self.after, |&earlier| earlier.min(self.after))
+    }
+
+    fn rivals(&self, user: &str) -> Rivals {
+        let (after, next) = (self.after(user), self.read + 1);
+        let ends = |until: u64| {
+            let of_user =
+                self.others.unexplained(after, until).filter(|&(group, _)| name(self.groups, group) == user);
+            of_user.map(|(_, count)| count).sum()
         };
-        Self {
-            unseen: others.count(after, read + 1),
-            unseen_may_have_met: may_have_slept_for(wait_timeout, others.longest_life(after, read + 1)),
-            before: by_user(read),
-            with_next: by_user(read + 1),
+        Rivals {
+            unseen: self.others.count(after, next),
+            unseen_may_have_met: may_have_slept_for(self.wait_timeout, self.others.longest_life(after, next)),
+            before: ends(self.read),
+            with_next: ends(next),
         }
     }
 }
@@ -77,11 +91,10 @@ fn name(groups: &[Group], group: u16) -> &str {
 pub(super) fn judge_by_errors(
     batches: Vec<Batch>,
     credits: &mut BTreeMap<String, ErrorCounts>,
-    rivals: &Rivals,
-    wait_timeout: Option<f64>,
+    window: &Window<'_>,
     verdicts: &mut Verdicts,
-    groups: &[Group],
 ) -> Vec<(u64, u16)> {
+    let (groups, wait_timeout) = (window.groups, window.wait_timeout);
     let mut by_user: BTreeMap<&str, Vec<(Ended, usize)>> = BTreeMap::new();
     let known: Vec<(bool, Option<Rise>)> =
         batches.iter().map(|batch| (batch.none_quit, batch.aborted)).collect();
@@ -97,8 +110,9 @@ pub(super) fn judge_by_errors(
         let mut credit = credits.remove(user).unwrap_or_default();
         let count = ends.len() as u64;
         let near = ends.iter().filter(|(ended, _)| was_near(wait_timeout, ended)).count() as u64;
-        let before = rivals.before.get(user).copied().unwrap_or(0);
-        let timed_out = certain_timeouts(credit.idle_timeouts.saturating_sub(before), count, near, rivals);
+        let rivals = window.rivals(user);
+        let counted = credit.idle_timeouts.saturating_sub(rivals.before);
+        let timed_out = certain_timeouts(counted, count, near, &rivals);
         let all_told = timed_out == credit.idle_timeouts.min(count);
         credit.idle_timeouts -= timed_out;
         // Which of one user's sessions it was does not matter to the counts: the longest asleep go first.
@@ -110,7 +124,7 @@ pub(super) fn judge_by_errors(
         }
         let remaining = rest.len() as u64;
         let none_quit = rest.iter().all(|&(_, batch)| known[batch].0);
-        let others = rivals.unseen.map(|n| n + rivals.with_next.get(user).copied().unwrap_or(0));
+        let others = rivals.unseen.map(|unseen| unseen + rivals.with_next);
         let all_dropped = remaining > 0
             && others.is_some_and(|others| {
                 credit.network.saturating_sub(timed_out) > MOST_ERRORS * (remaining + others - 1)

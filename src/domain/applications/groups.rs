@@ -42,6 +42,8 @@ pub struct Group {
     pub oldest_wake_at: f64,
     /// The longest time between two births, ends or wakes in a row, in seconds.
     pub longest_pause: f64,
+    /// The two longest sleeps of the newest round that some woke up from, and when.
+    strongest: [(f64, f64); 2],
     /// Idle times that sessions woke up from, of the last day: what was seen of it at least, and when.
     pub survived: Vec<(f64, f64)>,
     /// The newest sessions that are known to have been closed by their clients.
@@ -78,6 +80,7 @@ impl Group {
             oldest_wake: 0.0,
             oldest_wake_at: f64::NEG_INFINITY,
             longest_pause: 0.0,
+            strongest: [(0.0, f64::NEG_INFINITY); 2],
             survived: Vec::new(),
             closed: VecDeque::new(),
             aborted: VecDeque::new(),
@@ -134,8 +137,18 @@ impl Group {
     }
 
     pub(super) fn survive(&mut self, age: f64, at: f64) {
+        /// Rows of one list are heard within so many seconds, mostly.
+        const TOGETHER: f64 = 1.0;
+        // Thousands may wake in one round: two that are longer say all that a third one says.
+        let is_weak = |other: (f64, f64)| at - other.1 > TOGETHER || other.0 < age;
+        let weaker = if is_weak(self.strongest[0]) { 0 } else { 1 };
+        if is_weak(self.strongest[weaker]) {
+            self.strongest[weaker] = (age, at);
+        } else if self.strongest.iter().all(|other| other.0 > age) {
+            return;
+        }
         self.survived.push((age, at));
-        // Thousands may wake in one round: they are sorted out when there are twice as many as are remembered.
+        // They are sorted out when there are twice as many as are remembered.
         if self.survived.len() <= 2 * MOST_REMEMBERED {
             return;
         }

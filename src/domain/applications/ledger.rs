@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::by_user::{Rivals, add, by_name, judge_by_errors, may_have_met};
+use super::by_user::{Window, add, by_name, judge_by_errors, may_have_met};
 pub use super::counted::{Counters, Ending, ErrorCounts, Errors, Rise};
 use super::groups::{Gone, Group};
 use super::unseen::{Tally, Unseen};
@@ -90,6 +90,8 @@ pub(super) struct Ledger {
     last_read: u64,
     /// After which rounds `credits` and `older` begin.
     since: (u64, u64),
+    /// Of users with counts that may have been left over from `older`, where those begin.
+    earlier: BTreeMap<String, u64>,
     /// Who else may have been counted.
     others: Unseen,
     wait_timeout: Option<f64>,
@@ -228,6 +230,7 @@ impl Ledger {
             None => {
                 (self.read_in, self.baseline) = (None, self.round);
                 (self.since, self.last_read) = ((self.round, self.round), self.round);
+                self.earlier.clear();
                 self.credits.clear();
                 self.older.clear();
             }
@@ -259,23 +262,39 @@ impl Ledger {
         let Some(read) = covered else { return };
         self.read_in = None;
         self.credits = by_name(std::mem::take(&mut self.credits), groups);
-        let mut all = by_name(std::mem::take(&mut self.older), groups);
+        let judged = ready.iter().flat_map(|batch| &batch.ends).map(|ended| (ended.round, ended.group));
+        self.others.settle(judged);
+        let older = by_name(std::mem::take(&mut self.older), groups);
+        let window = Window {
+            others: &self.others,
+            after: self.since.0,
+            earlier: &self.earlier,
+            read,
+            wait_timeout: self.wait_timeout,
+            groups,
+        };
+        let mut all = older.clone();
         for (user, credit) in &self.credits {
             add(all.entry(user.clone()).or_default(), *credit);
         }
-        let judged = ready.iter().flat_map(|batch| &batch.ends).map(|ended| (ended.round, ended.group));
-        self.others.settle(judged);
-        let rivals = Rivals::of(&self.others, (self.since.0, read), self.wait_timeout, groups);
-        let undecided = judge_by_errors(ready, &mut all, &rivals, self.wait_timeout, verdicts, groups);
-        self.others.doubt(undecided);
-        // What is left of this reading may belong to sessions that were listed when it was read.
+        let undecided = judge_by_errors(ready, &mut all, &window, verdicts);
+        // What is left of this reading may belong to sessions that were listed when it was read; and it may be what
+        // was left of the one before.
+        let mut earlier = BTreeMap::new();
         self.credits.retain(|user, credit| {
             let left = all.get(user).copied().unwrap_or_default();
             credit.idle_timeouts = credit.idle_timeouts.min(left.idle_timeouts);
             credit.network = credit.network.min(left.network);
-            *credit != ErrorCounts::default()
+            let is_left = *credit != ErrorCounts::default();
+            if is_left && older.get(user).is_some_and(|older| *older != ErrorCounts::default()) {
+                earlier.insert(user.clone(), window.after(user));
+            }
+            is_left
         });
-        self.others.forget_until(self.since.1.min(read));
+        let first = earlier.values().copied().fold(self.since.1.min(read), u64::min);
+        self.earlier = earlier;
+        self.others.doubt(undecided);
+        self.others.forget_until(first);
     }
 
     fn judge_plainly(&self, batch: Batch, verdicts: &mut Verdicts) {
