@@ -115,8 +115,13 @@ pub(super) fn judge_by_errors(
         let timed_out = certain_timeouts(counted, count, near, &rivals);
         let all_told = timed_out == credit.idle_timeouts.min(count);
         credit.idle_timeouts -= timed_out;
-        // Which of one user's sessions it was does not matter to the counts: the longest asleep go first.
-        ends.sort_by(|(a, _), (b, _)| b.slept_at_most.total_cmp(&a.slept_at_most));
+        // Those that said no COM_QUIT for certain go first, then those near the timeout: what is said of the others
+        // must hold whichever of them it was.
+        let slept = |ended: &Ended| ended.gone.idle.map_or(0.0, |(at_least, _)| at_least);
+        ends.sort_by(|(a, of_a), (b, of_b)| {
+            let first = |ended: &Ended, batch: usize| (known[batch].0, was_near(wait_timeout, ended));
+            first(b, *of_b).cmp(&first(a, *of_a)).then(slept(b).total_cmp(&slept(a)))
+        });
         let rest = ends.split_off(timed_out as usize);
         for (ended, batch) in ends {
             known_aborted[batch] += 1;
@@ -157,10 +162,12 @@ pub(super) fn judge_by_errors(
 
 /// How many of so many sessions met `wait_timeout` for certain, where the server counted so many of their user. An
 /// unseen one that lived for less than the global timeout can only have met a shorter one of its own: so those that
-/// were `near` the global one go first, and what they do not explain may be anybody's.
+/// were `near` the global one go first, and what they do not explain may be anybody's: an unseen one's, or one's that
+/// was still listed when the errors were about to be read.
 fn certain_timeouts(counted: u64, count: u64, near: u64, rivals: &Rivals) -> u64 {
     let by_global = if rivals.unseen_may_have_met { 0 } else { counted.min(near) };
-    let by_own = (counted - by_global).saturating_sub(rivals.unseen.unwrap_or(u64::MAX));
+    let others = rivals.unseen.map(|unseen| unseen + rivals.with_next - rivals.before);
+    let by_own = (counted - by_global).saturating_sub(others.unwrap_or(u64::MAX));
     by_global + by_own.min(count - by_global)
 }
 

@@ -301,3 +301,26 @@ fn users_without_a_name_share_what_they_were_counted_for() {
     server.quiet(4);
     server.tells(&[(OTHER, Ending::IdleTimeout, 4)]);
 }
+
+#[test]
+fn who_said_no_farewell_for_certain_is_the_one_that_met_the_timeout() {
+    let mut server = Asked::new(true);
+    let now = server.now;
+    server.listed =
+        BTreeMap::from([(1, ("app", now - 40.0)), (2, ("app", now - 5.0)), (3, ("web", now - 40.0))]);
+    server.quiet(2);
+    server.listed.remove(&2);
+    server.errors.insert("app".to_owned(), timeouts(1));
+    server.round(1, 0, false);
+    (0..3).for_each(|_| server.round(0, 0, false));
+    // One of these two said COM_QUIT, and the one of the other user did not.
+    server.listed.clear();
+    server.errors.insert("web".to_owned(), timeouts(1));
+    server.round(1, 0, false);
+    server.quiet(4);
+    server.tells(&[
+        ("app", Ending::Closed, 1),
+        ("app", Ending::IdleTimeout, 1),
+        ("web", Ending::IdleTimeout, 1),
+    ]);
+}
