@@ -19,6 +19,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use mysql_canary_exporter::domain::applications::Driver;
 use mysql_canary_exporter::domain::applications::driver::OUR_PROGRAM_NAME;
+use mysql_canary_exporter::server::GlobalStatus;
 use mysql_canary_exporter::server::events_errors_summary::EventsErrorsSummary;
 use mysql_canary_exporter::server::optional::{Missing, Optional};
 use mysql_canary_exporter::server::session_connect_attrs::SessionConnectAttrs;
@@ -118,6 +119,43 @@ fn mysql_tells_drivers_and_who_met_wait_timeout() {
         let refused = EventsErrorsSummary::read(&mut blind).await.expect("it is no error");
         assert_eq!(refused, Optional::Missing(Missing::Privilege));
     });
+}
+
+/// FLUSH STATUS puts `Aborted_clients` back to zero, and is known by `Uptime_since_flush_status`.
+fn tells_a_flush(server: &Server) {
+    run(async {
+        let mut ours = log_in(options(server, "canary")).await;
+        let mut wait_for_status = async |what: &str, is_so: &dyn Fn(&GlobalStatus) -> bool| {
+            for _ in 0..200 {
+                let status = GlobalStatus::read(&mut ours).await.expect("it answers");
+                if is_so(&status) {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            panic!("{what} never came");
+        };
+        drop_socket(log_in(options(server, "app")).await);
+        let before = wait_for_status("an aborted session, and an uptime", &|status| {
+            status.aborted_clients > Some(0.0) && status.uptime > Some(2.0)
+        });
+        let before = before.await;
+        server.sql("FLUSH STATUS");
+        let after = wait_for_status("another flush", &|status| status.since_flush < before.since_flush).await;
+        let flushed_at =
+            |status: &GlobalStatus| status.uptime.zip(status.since_flush).map(|(up, since)| up - since);
+        assert!(
+            flushed_at(&before).is_some() && flushed_at(&before) != flushed_at(&after),
+            "{before:?} {after:?}"
+        );
+        println!("Aborted_clients was {:?} and is {:?}", before.aborted_clients, after.aborted_clients);
+    });
+}
+
+#[test]
+fn a_flush_of_the_counters_shows_on_both_servers() {
+    tells_a_flush(&MySql97::start(MySql97Options { accounts: accounts(true), ..MySql97Options::default() }));
+    tells_a_flush(&MariaDb::start(MariaDbOptions { accounts: accounts(false), ..MariaDbOptions::default() }));
 }
 
 /// Ends a session's socket without COM_QUIT: its runtime is dropped under it.

@@ -5,20 +5,20 @@
 //! users with canaries of another exporter, as soon as their attributes were read; and those of the users that
 //! `--server.exclude-users` names.
 
+mod heard;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::{Histogram, HistogramVec};
-use tokio::time::Instant;
-
-use super::GlobalStatus;
 use super::processlist::RawRow;
 use super::session_connect_attrs::SessionConnectAttrs;
 use crate::domain::applications::groups::EVIDENCE_LASTS;
-use crate::domain::applications::{
-    Counters, Driver, Ending, Errors, Follower, Listing, OTHER, Rise, Row, Whose,
-};
+use crate::domain::applications::{Counters, Driver, Ending, Errors, Follower, Listing, OTHER, Row, Whose};
 use crate::session::Roster;
+use prometheus::{Histogram, HistogramVec};
+
+use heard::Counted;
+pub use heard::Heard;
 
 /// Canaries of other exporters, and users that have some, that are known, at most.
 const MOST_SIBLINGS: usize = 1_024;
@@ -67,21 +67,6 @@ pub struct Seen<'a> {
     pub known: &'a BTreeSet<String>,
 }
 
-/// What was heard with one list.
-#[derive(Debug)]
-pub(super) struct Heard<'a> {
-    /// The status counters, and between when they were read.
-    pub(super) status: Option<(&'a GlobalStatus, Instant, Instant)>,
-    /// How many of our own sessions had surely been aborted, and how many perhaps, before the counters were read.
-    pub(super) aborted: (u64, u64),
-    /// `@@global.wait_timeout`, in seconds.
-    pub(super) wait_timeout: Option<f64>,
-    /// Errors by user, read after the list.
-    pub(super) errors: Errors,
-    /// Whether the list shows everybody.
-    pub(super) complete: bool,
-}
-
 #[derive(Debug, Default)]
 struct State {
     follower: Follower,
@@ -99,18 +84,6 @@ struct State {
     before: Option<Counted>,
     ages: Option<Histogram>,
     strangers: u64,
-}
-
-/// The counters of one round.
-#[derive(Debug, Clone, Copy)]
-struct Counted {
-    aborted: Option<f64>,
-    connections: Option<f64>,
-    answered_at: Instant,
-    /// Of our own: how many were surely aborted, and perhaps, before the counters were read; and how many at most
-    /// once the list was read.
-    ours: (u64, u64),
-    ours_at_most: u64,
 }
 
 impl Applications {
@@ -148,7 +121,7 @@ impl Applications {
 
     /// A list is asked for. Where it is not to be followed, only our own sessions are noted. `asked` is whether the
     /// server was ever asked for attributes.
-    pub(super) fn begin(&self, listing: Option<Listing<'_>>, asked: bool) {
+    pub fn begin(&self, listing: Option<Listing<'_>>, asked: bool) {
         let mut state = self.lock();
         if !asked {
             state.covered = Coverage::Unasked;
@@ -161,7 +134,7 @@ impl Applications {
     }
 
     /// Takes one row, heard at this time on the follower's clock. Gives whether it is nobody's that is counted.
-    pub(super) fn see(&self, row: &RawRow, roster: &Roster, follow: bool, heard: f64) -> bool {
+    pub fn see(&self, row: &RawRow<'_>, roster: &Roster, follow: bool, heard: f64) -> bool {
         let mut state = self.lock();
         let user = row.user.as_deref().unwrap_or_default();
         let Some(id) = row.id else { return self.left_out.contains(user) };
@@ -233,55 +206,36 @@ impl Applications {
     }
 
     /// The list has ended at `answered`, on the follower's clock. Gives what there is to tell.
-    pub(super) fn end(&self, answered: f64, heard: Heard<'_>, roster: &Roster) -> Followed {
+    pub fn end(&self, answered: f64, heard: Heard<'_>, roster: &Roster) -> Followed {
         let mut state = self.lock();
         let state = &mut *state;
-        let counted = heard.status.map(|(status, _, answered_at)| Counted {
-            aborted: status.aborted_clients,
-            connections: status.connections,
-            answered_at,
-            ours: heard.aborted,
-            ours_at_most: {
-                let (surely, perhaps) = roster.aborted();
-                surely + perhaps + roster.missing(&state.own)
-            },
-        });
-        let mut counters =
-            Counters { wait_timeout: heard.wait_timeout, errors: heard.errors, ..Counters::default() };
+        let counted = heard.counted(roster, &state.own);
+        let mut errors = heard.errors;
+        if let Errors::Read(users) = &mut errors {
+            // Our own canaries meet their timeouts all the time.
+            users.remove(&*self.own_account);
+        }
+        let mut counters = Counters { wait_timeout: heard.wait_timeout, errors, ..Counters::default() };
         if let (Some(now), Some(before), Some((_, asked_at, _))) = (counted, state.before, heard.status) {
             counters.aborted = now.aborted_since(&before);
             let own = roster.logins(before.answered_at, asked_at);
-            let rose = now.connections.zip(before.connections).and_then(|(now, before)| rise(now, before));
-            counters.connections = rose.map(|rose| rose.saturating_sub(own));
+            counters.connections = now.connected_since(&before).map(|rose| rose.saturating_sub(own));
         }
         state.before = counted;
         let round = state.follower.end(answered, heard.complete, counters);
         let ages = state.ages.get_or_insert_with(|| self.ages.with_label_values(&[&*self.target]));
+        // Added up here first: thousands may have woken.
+        let ages = ages.local();
         for survival in &round.survivals {
             ages.observe(survival.at_least);
         }
+        ages.flush();
         for ((user, ending), count) in round.endings {
             let place = Ending::ALL.iter().position(|known| *known == ending).unwrap_or(0);
             state.endings.entry(user).or_default()[place] += count;
         }
         state.followed(answered)
     }
-}
-
-impl Counted {
-    /// By how much `Aborted_clients` rose by others' sessions.
-    fn aborted_since(&self, before: &Self) -> Option<Rise> {
-        let rose = self.aborted.zip(before.aborted).and_then(|(now, before)| rise(now, before))?;
-        // Who was counted here may have been counted by the server sooner, and the other way round.
-        let ours_at_most = self.ours_at_most.saturating_sub(before.ours.0 + before.ours.1);
-        let ours_at_least = self.ours.0.saturating_sub(before.ours_at_most);
-        Some(Rise { least: rose.saturating_sub(ours_at_most), most: rose.saturating_sub(ours_at_least) })
-    }
-}
-
-/// By how much a counter rose; `None` where it fell.
-fn rise(now: f64, before: f64) -> Option<u64> {
-    (now >= before).then_some((now - before) as u64)
 }
 
 impl State {
@@ -321,37 +275,5 @@ impl State {
             *counts = self.endings.get(user).copied().unwrap_or_default();
         }
         followed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counted(aborted: f64, ours: (u64, u64), ours_at_most: u64) -> Counted {
-        Counted { aborted: Some(aborted), connections: None, answered_at: Instant::now(), ours, ours_at_most }
-    }
-
-    #[test]
-    fn our_own_aborted_sessions_are_taken_out_as_far_as_they_are_known() {
-        let before = counted(10.0, (3, 0), 3);
-        for (what, now, expected) in [
-            ("none of ours", counted(12.0, (3, 0), 3), (2, 2)),
-            ("one of ours, counted before and after", counted(12.0, (4, 0), 4), (1, 1)),
-            (
-                "one that is missing from the list, and may have been counted",
-                counted(12.0, (3, 0), 4),
-                (1, 2),
-            ),
-            ("one that nobody will ever know of", counted(12.0, (3, 1), 4), (1, 2)),
-            ("counted here only after the counters were read", counted(11.0, (3, 0), 5), (0, 1)),
-        ] {
-            let rise = now.aborted_since(&before).expect("it rose");
-            assert_eq!((rise.least, rise.most), expected, "{what}");
-        }
-        // It was missing then already: the server may have counted it in the interval before.
-        let rise = counted(12.0, (4, 0), 4).aborted_since(&counted(10.0, (3, 0), 4)).expect("it rose");
-        assert_eq!((rise.least, rise.most), (1, 2));
-        assert_eq!(counted(1.0, (3, 0), 3).aborted_since(&before), None, "the server started over");
     }
 }

@@ -13,6 +13,8 @@ use crate::domain::words::{self, Field, OTHER, WordsCut};
 pub struct GlobalStatus {
     /// `Uptime`, in seconds.
     pub uptime: Option<f64>,
+    /// `Uptime_since_flush_status`, in seconds: FLUSH STATUS puts `Aborted_clients` back to zero.
+    pub since_flush: Option<f64>,
     /// `Aborted_clients`.
     pub aborted_clients: Option<f64>,
     /// `Aborted_connects`.
@@ -28,7 +30,7 @@ pub struct GlobalStatus {
 }
 
 const QUERY: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
-    ('Uptime', 'Aborted_clients', 'Aborted_connects', 'Connections', 'Threads_connected') \
+    ('Uptime', 'Uptime_since_flush_status', 'Aborted_clients', 'Aborted_connects', 'Connections', 'Threads_connected') \
     OR Variable_name LIKE 'Connection\\_errors\\_%'";
 
 impl GlobalStatus {
@@ -55,6 +57,7 @@ impl GlobalStatus {
         let name = name.to_ascii_lowercase();
         match name.as_str() {
             "uptime" => self.uptime = Some(number),
+            "uptime_since_flush_status" => self.since_flush = Some(number),
             "aborted_clients" => self.aborted_clients = Some(number),
             "aborted_connects" => self.aborted_connects = Some(number),
             "connections" => self.connections = Some(number),

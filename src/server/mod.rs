@@ -31,7 +31,7 @@ use crate::domain::mismatch::OpenTransaction;
 use crate::domain::sight::Sight;
 use crate::session::Asking;
 
-pub use applications::{Applications, Followed};
+pub use applications::{Applications, Followed, Heard};
 pub use global_status::GlobalStatus;
 pub use global_variables::GlobalVariables;
 pub use processlist::ProcessList;

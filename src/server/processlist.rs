@@ -3,6 +3,7 @@
 //! `performance_schema.processlist` where it is there and on (MySQL 8.0.22 and later), for it takes no
 //! global mutex; else `information_schema.PROCESSLIST`.
 
+use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,7 @@ pub struct ProcessList {
     /// Of the thread ids that were asked after, the ones that are listed.
     pub listed: BTreeSet<u64>,
     /// The rows of those.
-    pub asked_after: Vec<RawRow>,
+    pub asked_after: Vec<RawRow<'static>>,
     /// How many rows there are, our own and the server's own threads too.
     pub rows: usize,
     /// The thread id of the very session that read them, as the server behind a proxy knows it.
@@ -62,17 +63,17 @@ pub enum Untrusted {
     TooManyUsers,
 }
 
-/// One row as the server gives it.
+/// One row as the server gives it; its texts are the answer's own, for there may be 100,000.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct RawRow {
+pub struct RawRow<'a> {
     /// `ID`.
     pub id: Option<u64>,
     /// `USER`.
-    pub user: Option<String>,
+    pub user: Option<Cow<'a, str>>,
     /// `HOST`: `host:port`, or `localhost` over the Unix socket.
-    pub host: Option<String>,
+    pub host: Option<Cow<'a, str>>,
     /// `COMMAND`.
-    pub command: Option<String>,
+    pub command: Option<Cow<'a, str>>,
     /// `TIME`, in seconds.
     pub time: Option<f64>,
 }
@@ -132,7 +133,7 @@ impl Source {
     pub async fn read(
         self,
         conn: &mut Conn,
-        mut leave_out: impl FnMut(&RawRow) -> bool + Send,
+        mut leave_out: impl FnMut(&RawRow<'_>) -> bool + Send,
         asked_after: &BTreeSet<u64>,
     ) -> mysql_async::Result<ProcessList> {
         let (table, time) = self.table_and_time();
@@ -166,15 +167,20 @@ impl Source {
     }
 }
 
-impl RawRow {
-    fn of(row: &mysql_async::Row) -> Self {
+impl<'a> RawRow<'a> {
+    fn of(row: &'a mysql_async::Row) -> Self {
         Self {
             id: value::id(value::at(row, 0)),
-            user: value::text(value::at(row, 1)),
-            command: value::text(value::at(row, 2)),
+            user: value::borrowed(value::at(row, 1)),
+            command: value::borrowed(value::at(row, 2)),
             time: value::number(value::at(row, 3)),
-            host: value::text(value::at(row, 5)),
+            host: value::borrowed(value::at(row, 5)),
         }
+    }
+    fn into_owned(self) -> RawRow<'static> {
+        let owned = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        let (user, host, command) = (owned(self.user), owned(self.host), owned(self.command));
+        RawRow { id: self.id, user, host, command, time: self.time }
     }
 }
 
@@ -182,8 +188,8 @@ impl ProcessList {
     /// Takes one row as it streams by, and keeps no more of it than what all of them come to.
     pub fn take(
         &mut self,
-        row: RawRow,
-        leave_out: impl FnOnce(&RawRow) -> bool,
+        row: RawRow<'_>,
+        leave_out: impl FnOnce(&RawRow<'_>) -> bool,
         asked_after: &BTreeSet<u64>,
     ) {
         self.rows += 1;
@@ -193,7 +199,7 @@ impl ProcessList {
         if let Some(id) = row.id {
             self.lists_asker |= self.asked_by == Some(id);
             if asked_after.contains(&id) && self.listed.insert(id) {
-                self.asked_after.push(row.clone());
+                self.asked_after.push(row.clone().into_owned());
             }
         }
         if leave_out(&row) {
@@ -289,11 +295,12 @@ impl OfUser {
 mod tests {
     use super::*;
 
-    fn row(id: u64, user: &str, command: &str, time: Option<f64>) -> RawRow {
-        RawRow { id: Some(id), user: Some(user.into()), command: Some(command.into()), time, host: None }
+    fn row(id: u64, user: &str, command: &str, time: Option<f64>) -> RawRow<'static> {
+        let text = |text: &str| Some(Cow::Owned(text.to_owned()));
+        RawRow { id: Some(id), user: text(user), command: text(command), time, host: None }
     }
 
-    fn list(rows: impl IntoIterator<Item = RawRow>, asked_by: Option<u64>) -> ProcessList {
+    fn list(rows: impl IntoIterator<Item = RawRow<'static>>, asked_by: Option<u64>) -> ProcessList {
         let mut list = ProcessList { asked_by, ..ProcessList::default() };
         rows.into_iter().for_each(|row| list.take(row, |row| row.id == Some(2), &BTreeSet::from([2, 3, 99])));
         list

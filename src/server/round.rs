@@ -4,6 +4,9 @@
 //! At most one connection of the server view is open at a time. A question that hangs stays on the server until
 //! it is answered there, for it cannot be taken back without KILL; its session is a ghost on the roster.
 
+mod following;
+mod listing;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
@@ -12,18 +15,15 @@ use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use super::applications::Heard;
-use super::events_errors_summary::{self, EventsErrorsSummary};
-use super::processlist::{ProcessList, RawRow, Source};
-use super::session_connect_attrs::{self, SessionConnectAttrs};
 use super::troubles::Part;
 use super::uptime::Uptime;
-use super::watch::{Control, DEADLINE, Memory, open, recognise, tell_missing, tell_of_sight};
+use super::watch::{Control, DEADLINE, Memory, open, recognise, tell_of_sight};
 use super::{
-    Applications, Collector, CollectorRun, Flavor, Followed, GlobalStatus, GlobalVariables, ServerView,
-    ghosts, innodb_trx, privileges,
+    Applications, Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ServerView, ghosts,
+    innodb_trx, privileges,
 };
 use crate::calendar::unix_now;
-use crate::domain::applications::{Errors, Listing};
+use crate::domain::applications::Errors;
 use crate::domain::mismatch::OpenTransaction;
 use crate::domain::patience::Trouble;
 use crate::domain::sight::Sight;
@@ -228,130 +228,6 @@ impl Round<'_> {
             control.learn_privileges(privileges);
         }
         Ok(())
-    }
-
-    /// The list, and where its sessions were followed, when it was answered.
-    async fn read_processlist(
-        &mut self,
-        ghosts: impl Iterator<Item = u64>,
-        uptime: Option<Uptime>,
-    ) -> Result<(Option<ProcessList>, Option<Instant>), Unreachable> {
-        let mut asked_after = self.memory.troubles.left_behind();
-        asked_after.extend(ghosts);
-        let (connector, roster) = (self.connector, self.connector.roster());
-        let (applications, last_sight) = (self.applications, self.memory.last_sight);
-        let asked = self.memory.attributes.was_asked();
-        let Some(control) = self.ready(Part::Processlist).await? else { return Ok((None, None)) };
-        let flavor = Flavor::of_version(&control.session.greeting.version);
-        // Of the connection that is asked now: a part may have cost the one that told it.
-        let uptime = uptime.filter(|uptime| uptime.opened_at == control.opened_at);
-        let holds_process = control.privileges.as_ref().and_then(|privileges| privileges.holds_process);
-        let follows = holds_process.unwrap_or(last_sight == Some(Sight::Everyone));
-        let answer = timed(async {
-            let start_moved = control.session.server().zip(uptime).is_some_and(|(mark, uptime)| {
-                let asked_at = roster.seconds(uptime.asked_at);
-                let took = uptime.answered_at.saturating_duration_since(uptime.asked_at);
-                !mark.began_at(asked_at - uptime.seconds, asked_at, took.as_secs_f64())
-            });
-            // Its calendar may have been set: those that are born from now on tell its start as it does now.
-            if !control.introduced || start_moved {
-                let uptime = uptime.map(|uptime| (uptime.seconds, uptime.asked_at, uptime.answered_at));
-                ghosts::introduce(&mut control.session, connector, uptime).await?;
-                control.introduced = uptime.is_some();
-            }
-            let own_host = control.session.row().map(|row| row.host.clone());
-            let conn = &mut control.session.conn;
-            let source = match control.source {
-                Some(source) => source,
-                None => *control.source.insert(Source::find(conn, flavor).await?),
-            };
-            let seconds = |at| roster.seconds(at);
-            let listing = Listing {
-                asked: seconds(Instant::now()),
-                identity: control.identity.as_deref(),
-                uptime: uptime.map(|u| (u.seconds, seconds(u.asked_at), seconds(u.answered_at))),
-                own_host: own_host.as_deref(),
-            };
-            applications.begin(follows.then_some(listing), asked || !follows);
-            let see = |row: &RawRow| applications.see(row, roster, follows, seconds(Instant::now()));
-            source.read(conn, see, &asked_after).await
-        });
-        let answer = answer.await;
-        let answered_at = Instant::now();
-        let list = self.settle(Part::Processlist, answer);
-        if let (Some(id), Some(control)) =
-            (list.as_ref().and_then(|list| list.asked_by), self.control.as_mut())
-        {
-            control.session.learn_backend_id(id);
-        }
-        let list = list.and_then(|list| match list.trusted() {
-            Ok(list) => {
-                self.memory.troubles.read(Part::Processlist);
-                Some(list)
-            }
-            Err(error) => {
-                self.fail(Part::Processlist, &error);
-                None
-            }
-        });
-        self.memory.troubles.listed(list.as_ref().map(|list| &list.listed));
-        let followed_at = Some(answered_at).filter(|_| follows && list.is_some());
-        Ok((list, followed_at))
-    }
-
-    /// Ends the round of the follower, with what the two tables tell that are read once a minute.
-    async fn follow(
-        &mut self,
-        mut heard: Heard<'_>,
-        answered_at: Instant,
-    ) -> Result<Option<Followed>, Unreachable> {
-        let (applications, connector) = (self.applications, self.connector);
-        let roster = connector.roster();
-        heard.errors = self.read_errors().await?;
-        let complete = heard.complete;
-        if self.memory.attributes.is_due() && self.control.is_some() {
-            let mut answer = None;
-            if let Some(control) = self.ready(Part::Attributes).await? {
-                let heard = timed(SessionConnectAttrs::read(&mut control.session.conn)).await;
-                answer = self.settle(Part::Attributes, heard);
-            }
-            let (read, news) = self.memory.attributes.take(answer);
-            applications.learn_attributes(read.as_ref(), roster.seconds(Instant::now()));
-            if let Some(why) = news {
-                let consequence = "another exporter's canaries and the applications' drivers cannot be told";
-                tell_missing(why, consequence, session_connect_attrs::GRANT, connector);
-            }
-        }
-        let strangers = applications.strangers();
-        if strangers > 0 && !std::mem::replace(&mut self.memory.told_strangers, true) {
-            tracing::warn!(
-                event = "account_shared",
-                user = connector.username(),
-                sessions = strangers,
-                "somebody else logs in with the exporter's account: those sessions are counted, and neither followed \
-                 nor judged; give the exporter an account of its own"
-            );
-        }
-        let followed = applications.end(roster.seconds(answered_at), heard, roster);
-        Ok(Some(followed).filter(|_| complete))
-    }
-
-    async fn read_errors(&mut self) -> Result<Errors, Unreachable> {
-        if !self.memory.errors.is_due() || self.control.is_none() {
-            let readable = self.memory.errors.is_readable();
-            return Ok(if readable { Errors::NotRead } else { Errors::Unavailable });
-        }
-        let mut answer = None;
-        if let Some(control) = self.ready(Part::Errors).await? {
-            let heard = timed(EventsErrorsSummary::read(&mut control.session.conn)).await;
-            answer = self.settle(Part::Errors, heard);
-        }
-        let (read, news) = self.memory.errors.take(answer);
-        if let Some(why) = news {
-            let consequence = "sessions that met wait_timeout cannot be told from aborted ones, and more endings are undecided";
-            tell_missing(why, consequence, events_errors_summary::GRANT, self.connector);
-        }
-        Ok(read.map_or(Errors::Unavailable, |summary| Errors::Read(summary.users)))
     }
 
     /// Where it is refused, nothing is known of them, and nothing else is lost.

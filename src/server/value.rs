@@ -1,5 +1,7 @@
 //! Reads a server's values without trusting them: a number may be NULL, negative, huge, or text.
 
+use std::borrow::Cow;
+
 use mysql_async::{Row, Value};
 
 /// A finite number, however the server spelled it.
@@ -30,10 +32,13 @@ const LONGEST_TEXT: usize = 4096;
 
 /// A text; bytes that are no UTF-8 are replaced, and what is longer than any good one is cut.
 pub(super) fn text(value: &Value) -> Option<String> {
+    borrowed(value).map(Cow::into_owned)
+}
+
+/// The same, not copied where it is good.
+pub(super) fn borrowed(value: &Value) -> Option<Cow<'_, str>> {
     match value {
-        Value::Bytes(bytes) => {
-            Some(String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_TEXT)]).into_owned())
-        }
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_TEXT)])),
         _ => None,
     }
 }

@@ -113,3 +113,44 @@ fn mariadb_never_tells_a_wrong_ending() {
         assert!(wrong.iter().all(|&ending| told[ending] == 0.0), "{user}, {ENDINGS:?}: {told:?}");
     }
 }
+
+/// KILL QUERY ends nobody, asleep or at work; and where the counters and the table of errors are emptied in the moment
+/// in which sockets are dropped, nobody is said to have been closed, or to have met `wait_timeout`.
+fn an_operator_who_empties_counters_makes_nothing_wrong(server: &Server, empties: &str) {
+    let exporter = launch(server).start();
+    exporter.wait_for_metrics("a server view", Duration::from_secs(20), |page| {
+        page.sum("collector_success", &[("collector", "processlist")]) == 1.0
+    });
+    let mut quiet = sleepers(&[], server, "killed", &["--sessions", "2", "--sleep", "600"]);
+    let connected = quiet.events_until("connected", 2);
+    let mut dropped = sleepers(&[], server, "dropped", &["--sessions", "2", "--sleep", "600"]);
+    dropped.events_until("connected", 2);
+    std::thread::sleep(PAUSE);
+    let interrupt: String = connected.iter().map(|event| format!("KILL QUERY {};", event["id"])).collect();
+    server.sql(&format!("DO SLEEP(2.5); {interrupt} DO SLEEP(4)"));
+    let page = exporter.metrics();
+    assert_eq!(ended(&page, "killed"), [0.0; 4], "they live on: {:?}", server.processlist());
+    assert_eq!(server.processlist().iter().filter(|row| row.user == "killed").count(), 2);
+    drop(dropped);
+    server.sql(empties);
+    let page = exporter.wait_for_metrics("both ends", Duration::from_secs(100), |page| {
+        ended(page, "dropped").iter().sum::<f64>() == 2.0
+    });
+    let told = ended(&page, "dropped");
+    println!("dropped, {ENDINGS:?}: {told:?}");
+    assert_eq!((told[0], told[2]), (0.0, 0.0), "in the order of {ENDINGS:?}: {told:?}");
+    assert_eq!(ended(&page, "killed"), [0.0; 4]);
+}
+
+#[test]
+fn an_operator_who_empties_counters_makes_nothing_wrong_on_mysql() {
+    let server = MySql97::start(MySql97Options { accounts: accounts(), ..MySql97Options::default() });
+    let empties = "FLUSH STATUS; TRUNCATE performance_schema.events_errors_summary_by_user_by_error";
+    an_operator_who_empties_counters_makes_nothing_wrong(&server, empties);
+}
+
+#[test]
+fn an_operator_who_empties_counters_makes_nothing_wrong_on_mariadb() {
+    let server = MariaDb::start(MariaDbOptions { accounts: accounts(), ..MariaDbOptions::default() });
+    an_operator_who_empties_counters_makes_nothing_wrong(&server, "FLUSH STATUS");
+}

@@ -2,9 +2,11 @@
 //! not.
 //!
 //! Ages are scaled, an hour becomes seconds; the structure is not. Every `start_…` leaves the application
-//! running beside the test: what an exporter says about it is asserted in `seen`.
+//! running beside the test: what an exporter says about it is asserted in `seen`, and with no pool declared in
+//! `undeclared`.
 
 mod seen;
+mod undeclared;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -35,7 +37,8 @@ fn watched(options: MariaDbOptions) -> MariaDbOptions {
 }
 
 fn accounts() -> Vec<Account> {
-    vec![Account::canary().with_process_privilege(), Account::app()]
+    let recycling = Account::new("recycling").with_grant("ALL PRIVILEGES ON app.*");
+    vec![Account::canary().with_process_privilege(), Account::app(), recycling]
 }
 
 /// The codes of all errors among `events`.

@@ -14,7 +14,7 @@ use crate::lab::{
 };
 
 /// How long a limit may take to be confirmed.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 fn with_pools<'a>(launch: Launch<'a>, pools: &[&str]) -> Launch<'a> {
     let declare = |launch: Launch<'a>, pool: &&str| {
@@ -24,18 +24,18 @@ fn with_pools<'a>(launch: Launch<'a>, pools: &[&str]) -> Launch<'a> {
 }
 
 /// What a rule about the path, or about a pool, says; `None` while it cannot be judged.
-fn rule(page: &Page, rule: &str, pool: &str) -> Option<f64> {
+pub(super) fn rule(page: &Page, rule: &str, pool: &str) -> Option<f64> {
     page.values("layer_mismatch", &[("rule", rule), ("pool", pool)]).first().copied()
 }
 
 #[track_caller]
-fn wait_for_rule(exporter: &Exporter<'_>, name: &str, pool: &str, limit: Duration) -> Page {
+pub(super) fn wait_for_rule(exporter: &Exporter<'_>, name: &str, pool: &str, limit: Duration) -> Page {
     let what = format!("the rule {name} of pool {pool:?}");
     exporter.wait_for_metrics(&what, limit, |page| rule(page, name, pool) == Some(1.0))
 }
 
 #[track_caller]
-fn wait_for_limit(exporter: &Exporter<'_>) -> Page {
+pub(super) fn wait_for_limit(exporter: &Exporter<'_>) -> Page {
     wait_for_rule(exporter, "path_shorter_than_server", "", PATIENCE)
 }
 
@@ -89,7 +89,7 @@ fn words(exporter: &Exporter<'_>, rule: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_no_error_yet(application: &mut Python) {
+pub(super) fn assert_no_error_yet(application: &mut Python) {
     assert_eq!(application.event_within("error", Duration::ZERO), None, "it was foretold too late");
 }
 

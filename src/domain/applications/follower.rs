@@ -4,12 +4,14 @@
 //! that is begun and never ended is a lost one: what was seen in it holds, what was not seen says nothing.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
-use super::groups::{Gone, Group, Groups};
-use super::ledger::{Counters, Ended, Ending, Ledger, Rise};
+use super::groups::{Group, Groups};
+use super::ledger::{Counters, Ended, Ending, Ledger, Rise, Taken};
 pub use super::reports::{Listing, Round, Sleeper, Survival};
-use super::row::{Doing, Origin, Row, Whose, hash, idle_range, is_server_thread, without_port};
+use super::row::{
+    Doing, Origin, Row, Whose, hash, idle_range, is_replication, is_server_thread, without_port,
+};
+use super::session::{Session, Sighting, ended, least_of};
 
 /// Sessions that are followed, at most.
 pub const MOST_SESSIONS: usize = 120_000;
@@ -19,31 +21,6 @@ pub const SHORTEST_SURVIVAL: f64 = 4.0;
 const DRIFT: (f64, f64) = (0.05, 0.001);
 /// By how much a server's start may seem to move, in seconds, and as a share of the time between.
 const START_MOVES: (f64, f64) = (2.0, 0.001);
-
-/// One followed session. At 20,000 of them every byte counts.
-#[derive(Debug, Clone)]
-struct Session {
-    /// The last list without it, when that was asked for; minus infinity where there was none.
-    born_after: f64,
-    /// It was there at this time.
-    born_before: f64,
-    /// When it was last seen: the list was asked for then, and its row was heard so much later.
-    asked: f64,
-    heard_after: f32,
-    /// `TIME` at that sighting, where it slept and the time made sense; else not a number.
-    slept: f64,
-    /// The longest sleep it is known to have survived, in seconds, and when that was seen.
-    survived: f32,
-    survived_at: f64,
-    user: u32,
-    host: u32,
-    round: u32,
-    group: u16,
-    /// What it did when last seen; who was killed stays so.
-    doing: Doing,
-    /// The host has no port: nothing tells one session from the next of the same id.
-    portless: bool,
-}
 
 /// Follows sessions through the rounds.
 #[derive(Debug, Default)]
@@ -62,6 +39,8 @@ pub struct Follower {
     complete: Option<f64>,
     /// Since when the server's clock is known to run steadily, if it was ever set.
     steady_since: Option<f64>,
+    /// Nobody knows whether it is the same run of the server: its uptime was not read.
+    unsure: bool,
     /// The server was restarted or its clock was set since the round before: nobody knows which.
     started_over: bool,
     births: u64,
@@ -72,6 +51,7 @@ pub struct Follower {
     carried: Option<(Option<Rise>, Option<u64>)>,
     seen: Round,
     undecided: Vec<Ended>,
+    last_user: (String, u32),
 }
 
 impl Follower {
@@ -92,6 +72,7 @@ impl Follower {
         if listing.identity.is_some() {
             self.identity = listing.identity.map(str::to_owned);
         }
+        self.unsure = listing.uptime.is_none();
         let moved = self.take_start(listing.uptime);
         if is_another {
             self.lose_everyone();
@@ -141,25 +122,25 @@ impl Follower {
             self.forget(row.id);
             return;
         }
-        let left_out = whose == Whose::LeftOut;
-        let (user, host) = (hash(row.user) as u32, hash(row.host) as u32);
-        let is_new = match self.sessions.get(&row.id) {
-            None => true,
-            Some(known) => {
-                let doubtful = known.portless && self.started_over && known.round != self.round;
-                // COM_CHANGE_USER keeps the client's port.
-                let is_other = known.host != host || (known.portless && known.user != user) || doubtful;
-                if is_other {
-                    self.replaced(row.id);
-                }
-                is_other
-            }
-        };
-        if is_new {
-            self.bear(row, user, host, left_out, heard);
-        } else {
-            self.sight(row, user, left_out, heard);
+        // A replica's end moves the server's counters too, and it is nobody's.
+        let left_out = whose == Whose::LeftOut || is_replication(&row);
+        let (user, host) = (self.hash_of(row.user), hash(row.host) as u32);
+        match self.sight(&row, user, host, left_out, heard) {
+            Sighting::Again => return,
+            Sighting::Another => self.replaced(row.id),
+            Sighting::First => {}
         }
+        self.bear(row, user, host, left_out, heard);
+    }
+
+    /// What stands for a user: most rows have that of the row before.
+    fn hash_of(&mut self, user: &str) -> u32 {
+        if self.last_user.0 != user {
+            self.last_user.0.clear();
+            self.last_user.0.push_str(user);
+            self.last_user.1 = hash(user) as u32;
+        }
+        self.last_user.1
     }
 
     /// Forgets sessions that turn out to be ours, or a sibling exporter's: they did not end.
@@ -232,21 +213,19 @@ impl Follower {
         self.groups.place(row.user, host, origin, left_out, self.asked)
     }
 
-    /// Sees a session again.
-    fn sight(&mut self, row: Row<'_>, user: u32, left_out: bool, heard: f64) {
-        let changed_user = self.sessions.get(&row.id).is_some_and(|session| {
-            session.user != user || self.groups.list[usize::from(session.group)].left_out != left_out
-        });
-        let new_group = changed_user.then(|| self.place(&row, left_out));
-        let Entry::Occupied(mut entry) = self.sessions.entry(row.id) else { return };
-        let session = entry.get_mut();
+    /// Sees a session again, where it is one.
+    fn sight(&mut self, row: &Row<'_>, user: u32, host: u32, left_out: bool, heard: f64) -> Sighting {
+        let Some(session) = self.sessions.get_mut(&row.id) else { return Sighting::First };
+        let doubtful = session.portless && (self.started_over || self.unsure) && session.round != self.round;
+        // COM_CHANGE_USER keeps the client's port.
+        if session.host != host || (session.portless && session.user != user) || doubtful {
+            return Sighting::Another;
+        }
+        let members = &mut self.groups.list[usize::from(session.group)];
+        let changed_user = session.user != user || members.left_out != left_out;
         let doing = Doing::of(row.command);
         let idle = idle_range(row.time).filter(|_| doing == Doing::Sleep);
-        let members = &mut self.groups.list[usize::from(session.group)];
-        let before = idle_range(
-            Some(session.slept)
-                .filter(|_| !(self.started_over && session.round != self.round && session.portless)),
-        );
+        let before = idle_range(Some(session.slept));
         let woke = before.and_then(|(least, most)| {
             // What a clock that was set may have added is no sleep.
             let least = self.steady_since.map_or(least, |since| least.min((session.asked - since).max(0.0)));
@@ -265,29 +244,32 @@ impl Follower {
         });
         if let Some((least, most)) = woke {
             members.wake(heard);
-            members.oldest_wake = members.oldest_wake.max(session.asked - session.born_before);
+            members.lend(session.asked - session.born_before, heard);
             if least >= SHORTEST_SURVIVAL && !members.left_out {
                 members.survive(least, heard);
                 if least >= f64::from(session.survived) {
                     (session.survived, session.survived_at) = (least as f32, heard);
                 }
-                let (user, origin) = (members.user.clone(), members.origin);
-                self.seen.survivals.push(Survival { user, origin, at_least: least, at_most: most });
+                let group = usize::from(session.group);
+                self.seen.survivals.push(Survival { group, at_least: least, at_most: most });
             }
         } else if doing == Doing::Work {
             members.wake(heard);
         }
         session.slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
-        if session.doing != Doing::Killed {
-            session.doing = doing;
-        }
+        // A KILL QUERY looks like a KILL, until the session is seen to live on.
+        session.doing = doing;
         session.heard_after = (heard - self.asked) as f32;
         (session.asked, session.round) = (self.asked, self.round);
-        if let Some(group) = new_group {
+        if changed_user {
             members.living = members.living.saturating_sub(1);
-            (session.group, session.user) = (group, user);
+            let group = self.place(row, left_out);
             self.groups.list[usize::from(group)].living += 1;
+            if let Some(session) = self.sessions.get_mut(&row.id) {
+                (session.group, session.user) = (group, user);
+            }
         }
+        Sighting::Again
     }
 
     /// Ends a round: the last row was heard at `answered`, in seconds on the caller's clock. In a list that is not
@@ -299,6 +281,7 @@ impl Follower {
             return std::mem::take(&mut self.seen);
         }
         let mut ends = self.take_ended(answered);
+        let gap = self.complete.map_or(f64::INFINITY, |complete| answered - complete);
         self.complete = Some(self.asked);
         let mut verdicts: Vec<(Ended, Ending)> = Vec::new();
         if std::mem::take(&mut self.started_over) {
@@ -308,7 +291,7 @@ impl Follower {
         }
         let births = std::mem::take(&mut self.births).saturating_sub(self.logging_in.1);
         self.logging_in.1 = self.logging_in.0;
-        self.ledger.take(ends, births, counters, &mut verdicts, &self.groups.list);
+        self.ledger.take(Taken { ends, births, gap, counters }, &mut verdicts, &self.groups.list);
         verdicts
             .extend(std::mem::take(&mut self.undecided).into_iter().map(|ended| (ended, Ending::Undecided)));
         let mut round = std::mem::take(&mut self.seen);
@@ -345,18 +328,16 @@ impl Follower {
     /// Takes out who is missing from a complete list.
     fn take_ended(&mut self, answered: f64) -> Vec<Ended> {
         let (round, groups) = (self.round, &mut self.groups.list);
-        let mut ends = Vec::new();
-        self.sessions.retain(|_, session| {
-            if session.round == round {
-                return true;
-            }
+        let gone: Vec<u64> =
+            self.sessions.iter().filter(|(_, session)| session.round != round).map(|(&id, _)| id).collect();
+        let gone = gone.into_iter().filter_map(|id| self.sessions.remove(&id));
+        gone.map(|session| {
             let group = &mut groups[usize::from(session.group)];
             group.living = group.living.saturating_sub(1);
             group.end(answered);
-            ends.push(ended(session, answered));
-            false
-        });
-        ends
+            ended(&session, answered)
+        })
+        .collect()
     }
 
     /// What is remembered of each user and host, the ones that are left out too.
@@ -406,34 +387,6 @@ impl Follower {
         const NODE: usize = 16 + 12 * size_of::<usize>();
         self.sessions.len().div_ceil(ENTRIES.0) * (ENTRIES.1 * size_of::<(u64, Session)>() + NODE)
     }
-}
-
-impl Session {
-    /// When its row was last heard, in seconds on the caller's clock.
-    fn heard(&self) -> f64 {
-        self.asked + f64::from(self.heard_after)
-    }
-}
-
-fn least_of(slept: f64) -> f64 {
-    idle_range(Some(slept)).map_or(0.0, |(least, _)| least)
-}
-
-/// What is known of a session that is missing from a list answered at this time.
-fn ended(session: &Session, answered: f64) -> Ended {
-    let since = (answered - session.asked).max(0.0);
-    let age = session
-        .born_after
-        .is_finite()
-        .then(|| ((session.asked - session.born_before).max(0.0), (answered - session.born_after).max(0.0)));
-    let idle = idle_range(Some(session.slept)).map(|(least, most)| (least, most + since));
-    let killed = session.doing == Doing::Killed;
-    let slept_at_most = match (session.doing, idle) {
-        (_, Some((_, most))) => most,
-        (Doing::Work, None) => since,
-        (Doing::Sleep | Doing::Killed | Doing::Unknown, None) => f64::INFINITY,
-    };
-    Ended { group: session.group, gone: Gone { age, idle, at: session.heard() }, killed, slept_at_most }
 }
 
 #[cfg(test)]

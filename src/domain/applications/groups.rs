@@ -10,7 +10,7 @@ pub const OTHER: &str = "_other";
 pub const MOST_USERS: usize = 50;
 /// Pairs of user and host that are told apart, at most.
 pub(super) const MOST_GROUPS: usize = 512;
-/// Survivals and ends that are remembered of one group, at most.
+/// Ends that are remembered of one group, at most, and survivals each time they are sorted out.
 const MOST_REMEMBERED: usize = 32;
 /// For how long a survival is evidence, in seconds: a day.
 pub const EVIDENCE_LASTS: f64 = 86_400.0;
@@ -38,8 +38,12 @@ pub struct Group {
     pub newest_wake: Option<f64>,
     /// The greatest age, in seconds, at which a session is known to have been lent again: it woke and lived on.
     pub oldest_wake: f64,
+    /// When one was seen lent again at that age.
+    pub oldest_wake_at: f64,
     /// The longest time between two births, ends or wakes in a row, in seconds.
     pub longest_pause: f64,
+    /// The two longest sleeps of the newest round that some woke up from, and when.
+    strongest: [(f64, f64); 2],
     /// Idle times that sessions woke up from, of the last day: what was seen of it at least, and when.
     pub survived: Vec<(f64, f64)>,
     /// The newest sessions that are known to have been closed by their clients.
@@ -74,7 +78,9 @@ impl Group {
             newest_end: None,
             newest_wake: None,
             oldest_wake: 0.0,
+            oldest_wake_at: f64::NEG_INFINITY,
             longest_pause: 0.0,
+            strongest: [(0.0, f64::NEG_INFINITY); 2],
             survived: Vec::new(),
             closed: VecDeque::new(),
             aborted: VecDeque::new(),
@@ -123,23 +129,45 @@ impl Group {
         self.newest_wake = Some(at);
     }
 
+    /// One was lent again at this age, in seconds.
+    pub(super) fn lend(&mut self, age: f64, at: f64) {
+        if age >= self.oldest_wake {
+            (self.oldest_wake, self.oldest_wake_at) = (age, at);
+        }
+    }
+
     pub(super) fn survive(&mut self, age: f64, at: f64) {
+        /// Rows of one list are heard within so many seconds, mostly.
+        const TOGETHER: f64 = 1.0;
+        // Thousands may wake in one round: two that are longer say all that a third one says.
+        let is_weak = |other: (f64, f64)| at - other.1 > TOGETHER || other.0 < age;
+        let weaker = if is_weak(self.strongest[0]) { 0 } else { 1 };
+        if is_weak(self.strongest[weaker]) {
+            self.strongest[weaker] = (age, at);
+        } else if self.strongest.iter().all(|other| other.0 > age) {
+            return;
+        }
         self.survived.push((age, at));
-        if self.survived.len() <= MOST_REMEMBERED {
+        // They are sorted out when there are twice as many as are remembered.
+        if self.survived.len() <= 2 * MOST_REMEMBERED {
             return;
         }
         self.survived.retain(|&(_, seen)| at - seen <= EVIDENCE_LASTS);
+        self.survived.sort_by(|a, b| b.1.total_cmp(&a.1));
         // Two that are both longer and newer say all that a third one says.
-        let outdone = |this: (f64, f64), all: &[(f64, f64)]| {
-            all.iter().filter(|&&(age, seen)| age > this.0 && seen >= this.1).take(2).count() == 2
-        };
-        let all = self.survived.clone();
-        let weakest = all
-            .iter()
-            .position(|&this| outdone(this, &all))
-            .or_else(|| (0..all.len()).min_by(|&a, &b| all[a].0.total_cmp(&all[b].0)));
-        if let Some(weakest) = weakest.filter(|_| all.len() > MOST_REMEMBERED) {
-            self.survived.swap_remove(weakest);
+        let mut longest = [0.0; 2];
+        self.survived.retain(|&(age, _)| {
+            let outdone = age < longest[1];
+            if age > longest[0] {
+                longest = [age, longest[0]];
+            } else if age > longest[1] {
+                longest[1] = age;
+            }
+            !outdone
+        });
+        if self.survived.len() > MOST_REMEMBERED {
+            self.survived.sort_by(|a, b| b.0.total_cmp(&a.0));
+            self.survived.truncate(MOST_REMEMBERED);
         }
     }
 
@@ -303,7 +331,7 @@ mod tests {
         for number in 0..1000 {
             group.survive(if number % 100 == 0 { 500.0 } else { 5.0 }, f64::from(number));
         }
-        assert!(group.survived.len() <= MOST_REMEMBERED);
+        assert!(group.survived.len() <= 2 * MOST_REMEMBERED);
         assert_eq!(group.survivals_from(400.0, 1000.0), (10, 500.0));
         assert_eq!(group.survivals_from(400.0, 1000.0 + EVIDENCE_LASTS), (0, 0.0));
     }

@@ -10,20 +10,23 @@
 //!
 //! Where the server counts errors by user (MySQL, see `events_errors_summary`), those who said no COM_QUIT are
 //! told apart by it, as soon as it was read. Where it does not, a session that may have met the global
-//! `wait_timeout` stays undecided. A KILL at that very age would look the same.
+//! `wait_timeout` stays undecided. A KILL at that very age would look the same; and a session that met a shorter
+//! timeout of its own looks aborted.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::by_user::{Window, add, by_name, judge_by_errors, may_have_met};
 pub use super::counted::{Counters, Ending, ErrorCounts, Errors, Rise};
-use super::groups::{Gone, Group, OTHER};
+use super::groups::{Gone, Group};
+use super::unseen::{Tally, Unseen};
 
 /// A session that is listed no more.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ended {
     pub(super) group: u16,
     pub(super) gone: Gone,
-    /// It was seen killed.
-    pub(super) killed: bool,
+    /// The ledger's round that it is missing from.
+    pub(super) round: u64,
     /// For how long it can have slept at most, in seconds.
     pub(super) slept_at_most: f64,
 }
@@ -33,8 +36,6 @@ pub(super) struct Ended {
 struct Step {
     number: u64,
     ends: Vec<Ended>,
-    /// Ended ones that are known to have been aborted.
-    known: u64,
     births: u64,
     aborted: Option<Rise>,
     connections: Option<u64>,
@@ -42,15 +43,27 @@ struct Step {
 
 /// Sessions that were judged by the counter, and wait for the errors by user.
 #[derive(Debug)]
-struct Batch {
+pub(super) struct Batch {
     first_round: u64,
     last_round: u64,
-    ends: Vec<Ended>,
-    none_quit: bool,
-    /// Sessions that came and went unseen meanwhile; `None` where nothing is known of them.
-    unseen: Option<u64>,
-    /// How many of them the server aborted.
-    aborted: Option<Rise>,
+    pub(super) ends: Vec<Ended>,
+    /// As many were aborted as ended, unseen ones among them.
+    pub(super) none_quit: bool,
+    /// How many the server aborted meanwhile.
+    pub(super) aborted: Option<Rise>,
+}
+
+/// One round as the ledger takes it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Who is listed no more.
+    pub(super) ends: Vec<Ended>,
+    /// How many began.
+    pub(super) births: u64,
+    /// For how long a session may have lived between this list and the one before, in seconds.
+    pub(super) gap: f64,
+    /// What was counted.
+    pub(super) counters: Counters,
 }
 
 /// Keeps the sessions that ended until it is known how.
@@ -74,6 +87,13 @@ pub(super) struct Ledger {
     /// What was left of the reading before: it may belong to sessions that were still listed then.
     older: BTreeMap<String, ErrorCounts>,
     read_in: Option<u64>,
+    last_read: u64,
+    /// After which rounds `credits` and `older` begin.
+    since: (u64, u64),
+    /// Of users with counts that may have been left over from `older`, where those begin.
+    earlier: BTreeMap<String, u64>,
+    /// Who else may have been counted.
+    others: Unseen,
     wait_timeout: Option<f64>,
 }
 
@@ -81,9 +101,6 @@ pub(super) struct Ledger {
 const LONGEST_RUN: usize = 5;
 /// For how many rounds the errors by user are waited for, at most.
 const PATIENCE: u64 = 240;
-/// Network errors that one session counts as at most: a KILL was measured as two, a dropped socket as one, and
-/// `wait_timeout` and COM_QUIT as none, on MySQL 9.7.
-const MOST_ERRORS: u64 = 2;
 /// Sessions that wait to be judged, at most.
 const MOST_WAITING: usize = 100_000;
 
@@ -99,55 +116,35 @@ impl Ledger {
         *self = Self { round: self.round, ..Self::default() };
     }
 
-    /// Takes one round: who ended in it, how many began, what was counted. `complete` is whether the list was.
-    pub(super) fn take(
-        &mut self,
-        mut ends: Vec<Ended>,
-        births: u64,
-        counters: Counters,
-        verdicts: &mut Verdicts,
-        groups: &[Group],
-    ) {
+    /// Takes one round with a complete list.
+    pub(super) fn take(&mut self, taken: Taken, verdicts: &mut Verdicts, groups: &[Group]) {
+        let Taken { mut ends, births, gap, counters } = taken;
         self.round += 1;
+        ends.iter_mut().for_each(|ended| ended.round = self.round);
         self.wait_timeout = counters.wait_timeout;
         let waiting: usize = self.batches.iter().map(|batch| batch.ends.len()).sum();
         if waiting + ends.len() > MOST_WAITING {
             self.give_up(verdicts);
         }
-        let all = ends.len();
-        ends.retain(|&ended| {
-            if ended.killed {
-                verdicts.push((ended, Ending::Aborted));
-            }
-            !ended.killed
-        });
-        let known = (all - ends.len()) as u64;
-        self.steps.push_back(Step {
-            number: self.round,
-            ends,
-            known,
-            births,
-            aborted: counters.aborted,
-            connections: counters.connections,
-        });
+        let (aborted, connections) = (counters.aborted, counters.connections);
+        self.others.take(Tally::new(self.round, connections, births, gap, &ends));
+        self.steps.push_back(Step { number: self.round, ends, births, aborted, connections });
         self.settle_closed(verdicts);
         self.settle_run();
-        self.learn(counters.errors);
+        // Those who came and went around a reading are known a round later.
         self.resolve(verdicts, groups);
+        self.learn(counters.errors);
     }
 
     /// Those of the round before were all closed by their clients where nothing was counted around it.
     fn settle_closed(&mut self, verdicts: &mut Verdicts) {
-        let count = self.steps.len();
-        if count < 2 {
-            return;
-        }
-        let known = self.steps[count - 2].known + self.steps[count - 1].known;
-        let (before, now) = (self.steps[count - 2].aborted, self.steps[count - 1].aborted);
+        let Some(previous) = self.steps.len().checked_sub(2) else { return };
+        let (before, now) = (self.steps[previous].aborted, self.steps[previous + 1].aborted);
         if let (Some(before), Some(now)) = (before, now)
-            && before.most + now.most <= known
+            && before.most + now.most == 0
         {
-            let ends = std::mem::take(&mut self.steps[count - 2].ends);
+            let ends = std::mem::take(&mut self.steps[previous].ends);
+            self.others.settle(ends.iter().map(|ended| (self.steps[previous].number, ended.group)));
             verdicts.extend(ends.into_iter().map(|ended| (ended, Ending::Closed)));
         }
     }
@@ -164,13 +161,8 @@ impl Ledger {
         let after = if paused { 0 } else { self.steps[previous + 1].ends.len() as u64 };
         let read_until = if paused { previous } else { previous + 1 };
         let unseen = self.unseen(read_until);
-        let known: u64 = self.steps.iter().take(read_until + 1).map(|step| step.known).sum();
         let aborted = self.steps.iter().take(read_until + 1).try_fold(Rise::default(), |sum, step| {
             step.aborted.map(|rise| Rise { least: sum.least + rise.least, most: sum.most + rise.most })
-        });
-        let aborted = aborted.map(|rise| Rise {
-            least: rise.least.saturating_sub(known),
-            most: rise.most.saturating_sub(known),
         });
         let with_ends = || self.steps.range(..=previous).filter(|step| !step.ends.is_empty());
         let first_round = with_ends().next().map_or(0, |step| step.number);
@@ -186,8 +178,7 @@ impl Ledger {
         let none_quit = aborted
             .zip(unseen)
             .is_some_and(|(rise, unseen)| rise.least >= ends.len() as u64 + around + unseen);
-        let unseen = unseen.map(|unseen| unseen + around);
-        self.batches.push(Batch { first_round, last_round, ends, none_quit, unseen, aborted });
+        self.batches.push(Batch { first_round, last_round, ends, none_quit, aborted });
     }
 
     /// How many came and went without being listed, from the round before the first step until the counters of this
@@ -225,6 +216,7 @@ impl Ledger {
             Some(before) => {
                 if self.read_in.is_none() {
                     self.older = std::mem::take(&mut self.credits);
+                    self.since = (self.since.1, self.last_read);
                 }
                 for (user, counts) in &now {
                     let before = before.get(user).copied().unwrap_or_default();
@@ -232,11 +224,13 @@ impl Ledger {
                     credit.idle_timeouts += counts.idle_timeouts - before.idle_timeouts;
                     credit.network += counts.network - before.network;
                 }
-                self.read_in = Some(self.round);
+                (self.read_in, self.last_read) = (Some(self.round), self.round);
             }
             // The first reading, or somebody emptied the table.
             None => {
                 (self.read_in, self.baseline) = (None, self.round);
+                (self.since, self.last_read) = ((self.round, self.round), self.round);
+                self.earlier.clear();
                 self.credits.clear();
                 self.older.clear();
             }
@@ -252,7 +246,7 @@ impl Ledger {
             oldest_open.is_none_or(|open| open > read)
                 && self.batches.iter().all(|batch| batch.first_round > read || batch.last_round <= read)
         });
-        let (round, mut ready, mut plain) = (self.round, Vec::new(), Vec::new());
+        let (round, mut ready, mut plain) = (self.round, Vec::<Batch>::new(), Vec::new());
         for batch in std::mem::take(&mut self.batches) {
             if !tells || batch.first_round <= self.baseline + 1 || round > batch.last_round + PATIENCE {
                 plain.push(batch);
@@ -265,22 +259,42 @@ impl Ledger {
         for batch in plain {
             self.judge_plainly(batch, verdicts);
         }
-        if covered.is_some() {
-            self.read_in = None;
-            self.credits = by_name(std::mem::take(&mut self.credits), groups);
-            let mut all = by_name(std::mem::take(&mut self.older), groups);
-            for (user, credit) in &self.credits {
-                add(all.entry(user.clone()).or_default(), *credit);
-            }
-            judge_by_errors(ready, &mut all, verdicts, groups);
-            // What is left of this reading may belong to sessions that were listed when it was read.
-            self.credits.retain(|user, credit| {
-                let left = all.get(user).copied().unwrap_or_default();
-                credit.idle_timeouts = credit.idle_timeouts.min(left.idle_timeouts);
-                credit.network = credit.network.min(left.network);
-                *credit != ErrorCounts::default()
-            });
+        let Some(read) = covered else { return };
+        self.read_in = None;
+        self.credits = by_name(std::mem::take(&mut self.credits), groups);
+        let judged = ready.iter().flat_map(|batch| &batch.ends).map(|ended| (ended.round, ended.group));
+        self.others.settle(judged);
+        let older = by_name(std::mem::take(&mut self.older), groups);
+        let window = Window {
+            others: &self.others,
+            after: self.since.0,
+            earlier: &self.earlier,
+            read,
+            wait_timeout: self.wait_timeout,
+            groups,
+        };
+        let mut all = older.clone();
+        for (user, credit) in &self.credits {
+            add(all.entry(user.clone()).or_default(), *credit);
         }
+        let undecided = judge_by_errors(ready, &mut all, &window, verdicts);
+        // What is left of this reading may belong to sessions that were listed when it was read; and it may be what
+        // was left of the one before.
+        let mut earlier = BTreeMap::new();
+        self.credits.retain(|user, credit| {
+            let left = all.get(user).copied().unwrap_or_default();
+            credit.idle_timeouts = credit.idle_timeouts.min(left.idle_timeouts);
+            credit.network = credit.network.min(left.network);
+            let is_left = *credit != ErrorCounts::default();
+            if is_left && older.get(user).is_some_and(|older| *older != ErrorCounts::default()) {
+                earlier.insert(user.clone(), window.after(user));
+            }
+            is_left
+        });
+        let first = earlier.values().copied().fold(self.since.1.min(read), u64::min);
+        self.earlier = earlier;
+        self.others.doubt(undecided);
+        self.others.forget_until(first);
     }
 
     fn judge_plainly(&self, batch: Batch, verdicts: &mut Verdicts) {
@@ -294,95 +308,6 @@ impl Ledger {
             verdicts.push((ended, ending));
         }
     }
-}
-
-/// Whether a session may have met this `wait_timeout`, in seconds. It may where nothing is known.
-fn may_have_met(wait_timeout: Option<f64>, ended: &Ended) -> bool {
-    /// A server ends a session this much early at most, for it counts by its own clock, as a share and in seconds.
-    const EARLY: (f64, f64) = (0.01, 1.0);
-    wait_timeout.is_none_or(|timeout| ended.slept_at_most >= timeout * (1.0 - EARLY.0) - EARLY.1)
-}
-
-/// Tells by the errors by user which sessions met `wait_timeout`, and which were aborted.
-fn judge_by_errors(
-    batches: Vec<Batch>,
-    credits: &mut BTreeMap<String, ErrorCounts>,
-    verdicts: &mut Verdicts,
-    groups: &[Group],
-) {
-    let mut by_user: BTreeMap<&str, Vec<(Ended, usize)>> = BTreeMap::new();
-    let place = |ended: &Ended| groups.get(usize::from(ended.group));
-    let batches_known: Vec<(bool, Option<u64>, Option<Rise>)> =
-        batches.iter().map(|batch| (batch.none_quit, batch.unseen, batch.aborted)).collect();
-    let mut known_aborted = vec![0_u64; batches.len()];
-    for (number, batch) in batches.into_iter().enumerate() {
-        for ended in batch.ends {
-            let user = place(&ended).map_or(OTHER, |group| group.user.as_str());
-            by_user.entry(user).or_default().push((ended, number));
-        }
-    }
-    let mut left: Vec<(Ended, usize)> = Vec::new();
-    for (user, ends) in by_user {
-        let mut credit = credits.remove(user).unwrap_or_default();
-        let count = ends.len() as u64;
-        let timed_out = credit.idle_timeouts.min(count);
-        credit.idle_timeouts -= timed_out;
-        let all_none_quit = ends.iter().all(|&(_, batch)| batches_known[batch].0);
-        let unseen = ends
-            .iter()
-            .map(|&(_, batch)| batches_known[batch].1)
-            .try_fold(0, |sum, n| Some(u64::max(sum, n?)));
-        // Which of one user's sessions it was does not matter to the counts: the longest asleep go first.
-        let mut ends = ends;
-        ends.sort_by(|(a, _), (b, _)| slept(b).total_cmp(&slept(a)));
-        let rest = ends.split_off(timed_out as usize);
-        for (ended, batch) in ends {
-            known_aborted[batch] += 1;
-            verdicts.push((ended, Ending::IdleTimeout));
-        }
-        let remaining = rest.len() as u64;
-        let all_dropped = remaining > 0
-            && unseen.is_some_and(|unseen| {
-                credit.network.saturating_sub(timed_out) > MOST_ERRORS * (remaining + unseen - 1)
-            });
-        if all_none_quit || all_dropped {
-            credit.network = credit.network.saturating_sub(MOST_ERRORS * remaining);
-            for (ended, batch) in rest {
-                known_aborted[batch] += 1;
-                verdicts.push((ended, Ending::Aborted));
-            }
-        } else if timed_out == 0 && credit.network == 0 {
-            left.extend(rest);
-        } else {
-            // Some were aborted and some were not; which ones, nobody said.
-            verdicts.extend(rest.into_iter().map(|(ended, _)| (ended, Ending::Undecided)));
-        }
-        credits.insert(user.to_owned(), credit);
-    }
-    for (ended, batch) in left {
-        // The server aborted no more than were named: this one said COM_QUIT.
-        let explained = batches_known[batch].2.is_some_and(|rise| rise.most <= known_aborted[batch]);
-        verdicts.push((ended, if explained { Ending::Closed } else { Ending::Undecided }));
-    }
-}
-
-fn slept(ended: &Ended) -> f64 {
-    ended.gone.idle.map_or(0.0, |(at_least, _)| at_least)
-}
-
-/// What was counted, by the names that users have here: those without one of their own are [`OTHER`].
-fn by_name(counts: BTreeMap<String, ErrorCounts>, groups: &[Group]) -> BTreeMap<String, ErrorCounts> {
-    let mut named: BTreeMap<String, ErrorCounts> = BTreeMap::new();
-    for (user, counts) in counts {
-        let has_name = groups.iter().any(|group| group.user == user);
-        add(named.entry(if has_name { user } else { OTHER.to_owned() }).or_default(), counts);
-    }
-    named
-}
-
-fn add(sum: &mut ErrorCounts, more: ErrorCounts) {
-    sum.idle_timeouts += more.idle_timeouts;
-    sum.network += more.network;
 }
 
 #[cfg(test)]

@@ -10,8 +10,11 @@
 //! |---|---|
 //! | [`row`] | one row of the list as the follower takes it; where a session comes from; what its command proves |
 //! | [`follower`] | every session from its first sighting to its end, and the survivals in between |
+//! | `session` | one followed session, in few bytes |
 //! | [`counted`] | what the server counted with one list, and the endings that follow from it |
 //! | [`ledger`] | which of the sessions that ended were closed, aborted, or met `wait_timeout` |
+//! | `by_user` | who met `wait_timeout` or was aborted, by the errors that the server counted by user |
+//! | `unseen` | who else may be meant: sessions that no round saw, and ends that stay unexplained |
 //! | [`reports`] | what the follower is asked with and what it reports |
 //! | [`groups`] | what is remembered of one user on one host; at most 50 users have a name |
 //! | [`risk`] | who is at risk, who is left behind, and how loudly that is told |
@@ -24,6 +27,7 @@
 //! `asked` and `answered`, so nothing here is a point: a session's age and idle time are ranges, and only
 //! what holds for the whole range is claimed.
 
+mod by_user;
 pub mod counted;
 pub mod driver;
 pub mod evidence;
@@ -35,6 +39,8 @@ pub mod reports;
 pub mod risk;
 pub mod row;
 pub mod rules;
+mod session;
+mod unseen;
 
 pub use counted::{Counters, Ending, ErrorCounts, Errors, Rise};
 pub use driver::Driver;

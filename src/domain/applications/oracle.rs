@@ -20,6 +20,8 @@ enum Fate {
     Kill,
     Drop,
     WaitTimeout,
+    /// It had lowered its own.
+    OwnTimeout,
     Restart,
 }
 
@@ -33,6 +35,8 @@ struct Life {
     sleeps: Vec<(f64, f64)>,
     ended: f64,
     fate: Fate,
+    /// For how long it is listed as killed before it ends, or while a KILL QUERY ends what it does, in seconds.
+    lingers: f64,
 }
 
 impl Life {
@@ -41,12 +45,18 @@ impl Life {
         if now < self.born || now >= self.ended {
             return None;
         }
+        let is_killed = self.fate == Fate::Kill && now >= self.ended - self.lingers;
+        let is_interrupted =
+            self.lingers > 1.0 && self.sleeps.iter().any(|sleep| (sleep.1..sleep.1 + 1.0).contains(&now));
+        if is_killed || is_interrupted {
+            return Some(("Killed", 0.0));
+        }
         let sleep = self.sleeps.iter().find(|&&(from, to)| from <= now && now < to);
         Some(sleep.map_or(("Query", 0.0), |&(from, _)| ("Sleep", now - from)))
     }
 
     fn is_aborted(&self) -> bool {
-        matches!(self.fate, Fate::Kill | Fate::Drop | Fate::WaitTimeout)
+        matches!(self.fate, Fate::Kill | Fate::Drop | Fate::WaitTimeout | Fate::OwnTimeout)
     }
 }
 
@@ -74,12 +84,23 @@ enum Kind {
 type Drawn = (f64, Vec<(f64, f64)>, f64, Fate);
 
 fn a_fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![Just(Fate::Quit), Just(Fate::Kill), Just(Fate::Drop), Just(Fate::WaitTimeout)]
+    prop_oneof![
+        3 => Just(Fate::Quit),
+        1 => Just(Fate::Kill),
+        1 => Just(Fate::Drop),
+        1 => Just(Fate::WaitTimeout),
+        1 => Just(Fate::OwnTimeout),
+    ]
 }
 
 prop_compose! {
-    fn a_life()(born in 0.0..250.0_f64, naps in vec((0.0..50.0_f64, 0.01..6.0_f64), 0..6), last in 0.0..50.0_f64, fate in a_fate())
-        -> Drawn {
+    fn a_life()(
+        born in 0.0..250.0_f64,
+        // All sleeps are shorter than three quarters of the timeout: who is near it meets it.
+        naps in vec((0.0..42.0_f64, 0.01..6.0_f64), 0..6),
+        last in prop_oneof![0.0..2.0_f64, 0.0..42.0_f64],
+        fate in a_fate(),
+    ) -> Drawn {
         (born, naps, last, fate)
     }
 }
@@ -93,7 +114,7 @@ prop_compose! {
 }
 
 /// Puts the lives on one time line; at the restart all that live end, and ids begin anew.
-fn lives(drawn: Vec<Drawn>, restart: Option<f64>) -> Vec<Life> {
+fn lives(drawn: Vec<Drawn>, users: usize, restart: Option<f64>) -> Vec<Life> {
     let mut drawn = drawn;
     drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut next = [10_u64, 10];
@@ -109,12 +130,13 @@ fn lives(drawn: Vec<Drawn>, restart: Option<f64>) -> Vec<Life> {
         sleeps.push((now, now + last));
         let mut life = Life {
             id: 0,
-            user: format!("s{number}"),
+            user: format!("s{}", number % users),
             host: format!("10.0.0.1:{}", 20_000 + number),
             born,
             sleeps,
             ended: now + last,
             fate,
+            lingers: (number % 4) as f64 * 0.6,
         };
         let after = restart.is_some_and(|restart| born >= restart);
         if let Some(restart) = restart.filter(|&restart| !after && life.ended > restart) {
@@ -140,7 +162,7 @@ fn errors(lives: &[Life], since: f64, now: f64) -> BTreeMap<String, ErrorCounts>
     let mut users: BTreeMap<String, ErrorCounts> = BTreeMap::new();
     for life in lives.iter().filter(|life| life.ended > since && life.ended <= now) {
         let counts = users.entry(life.user.clone()).or_default();
-        counts.idle_timeouts += u64::from(life.fate == Fate::WaitTimeout);
+        counts.idle_timeouts += u64::from(matches!(life.fate, Fate::WaitTimeout | Fate::OwnTimeout));
         // As measured on MySQL 9.7.
         counts.network += u64::from(life.fate == Fate::Drop) + 2 * u64::from(life.fate == Fate::Kill);
     }
@@ -152,6 +174,7 @@ struct Asker {
     last: Option<(f64, u64, u64)>,
     endings: BTreeMap<(String, Ending), u64>,
     survivals: Vec<(String, f64, f64, f64)>,
+    /// By host, of which each session has one of its own.
     seen: BTreeSet<String>,
 }
 
@@ -188,7 +211,7 @@ impl Asker {
             let time = if whole_seconds { made.floor() - (made - time).floor() } else { time };
             let row = Row { id: life.id, user: &life.user, host: &life.host, command, time: Some(time) };
             self.follower.see(row, Whose::Application, heard);
-            self.seen.insert(life.user.clone());
+            self.seen.insert(life.host.clone());
         }
         if kind == Kind::Lost {
             return heard;
@@ -210,7 +233,8 @@ impl Asker {
             *self.endings.entry(key).or_default() += count;
         }
         for survival in round.survivals {
-            self.survivals.push((survival.user, survival.at_least, survival.at_most, heard));
+            let user = self.follower.groups()[survival.group].user.clone();
+            self.survivals.push((user, survival.at_least, survival.at_most, heard));
         }
         heard
     }
@@ -222,12 +246,13 @@ proptest! {
     #[test]
     fn no_survival_that_did_not_happen_and_every_end_once(
         drawn in vec(a_life(), 1..40),
+        users in prop_oneof![Just(1_usize), Just(3), Just(40)],
         askings in vec(an_asking(), 1..60),
         restart in proptest::option::of(20.0..200.0_f64),
         whole_seconds in any::<bool>(),
         tells_errors in any::<bool>(),
     ) {
-        let lives = lives(drawn, restart);
+        let lives = lives(drawn, users, restart);
         let mut asker = Asker {
             follower: Follower::new(),
             last: None,
@@ -246,38 +271,36 @@ proptest! {
             now = asker.ask(now, &asking, &lives, restart, whole_seconds, tells_errors) + asking.gap;
         }
 
-        let by_user: BTreeMap<&str, &Life> = lives.iter().map(|life| (life.user.as_str(), life)).collect();
+        let of_user = |user: &str| -> Vec<&Life> { lives.iter().filter(|life| life.user == user).collect() };
         let mut wakes_told: BTreeMap<&str, usize> = BTreeMap::new();
         for (user, at_least, at_most, heard) in &asker.survivals {
-            let life = by_user[user.as_str()];
-            let woke = life.sleeps.iter().any(|&(from, to)| {
+            let woke = of_user(user).iter().any(|life| life.sleeps.iter().any(|&(from, to)| {
                 let length = to - from;
                 to < life.ended && to <= *heard && *at_least <= length + 1e-6 && length <= at_most + 1e-6
-            });
-            prop_assert!(woke, "{user}: a sleep of {at_least} to {at_most} s, told at {heard}: {life:?}");
+            }));
+            prop_assert!(woke, "{user}: a sleep of {at_least} to {at_most} s, told at {heard}: {:?}", of_user(user));
             *wakes_told.entry(user.as_str()).or_default() += 1;
         }
         for (user, told) in wakes_told {
-            let woke = by_user[user].sleeps.iter().filter(|sleep| sleep.1 < by_user[user].ended).count();
+            let wakes = |life: &&Life| life.sleeps.iter().filter(|sleep| sleep.1 < life.ended).count();
+            let woke: usize = of_user(user).iter().map(wakes).sum();
             prop_assert!(told <= woke, "{user} woke {woke} times, and {told} were told");
         }
         prop_assert!(asker.follower.is_empty());
-        for life in &lives {
-            let told: Vec<(Ending, u64)> = Ending::ALL
-                .iter()
-                .filter_map(|&ending| asker.endings.get(&(life.user.clone(), ending)).map(|&count| (ending, count)))
-                .collect();
-            let sum: u64 = told.iter().map(|told| told.1).sum();
-            prop_assert_eq!(sum, u64::from(asker.seen.contains(&life.user)), "{:?}: {:?}", life, told);
-            let right: &[Ending] = match life.fate {
-                Fate::Quit => &[Ending::Closed, Ending::Undecided],
-                Fate::Kill | Fate::Drop => &[Ending::Aborted, Ending::Undecided],
-                Fate::WaitTimeout => &[Ending::IdleTimeout, Ending::Undecided],
-                Fate::Restart => &[Ending::Undecided],
+        let names: BTreeSet<&str> = lives.iter().map(|life| life.user.as_str()).collect();
+        for user in names {
+            let told = |ending: Ending| asker.endings.get(&(user.to_owned(), ending)).copied().unwrap_or(0);
+            let seen = |right: &dyn Fn(Fate) -> bool| {
+                of_user(user).iter().filter(|life| asker.seen.contains(&life.host) && right(life.fate)).count() as u64
             };
-            for (ending, _) in told {
-                prop_assert!(right.contains(&ending), "{ending:?} is wrong: {life:?}");
-            }
+            let words = || format!("{user}: {:?}: {:?}", asker.endings, of_user(user));
+            prop_assert_eq!(Ending::ALL.into_iter().map(told).sum::<u64>(), seen(&|_| true), "{}", words());
+            prop_assert!(told(Ending::Closed) <= seen(&|fate| fate == Fate::Quit), "closed, {}", words());
+            // Where no errors by user tell it, a timeout that a session lowered looks like any other end.
+            let aborted = seen(&|fate| matches!(fate, Fate::Kill | Fate::Drop | Fate::OwnTimeout));
+            prop_assert!(told(Ending::Aborted) <= aborted, "aborted, {}", words());
+            let timed_out = seen(&|fate| matches!(fate, Fate::WaitTimeout | Fate::OwnTimeout));
+            prop_assert!(told(Ending::IdleTimeout) <= timed_out, "idle_timeout, {}", words());
         }
     }
 }

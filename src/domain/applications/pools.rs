@@ -2,7 +2,8 @@
 //!
 //! Only sessions that their clients closed count, and of their ages only those that were seen to begin. Two that
 //! agree make a habit, if none of the newest disagrees. An end at one idle time and an end at one age look alike
-//! where a session is used at one pace: then it is an idle timer only if no session ever woke from such a sleep.
+//! where a session is used at one pace: then it is an idle timer only if no session ever woke from such a sleep. Two
+//! pools of one user on one host cannot be told apart: where a session lives on beyond the habit, there is none.
 
 use super::groups::{Gone, Group};
 
@@ -45,7 +46,10 @@ pub fn observe(group: &Group) -> Observed {
     let is_narrow = |range: &(f64, f64)| range.1 <= range.0 * NARROW.0 + NARROW.1;
     let ages: Vec<(f64, f64)> = newest.iter().filter_map(|gone| gone.age.filter(is_narrow)).collect();
     let idles: Vec<(f64, f64)> = newest.iter().filter_map(|gone| gone.idle.filter(is_narrow)).collect();
-    let by_age = agree(&ages);
+    // Meanwhile one was lent at a greater age: there is another pool of this user, which replaces later or never.
+    let since = newest.iter().map(|gone| gone.at).fold(f64::INFINITY, f64::min);
+    let is_denied = |to: f64| group.oldest_wake_at >= since && group.oldest_wake > to * ALIKE.0 + ALIKE.1;
+    let by_age = agree(&ages).filter(|&(_, to)| !is_denied(to));
     let by_idle = (idles.len() == newest.len()).then(|| agree(&idles)).flatten();
     // Who woke from as long a sleep was not closed for it.
     let by_idle = by_idle.filter(|&(_, to)| rested < to / ALIKE.0);

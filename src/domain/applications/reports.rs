@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::counted::Ending;
-use super::row::Origin;
 
 /// Which server is asked, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -21,10 +20,8 @@ pub struct Listing<'a> {
 /// A sleep that a session woke up from: its whole path let it live through it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survival {
-    /// The user, or `_other`.
-    pub user: String,
-    /// Where it comes from.
-    pub origin: Origin,
+    /// The place of its group in [`Follower::groups`](super::Follower::groups).
+    pub group: usize,
     /// For how long it had slept at least, in seconds.
     pub at_least: f64,
     /// And at most.

@@ -167,3 +167,66 @@ fn twenty_thousand_sessions_with_churn_cost_less_than_200_bytes_each() {
     round(&mut follower, 1000.0, &[]);
     assert_eq!(follower.bytes(), 0);
 }
+
+/// What a round tells of a list of one row, after one of another a second before.
+fn then(
+    before: (u64, &str, &str, &str, Option<f64>),
+    rows: &[(u64, &str, &str, &str, Option<f64>)],
+) -> Round {
+    let mut follower = Follower::new();
+    round(&mut follower, 100.0, &[before]);
+    let mut told = round(&mut follower, 101.0, rows);
+    for later in 0..4 {
+        told.endings.extend(round(&mut follower, 102.0 + f64::from(later), &[]).endings);
+    }
+    told
+}
+
+#[test]
+fn rows_of_the_servers_own_and_of_replicas_are_no_applications() {
+    for row in [
+        (7, "repl", HOST, "Binlog Dump", Some(90_000.0)),
+        (7, "repl", HOST, "Binlog Dump GTID", Some(5.0)),
+        (7, "event_scheduler", "localhost", "Daemon", Some(50.0)),
+        (7, "system user", "", "Connect", Some(50.0)),
+        (7, "somebody", "localhost", "Daemon", None),
+    ] {
+        let told = then(row, &[row]);
+        assert!(told.survivals.is_empty() && told.endings.is_empty(), "{row:?}: {told:?}");
+    }
+    // One that asked as anybody does, and then for the binary log.
+    let told = then((7, "repl", HOST, "Sleep", Some(60.5)), &[(7, "repl", HOST, "Binlog Dump", Some(0.5))]);
+    assert!(told.survivals.is_empty() && told.endings.is_empty(), "{told:?}");
+}
+
+#[test]
+fn a_killed_query_is_no_end() {
+    let mut follower = Follower::new();
+    for (asked, command) in [(100.0, "Query"), (101.0, "Killed"), (102.0, "Sleep")] {
+        let told = round(&mut follower, asked, &[(7, "app", HOST, command, Some(0.5))]);
+        assert!(told.endings.is_empty(), "{told:?}");
+    }
+    assert_eq!(follower.len(), 1);
+    // It says COM_QUIT later: nothing was counted, or nobody knows.
+    for (counters, ending) in [
+        (Counters { aborted: Some(Rise::default()), ..Counters::default() }, Ending::Closed),
+        (Counters::default(), Ending::Undecided),
+    ] {
+        let mut follower = Follower::new();
+        round(&mut follower, 100.0, &[(7, "app", HOST, "Killed", Some(0.5))]);
+        let mut told = BTreeMap::new();
+        for later in 0..5 {
+            let asked = 101.0 + f64::from(later);
+            follower.begin(Listing { asked, identity: Some("one"), ..Listing::default() });
+            told.extend(follower.end(asked, true, counters.clone()).endings);
+        }
+        assert_eq!(told, BTreeMap::from([(("app".to_owned(), ending), 1)]));
+    }
+}
+
+#[test]
+fn without_uptime_a_session_on_the_socket_may_be_another_one() {
+    let row = |time: f64| (7, "app", "localhost", "Sleep", Some(time));
+    let told = then(row(60.5), &[row(0.5)]);
+    assert!(told.survivals.is_empty(), "{told:?}");
+}

@@ -1,6 +1,7 @@
 //! What is decided of sessions that ended, and what is not.
 
 use super::super::follower::{Follower, Listing};
+use super::super::groups::OTHER;
 use super::super::row::{Row, Whose};
 use super::*;
 
@@ -12,12 +13,14 @@ struct Asked {
     told: BTreeMap<(String, Ending), u64>,
     errors: BTreeMap<String, ErrorCounts>,
     tells_errors: bool,
+    /// Whether by how much its counters rose is known.
+    counts: bool,
 }
 
 impl Asked {
     fn new(tells_errors: bool) -> Self {
         let (listed, told, errors) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { follower: Follower::new(), now: 100.0, listed, told, errors, tells_errors }
+        Self { follower: Follower::new(), now: 100.0, listed, told, errors, tells_errors, counts: true }
     }
 
     fn round(&mut self, aborted: u64, connections: u64, reads: bool) {
@@ -35,7 +38,7 @@ impl Asked {
             (true, true) => Errors::Read(self.errors.clone()),
         };
         let counters = Counters {
-            aborted: Some(Rise::exactly(aborted)),
+            aborted: self.counts.then(|| Rise::exactly(aborted)),
             connections: Some(connections),
             wait_timeout: Some(60.0),
             errors,
@@ -188,4 +191,136 @@ fn errors_that_are_not_readable_any_more_are_not_waited_for() {
     server.tells_errors = false;
     server.quiet(3);
     server.tells(&[("app", Ending::Aborted, 1)]);
+}
+
+fn timeouts(count: u64) -> ErrorCounts {
+    ErrorCounts { idle_timeouts: count, network: 0 }
+}
+
+#[test]
+fn what_unseen_sessions_were_counted_for_is_nobody_elses() {
+    // One said COM_QUIT long before wait_timeout, and one of the same user came and met a timeout of its own, unseen.
+    let mut server = Asked::new(true);
+    server.listed.insert(1, ("app", server.now));
+    server.quiet(2);
+    server.listed.clear();
+    server.errors.insert("app".to_owned(), timeouts(1));
+    server.round(1, 1, false);
+    server.quiet(4);
+    server.tells(&[("app", Ending::Undecided, 1)]);
+}
+
+#[test]
+fn an_unseen_session_that_was_too_young_did_not_meet_the_global_timeout() {
+    let mut server = Asked::new(true);
+    server.listed.insert(1, ("app", server.now - 56.0));
+    server.quiet(3);
+    server.listed.clear();
+    server.errors.insert("app".to_owned(), timeouts(1));
+    server.round(1, 1, false);
+    server.quiet(4);
+    server.tells(&[("app", Ending::IdleTimeout, 1)]);
+}
+
+#[test]
+fn an_unseen_error_of_an_hour_ago_is_not_given_to_who_ends_now() {
+    let mut server = Asked::new(true);
+    server.listed.insert(1, ("app", server.now));
+    server.quiet(2);
+    server.errors.insert("app".to_owned(), timeouts(1));
+    server.round(1, 1, true);
+    server.quiet(6);
+    server.listed.clear();
+    server.round(0, 0, true);
+    server.quiet(4);
+    server.tells(&[("app", Ending::Closed, 1)]);
+}
+
+#[test]
+fn a_session_that_dropped_its_socket_unseen_did_not_drop_anothers() {
+    let mut server = Asked::new(true);
+    server.listed.insert(1, ("app", server.now));
+    server.quiet(2);
+    server.listed.clear();
+    server.errors.insert("app".to_owned(), ErrorCounts { idle_timeouts: 0, network: 2 });
+    server.round(1, 1, false);
+    server.quiet(4);
+    server.tells(&[("app", Ending::Undecided, 1)]);
+}
+
+#[test]
+fn a_table_that_somebody_emptied_proves_nothing() {
+    let mut server = Asked::new(true);
+    server.errors.insert("app".to_owned(), timeouts(5));
+    server.listed.insert(1, ("app", server.now - 57.0));
+    server.quiet(2);
+    server.listed.clear();
+    server.errors.insert("app".to_owned(), timeouts(1));
+    server.round(1, 0, true);
+    server.quiet(4);
+    server.tells(&[("app", Ending::Undecided, 1)]);
+    // From then on it is counted anew.
+    server.listed.insert(2, ("app", server.now - 50.0));
+    server.quiet(3);
+    server.listed.clear();
+    server.errors.insert("app".to_owned(), timeouts(2));
+    server.round(1, 0, true);
+    server.quiet(4);
+    server.tells(&[("app", Ending::IdleTimeout, 1), ("app", Ending::Undecided, 1)]);
+}
+
+#[test]
+fn counters_that_were_put_back_decide_nothing() {
+    let mut server = Asked::new(false);
+    let now = server.now;
+    server.listed = (1..=3).map(|id| (id, ("app", now))).collect();
+    server.quiet(2);
+    server.listed.clear();
+    // FLUSH STATUS: nobody knows how many were aborted.
+    server.counts = false;
+    server.round(0, 0, false);
+    server.counts = true;
+    server.quiet(4);
+    server.tells(&[("app", Ending::Undecided, 3)]);
+}
+
+#[test]
+fn users_without_a_name_share_what_they_were_counted_for() {
+    let names: Vec<String> = (0..54).map(|number| format!("tenant{number:02}")).collect();
+    let mut server = Asked::new(true);
+    let now = server.now;
+    for (id, name) in names.iter().enumerate() {
+        server.listed.insert(id as u64, (name.clone().leak(), now - 50.0));
+    }
+    server.quiet(2);
+    server.listed.retain(|&id, _| id < 50);
+    for name in &names[50..] {
+        server.errors.insert(name.clone(), timeouts(1));
+    }
+    server.round(4, 0, true);
+    server.quiet(4);
+    server.tells(&[(OTHER, Ending::IdleTimeout, 4)]);
+}
+
+#[test]
+fn who_said_no_farewell_for_certain_is_the_one_that_met_the_timeout() {
+    let mut server = Asked::new(true);
+    let now = server.now;
+    server.listed =
+        BTreeMap::from([(1, ("app", now - 40.0)), (2, ("app", now - 5.0)), (3, ("web", now - 40.0))]);
+    server.quiet(2);
+    server.listed.remove(&2);
+    server.errors.insert("app".to_owned(), timeouts(1));
+    server.round(1, 0, false);
+    (0..3).for_each(|_| server.round(0, 0, false));
+    // One of these two said COM_QUIT, and the one of the other user did not.
+    server.listed.clear();
+    server.errors.insert("web".to_owned(), timeouts(1));
+    server.round(1, 0, false);
+    server.quiet(4);
+    server.tells(&[
+        ("app", Ending::Closed, 1),
+        ("app", Ending::IdleTimeout, 1),
+        ("web", Ending::IdleTimeout, 1),
+    ]);
 }

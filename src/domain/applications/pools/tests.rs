@@ -54,6 +54,35 @@ fn lifetimes_that_are_shifted_by_some_per_cent_are_one_habit() {
 }
 
 #[test]
+fn two_pools_of_one_user_have_no_habit_in_common() {
+    // Beside one that replaces at 20 s, another that never does: its session works every 8 s.
+    let mut follower = Follower::new();
+    for second in 0..130_u32 {
+        let asked = 500.0 + f64::from(second);
+        follower.begin(Listing { asked, ..Listing::default() });
+        if second > 0 {
+            for id in [1_u64, 2 + u64::from(second / 20)] {
+                let host = format!("10.0.0.1:{}", 5000 + id);
+                let row = Row {
+                    id,
+                    user: "app",
+                    host: &host,
+                    command: "Sleep",
+                    time: Some(f64::from(second % 8) + 0.25),
+                };
+                follower.see(row, Whose::Application, asked + 0.01);
+            }
+        }
+        let counters =
+            Counters { aborted: Some(Rise::exactly(0)), connections: Some(0), ..Counters::default() };
+        follower.end(asked + 0.01, true, counters);
+    }
+    let seen = observe(&follower.groups()[0]);
+    assert_eq!((seen.replaces_at, seen.closes_idle_at), (None, None), "{seen:?}");
+    assert!(seen.lent_at_age > 100.0, "{seen:?}");
+}
+
+#[test]
 fn ends_at_any_age_are_no_habit() {
     let seen = one_after_the_other(&[60, 20, 43, 90], 7);
     assert_eq!((seen.replaces_at, seen.closes_idle_at), (None, None));

@@ -1,0 +1,67 @@
+//! One followed session, and what is known of it once it is missing from a list.
+
+use super::groups::Gone;
+use super::ledger::Ended;
+use super::row::{Doing, idle_range};
+
+/// One followed session. At 20,000 of them every byte counts.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    /// The last list without it, when that was asked for; minus infinity where there was none.
+    pub(super) born_after: f64,
+    /// It was there at this time.
+    pub(super) born_before: f64,
+    /// When it was last seen: the list was asked for then, and its row was heard so much later.
+    pub(super) asked: f64,
+    pub(super) heard_after: f32,
+    /// `TIME` at that sighting, where it slept and the time made sense; else not a number.
+    pub(super) slept: f64,
+    /// The longest sleep it is known to have survived, in seconds, and when that was seen.
+    pub(super) survived: f32,
+    pub(super) survived_at: f64,
+    pub(super) user: u32,
+    pub(super) host: u32,
+    pub(super) round: u32,
+    pub(super) group: u16,
+    /// What it did when last seen.
+    pub(super) doing: Doing,
+    /// The host has no port: nothing tells one session from the next of the same id.
+    pub(super) portless: bool,
+}
+
+/// What a row is to the follower.
+pub(super) enum Sighting {
+    /// A session that is followed.
+    Again,
+    /// Another one of the same id.
+    Another,
+    /// One that is not followed yet.
+    First,
+}
+
+impl Session {
+    /// When its row was last heard, in seconds on the caller's clock.
+    pub(super) fn heard(&self) -> f64 {
+        self.asked + f64::from(self.heard_after)
+    }
+}
+
+pub(super) fn least_of(slept: f64) -> f64 {
+    idle_range(Some(slept)).map_or(0.0, |(least, _)| least)
+}
+
+/// What is known of a session that is missing from a list answered at this time.
+pub(super) fn ended(session: &Session, answered: f64) -> Ended {
+    let since = (answered - session.asked).max(0.0);
+    let age = session
+        .born_after
+        .is_finite()
+        .then(|| ((session.asked - session.born_before).max(0.0), (answered - session.born_after).max(0.0)));
+    let idle = idle_range(Some(session.slept)).map(|(least, most)| (least, most + since));
+    let slept_at_most = match (session.doing, idle) {
+        (_, Some((_, most))) => most,
+        (Doing::Work, None) => since,
+        (Doing::Sleep | Doing::Killed | Doing::Unknown, None) => f64::INFINITY,
+    };
+    Ended { group: session.group, gone: Gone { age, idle, at: session.heard() }, round: 0, slept_at_most }
+}
