@@ -76,7 +76,7 @@ pub const AWAITS_TWINS: Wait = Wait { lengths: 2.5, seconds: 20.0 };
 /// found, one after the other, and the time to find them dead. What is not told by then is counted as unknown;
 /// in worlds of virtual time a longer wait told hardly more. The limit does not wait: it is told of each death
 /// at once.
-pub const AWAITS_LIVES: Wait = Wait { lengths: 2.0, seconds: 10.0 };
+pub const AWAITS_LIVES: Wait = Wait { lengths: 2.0, seconds: 20.0 };
 
 /// How long at most a death waits, in seconds, however old it was: people look at a day, not at a week.
 pub const LONGEST_WAIT_SECONDS: f64 = 86_400.0;

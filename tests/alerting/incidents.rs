@@ -133,7 +133,8 @@ fn layer_cake_is_told_layer_by_layer_until_all_three_clocks_agree() {
     for (alert, setting) in CONTRADICTIONS.into_iter().zip(settings) {
         let told = watch.firing(alert, &[("layer", "network")]);
         assert_told(&told, "warning", &["layer network", setting]);
-        assert_age(&told, 3.9..5.1);
+        // The first bracket that is borne out may be the ladder's own.
+        assert_age(&told, 3.9..7.1);
     }
     assert_eq!(ill.event("error")["code"], 2013);
     drop(ill);

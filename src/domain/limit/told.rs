@@ -89,8 +89,11 @@ fn is_shorter_now(
     let (Some(first), Some(last)) = (deaths.last(), deaths.first()) else { return false };
     let in_turn = deaths.iter().any(|death| death.at - death.age >= first.at);
     let age = deaths.iter().map(|death| death.age).fold(0.0, f64::max);
+    // One that is older than all of them may keep an older setting.
+    let oldest = deaths.iter().map(|death| death.at - death.age).fold(f64::INFINITY, f64::min);
     let has_lived = |seen: &Observation| {
-        seen.kind == kind && seen.is_survival() && seen.age >= age && seen.at <= last.at && counts(seen)
+        let is_of_now = seen.at - seen.age >= oldest && seen.at <= last.at;
+        seen.kind == kind && seen.is_survival() && seen.age >= age && is_of_now && counts(seen)
     };
     in_turn && !history.iter().rev().take_while(|seen| seen.at >= first.at).any(has_lived)
 }
