@@ -206,7 +206,7 @@ impl Inner {
         self.connector.identities().answered(birth.identity.as_deref(), Instant::now());
         self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
         let born_at = Instant::now();
-        let since = session.tap.rest().await;
+        let since = session.tap.rest();
         session.rests_since(since);
         if assignment.kind == Kind::Busy {
             session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.borrow().age));

@@ -10,7 +10,7 @@ use crate::domain::ending::Ending;
 use crate::server::statement;
 use crate::session::Session;
 use crate::session::packet::Unsolicited;
-use crate::session::tap::{Closed, Sight};
+use crate::session::{Closed, Sight};
 
 /// How long a canary waits for the FIN after the server spoke.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -98,7 +98,7 @@ pub(super) async fn pinging(
                 let sent = Instant::now();
                 session.tap.wake();
                 match timeout(probe_timeout, session.conn.ping()).await {
-                    Ok(Ok(())) => last = session.tap.rest().await,
+                    Ok(Ok(())) => last = session.tap.rest(),
                     Ok(Err(error)) => return Hold::Ended(read_answer(session, &error, sent).await),
                     Err(_) => return Hold::Ended(End::silence(sent, sent.elapsed())),
                 }
@@ -176,7 +176,7 @@ async fn read_audible(session: &Session, stirred: Sight) -> End {
     };
     let error_code = match sight.words {
         Some(Unsolicited::Err(ref err)) => Some(err.code),
-        Some(Unsolicited::TlsRecord | Unsolicited::TlsAlert | Unsolicited::Unintelligible) | None => None,
+        Some(Unsolicited::Unintelligible) | None => None,
     };
     match (stirred.spoke_at.or(sight.spoke_at), sight.closed) {
         (Some(at), _) => End { ending: Ending::Goodbye, at, exact: true, error_code, stall: None },

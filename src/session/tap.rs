@@ -1,42 +1,30 @@
-//! The tap: an in-process relay on loopback that owns the real socket under a driver's session.
+//! The tap: an in-process relay that owns the real socket under a driver's session.
 //!
 //! The driver neither lends its socket nor keeps the server's goodbye. So it connects to the tap, and
 //! the tap to the server: it always reads, stamps FIN, RST and unsolicited bytes as they come, and is
-//! the one place that sets or withholds TCP keepalive.
+//! the one place that sets or withholds TCP keepalive. TLS ends here too: the driver's side is in clear.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::disclosure::{Disclosure, Watch};
-use super::driver::{self, NotLetIn};
+use super::comer::NotLetIn;
+use super::disclosure::Watch;
+use super::door::{Door, Duplex, Way};
+use super::error::{Failure, Stage};
 use super::guard::{Guard, Nonsense};
-use super::packet::{self, Unsolicited};
+use super::packet::{self, HEADER, Unsolicited};
+use super::sequence::Sequence;
+use super::tls::Tls;
+use super::wire::{Came, Closed, LINGER, Wire};
 
 /// How much of what a server says unasked is kept to be read; the rest is counted out and dropped.
 const KEPT_BYTES: usize = 1024;
-
-/// How long the tap waits for the server's FIN after the driver closed its side.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// How the real connection closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
-    /// FIN.
-    Fin,
-    /// RST.
-    Reset,
-    /// The kernel gave up: keepalive or retransmission went unanswered.
-    TimedOut,
-}
 
 /// What the tap saw of the far side. All `None` while the connection is well.
 #[derive(Debug, Clone, Default)]
@@ -55,23 +43,25 @@ pub struct Sight {
 struct State {
     /// No command is under way: what comes now was not asked for.
     idle: bool,
-    tls: bool,
+    phase: Phase,
     last_byte: Instant,
     heard: Vec<u8>,
     sight: Sight,
     guard: Guard,
     nonsense: Option<Nonsense>,
     watch: Watch,
-    spoiled: Option<Spoiled>,
+    failure: Option<Failure>,
 }
 
-/// Why the tap gave up a login by itself.
-#[derive(Debug, Clone)]
-pub(crate) enum Spoiled {
-    /// The driver was about to give the password away.
-    Disclosure(Disclosure),
-    /// The driver could not be let in: what the system said.
-    System(Arc<io::Error>),
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The TLS handshake is under way, or still to come.
+    Handshake,
+    /// The login is.
+    Login,
+    /// The driver says commands.
+    LoggedIn,
 }
 
 #[derive(Debug)]
@@ -101,64 +91,50 @@ pub(crate) enum Parted {
 #[derive(Debug)]
 pub struct Tap {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    takes_attributes: bool,
+    way: Way,
+    tls: bool,
     relay: JoinHandle<Parted>,
 }
 
 impl Tap {
     /// Puts a tap on a connected socket. `first` is what was already read from it (the greeting), and
-    /// is handed to the driver before all else. `watch` sees what the driver says until it is logged in.
-    /// `takes_attributes` is whether the server takes connection attributes.
+    /// is handed to the driver before all else. With `tls`, the login goes under TLS. `watch` sees what the driver says
+    /// until it is logged in.
     ///
     /// # Errors
-    /// When no loopback socket can be had.
-    pub(crate) async fn open(
+    /// When no socket can be had for the driver.
+    pub(super) async fn open(
         server: TcpStream,
         first: Vec<u8>,
-        tls: bool,
-        takes_attributes: bool,
+        tls: Option<Tls>,
         watch: Watch,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+        let under_tls = tls.is_some();
+        let (door, way) = Door::open(under_tls && watch == Watch::Off).await?;
         let state = State {
             idle: false,
-            tls,
+            phase: if under_tls { Phase::Handshake } else { Phase::Login },
             last_byte: Instant::now(),
             heard: Vec::new(),
             sight: Sight::default(),
-            guard: Guard::new(tls),
+            guard: Guard::new(),
             nonsense: None,
             watch,
-            spoiled: None,
+            failure: None,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
-        let announce = tls && takes_attributes;
-        let relay = tokio::spawn(relay(listener, server, first, announce, Arc::clone(&shared)));
-        Ok(Self { shared, address, takes_attributes, relay })
+        let relay = tokio::spawn(relay(door, server, first, tls, Arc::clone(&shared)));
+        Ok(Self { shared, way, tls: under_tls, relay })
     }
 
-    /// Where the driver finds the tap.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Whether the server takes connection attributes.
-    pub(crate) fn takes_attributes(&self) -> bool {
-        self.takes_attributes
+    /// How the driver finds the tap.
+    pub(super) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// The session is idle from now on: whatever the server sends was not asked for. Gives the moment
     /// of the last byte, from which its idle age counts.
-    ///
-    /// Under TLS, bytes that are still on their way (session tickets) are let through first.
-    pub async fn rest(&self) -> Instant {
-        /// Tickets come within a round trip of the login.
-        const DRAIN: Duration = Duration::from_millis(150);
-        if self.shared.lock().tls {
-            tokio::time::sleep(DRAIN).await;
-        }
+    pub fn rest(&self) -> Instant {
         let mut state = self.shared.lock();
         state.idle = true;
         state.last_byte
@@ -174,7 +150,7 @@ impl Tap {
         let state = self.shared.lock();
         let mut sight = state.sight.clone();
         if sight.spoke_at.is_some() {
-            sight.words = Some(packet::read_unsolicited(&state.heard, state.tls));
+            sight.words = Some(packet::read_unsolicited(&state.heard));
         }
         sight
     }
@@ -185,13 +161,20 @@ impl Tap {
     }
 
     /// Why the tap gave up the login by itself, where it did.
-    pub(crate) fn spoiled(&self) -> Option<Spoiled> {
-        self.shared.lock().spoiled.clone()
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.shared.lock().failure.take()
+    }
+
+    /// Whether the TLS handshake is not over.
+    pub(super) fn shakes_hands(&self) -> bool {
+        self.shared.lock().phase == Phase::Handshake
     }
 
     /// The driver is logged in: from now on it says commands.
-    pub(crate) fn logged_in(&self) {
-        self.shared.lock().watch = Watch::Off;
+    pub(super) fn logged_in(&self) {
+        let mut state = self.shared.lock();
+        state.watch = Watch::Off;
+        state.phase = Phase::LoggedIn;
     }
 
     /// Waits until the far side closes, or speaks unasked.
@@ -223,7 +206,7 @@ impl Tap {
 
     /// Whether the session is encrypted.
     pub(crate) fn is_tls(&self) -> bool {
-        self.shared.lock().tls
+        self.tls
     }
 }
 
@@ -233,84 +216,152 @@ impl Drop for Tap {
     }
 }
 
-/// Carries bytes both ways until both sides are closed. `announce` is whether the driver's first words are to announce
-/// attributes.
+/// Lets the driver in, ends TLS where there is one, and carries bytes both ways until both sides are closed.
 async fn relay(
-    listener: TcpListener,
-    mut server: TcpStream,
+    door: Door,
+    server: TcpStream,
     first: Vec<u8>,
-    mut announce: bool,
+    tls: Option<Tls>,
     shared: Arc<Shared>,
 ) -> Parted {
-    let mut driver = match driver::accept(&listener).await {
+    let mut driver = match door.accept().await {
         Ok(driver) => driver,
         Err(NotLetIn { error, _comer }) => {
-            shared.lock().spoiled = Some(Spoiled::System(Arc::new(error)));
+            shared.give_up(Failure::by_system(Stage::Local, "the tap's own socket failed", &error));
             return Parted::Unheard;
         }
     };
-    drop(listener);
-    // Small packets in strict turns: waiting to fill a segment would only delay them.
-    let _ = driver.set_nodelay(true);
+    drop(door);
     if driver.write_all(&first).await.is_err() {
         return Parted::Unheard;
     }
-    let (mut from_server, mut from_driver) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
-    loop {
-        tokio::select! {
-            biased;
-            read = server.read(&mut from_server) => match read {
-                Ok(length) if length > 0 => {
-                    // An acknowledgement sent late would be the path's last packet, and its idle timer
-                    // would start later than our own clock.
-                    let _ = SockRef::from(&server).set_tcp_quickack(true);
-                    let passed = match shared.hear(&from_server[..length]) {
-                        Heard::Answer => driver.write_all(&from_server[..length]).await.is_ok(),
-                        Heard::Unsolicited => true,
-                        Heard::Nonsense => false,
-                    };
-                    if !passed {
-                        return Parted::Unheard;
+    let Some(tls) = tls else {
+        return Relay { wire: Wire::Plain(server), driver, shifts: None, shared }.run().await;
+    };
+    let Ok(mut login) = read_packet(&mut driver).await else { return Parted::Unheard };
+    match tls.begin(server, &mut login).await {
+        Err(failure) => {
+            shared.give_up(failure);
+            Parted::Unheard
+        }
+        Ok(stream) => {
+            shared.lock().phase = Phase::Login;
+            let shifts = Some((Sequence::up(), Sequence::down()));
+            let mut relay = Relay { wire: Wire::Tls(Box::new(stream)), driver, shifts, shared };
+            match relay.hand_on(&mut login).await {
+                true => relay.run().await,
+                false => Parted::Unheard,
+            }
+        }
+    }
+}
+
+/// Reads the driver's login packet, its first word.
+async fn read_packet(driver: &mut Box<dyn Duplex>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; HEADER];
+    driver.read_exact(&mut bytes).await?;
+    let length = packet::payload_length([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    bytes.resize(HEADER + length, 0);
+    driver.read_exact(&mut bytes[HEADER..]).await?;
+    Ok(bytes)
+}
+
+/// Both ends of a session, and what changes on the way.
+struct Relay {
+    wire: Wire,
+    driver: Box<dyn Duplex>,
+    /// Until the login is over, under TLS: of the driver's packets, and of the server's.
+    shifts: Option<(Sequence, Sequence)>,
+    shared: Arc<Shared>,
+}
+
+impl Relay {
+    async fn run(mut self) -> Parted {
+        let (mut from_server, mut from_driver) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+        loop {
+            tokio::select! {
+                biased;
+                came = self.wire.read(&mut from_server) => {
+                    if let Err(parted) = self.take(came, &mut from_server).await {
+                        return parted;
                     }
                 }
-                closed => {
-                    let reset = closed.is_err();
-                    shared.see_close(closed.err());
-                    return if reset { Parted::Reset } else { Parted::Closed };
-                }
-            },
-            read = driver.read(&mut from_driver) => match read {
-                Ok(length) if length > 0 => {
-                    if std::mem::take(&mut announce) {
-                        packet::announce_attributes(&mut from_driver[..length]);
+                read = self.driver.read(&mut from_driver) => match read {
+                    Ok(length) if length > 0 => {
+                        if !self.hand_on(&mut from_driver[..length]).await {
+                            return Parted::Unheard;
+                        }
                     }
-                    if !shared.say(&from_driver[..length]) {
-                        return Parted::Unheard;
+                    // The driver has said COM_QUIT and closed: hand it on and wait for the server's FIN.
+                    _ => {
+                        self.wire.finish().await;
+                        return timeout(LINGER, drain(&mut self.wire)).await.unwrap_or(Parted::Unheard);
                     }
-                    if let Err(error) = server.write_all(&from_driver[..length]).await {
-                        shared.see_close(Some(error));
-                        return Parted::Unheard;
+                },
+            }
+        }
+    }
+
+    /// Takes what came from the server: the driver's answers are handed to it. An error where the session is over.
+    async fn take(&mut self, came: Came, bytes: &mut [u8]) -> Result<(), Parted> {
+        let now = Instant::now();
+        let closed = match came {
+            Came::Bytes(length) => {
+                let bytes = &mut bytes[..length];
+                match self.shared.hear(bytes) {
+                    Heard::Answer => {
+                        self.shift(bytes, |(_, down)| down);
+                        return self.driver.write_all(bytes).await.map_err(|_| Parted::Unheard);
                     }
+                    Heard::Unsolicited => return Ok(()),
+                    Heard::Nonsense => return Err(Parted::Unheard),
                 }
-                // The driver has said COM_QUIT and closed: hand it on and wait for the server's FIN.
-                _ => {
-                    let _ = server.shutdown().await;
-                    return tokio::time::timeout(LINGER, drain(&mut server)).await.unwrap_or(Parted::Unheard);
-                }
-            },
+            }
+            Came::Garbled => {
+                self.shared.hear_garbled(now);
+                return Err(Parted::Unheard);
+            }
+            Came::TlsEnd => self.wire.close().await,
+            Came::Closed(closed) => closed,
+        };
+        self.shared.see_close(closed, now);
+        Err(if closed == Closed::Fin { Parted::Closed } else { Parted::Reset })
+    }
+
+    /// Hands the driver's words on to the server. Whether that went well.
+    async fn hand_on(&mut self, bytes: &mut [u8]) -> bool {
+        if let Err(failure) = self.shared.say(bytes) {
+            self.shared.give_up(failure);
+            return false;
+        }
+        self.shift(bytes, |(up, _)| up);
+        let written = self.wire.write(bytes).await;
+        if let Err(error) = &written {
+            self.shared.see_close(Closed::by(error), Instant::now());
+        }
+        written.is_ok()
+    }
+
+    /// Shifts sequence ids until the login is over.
+    fn shift(&mut self, bytes: &mut [u8], one: impl FnOnce(&mut (Sequence, Sequence)) -> &mut Sequence) {
+        if self.shared.lock().phase == Phase::LoggedIn {
+            self.shifts = None;
+        }
+        if let Some(shifts) = &mut self.shifts {
+            one(shifts).shift(bytes);
         }
     }
 }
 
 /// Reads what the server still says until it closes.
-async fn drain(server: &mut TcpStream) -> Parted {
+async fn drain(wire: &mut Wire) -> Parted {
     let mut bytes = vec![0; 4096];
     loop {
-        match server.read(&mut bytes).await {
-            Ok(0) => return Parted::Closed,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Parted::Reset,
-            Err(_) => return Parted::Unheard,
+        match wire.read(&mut bytes).await {
+            Came::Bytes(_) => {}
+            Came::TlsEnd | Came::Closed(Closed::Fin) => return Parted::Closed,
+            Came::Closed(Closed::Reset) => return Parted::Reset,
+            Came::Closed(Closed::TimedOut) | Came::Garbled => return Parted::Unheard,
         }
     }
 }
@@ -326,16 +377,18 @@ enum Heard {
 }
 
 impl Shared {
-    /// Takes note of bytes from the driver. Whether they may be handed on.
-    fn say(&self, bytes: &[u8]) -> bool {
+    /// The tap gives up the login.
+    fn give_up(&self, failure: Failure) {
+        self.lock().failure = Some(failure);
+    }
+
+    /// Takes note of bytes from the driver. An error where they may not be handed on.
+    fn say(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut state = self.lock();
-        if let Err(disclosure) = state.watch.say(bytes) {
-            state.spoiled = Some(Spoiled::Disclosure(disclosure));
-            return false;
-        }
+        state.watch.say(bytes)?;
         state.last_byte = Instant::now();
         state.guard.said(bytes);
-        true
+        Ok(())
     }
 
     /// Takes note of bytes from the server.
@@ -345,47 +398,54 @@ impl Shared {
         if !state.idle {
             state.last_byte = now;
             let Err(nonsense) = state.guard.heard(bytes) else { return Heard::Answer };
-            // What breaks a login is told by the connector.
-            if state.guard.is_logged_in() {
-                tracing::warn!(
-                    event = "nonsense",
-                    "the server sent {nonsense}, as no MySQL server does: the connection is given up"
-                );
-            }
-            state.nonsense = Some(nonsense);
+            state.refuse(nonsense);
             return Heard::Nonsense;
         }
         let room = KEPT_BYTES.saturating_sub(state.heard.len());
         state.heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if state.sight.spoke_at.is_none() && is_speech(&state) {
+        self.spoke(state, now);
+        Heard::Unsolicited
+    }
+
+    /// Takes note of bytes that are no record of the TLS session.
+    fn hear_garbled(&self, now: Instant) {
+        let mut state = self.lock();
+        if state.idle {
+            self.spoke(state, now);
+        } else {
+            state.refuse(Nonsense::NoRecord);
+        }
+    }
+
+    /// The server spoke unasked.
+    fn spoke(&self, mut state: MutexGuard<'_, State>, now: Instant) {
+        if state.sight.spoke_at.is_none() {
             state.sight.spoke_at = Some(now);
             state.sight.while_idle = true;
             drop(state);
             self.changed.notify_waiters();
         }
-        Heard::Unsolicited
     }
 
-    fn see_close(&self, error: Option<io::Error>) {
-        let now = Instant::now();
-        let closed = match error {
-            None => Closed::Fin,
-            Some(error) => match error.kind() {
-                io::ErrorKind::TimedOut
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable => Closed::TimedOut,
-                _ => Closed::Reset,
-            },
-        };
+    fn see_close(&self, closed: Closed, at: Instant) {
         let mut state = self.lock();
         state.sight.while_idle |= state.idle;
-        state.sight.closed.get_or_insert((closed, now));
+        state.sight.closed.get_or_insert((closed, at));
         drop(state);
         self.changed.notify_waiters();
     }
 }
 
-/// A TLS alert announces the FIN that follows it; only other bytes are the server speaking.
-fn is_speech(state: &State) -> bool {
-    !(state.tls && packet::read_unsolicited(&state.heard, true) == Unsolicited::TlsAlert)
+impl State {
+    /// The server answered what no server answers.
+    fn refuse(&mut self, nonsense: Nonsense) {
+        // What breaks a login is told by the connector.
+        if self.guard.is_logged_in() {
+            tracing::warn!(
+                event = "nonsense",
+                "the server sent {nonsense}, as no MySQL server does: the connection is given up"
+            );
+        }
+        self.nonsense = Some(nonsense);
+    }
 }

@@ -7,19 +7,28 @@ use crate::lab::{Peer, Scene, Served, wait_for, wire};
 
 /// A server that is good but for these bytes in answer to queries with `piece`.
 fn evil_answer(piece: &'static str, bytes: Vec<u8>) -> Peer {
-    Peer::start(move |mut scene: Scene| {
+    Peer::start(good_but(piece, bytes))
+}
+
+pub(super) fn good_but(piece: &'static str, bytes: Vec<u8>) -> impl Fn(Scene) + Send + Sync + 'static {
+    move |mut scene: Scene| {
         if scene.log_in("9.7.0", scene.number).is_ok() {
             let answers = good_answers(scene.number.into()).bytes(piece, bytes.clone());
             scene.serve(&answers, None);
         }
-    })
+    }
 }
 
 /// One kind of question is answered with `bytes`: the exporter tells it, and goes on.
 #[track_caller]
 fn answers_with(piece: &'static str, bytes: Vec<u8>, words: &str) {
-    let peer = evil_answer(piece, bytes);
-    let exporter = launch(&peer).start();
+    is_told(&evil_answer(piece, bytes), piece, words);
+}
+
+/// What a peer answers is told in these words, and another session is tried.
+#[track_caller]
+pub(super) fn is_told(peer: &Peer, piece: &str, words: &str) {
+    let exporter = launch(peer).start();
     wait_for(&format!("{words:?} in the log after an answer to {piece:?}"), Duration::from_secs(20), || {
         exporter.log().contains(words).then_some(())
     });
