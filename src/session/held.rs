@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::packet::Greeting;
 use super::questions::{Asking, Questions};
+use super::relay::Parted;
 use super::roster::Membership;
-use super::tap::{Parted, Tap};
+use super::tap::Tap;
 use crate::domain::proof::{OwnRow, ServerMark};
 
 /// One logged-in session over its tap.

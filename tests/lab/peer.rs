@@ -64,7 +64,7 @@ impl Peer {
     pub(crate) fn start_tls(scene: impl Fn(Scene) + Send + Sync + 'static) -> Self {
         Self::start(move |scene_in_clear| {
             let Scene { stream, number, cues_seen, stage, .. } = scene_in_clear;
-            let (inside, tls_end) = tls::put_on(&stream);
+            let (inside, tls_end) = tls::put_on(stream);
             stage.lock().open.push(Arc::downgrade(&inside));
             scene(Scene { stream: inside, number, cues_seen, stage, tls_end: Some(tls_end) });
         })

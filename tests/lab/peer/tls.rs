@@ -46,11 +46,11 @@ static CONFIG: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| {
 });
 
 /// Puts TLS on a connection to a client: the scene's end of it in clear, and how it says that TLS is to end.
-pub(super) fn put_on(client: &Arc<TcpStream>) -> (Arc<TcpStream>, Arc<OnceLock<TlsEnd>>) {
+pub(super) fn put_on(client: Arc<TcpStream>) -> (Arc<TcpStream>, Arc<OnceLock<TlsEnd>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     let scene = TcpStream::connect(listener.local_addr().expect("it listens")).expect("it listens");
     let (inside, _) = listener.accept().expect("it was connected to");
-    let (client, end) = (Arc::clone(client), Arc::new(OnceLock::new()));
+    let end = Arc::new(OnceLock::new());
     let told = Arc::clone(&end);
     // Either side may break off at any time.
     thread::spawn(move || drop(carry(&client, &inside, &told)));
@@ -75,7 +75,7 @@ fn carry(mut client: &TcpStream, mut scene: &TcpStream, end: &OnceLock<TlsEnd>) 
         if let Some(end) = end.get() {
             return end_so(*end, &mut tls, client);
         }
-        if !waited(tls.read_tls(&mut client))?.is_none_or(|length| length > 0) {
+        if waited(tls.read_tls(&mut client))? == Some(0) {
             return scene.shutdown(Shutdown::Write);
         }
         tls.process_new_packets().map_err(io::Error::other)?;

@@ -1,0 +1,178 @@
+//! The relay under a tap: lets the driver in, ends TLS, and carries bytes between the driver and the server.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::comer::NotLetIn;
+use super::door::{Door, Duplex};
+use super::error::{Failure, Stage};
+use super::packet::{self, HEADER};
+use super::sequence::Sequence;
+use super::tap::{Heard, Shared};
+use super::tls::Tls;
+use super::wire::{Came, Closed, LINGER, Wire};
+
+/// What the server did when the driver had said its last words and closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parted {
+    /// It closed too.
+    Closed,
+    /// It answered with RST: it is not there any more, or still has bytes that it did not read.
+    Reset,
+    /// Nothing that shows that it heard them.
+    Unheard,
+}
+
+/// Lets the driver in, ends TLS where there is one, and carries bytes both ways until both sides are closed.
+pub(super) async fn run(
+    door: Door,
+    server: TcpStream,
+    first: Vec<u8>,
+    tls: Option<Tls>,
+    shared: Arc<Shared>,
+) -> Parted {
+    let mut driver = match door.accept().await {
+        Ok(driver) => driver,
+        Err(NotLetIn { error, _comer }) => {
+            shared.give_up(Failure::by_system(Stage::Local, "the tap's own socket failed", &error));
+            return Parted::Unheard;
+        }
+    };
+    drop(door);
+    if driver.write_all(&first).await.is_err() {
+        return Parted::Unheard;
+    }
+    let Some(tls) = tls else {
+        return Relay { wire: Wire::Plain(server), driver, shifts: None, shared }.run().await;
+    };
+    let Ok(mut login) = read_packet(&mut driver).await else { return Parted::Unheard };
+    match tls.begin(server, &mut login).await {
+        Err(failure) => {
+            shared.give_up(failure);
+            Parted::Unheard
+        }
+        Ok(stream) => {
+            shared.is_secured();
+            let shifts = Some((Sequence::up(), Sequence::down()));
+            let mut relay = Relay { wire: Wire::Tls(Box::new(stream)), driver, shifts, shared };
+            match relay.hand_on(&mut login).await {
+                true => relay.run().await,
+                false => Parted::Unheard,
+            }
+        }
+    }
+}
+
+/// Reads the driver's login packet, its first word.
+async fn read_packet(driver: &mut Box<dyn Duplex>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; HEADER];
+    driver.read_exact(&mut bytes).await?;
+    let length = packet::payload_length([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    bytes.resize(HEADER + length, 0);
+    driver.read_exact(&mut bytes[HEADER..]).await?;
+    Ok(bytes)
+}
+
+/// Both ends of a session, and what changes on the way.
+struct Relay {
+    wire: Wire,
+    driver: Box<dyn Duplex>,
+    /// Until the login is over, under TLS: of the driver's packets, and of the server's.
+    shifts: Option<(Sequence, Sequence)>,
+    shared: Arc<Shared>,
+}
+
+impl Relay {
+    async fn run(mut self) -> Parted {
+        let (mut from_server, mut from_driver) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+        loop {
+            tokio::select! {
+                biased;
+                came = self.wire.read(&mut from_server) => {
+                    if let Err(parted) = self.take(came, &mut from_server).await {
+                        return parted;
+                    }
+                }
+                read = self.driver.read(&mut from_driver) => match read {
+                    Ok(length) if length > 0 => {
+                        if !self.hand_on(&mut from_driver[..length]).await {
+                            return Parted::Unheard;
+                        }
+                    }
+                    // The driver has said COM_QUIT and closed: hand it on and wait for the server's FIN.
+                    _ => {
+                        self.wire.finish().await;
+                        return timeout(LINGER, drain(&mut self.wire)).await.unwrap_or(Parted::Unheard);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Takes what came from the server: the driver's answers are handed to it. An error where the session is over.
+    async fn take(&mut self, came: Came, bytes: &mut [u8]) -> Result<(), Parted> {
+        let now = Instant::now();
+        let closed = match came {
+            Came::Bytes(length) => {
+                let bytes = &mut bytes[..length];
+                match self.shared.hear(bytes) {
+                    Heard::Answer => {
+                        self.shift(bytes, |(_, down)| down);
+                        return self.driver.write_all(bytes).await.map_err(|_| Parted::Unheard);
+                    }
+                    Heard::Unsolicited => return Ok(()),
+                    Heard::Nonsense => return Err(Parted::Unheard),
+                }
+            }
+            Came::Garbled => {
+                self.shared.hear_garbled(now);
+                return Err(Parted::Unheard);
+            }
+            Came::TlsEnd => self.wire.close().await,
+            Came::Closed(closed) => closed,
+        };
+        self.shared.see_close(closed, now);
+        Err(if closed == Closed::Fin { Parted::Closed } else { Parted::Reset })
+    }
+
+    /// Hands the driver's words on to the server. Whether that went well.
+    async fn hand_on(&mut self, bytes: &mut [u8]) -> bool {
+        if let Err(failure) = self.shared.say(bytes) {
+            self.shared.give_up(failure);
+            return false;
+        }
+        self.shift(bytes, |(up, _)| up);
+        let written = self.wire.write(bytes).await;
+        if let Err(error) = &written {
+            self.shared.see_close(Closed::by(error), Instant::now());
+        }
+        written.is_ok()
+    }
+
+    /// Shifts sequence ids until the login is over.
+    fn shift(&mut self, bytes: &mut [u8], one: impl FnOnce(&mut (Sequence, Sequence)) -> &mut Sequence) {
+        if self.shared.is_logged_in() {
+            self.shifts = None;
+        }
+        if let Some(shifts) = &mut self.shifts {
+            one(shifts).shift(bytes);
+        }
+    }
+}
+
+/// Reads what the server still says until it closes.
+async fn drain(wire: &mut Wire) -> Parted {
+    let mut bytes = vec![0; 4096];
+    loop {
+        match wire.read(&mut bytes).await {
+            Came::Bytes(_) => {}
+            Came::TlsEnd | Came::Closed(Closed::Fin) => return Parted::Closed,
+            Came::Closed(Closed::Reset) => return Parted::Reset,
+            Came::Closed(Closed::TimedOut) | Came::Garbled => return Parted::Unheard,
+        }
+    }
+}
