@@ -305,7 +305,7 @@ fn set_socket_options(socket: &TcpStream, keepalive: Option<Duration>) -> std::i
 }
 
 /// Reads the first packet, and gives it parsed and as it came.
-async fn read_greeting(
+pub(super) async fn read_greeting(
     socket: &mut TcpStream,
     deadline: Instant,
     timeout: Duration,

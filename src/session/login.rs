@@ -80,12 +80,12 @@ impl Account {
             Ok(Ok(Err(error))) => Err(match (tap.failure(), tap.nonsense()) {
                 (Some(failure), _) => failure,
                 (None, Some(nonsense)) => {
-                    Failure::new(Stage::Auth, format!("the server answered the login with {nonsense}"))
+                    Failure::new(Stage::Nonsense, format!("the server answered the login with {nonsense}"))
                 }
                 (None, None) => explain(&error),
             }),
             Ok(Err(_)) => {
-                Err(Failure::new(Stage::Auth, "the server answered the login with nonsense".to_owned()))
+                Err(Failure::new(Stage::Nonsense, "the server answered the login with nonsense".to_owned()))
             }
             Err(_) if tap.shakes_hands() => Err(Failure::new(
                 Stage::Tls,
@@ -133,7 +133,7 @@ impl Drop for AbortOnDrop {
 
 /// Tells the stage and the reason of a login that the driver gave up.
 fn explain(error: &mysql_async::Error) -> Failure {
-    use mysql_async::{Error, IoError};
+    use mysql_async::{DriverError, Error, IoError};
     match error {
         Error::Server(refusal) => {
             let stage = if refusal.code == TLS_REQUIRED { Stage::Tls } else { Stage::Auth };
@@ -142,6 +142,17 @@ fn explain(error: &mysql_async::Error) -> Failure {
         Error::Io(IoError::Io(error)) => {
             Failure::by_system(Stage::Auth, "the connection broke during the login", error).unanswered()
         }
+        Error::Driver(DriverError::UnexpectedPacket { payload }) => Failure::new(
+            Stage::Nonsense,
+            format!(
+                "the server answered the login with a packet of {} bytes that has no place there",
+                payload.len()
+            ),
+        ),
+        Error::Driver(DriverError::PacketOutOfOrder) => Failure::new(
+            Stage::Nonsense,
+            "the server answered the login with a packet out of order".to_owned(),
+        ),
         // The driver's other errors name no secret: they speak of plugins and packets.
         other => {
             let told = other.to_string();

@@ -5,7 +5,7 @@
 //! - `connector` connects by stages and reads the greeting; `gate` keeps it from hammering; `error` tells which stage
 //!   failed and what to do.
 //! - `tap` stands between the driver and the server, by its `relay`. Towards the server it owns the `wire`: the real socket, with `tls`
-//!   on it where the mode says so (`sequence` makes up for the packet that this takes). Towards the driver it keeps a
+//!   on it where the mode says so. `translation` makes up in the login for the packet that this takes. Towards the driver it keeps a
 //!   `door`, and `comer` turns away who is not our own (`sock_diag` asks the kernel).
 //! - Over the tap the driver makes its `login` with the `password`. `disclosure` keeps from the server what nobody
 //!   unverified may hear, `guard` from the driver what no server says, login or not.
@@ -30,11 +30,11 @@ mod password;
 mod questions;
 mod relay;
 pub mod roster;
-mod sequence;
 mod sock_diag;
 pub mod tap;
 mod tls;
 mod told;
+mod translation;
 mod wire;
 
 pub use connector::Connector;

@@ -11,9 +11,9 @@ use super::comer::NotLetIn;
 use super::door::{Door, Duplex};
 use super::error::{Failure, Stage};
 use super::packet::{self, HEADER};
-use super::sequence::Sequence;
 use super::tap::{Heard, Shared};
 use super::tls::Tls;
+use super::translation::Translation;
 use super::wire::{Came, Closed, LINGER, Wire};
 
 /// What the server did when the driver had said its last words and closed.
@@ -47,7 +47,7 @@ pub(super) async fn run(
         return Parted::Unheard;
     }
     let Some(tls) = tls else {
-        return Relay { wire: Wire::Plain(server), driver, shifts: None, shared }.run().await;
+        return Relay::new(Wire::Plain(server), driver, shared).run().await;
     };
     let Ok(mut login) = read_packet(&mut driver).await else { return Parted::Unheard };
     match tls.begin(server, &mut login).await {
@@ -57,9 +57,8 @@ pub(super) async fn run(
         }
         Ok(stream) => {
             shared.is_secured();
-            let shifts = Some((Sequence::up(), Sequence::down()));
-            let mut relay = Relay { wire: Wire::Tls(Box::new(stream)), driver, shifts, shared };
-            match relay.hand_on(&mut login).await {
+            let mut relay = Relay::new(Wire::Tls(Box::new(stream)), driver, shared);
+            match relay.hand_on(&login).await {
                 true => relay.run().await,
                 false => Parted::Unheard,
             }
@@ -81,25 +80,31 @@ async fn read_packet(driver: &mut Box<dyn Duplex>) -> io::Result<Vec<u8>> {
 struct Relay {
     wire: Wire,
     driver: Box<dyn Duplex>,
-    /// Until the login is over, under TLS: of the driver's packets, and of the server's.
-    shifts: Option<(Sequence, Sequence)>,
+    /// Until the login is over: of the driver's packets, and of the server's.
+    login: Option<(Translation, Translation)>,
     shared: Arc<Shared>,
 }
 
 impl Relay {
+    fn new(wire: Wire, driver: Box<dyn Duplex>, shared: Arc<Shared>) -> Self {
+        let tls = matches!(wire, Wire::Tls(_));
+        let login = Some((Translation::of_driver(tls), Translation::of_server(tls)));
+        Self { wire, driver, login, shared }
+    }
+
     async fn run(mut self) -> Parted {
         let (mut from_server, mut from_driver) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
         loop {
             tokio::select! {
                 biased;
                 came = self.wire.read(&mut from_server) => {
-                    if let Err(parted) = self.take(came, &mut from_server).await {
+                    if let Err(parted) = self.take(came, &from_server).await {
                         return parted;
                     }
                 }
                 read = self.driver.read(&mut from_driver) => match read {
                     Ok(length) if length > 0 => {
-                        if !self.hand_on(&mut from_driver[..length]).await {
+                        if !self.hand_on(&from_driver[..length]).await {
                             return Parted::Unheard;
                         }
                     }
@@ -114,14 +119,15 @@ impl Relay {
     }
 
     /// Takes what came from the server: the driver's answers are handed to it. An error where the session is over.
-    async fn take(&mut self, came: Came, bytes: &mut [u8]) -> Result<(), Parted> {
+    async fn take(&mut self, came: Came, bytes: &[u8]) -> Result<(), Parted> {
         let now = Instant::now();
         let closed = match came {
             Came::Bytes(length) => {
-                let bytes = &mut bytes[..length];
+                let bytes = &bytes[..length];
                 match self.shared.hear(bytes) {
                     Heard::Answer => {
-                        self.shift(bytes, |(_, down)| down);
+                        let translated = self.login().map(|(_, server)| server.translate(bytes));
+                        let bytes = translated.as_deref().unwrap_or(bytes);
                         return self.driver.write_all(bytes).await.map_err(|_| Parted::Unheard);
                     }
                     Heard::Unsolicited => return Ok(()),
@@ -140,27 +146,25 @@ impl Relay {
     }
 
     /// Hands the driver's words on to the server. Whether that went well.
-    async fn hand_on(&mut self, bytes: &mut [u8]) -> bool {
+    async fn hand_on(&mut self, bytes: &[u8]) -> bool {
         if let Err(failure) = self.shared.say(bytes) {
             self.shared.give_up(failure);
             return false;
         }
-        self.shift(bytes, |(up, _)| up);
-        let written = self.wire.write(bytes).await;
+        let translated = self.login().map(|(driver, _)| driver.translate(bytes));
+        let written = self.wire.write(translated.as_deref().unwrap_or(bytes)).await;
         if let Err(error) = &written {
             self.shared.see_close(Closed::by(error), Instant::now());
         }
         written.is_ok()
     }
 
-    /// Shifts sequence ids until the login is over.
-    fn shift(&mut self, bytes: &mut [u8], one: impl FnOnce(&mut (Sequence, Sequence)) -> &mut Sequence) {
+    /// What changes on the way until the login is over.
+    fn login(&mut self) -> Option<&mut (Translation, Translation)> {
         if self.shared.is_logged_in() {
-            self.shifts = None;
+            self.login = None;
         }
-        if let Some(shifts) = &mut self.shifts {
-            one(shifts).shift(bytes);
-        }
+        self.login.as_mut()
     }
 }
 

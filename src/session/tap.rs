@@ -297,3 +297,6 @@ impl State {
         self.nonsense = Some(nonsense);
     }
 }
+
+#[cfg(test)]
+mod tests;

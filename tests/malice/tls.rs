@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::answers::{good_but, is_told};
+use super::logins::stage;
 use super::{
     CHALLENGE, converse, dies_at, evil_on_cue, fails_at, greeting, random_bytes, send, side_by_side,
 };
@@ -25,12 +26,12 @@ fn logins_of_garbage_under_tls() {
             "the server answered the login with an empty challenge for the login",
         ),
         (native(), wire::packet(0, b"\xfemysql_clear_password\0abcdefghijklmnopqrst\0"), "the login failed"),
-        (sha2(), wire::packet(0, &random_bytes(900)), "the login failed"),
-        (sha2(), wire::packet(0, &[1, 9]), "the login failed"),
+        (sha2(), wire::packet(0, &random_bytes(900)), "a packet of 900 bytes that has no place there"),
+        (sha2(), wire::packet(0, &[1, 9]), "a packet of 2 bytes that has no place there"),
     ];
     side_by_side(cases, |(greeting, answer, words)| {
         let evil = converse(greeting, vec![answer]);
-        fails_at(&Peer::start_tls(move |scene: Scene| evil(&scene)), "auth", words);
+        fails_at(&Peer::start_tls(move |scene: Scene| evil(&scene)), stage(words), words);
     });
 }
 
