@@ -9,10 +9,10 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::driven::Session;
 use super::error::{ConnectError, Failure, NoSession, Stage, shortage};
 use super::gate::{Gate, Useless};
 use super::ghost::Purpose;
-use super::held::Session;
 use super::identities::Identities;
 use super::login::Account;
 use super::packet::{self, Greeting, GreetingError};

@@ -7,7 +7,7 @@
 //!
 //! What streams by is looked at and not kept, but for the beginnings of the packets that say what follows.
 
-use super::packet::{self, HEADER};
+use super::packet::{self, ErrPacket, HEADER};
 use row::Row;
 
 mod key;
@@ -126,6 +126,8 @@ pub(crate) struct Guard {
     length: usize,
     missing: usize,
     row: Row,
+    /// The ERR that answered.
+    refusal: Option<ErrPacket>,
 }
 
 impl Guard {
@@ -142,6 +144,7 @@ impl Guard {
             length: 0,
             missing: 0,
             row: Row::default(),
+            refusal: None,
         }
     }
 
@@ -149,6 +152,7 @@ impl Guard {
     pub(crate) fn said(&mut self, bytes: &[u8]) {
         self.answer = 0;
         self.rows = 0;
+        self.refusal = None;
         // A command starts counting packets afresh.
         self.logged_in |= matches!(bytes, [_, _, _, 0, _, ..]);
         self.awaited = match bytes {
@@ -167,6 +171,12 @@ impl Guard {
     /// Whether a command was asked, so that the login is over.
     pub(crate) fn is_logged_in(&self) -> bool {
         self.logged_in
+    }
+
+    /// How what was asked was answered, once it was: by ERR, or otherwise.
+    pub(crate) fn answer(&mut self) -> Option<Result<(), ErrPacket>> {
+        matches!(self.awaited, Awaited::Nothing | Awaited::End)
+            .then(|| self.refusal.take().map_or(Ok(()), Err))
     }
 
     /// The server said this.
@@ -212,6 +222,9 @@ impl Guard {
         };
         if self.missing == 0 {
             self.awaited = self.look()?;
+            if self.payload.first() == Some(&0xff) {
+                self.refusal = packet::parse_err(&self.payload);
+            }
             self.head = 0;
         }
         Ok(rest)

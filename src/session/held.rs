@@ -1,119 +1,55 @@
-//! A session that is logged in: the driver over its tap, and its place among our sessions.
+//! A session that is held: the real socket, or the TLS session on it, and a few fields. No driver, no task, no buffer.
+//! The few words it still has to say, it says itself, and reads their answers by the guard's grammar.
 
+use std::future::poll_fn;
+use std::task::ready;
 use std::time::Duration;
 
-use mysql_async::Conn;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::packet::Greeting;
-use super::questions::{Asking, Questions};
-use super::relay::Parted;
+use super::notes::{Heard, Notes, Sight};
+use super::packet::{self, ErrPacket};
+use super::relay::{Parted, say_farewell};
 use super::roster::Membership;
-use super::tap::Tap;
-use crate::domain::proof::{OwnRow, ServerMark};
+use super::wire::{Came, Closed, Wire};
 
-/// One logged-in session over its tap.
-#[derive(Debug)]
-pub struct Session {
-    /// The driver's side.
-    pub conn: Conn,
-    /// The real socket's side.
-    pub tap: Tap,
-    /// What the server said first.
-    pub greeting: Greeting,
-    /// How long TCP connect, greeting, TLS and login took together.
-    pub connect_duration: Duration,
-    pub(super) membership: Membership,
-    pub(super) questions: Questions,
-    pub(super) skipped: bool,
-    /// When it logged in.
-    pub(super) since: Instant,
+/// How much is read at once, in bytes: answers to our own words are shorter.
+const READ: usize = 2048;
+const COM_QUIT: u8 = 0x01;
+const COM_QUERY: u8 = 0x03;
+const COM_PING: u8 = 0x0e;
+
+/// Why a word of ours got no answer that is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The server answered with an error.
+    Refused(ErrPacket),
+    /// The connection ended, or something else came than an answer.
+    Broken,
 }
 
-impl Session {
+/// One session that is held.
+#[derive(Debug)]
+pub struct Held {
+    /// `None` once it has ended.
+    wire: Option<Wire>,
+    notes: Notes,
+    tls: bool,
+    /// When the TLS session ended, where the socket did not close at once.
+    tls_ended: Option<Instant>,
+    /// A word was said that was not answered.
+    asks: bool,
+    membership: Membership,
+}
+
+impl Held {
+    pub(super) fn new(wire: Option<Wire>, notes: Notes, tls: bool, membership: Membership) -> Self {
+        Self { wire, notes, tls, tls_ended: None, asks: false, membership }
+    }
+
     /// The server's thread id of this session, as far as is known.
     pub fn thread_id(&self) -> u64 {
         self.membership.thread_id()
-    }
-
-    /// Asks a question that may stay unanswered. `None` while it rests, because it cost sessions.
-    pub fn begin(&mut self, question: &'static str) -> Option<Asking> {
-        let asking = self.questions.begin(question, self.thread_id());
-        self.skipped |= asking.is_none();
-        asking
-    }
-
-    /// Whether a question was not asked.
-    pub fn has_skipped(&self) -> bool {
-        self.skipped
-    }
-
-    /// Whether the greeting told this thread id: the 32 bits that it has room for. Where it did not, a
-    /// proxy that speaks MySQL greeted in the server's place.
-    fn was_greeted_as(&self, thread_id: u64) -> bool {
-        thread_id & u64::from(u32::MAX) == u64::from(self.greeting.thread_id)
-    }
-
-    /// Takes the full thread id as the server says it, which the greeting has only 32 bits of. Behind
-    /// a proxy (`proxied`) it is the backend's for now.
-    pub fn learn_thread_id(&mut self, thread_id: Option<u64>, proxied: bool) {
-        let certain = thread_id.is_some_and(|thread_id| self.was_greeted_as(thread_id)) && !proxied;
-        self.membership.rename(thread_id.unwrap_or(self.thread_id()), certain);
-    }
-
-    /// Takes the full thread id as the server that holds the session says it, which tells by itself whether a
-    /// proxy greeted.
-    pub fn learn_backend_id(&mut self, thread_id: u64) {
-        let proxied = !self.was_greeted_as(thread_id);
-        self.learn_thread_id(Some(thread_id), proxied);
-    }
-
-    /// Ends the session with COM_QUIT, so that the server does not count it as aborted. Waits at most
-    /// `patience` for the words to be handed on.
-    pub async fn quit(self, patience: Duration) {
-        let Self { conn, tap, membership, .. } = self;
-        if conn.is_disconnected() {
-            // The driver would say nothing: its last command was left unfinished.
-            return;
-        }
-        tap.wake();
-        let tls = tap.is_tls();
-        let farewell = async {
-            conn.disconnect().await?;
-            Ok::<_, mysql_async::Error>(tap.finish().await)
-        };
-        match tokio::time::timeout(patience, farewell).await {
-            Ok(Ok(Parted::Closed)) => membership.leave(),
-            Ok(Ok(Parted::Reset)) => membership.leave_unheard(tls),
-            Ok(Ok(Parted::Unheard) | Err(_)) | Err(_) => membership.leave_unheard(false),
-        }
-    }
-
-    /// Whether the thread id is surely the server's own: no proxy that speaks MySQL was seen.
-    pub fn is_certain(&self) -> bool {
-        self.membership.is_certain()
-    }
-
-    /// Where the session lives, as far as it could read that.
-    pub fn server(&self) -> Option<&ServerMark> {
-        self.membership.server()
-    }
-
-    /// The session's own row, where it could read that.
-    pub fn row(&self) -> Option<&OwnRow> {
-        self.membership.row()
-    }
-
-    /// Takes what the session read about itself: its own row, and where it lives.
-    pub fn introduce(&mut self, row: Option<OwnRow>, server: Option<ServerMark>) {
-        self.membership.introduce(row, server);
-    }
-
-    /// After how much silence, in seconds, the server ends the session by itself.
-    pub fn ends_by_itself_after(&mut self, wait_timeout: f64) {
-        if let Ok(wait_timeout) = Duration::try_from_secs_f64(wait_timeout) {
-            self.membership.ends_by_itself_after(wait_timeout);
-        }
     }
 
     /// The session's statement lasts until then.
@@ -121,13 +57,130 @@ impl Session {
         self.membership.is_busy_until(until);
     }
 
-    /// The session is idle from this moment on.
-    pub fn rests_since(&mut self, since: Instant) {
-        self.membership.rests_since(since);
+    /// What was seen so far.
+    pub fn sight(&self) -> Sight {
+        self.notes.sight()
+    }
+
+    /// Waits until the far side closes, or speaks unasked. May be dropped while it waits: nothing is lost.
+    pub async fn stir(&mut self) -> Sight {
+        while !self.notes.has_stirred() {
+            self.watch().await;
+        }
+        self.notes.sight()
+    }
+
+    /// Waits until the far side closes. May be dropped while it waits.
+    pub async fn close(&mut self) -> Sight {
+        while !self.notes.has_closed() {
+            self.watch().await;
+        }
+        self.notes.sight()
+    }
+
+    /// Says COM_PING and waits for OK. Then the session is idle again, and its last byte came at the moment that is
+    /// given.
+    ///
+    /// # Errors
+    /// Where something else comes.
+    pub async fn ping(&mut self) -> Result<Instant, Unanswered> {
+        self.ask(&[1, 0, 0, 0, COM_PING]).await?;
+        Ok(self.notes.rest())
+    }
+
+    /// Asks the server to run a statement of less than 250 bytes, and waits for its end. The session is not idle after
+    /// it.
+    ///
+    /// # Errors
+    /// Where something else comes.
+    pub async fn run(&mut self, statement: &str) -> Result<(), Unanswered> {
+        let length = u8::try_from(statement.len() + 1).map_err(|_| Unanswered::Broken)?;
+        self.ask(&[&[length, 0, 0, 0, COM_QUERY], statement.as_bytes()].concat()).await
+    }
+
+    async fn ask(&mut self, command: &[u8]) -> Result<(), Unanswered> {
+        self.notes.wake();
+        self.asks = true;
+        let Some(wire) = &mut self.wire else { return Err(Unanswered::Broken) };
+        self.notes.say(command);
+        if let Err(error) = wire.write(command).await {
+            self.notes.see_close(Closed::by(&error), Instant::now());
+            self.wire = None;
+        }
+        loop {
+            if self.notes.nonsense().is_some() || self.wire.is_none() {
+                return Err(Unanswered::Broken);
+            }
+            if let Some(answer) = self.notes.answer() {
+                self.asks = false;
+                return answer.map_err(Unanswered::Refused);
+            }
+            self.watch().await;
+        }
+    }
+
+    /// Waits for the next thing to come, and notes it. Waits for ever where nothing can come any more.
+    async fn watch(&mut self) {
+        let Self { wire, notes, .. } = self;
+        let Some(wire) = wire else { return std::future::pending().await };
+        // The room for bytes is there only while they come: this future is held for hours.
+        let came = poll_fn(|context| {
+            let mut bytes = [0; READ];
+            let came = ready!(wire.poll_read(context, &mut bytes));
+            let now = Instant::now();
+            let is_over = match came {
+                Came::Bytes(length) => notes.hear(&bytes[..length], now) == Heard::Nonsense,
+                Came::Garbled => {
+                    notes.hear_garbled(now);
+                    true
+                }
+                Came::TlsEnd | Came::Closed(_) => false,
+            };
+            std::task::Poll::Ready((came, now, is_over))
+        });
+        let (closed, at) = match came.await {
+            (Came::TlsEnd, now, _) => {
+                let at = *self.tls_ended.get_or_insert(now);
+                (wire.close().await, at)
+            }
+            (Came::Closed(closed), now, _) => (closed, now),
+            (_, _, true) => {
+                self.wire = None;
+                return;
+            }
+            (Came::Bytes(_) | Came::Garbled, _, false) => return,
+        };
+        self.notes.see_close(closed, at);
+        self.wire = None;
+    }
+
+    /// Ends the session with COM_QUIT, so that the server does not count it as aborted. Waits at most
+    /// `patience` for the server to close. In the midst of a command nothing can be said.
+    pub async fn quit(self, patience: Duration) {
+        let Self { wire, membership, tls, asks, .. } = self;
+        let (Some(mut wire), false) = (wire, asks) else { return };
+        let farewell = async {
+            wire.write(&[1, 0, 0, 0, COM_QUIT]).await?;
+            Ok::<_, std::io::Error>(say_farewell(&mut wire).await)
+        };
+        match timeout(patience, farewell).await {
+            Ok(Ok(Parted::Closed)) => membership.leave(),
+            Ok(Ok(Parted::Reset)) => membership.leave_unheard(tls),
+            Ok(Ok(Parted::Unheard) | Err(_)) | Err(_) => membership.leave_unheard(false),
+        }
     }
 
     /// Lets go of a session whose connection is dead.
     pub fn bury(self) -> Membership {
         self.membership
+    }
+}
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(err) => write!(to, "error {} ({})", err.code, packet::shortened(&err.message)),
+            Self::Broken => to.write_str("no answer that is one"),
+        }
     }
 }

@@ -9,7 +9,9 @@
 //!   `door`, and `comer` turns away who is not our own (`sock_diag` asks the kernel).
 //! - Over the tap the driver makes its `login` with the `password`. `disclosure` keeps from the server what nobody
 //!   unverified may hear, `guard` from the driver what no server says, login or not.
-//! - `held` is the session that comes of it. `questions` knows what cost sessions when it was asked, `roster` which of
+//! - `driven` is the session that comes of it. Once its questions are answered the driver is let go, and what stays is
+//!   `held`: the wire, and the `notes` on what came over it.
+//! - `questions` knows what cost sessions when it was asked, `roster` which of
 //!   the server's sessions are ours and whether there is room for more, `ghost` is one that outlived its client,
 //!   `identities` which servers answer, `told` what was already said.
 //! - `packet` reads the few bytes that must be read here.
@@ -18,6 +20,7 @@ mod comer;
 pub mod connector;
 mod disclosure;
 mod door;
+mod driven;
 pub mod error;
 mod gate;
 pub mod ghost;
@@ -25,26 +28,28 @@ mod guard;
 mod held;
 pub mod identities;
 pub mod login;
+mod notes;
 pub mod packet;
 mod password;
 mod questions;
 mod relay;
 pub mod roster;
 mod sock_diag;
-pub mod tap;
+mod tap;
 mod tls;
 mod told;
 mod translation;
 mod wire;
 
 pub use connector::Connector;
+pub use driven::Session;
 pub use error::{ConnectError, NoSession, Stage};
 pub use ghost::Purpose;
-pub use held::Session;
+pub use held::{Held, Unanswered};
 pub use identities::Identities;
 pub use login::Account;
+pub use notes::Sight;
 pub use questions::Asking;
 pub use roster::Roster;
-pub use tap::{Sight, Tap};
 pub use tls::TlsMode;
 pub use wire::Closed;

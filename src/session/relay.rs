@@ -10,8 +10,9 @@ use tokio::time::{Instant, timeout};
 use super::comer::NotLetIn;
 use super::door::{Door, Duplex};
 use super::error::{Failure, Stage};
+use super::notes::Heard;
 use super::packet::{self, HEADER};
-use super::tap::{Heard, Shared};
+use super::tap::Shared;
 use super::tls::Tls;
 use super::translation::Translation;
 use super::wire::{Came, Closed, LINGER, Wire};
@@ -27,6 +28,15 @@ pub(crate) enum Parted {
     Unheard,
 }
 
+/// How a relay ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// With the connection.
+    Parted(Parted),
+    /// The driver was let go, and the server heard nothing of it.
+    LetGo(Wire),
+}
+
 /// Lets the driver in, ends TLS where there is one, and carries bytes both ways until both sides are closed.
 pub(super) async fn run(
     door: Door,
@@ -34,33 +44,35 @@ pub(super) async fn run(
     first: Vec<u8>,
     tls: Option<Tls>,
     shared: Arc<Shared>,
-) -> Parted {
+) -> End {
     let mut driver = match door.accept().await {
         Ok(driver) => driver,
         Err(NotLetIn { error, _comer }) => {
             shared.give_up(Failure::by_system(Stage::Local, "the tap's own socket failed", &error));
-            return Parted::Unheard;
+            return End::Parted(Parted::Unheard);
         }
     };
     drop(door);
     if driver.write_all(&first).await.is_err() {
-        return Parted::Unheard;
+        return End::Parted(Parted::Unheard);
     }
     let Some(tls) = tls else {
         return Relay::new(Wire::Plain(server), driver, shared).run().await;
     };
-    let Ok(mut login) = read_packet(&mut driver).await else { return Parted::Unheard };
+    let Ok(mut login) = read_packet(&mut driver).await else {
+        return End::Parted(Parted::Unheard);
+    };
     match tls.begin(server, &mut login).await {
         Err(failure) => {
             shared.give_up(failure);
-            Parted::Unheard
+            End::Parted(Parted::Unheard)
         }
         Ok(stream) => {
             shared.is_secured();
             let mut relay = Relay::new(Wire::Tls(Box::new(stream)), driver, shared);
             match relay.hand_on(&login).await {
                 true => relay.run().await,
-                false => Parted::Unheard,
+                false => End::Parted(Parted::Unheard),
             }
         }
     }
@@ -92,28 +104,28 @@ impl Relay {
         Self { wire, driver, login, shared }
     }
 
-    async fn run(mut self) -> Parted {
+    async fn run(mut self) -> End {
         let (mut from_server, mut from_driver) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
         loop {
             tokio::select! {
                 biased;
                 came = self.wire.read(&mut from_server) => {
                     if let Err(parted) = self.take(came, &from_server).await {
-                        return parted;
+                        return End::Parted(parted);
                     }
                 }
                 read = self.driver.read(&mut from_driver) => match read {
                     Ok(length) if length > 0 => {
                         if !self.hand_on(&from_driver[..length]).await {
-                            return Parted::Unheard;
+                            return End::Parted(Parted::Unheard);
                         }
                     }
                     // The driver has said COM_QUIT and closed: hand it on and wait for the server's FIN.
                     _ => {
-                        self.wire.finish().await;
-                        return timeout(LINGER, drain(&mut self.wire)).await.unwrap_or(Parted::Unheard);
+                        return End::Parted(say_farewell(&mut self.wire).await);
                     }
                 },
+                () = self.shared.released() => return End::LetGo(self.wire),
             }
         }
     }
@@ -124,7 +136,7 @@ impl Relay {
         let closed = match came {
             Came::Bytes(length) => {
                 let bytes = &bytes[..length];
-                match self.shared.hear(bytes) {
+                match self.shared.note(|notes| notes.hear(bytes, now)) {
                     Heard::Answer => {
                         let translated = self.login().map(|(_, server)| server.translate(bytes));
                         let bytes = translated.as_deref().unwrap_or(bytes);
@@ -135,13 +147,13 @@ impl Relay {
                 }
             }
             Came::Garbled => {
-                self.shared.hear_garbled(now);
+                self.shared.note(|notes| notes.hear_garbled(now));
                 return Err(Parted::Unheard);
             }
             Came::TlsEnd => self.wire.close().await,
             Came::Closed(closed) => closed,
         };
-        self.shared.see_close(closed, now);
+        self.shared.note(|notes| notes.see_close(closed, now));
         Err(if closed == Closed::Fin { Parted::Closed } else { Parted::Reset })
     }
 
@@ -154,7 +166,7 @@ impl Relay {
         let translated = self.login().map(|(driver, _)| driver.translate(bytes));
         let written = self.wire.write(translated.as_deref().unwrap_or(bytes)).await;
         if let Err(error) = &written {
-            self.shared.see_close(Closed::by(error), Instant::now());
+            self.shared.note(|notes| notes.see_close(Closed::by(error), Instant::now()));
         }
         written.is_ok()
     }
@@ -166,6 +178,12 @@ impl Relay {
         }
         self.login.as_mut()
     }
+}
+
+/// COM_QUIT was said: closes our side too, and waits for the server's end.
+pub(super) async fn say_farewell(wire: &mut Wire) -> Parted {
+    wire.finish().await;
+    timeout(LINGER, drain(wire)).await.unwrap_or(Parted::Unheard)
 }
 
 /// Reads what the server still says until it closes.

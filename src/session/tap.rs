@@ -1,52 +1,28 @@
 //! The tap: it owns the real socket under a driver's session, by a relay in this process.
 //!
 //! The driver neither lends its socket nor keeps the server's goodbye. So it connects to the tap, and
-//! the tap to the server: it always reads, stamps FIN, RST and unsolicited bytes as they come, and is
-//! the one place that sets or withholds TCP keepalive. TLS ends here too: the driver's side is in clear.
+//! the tap to the server: it always reads, and stamps FIN and RST as they come. TLS ends here too: the driver's side
+//! is in clear. Once nothing but a few words of our own is to be said, the driver is let go.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
-
 use super::disclosure::Watch;
 use super::door::{Door, Way};
 use super::error::Failure;
-use super::guard::{Guard, Nonsense};
-use super::packet::{self, Unsolicited};
-use super::relay::{self, Parted};
+use super::guard::Nonsense;
+use super::notes::Notes;
+use super::relay::{self, End, Parted};
 use super::tls::Tls;
-use super::wire::Closed;
-
-/// How much of what a server says unasked is kept to be read; the rest is counted out and dropped.
-const KEPT_BYTES: usize = 1024;
-
-/// What the tap saw of the far side. All `None` while the connection is well.
-#[derive(Debug, Clone, Default)]
-pub struct Sight {
-    /// The first byte that came while the session was idle.
-    pub spoke_at: Option<Instant>,
-    /// What those bytes were, as far as they have come.
-    pub words: Option<Unsolicited>,
-    /// How and when the connection closed.
-    pub closed: Option<(Closed, Instant)>,
-    /// Whether it closed (or spoke) while the session was idle, before anything of ours was sent.
-    pub while_idle: bool,
-}
+use super::wire::Wire;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 #[derive(Debug)]
 struct State {
-    /// No command is under way: what comes now was not asked for.
-    idle: bool,
     phase: Phase,
-    last_byte: Instant,
-    heard: Vec<u8>,
-    sight: Sight,
-    guard: Guard,
-    nonsense: Option<Nonsense>,
+    notes: Notes,
     watch: Watch,
     failure: Option<Failure>,
 }
@@ -66,7 +42,7 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    changed: Notify,
+    released: Notify,
 }
 
 impl Shared {
@@ -77,11 +53,11 @@ impl Shared {
 
 /// The tap under one session. Dropping it closes both sockets at once.
 #[derive(Debug)]
-pub struct Tap {
+pub(super) struct Tap {
     shared: Arc<Shared>,
     way: Way,
     tls: bool,
-    relay: JoinHandle<Parted>,
+    relay: JoinHandle<End>,
 }
 
 impl Tap {
@@ -99,18 +75,9 @@ impl Tap {
     ) -> io::Result<Self> {
         let under_tls = tls.is_some();
         let (door, way) = Door::open(under_tls && watch == Watch::Off).await?;
-        let state = State {
-            idle: false,
-            phase: if under_tls { Phase::Handshake } else { Phase::Login },
-            last_byte: Instant::now(),
-            heard: Vec::new(),
-            sight: Sight::default(),
-            guard: Guard::new(),
-            nonsense: None,
-            watch,
-            failure: None,
-        };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        let phase = if under_tls { Phase::Handshake } else { Phase::Login };
+        let state = Mutex::new(State { phase, notes: Notes::new(), watch, failure: None });
+        let shared = Arc::new(Shared { state, released: Notify::new() });
         let relay = tokio::spawn(relay::run(door, server, first, tls, Arc::clone(&shared)));
         Ok(Self { shared, way, tls: under_tls, relay })
     }
@@ -120,32 +87,14 @@ impl Tap {
         &self.way
     }
 
-    /// The session is idle from now on: whatever the server sends was not asked for. Gives the moment
-    /// of the last byte, from which its idle age counts.
-    pub fn rest(&self) -> Instant {
-        let mut state = self.shared.lock();
-        state.idle = true;
-        state.last_byte
-    }
-
     /// A command is about to be sent: what the server says from now on is its answer.
-    pub fn wake(&self) {
-        self.shared.lock().idle = false;
-    }
-
-    /// What was seen so far.
-    pub fn sight(&self) -> Sight {
-        let state = self.shared.lock();
-        let mut sight = state.sight.clone();
-        if sight.spoke_at.is_some() {
-            sight.words = Some(packet::read_unsolicited(&state.heard));
-        }
-        sight
+    pub(super) fn wake(&self) {
+        self.shared.lock().notes.wake();
     }
 
     /// What the server answered that no server says, where the tap gave up the connection for it.
     pub(crate) fn nonsense(&self) -> Option<Nonsense> {
-        self.shared.lock().nonsense.clone()
+        self.shared.lock().notes.nonsense()
     }
 
     /// Why the tap gave up the login by itself, where it did.
@@ -165,31 +114,24 @@ impl Tap {
         state.phase = Phase::LoggedIn;
     }
 
-    /// Waits until the far side closes, or speaks unasked.
-    pub async fn stir(&self) -> Sight {
-        self.wait_for(|sight| sight.closed.is_some() || sight.spoke_at.is_some()).await
-    }
-
-    /// Waits until the far side closes.
-    pub async fn close(&self) -> Sight {
-        self.wait_for(|sight| sight.closed.is_some()).await
-    }
-
-    async fn wait_for(&self, wanted: impl Fn(&Sight) -> bool) -> Sight {
-        loop {
-            let changed = self.shared.changed.notified();
-            let sight = self.sight();
-            if wanted(&sight) {
-                return sight;
-            }
-            changed.await;
-        }
+    /// Lets the driver go, which is told of an end that the server does not hear of. Gives the wire, where it has not
+    /// ended, and what was noted of it.
+    pub(super) async fn let_go(mut self) -> (Option<Wire>, Notes) {
+        self.shared.released.notify_one();
+        let wire = match (&mut self.relay).await {
+            Ok(End::LetGo(wire)) => Some(wire),
+            Ok(End::Parted(_)) | Err(_) => None,
+        };
+        (wire, std::mem::replace(&mut self.shared.lock().notes, Notes::new()))
     }
 
     /// Waits until the relay has handed on the driver's last words and closed both sockets.
     pub(crate) async fn finish(mut self) -> Parted {
         // The relay ends by itself after LINGER.
-        (&mut self.relay).await.unwrap_or(Parted::Unheard)
+        match (&mut self.relay).await {
+            Ok(End::Parted(parted)) => parted,
+            Ok(End::LetGo(_)) | Err(_) => Parted::Unheard,
+        }
     }
 
     /// Whether the session is encrypted.
@@ -202,16 +144,6 @@ impl Drop for Tap {
     fn drop(&mut self) {
         self.relay.abort();
     }
-}
-
-/// Whose the bytes of a server are.
-pub(super) enum Heard {
-    /// The driver's, who asked.
-    Answer,
-    /// Nobody's: the session is idle.
-    Unsolicited,
-    /// Nobody's: the driver would take them badly.
-    Nonsense,
 }
 
 impl Shared {
@@ -234,67 +166,18 @@ impl Shared {
     pub(super) fn say(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut state = self.lock();
         state.watch.say(bytes)?;
-        state.last_byte = Instant::now();
-        state.guard.said(bytes);
+        state.notes.say(bytes);
         Ok(())
     }
 
-    /// Takes note of bytes from the server.
-    pub(super) fn hear(&self, bytes: &[u8]) -> Heard {
-        let now = Instant::now();
-        let mut state = self.lock();
-        if !state.idle {
-            state.last_byte = now;
-            let Err(nonsense) = state.guard.heard(bytes) else { return Heard::Answer };
-            state.refuse(nonsense);
-            return Heard::Nonsense;
-        }
-        let room = KEPT_BYTES.saturating_sub(state.heard.len());
-        state.heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        self.spoke(state, now);
-        Heard::Unsolicited
+    /// Takes note of what came from the server.
+    pub(super) fn note<T>(&self, note: impl FnOnce(&mut Notes) -> T) -> T {
+        note(&mut self.lock().notes)
     }
 
-    /// Takes note of bytes that are no record of the TLS session.
-    pub(super) fn hear_garbled(&self, now: Instant) {
-        let mut state = self.lock();
-        if state.idle {
-            self.spoke(state, now);
-        } else {
-            state.refuse(Nonsense::NoRecord);
-        }
-    }
-
-    /// The server spoke unasked.
-    fn spoke(&self, mut state: MutexGuard<'_, State>, now: Instant) {
-        if state.sight.spoke_at.is_none() {
-            state.sight.spoke_at = Some(now);
-            state.sight.while_idle = true;
-            drop(state);
-            self.changed.notify_waiters();
-        }
-    }
-
-    pub(super) fn see_close(&self, closed: Closed, at: Instant) {
-        let mut state = self.lock();
-        state.sight.while_idle |= state.idle;
-        state.sight.closed.get_or_insert((closed, at));
-        drop(state);
-        self.changed.notify_waiters();
-    }
-}
-
-impl State {
-    /// The server answered what no server answers.
-    fn refuse(&mut self, nonsense: Nonsense) {
-        // What breaks a login is told by the connector.
-        if self.guard.is_logged_in() {
-            tracing::warn!(
-                event = "nonsense",
-                "the server sent {nonsense}, as no MySQL server does: the connection is given up"
-            );
-        }
-        self.nonsense = Some(nonsense);
+    /// Waits until the driver is to be let go.
+    pub(super) async fn released(&self) {
+        self.released.notified().await;
     }
 }
 

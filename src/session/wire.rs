@@ -1,11 +1,14 @@
 //! The wire to the server: the real socket, and the TLS session on it where there is one. What comes is told as
 //! the wire has it: bytes in clear, or how it closed.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -61,14 +64,21 @@ pub(super) enum Wire {
 impl Wire {
     /// Waits for something to come. May be dropped while it waits: nothing is lost.
     pub(super) async fn read(&mut self, into: &mut [u8]) -> Came {
+        poll_fn(|context| self.poll_read(context, into)).await
+    }
+
+    /// The same, for one who has room for bytes only while they come.
+    pub(super) fn poll_read(&mut self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<Came> {
+        let mut room = ReadBuf::new(into);
         let (read, tls) = match self {
-            Self::Plain(socket) => (socket.read(into).await, false),
-            Self::Tls(stream) => (stream.read(into).await, true),
+            Self::Plain(socket) => (Pin::new(socket).poll_read(context, &mut room), false),
+            Self::Tls(stream) => (Pin::new(stream.as_mut()).poll_read(context, &mut room), true),
         };
-        match read {
-            Ok(0) if tls => Came::TlsEnd,
-            Ok(0) => Came::Closed(Closed::Fin),
-            Ok(length) => {
+        let length = room.filled().len();
+        Poll::Ready(match ready!(read) {
+            Ok(()) if length == 0 && tls => Came::TlsEnd,
+            Ok(()) if length == 0 => Came::Closed(Closed::Fin),
+            Ok(()) => {
                 // An acknowledgement sent late would be the path's last packet, and its idle timer
                 // would start later than our own clock.
                 let _ = SockRef::from(self.socket()).set_tcp_quickack(true);
@@ -81,7 +91,7 @@ impl Wire {
                 None if tls && error.kind() == io::ErrorKind::UnexpectedEof => Came::Closed(Closed::Fin),
                 None => Came::Closed(Closed::by(&error)),
             },
-        }
+        })
     }
 
     /// Hands on bytes.
