@@ -131,14 +131,15 @@ impl Inner {
         };
         let _ = notices.send(Notice::Stirred { id: assignment.id });
         match held {
-            Hold::Called(leash) => resting.go_home(leash).await,
+            // What comes after the hours is kept apart from them: it needs more room.
+            Hold::Called(leash) => Box::pin(resting.go_home(leash)).await,
             Hold::CalledBusy(leash) => resting.abandon(leash),
-            Hold::Disturbed => resting.go_home(Leash::Recall).await,
-            Hold::Answered => resting.retire(Instant::now()).await,
-            Hold::Due => self.probe(resting).await,
+            Hold::Disturbed => Box::pin(resting.go_home(Leash::Recall)).await,
+            Hold::Answered => Box::pin(resting.retire(Instant::now())).await,
+            Hold::Due => Box::pin(self.probe(resting)).await,
             Hold::Ended(end) => {
                 let audible = !end.ending.is_found_by_probe();
-                let testimony = self.desk.testify(resting.session.thread_id(), audible).await;
+                let testimony = Box::pin(self.desk.testify(resting.session.thread_id(), audible)).await;
                 self.judge(resting, end, testimony)
             }
         }
