@@ -164,8 +164,6 @@ async fn start(
     stop: &Stop,
     supervisor: &mut Supervisor,
 ) -> Result<LastWrites, StartError> {
-    // A second call finds the first one's provider, which is the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let now = unix_now();
     let epoch = Epoch::new(now);
     let registry = Registry::new();

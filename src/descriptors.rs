@@ -3,7 +3,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What one session needs: the real socket, and both ends of the tap's; while it is opened, the tap's listening one.
+/// What one session needs while it is opened: the real socket, both ends of the tap's, and its listening one. A canary
+/// that is born holds the real one alone.
 const PER_SESSION: u64 = 4;
 /// What the pages need at least: their clients' sockets.
 const PAGES: u64 = 128;

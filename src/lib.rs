@@ -57,7 +57,9 @@
 //! **Why a tap between the driver and the server?** The driver neither lends its socket nor keeps what a
 //! server says before it closes. The tap is a relay in this process that owns the real socket and always
 //! reads it, so FIN, RST and a goodbye are stamped in the moment they come, and TCP keepalive is set or
-//! withheld in one place. The price is one loopback connection for each session.
+//! withheld in one place. TLS ends in the tap as well, so the words of a goodbye are read under it too, and
+//! what no server says never reaches the driver. The price is one local connection for each session, until its
+//! questions are answered: then the driver is let go, and a canary is its socket and a few fields.
 //!
 //! **Why is the server not asked when Prometheus scrapes, as exporters should?** Canaries live for hours,
 //! so what they found cannot be made by a scrape. Once the state is in memory, reading the rest on the

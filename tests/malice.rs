@@ -12,6 +12,7 @@ use crate::lab::{Answers, Peer, Scene, Served, UPTIME, wait_for, wire};
 mod answers;
 mod greetings;
 mod logins;
+mod tls;
 
 /// How much more memory than a quiet exporter one may ever have had, in KiB.
 const SWELLING: u64 = 64 * 1024;
@@ -47,15 +48,15 @@ pub(crate) fn good_answers(id: u64) -> Answers {
 
 /// A server that is good to all until the cue, and then does `evil` to every session there is, without having
 /// been asked anything.
-fn evil_on_cue(evil: impl Fn(&Scene) + Send + Sync + 'static) -> Peer {
-    Peer::start(move |mut scene: Scene| {
+fn evil_on_cue(evil: impl Fn(&Scene) + Send + Sync + 'static) -> impl Fn(Scene) + Send + Sync + 'static {
+    move |mut scene: Scene| {
         if scene.log_in("9.7.0", scene.number).is_ok()
             && scene.serve(&good_answers(scene.number.into()), None) == Served::Cued
         {
             evil(&scene);
             scene.stay_silent();
         }
-    })
+    }
 }
 
 /// A server that does nothing but `evil`, from the first byte on.
@@ -96,8 +97,17 @@ fn check_well(exporter: &Exporter<'_>) {
 /// Canaries are held; then every one of them meets `evil`, and its death is told.
 #[track_caller]
 fn dies_of(evil: impl Fn(&Scene) + Send + Sync + 'static) -> (Exporter<'static>, Vec<Value>) {
-    let peer = evil_on_cue(evil);
-    let exporter = launch(&peer).start();
+    let (exporter, deaths) = dies_at(&Peer::start(evil_on_cue(evil)));
+    for death in &deaths {
+        assert_eq!(death["ending"], "goodbye", "the server spoke: {death}");
+    }
+    (exporter, deaths)
+}
+
+/// The same, whatever the ending.
+#[track_caller]
+fn dies_at(peer: &Peer) -> (Exporter<'static>, Vec<Value>) {
+    let exporter = launch(peer).start();
     exporter.wait_for_metrics("two canaries and a server view", Duration::from_secs(20), |page| {
         page.sum("connections", &[]) >= 2.0 && page.sum("up", &[]) == 1.0
     });
@@ -106,7 +116,6 @@ fn dies_of(evil: impl Fn(&Scene) + Send + Sync + 'static) -> (Exporter<'static>,
     peer.cue();
     let deaths = exporter.wait_for_events("death", 2, Duration::from_secs(20));
     for death in &deaths {
-        assert_eq!(death["ending"], "goodbye", "the server spoke: {death}");
         let age = death["age_seconds"].as_f64().expect("a death has an age");
         assert!(age < 20.0, "{death}");
     }
@@ -189,8 +198,13 @@ pub(crate) fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: i
 /// A connect to a peer that does `evil` fails at this stage, and again, with these words.
 #[track_caller]
 fn fails(evil: impl Fn(&Scene) + Send + Sync + 'static, stage: &str, words: &str) {
-    let peer = evil_at_login(evil);
-    let exporter = launch(&peer).start();
+    fails_at(&evil_at_login(evil), stage, words);
+}
+
+/// The same at any peer.
+#[track_caller]
+fn fails_at(peer: &Peer, stage: &str, words: &str) {
+    let exporter = launch(peer).start();
     let failure = exporter.wait_for_events("connect_failed", 1, Duration::from_secs(15)).remove(0);
     let message = failure["msg"].as_str().expect("a failure has a message");
     assert!(message.contains(words), "{message:?} does not say {words:?}");

@@ -137,7 +137,11 @@ fn check_born_at_zero(page: &Page) {
     assert_eq!(dead.len(), page.values("death_age_seconds_count", &[("kind", "idle")]).len());
     let closed = [
         ("voided_total", "reason", &["outage", "clock_jump", "stalled", "shutdown", "reload"][..]),
-        ("connect_failures_total", "stage", &["dns", "tcp", "tls", "greeting", "auth", "limit", "local"]),
+        (
+            "connect_failures_total",
+            "stage",
+            &["dns", "tcp", "tls", "greeting", "auth", "limit", "nonsense", "local"],
+        ),
         ("suspended", "reason", &["connect_failing", "connection_limit", "low_headroom", "ghosts"]),
         ("ghost_kills_total", "outcome", &["killed", "refused", "unproven", "forbidden"]),
     ];

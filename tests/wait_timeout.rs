@@ -52,9 +52,9 @@ fn mysql_without_tls() {
 }
 
 #[test]
-fn mysql_with_tls_speaks_first_in_words_nobody_can_read() {
+fn mysql_with_tls() {
     let server = mysql();
-    check(&server, Launch::on(&server).args(&["--mysql.tls-mode=required"]), "goodbye", None);
+    check(&server, Launch::on(&server).args(&["--mysql.tls-mode=required"]), "goodbye", Some(4031));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// The server spoke first: an ERR packet nobody asked for (or, under TLS, a record nobody asked for).
+    /// The server spoke first: an ERR packet nobody asked for.
     Goodbye,
     /// The other side closed its half of the connection.
     Fin,

@@ -21,7 +21,7 @@ use crate::domain::void::VoidCause;
 use crate::server::birth::Birth;
 use crate::server::introduction;
 use crate::server::witness::Statement;
-use crate::session::{Connector, Identities, NoSession, Purpose, Session, Stage};
+use crate::session::{Connector, Held, Identities, NoSession, Purpose, Stage, Unanswered};
 use crate::supervision::{Mode, is_due};
 
 /// How long the farewell may take.
@@ -81,7 +81,7 @@ impl World for Network {
 
 /// A canary at rest: born, and not yet ended.
 struct Resting {
-    session: Session,
+    session: Held,
     birth: Birth,
     proxy_seen: bool,
     /// Whether its `wait_timeout` was set by us.
@@ -94,8 +94,8 @@ struct Resting {
 
 /// What came of a probe.
 enum Answer {
-    /// The driver answered before the deadline.
-    InTime(mysql_async::Result<()>),
+    /// An answer came before the deadline.
+    InTime(Result<(), Unanswered>),
     /// The server answered after it.
     Late,
     /// No answer, after this long; and what the witness said.
@@ -113,7 +113,7 @@ impl Inner {
             () = sleep(delay) => {}
             () = stopped => return Outcome::Unborn(Unborn::Stopped),
         }
-        let mut resting = match self.be_born(&assignment).await {
+        let mut resting = match Box::pin(self.be_born(&assignment)).await {
             Ok(resting) => resting,
             Err(unborn) => return Outcome::Unborn(unborn),
         };
@@ -131,14 +131,15 @@ impl Inner {
         };
         let _ = notices.send(Notice::Stirred { id: assignment.id });
         match held {
-            Hold::Called(leash) => resting.go_home(leash).await,
+            // What comes after the hours is kept apart from them: it needs more room.
+            Hold::Called(leash) => Box::pin(resting.go_home(leash)).await,
             Hold::CalledBusy(leash) => resting.abandon(leash),
-            Hold::Disturbed => resting.go_home(Leash::Recall).await,
-            Hold::Answered => resting.retire(Instant::now()).await,
-            Hold::Due => self.probe(resting).await,
+            Hold::Disturbed => Box::pin(resting.go_home(Leash::Recall)).await,
+            Hold::Answered => Box::pin(resting.retire(Instant::now())).await,
+            Hold::Due => Box::pin(self.probe(resting)).await,
             Hold::Ended(end) => {
                 let audible = !end.ending.is_found_by_probe();
-                let testimony = self.desk.testify(resting.session.thread_id(), audible).await;
+                let testimony = Box::pin(self.desk.testify(resting.session.thread_id(), audible)).await;
                 self.judge(resting, end, testimony)
             }
         }
@@ -206,8 +207,7 @@ impl Inner {
         self.connector.identities().answered(birth.identity.as_deref(), Instant::now());
         self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
         let born_at = Instant::now();
-        let since = session.tap.rest().await;
-        session.rests_since(since);
+        let (mut session, since) = session.let_go().await;
         if assignment.kind == Kind::Busy {
             session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.borrow().age));
         }
@@ -231,9 +231,8 @@ impl Inner {
     async fn probe(&self, mut resting: Resting) -> Outcome {
         let thread_id = resting.session.thread_id();
         let sent = Instant::now();
-        resting.session.tap.wake();
         let answer = {
-            let ping = resting.session.conn.ping();
+            let ping = async { resting.session.ping().await.map(drop) };
             tokio::pin!(ping);
             match timeout(self.probe_timeout, &mut ping).await {
                 Ok(answer) => Answer::InTime(answer),
@@ -261,7 +260,7 @@ impl Inner {
         match answer {
             Answer::InTime(Ok(())) => resting.retire(sent).await,
             Answer::InTime(Err(error)) => {
-                let end = hold::read_answer(&resting.session, &error, sent).await;
+                let end = hold::read_answer(&mut resting.session, &error, sent).await;
                 let testimony = self.desk.testify(thread_id, !end.ending.is_found_by_probe()).await;
                 self.judge(resting, end, testimony)
             }

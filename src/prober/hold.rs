@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::life::{Assignment, Leash, Orders};
 use crate::domain::ending::Ending;
 use crate::server::statement;
-use crate::session::Session;
 use crate::session::packet::Unsolicited;
-use crate::session::tap::{Closed, Sight};
+use crate::session::{Closed, Held, Sight, Unanswered};
 
 /// How long a canary waits for the FIN after the server spoke.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -53,7 +51,7 @@ pub(super) struct End {
 }
 
 /// Holds an idle or a keepalive canary: not one byte.
-pub(super) async fn in_silence(session: &Session, since: Instant, assignment: &mut Assignment) -> Hold {
+pub(super) async fn in_silence(session: &mut Held, since: Instant, assignment: &mut Assignment) -> Hold {
     loop {
         let Orders { age, leash } = *assignment.orders.borrow_and_update();
         if leash != Leash::Hold {
@@ -61,7 +59,7 @@ pub(super) async fn in_silence(session: &Session, since: Instant, assignment: &m
         }
         tokio::select! {
             biased;
-            sight = session.tap.stir() => return Hold::Ended(read_audible(session, sight).await),
+            sight = session.stir() => return Hold::Ended(read_audible(session, sight).await),
             changed = assignment.orders.changed() => if changed.is_err() {
                 return Hold::Called(Leash::Stop);
             },
@@ -72,7 +70,7 @@ pub(super) async fn in_silence(session: &Session, since: Instant, assignment: &m
 
 /// Holds an active canary: a ping every few seconds.
 pub(super) async fn pinging(
-    session: &mut Session,
+    session: &mut Held,
     since: Instant,
     assignment: &mut Assignment,
     probe_timeout: Duration,
@@ -87,7 +85,7 @@ pub(super) async fn pinging(
         let end = due(since, age);
         tokio::select! {
             biased;
-            sight = session.tap.stir() => return Hold::Ended(read_audible(session, sight).await),
+            sight = session.stir() => return Hold::Ended(read_audible(session, sight).await),
             changed = assignment.orders.changed() => if changed.is_err() {
                 return Hold::Called(Leash::Stop);
             },
@@ -96,9 +94,8 @@ pub(super) async fn pinging(
                     return Hold::Due;
                 }
                 let sent = Instant::now();
-                session.tap.wake();
-                match timeout(probe_timeout, session.conn.ping()).await {
-                    Ok(Ok(())) => last = session.tap.rest().await,
+                match timeout(probe_timeout, session.ping()).await {
+                    Ok(Ok(at)) => last = at,
                     Ok(Err(error)) => return Hold::Ended(read_answer(session, &error, sent).await),
                     Err(_) => return Hold::Ended(End::silence(sent, sent.elapsed())),
                 }
@@ -109,16 +106,16 @@ pub(super) async fn pinging(
 
 /// Holds a busy canary: one statement that sleeps on the server.
 pub(super) async fn in_statement(
-    session: &mut Session,
+    session: &mut Held,
     since: Instant,
     assignment: &mut Assignment,
     probe_timeout: Duration,
 ) -> Hold {
     let Orders { age, .. } = *assignment.orders.borrow_and_update();
-    session.tap.wake();
     let deadline = due(since, age) + probe_timeout;
+    let words = statement::sleep(age);
     let answer = {
-        let statement = timeout_at(deadline, statement::sleep(&mut session.conn, age));
+        let statement = timeout_at(deadline, session.run(&words));
         tokio::pin!(statement);
         loop {
             tokio::select! {
@@ -136,13 +133,13 @@ pub(super) async fn in_statement(
     match answer {
         Ok(Ok(())) if since.elapsed().as_secs_f64() + CUT_SHORT < age => Hold::Disturbed,
         Ok(Ok(())) => Hold::Answered,
-        Ok(Err(mysql_async::Error::Server(error))) if !ends_session(error.code) => Hold::Disturbed,
+        Ok(Err(Unanswered::Refused(error))) if !ends_session(error.code) => Hold::Disturbed,
         Ok(Err(error)) => {
             let end = read_answer(session, &error, since).await;
             // The statement was sent long before: a close in its midst is as exact as one while idle.
             let exact = matches!(end.ending, Ending::Fin | Ending::Reset | Ending::ResetOnUse);
             let ending = if end.ending == Ending::ResetOnUse { Ending::Reset } else { end.ending };
-            let closed = session.tap.sight().closed.map_or_else(Instant::now, |(_, at)| at);
+            let closed = session.sight().closed.map_or_else(Instant::now, |(_, at)| at);
             Hold::Ended(End { ending, exact, at: closed, stall: None, ..end })
         }
         Err(_) => Hold::Ended(End::silence(due(since, age), probe_timeout)),
@@ -167,16 +164,15 @@ impl End {
 }
 
 /// Reads an ending that came while nothing was being sent.
-async fn read_audible(session: &Session, stirred: Sight) -> End {
-    let tap = &session.tap;
+async fn read_audible(session: &mut Held, stirred: Sight) -> End {
     // After words comes the FIN; a server that never closes has spoken all the same.
-    let sight = match timeout(LAST_WORDS, tap.close()).await {
+    let sight = match timeout(LAST_WORDS, session.close()).await {
         Ok(sight) => sight,
-        Err(_) => tap.sight(),
+        Err(_) => session.sight(),
     };
     let error_code = match sight.words {
         Some(Unsolicited::Err(ref err)) => Some(err.code),
-        Some(Unsolicited::TlsRecord | Unsolicited::TlsAlert | Unsolicited::Unintelligible) | None => None,
+        Some(Unsolicited::Unintelligible) | None => None,
     };
     match (stirred.spoke_at.or(sight.spoke_at), sight.closed) {
         (Some(at), _) => End { ending: Ending::Goodbye, at, exact: true, error_code, stall: None },
@@ -198,15 +194,15 @@ fn read_close(closed: Closed) -> Ending {
 }
 
 /// Reads the ending of a session on which something failed that was sent at this moment.
-pub(super) async fn read_answer(session: &Session, error: &mysql_async::Error, sent: Instant) -> End {
-    // The driver may see the close a moment before the tap's note of it can be read.
-    let sight = match timeout(NOTE, session.tap.close()).await {
+pub(super) async fn read_answer(session: &mut Held, error: &Unanswered, sent: Instant) -> End {
+    // After a last word comes the close.
+    let sight = match timeout(NOTE, session.close()).await {
         Ok(sight) => sight,
-        Err(_) => session.tap.sight(),
+        Err(_) => session.sight(),
     };
     let stall = |at: Instant| Some(at.saturating_duration_since(sent).as_secs_f64());
     let found = |ending, at| End { ending, at: sent, exact: false, error_code: None, stall: stall(at) };
-    if let mysql_async::Error::Server(error) = error {
+    if let Unanswered::Refused(error) = error {
         return End { error_code: Some(error.code), ..found(Ending::Goodbye, Instant::now()) };
     }
     match (sight.while_idle, sight.closed) {

@@ -7,11 +7,8 @@ use super::{Flavor, optional};
 use crate::session::Session;
 
 /// Sleeps on the server for so many seconds: the path is silent, and the session is not idle.
-///
-/// # Errors
-/// What the driver says, among it the server's own end of the statement.
-pub async fn sleep(conn: &mut Conn, seconds: f64) -> mysql_async::Result<()> {
-    conn.query_drop(format!("DO SLEEP({seconds:.3})")).await
+pub fn sleep(seconds: f64) -> String {
+    format!("DO SLEEP({seconds:.3})")
 }
 
 /// Ends a session of our own account. Needs no privilege.

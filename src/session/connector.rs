@@ -1,5 +1,4 @@
-//! The connector of one path: name, TCP, greeting and login, each stage with its own error; and the session
-//! that comes of it.
+//! The connector of one path: name, TCP, greeting, TLS and login, each stage with its own error.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,19 +9,20 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::driven::Session;
 use super::error::{ConnectError, Failure, NoSession, Stage, shortage};
 use super::gate::{Gate, Useless};
 use super::ghost::Purpose;
 use super::identities::Identities;
-use super::login::{Account, TlsMode};
+use super::login::Account;
 use super::packet::{self, Greeting, GreetingError};
 use super::password::Password;
-use super::questions::{Asking, Questions};
-use super::roster::{Membership, Place, Roster};
-use super::tap::{Parted, Tap};
+use super::questions::Questions;
+use super::roster::{Place, Roster};
+use super::tap::Tap;
+use super::tls::TlsMode;
 use super::told::Told;
 use crate::config::address::Address;
-use crate::domain::proof::{OwnRow, ServerMark};
 use crate::metrics::PathMetrics;
 
 /// Opens the sessions of one path, one like the other.
@@ -48,24 +48,6 @@ pub struct WaitTimeouts {
     pub session: Option<f64>,
     /// `@@global.wait_timeout`.
     pub global: Option<f64>,
-}
-
-/// One logged-in session over its tap.
-#[derive(Debug)]
-pub struct Session {
-    /// The driver's side.
-    pub conn: Conn,
-    /// The real socket's side.
-    pub tap: Tap,
-    /// What the server said first.
-    pub greeting: Greeting,
-    /// How long TCP connect, greeting, TLS and login took together.
-    pub connect_duration: Duration,
-    membership: Membership,
-    questions: Questions,
-    skipped: bool,
-    /// When it logged in.
-    since: Instant,
 }
 
 impl Connector {
@@ -201,7 +183,10 @@ impl Connector {
 
     /// Says once what a session risks whose server nobody verified.
     fn tell_risk(&self, tls: bool) {
-        if self.account.verifies() || self.account.tls_mode == TlsMode::Disabled || !self.told.first("risk") {
+        if self.account.tls_mode.verifies()
+            || self.account.tls_mode == TlsMode::Disabled
+            || !self.told.first("risk")
+        {
             return;
         }
         let how = if tls { "under TLS, but its certificate is not checked" } else { "not under TLS" };
@@ -251,15 +236,16 @@ impl Connector {
         deadline: Instant,
     ) -> Result<(Conn, Tap, Greeting), Failure> {
         let (greeting, first) = read_greeting(&mut socket, deadline, self.timeout).await?;
-        let tls = self.account.choose_tls(&greeting)?;
+        let tls = self.account.choose_tls(&greeting, &self.address.host)?;
+        let under_tls = tls.is_some();
         let password = self.password.now();
         let password = password.as_ref();
-        let tap = Tap::open(socket, first, tls, greeting.takes_attributes, self.account.watch(tls, password))
+        let tap = Tap::open(socket, first, tls, self.account.watch(under_tls, password))
             .await
-            .map_err(|error| Failure::by_system(Stage::Local, "no loopback socket for the tap", &error))?;
+            .map_err(|error| Failure::by_system(Stage::Local, "no socket for the tap", &error))?;
         let conn =
-            self.account.log_in(password, &self.address.host, &tap, tls, deadline, self.timeout).await?;
-        self.tell_risk(tls);
+            self.account.log_in(password, &tap, greeting.takes_attributes, deadline, self.timeout).await?;
+        self.tell_risk(under_tls);
         Ok((conn, tap, greeting))
     }
 
@@ -294,108 +280,6 @@ impl Connector {
     }
 }
 
-impl Session {
-    /// The server's thread id of this session, as far as is known.
-    pub fn thread_id(&self) -> u64 {
-        self.membership.thread_id()
-    }
-
-    /// Asks a question that may stay unanswered. `None` while it rests, because it cost sessions.
-    pub fn begin(&mut self, question: &'static str) -> Option<Asking> {
-        let asking = self.questions.begin(question, self.thread_id());
-        self.skipped |= asking.is_none();
-        asking
-    }
-
-    /// Whether a question was not asked.
-    pub fn has_skipped(&self) -> bool {
-        self.skipped
-    }
-
-    /// Whether the greeting told this thread id: the 32 bits that it has room for. Where it did not, a
-    /// proxy that speaks MySQL greeted in the server's place.
-    fn was_greeted_as(&self, thread_id: u64) -> bool {
-        thread_id & u64::from(u32::MAX) == u64::from(self.greeting.thread_id)
-    }
-
-    /// Takes the full thread id as the server says it, which the greeting has only 32 bits of. Behind
-    /// a proxy (`proxied`) it is the backend's for now.
-    pub fn learn_thread_id(&mut self, thread_id: Option<u64>, proxied: bool) {
-        let certain = thread_id.is_some_and(|thread_id| self.was_greeted_as(thread_id)) && !proxied;
-        self.membership.rename(thread_id.unwrap_or(self.thread_id()), certain);
-    }
-
-    /// Takes the full thread id as the server that holds the session says it, which tells by itself whether a
-    /// proxy greeted.
-    pub fn learn_backend_id(&mut self, thread_id: u64) {
-        let proxied = !self.was_greeted_as(thread_id);
-        self.learn_thread_id(Some(thread_id), proxied);
-    }
-
-    /// Ends the session with COM_QUIT, so that the server does not count it as aborted. Waits at most
-    /// `patience` for the words to be handed on.
-    pub async fn quit(self, patience: Duration) {
-        let Self { conn, tap, membership, .. } = self;
-        if conn.is_disconnected() {
-            // The driver would say nothing: its last command was left unfinished.
-            return;
-        }
-        tap.wake();
-        let tls = tap.is_tls();
-        let farewell = async {
-            conn.disconnect().await?;
-            Ok::<_, mysql_async::Error>(tap.finish().await)
-        };
-        match tokio::time::timeout(patience, farewell).await {
-            Ok(Ok(Parted::Closed)) => membership.leave(),
-            Ok(Ok(Parted::Reset)) => membership.leave_unheard(tls),
-            Ok(Ok(Parted::Unheard) | Err(_)) | Err(_) => membership.leave_unheard(false),
-        }
-    }
-
-    /// Whether the thread id is surely the server's own: no proxy that speaks MySQL was seen.
-    pub fn is_certain(&self) -> bool {
-        self.membership.is_certain()
-    }
-
-    /// Where the session lives, as far as it could read that.
-    pub fn server(&self) -> Option<&ServerMark> {
-        self.membership.server()
-    }
-
-    /// The session's own row, where it could read that.
-    pub fn row(&self) -> Option<&OwnRow> {
-        self.membership.row()
-    }
-
-    /// Takes what the session read about itself: its own row, and where it lives.
-    pub fn introduce(&mut self, row: Option<OwnRow>, server: Option<ServerMark>) {
-        self.membership.introduce(row, server);
-    }
-
-    /// After how much silence, in seconds, the server ends the session by itself.
-    pub fn ends_by_itself_after(&mut self, wait_timeout: f64) {
-        if let Ok(wait_timeout) = Duration::try_from_secs_f64(wait_timeout) {
-            self.membership.ends_by_itself_after(wait_timeout);
-        }
-    }
-
-    /// The session's statement lasts until then.
-    pub fn is_busy_until(&mut self, until: Instant) {
-        self.membership.is_busy_until(until);
-    }
-
-    /// The session is idle from this moment on.
-    pub fn rests_since(&mut self, since: Instant) {
-        self.membership.rests_since(since);
-    }
-
-    /// Lets go of a session whose connection is dead.
-    pub fn bury(self) -> Membership {
-        self.membership
-    }
-}
-
 /// Why a look-up failed. The resolver does not say when it could not open a socket or its own files, so that
 /// is tried.
 fn explain_look_up(host: &str, error: &std::io::Error) -> Failure {
@@ -421,7 +305,7 @@ fn set_socket_options(socket: &TcpStream, keepalive: Option<Duration>) -> std::i
 }
 
 /// Reads the first packet, and gives it parsed and as it came.
-async fn read_greeting(
+pub(super) async fn read_greeting(
     socket: &mut TcpStream,
     deadline: Instant,
     timeout: Duration,

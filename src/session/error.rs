@@ -23,14 +23,24 @@ pub enum Stage {
     Auth,
     /// The server has no room for us: 1040, 1129, 1203, 1226.
     Limit,
+    /// The server answered the login with what no MySQL server says.
+    Nonsense,
     /// This machine has no descriptor, memory or port left: the server was not asked.
     Local,
 }
 
 impl Stage {
     /// Every stage, in the order a connect passes them.
-    pub const ALL: [Self; 7] =
-        [Self::Dns, Self::Tcp, Self::Tls, Self::Greeting, Self::Auth, Self::Limit, Self::Local];
+    pub const ALL: [Self; 8] = [
+        Self::Dns,
+        Self::Tcp,
+        Self::Greeting,
+        Self::Tls,
+        Self::Auth,
+        Self::Limit,
+        Self::Nonsense,
+        Self::Local,
+    ];
 
     /// The value of the label `stage`.
     pub const fn label(self) -> &'static str {
@@ -41,6 +51,7 @@ impl Stage {
             Self::Greeting => "greeting",
             Self::Auth => "auth",
             Self::Limit => "limit",
+            Self::Nonsense => "nonsense",
             Self::Local => "local",
         }
     }

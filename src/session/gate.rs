@@ -186,7 +186,9 @@ impl Ticket<'_> {
         let together = state.failed != self.failed_before && !self.alone;
         let before = if together { state.failures.saturating_sub(1) } else { state.failures };
         let rest = match stage {
-            Stage::Auth | Stage::Limit | Stage::Tls => doubled(REST_AFTER_REFUSAL, before, LONGEST_REST),
+            Stage::Auth | Stage::Limit | Stage::Tls | Stage::Nonsense => {
+                doubled(REST_AFTER_REFUSAL, before, LONGEST_REST)
+            }
             Stage::Dns | Stage::Tcp | Stage::Greeting | Stage::Local => {
                 doubled(FIRST_REST, before, REST_AFTER_REFUSAL)
             }
@@ -227,7 +229,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refused_logins_are_tried_ever_more_rarely() {
-        for stage in [Stage::Auth, Stage::Limit, Stage::Tls] {
+        for stage in [Stage::Auth, Stage::Limit, Stage::Tls, Stage::Nonsense] {
             let gate = Gate::default();
             let refused = rests(&gate, 7, |ticket| ticket.failed(stage)).await;
             assert_eq!(refused, [15, 30, 60, 120, 240, 300, 300]);

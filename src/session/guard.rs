@@ -1,24 +1,34 @@
-//! The guard: what a server answers on a plain session, looked at before the driver believes it.
+//! The guard: what a server answers, followed as a grammar before the driver believes it.
 //!
 //! No server sends what is refused here, and the driver (mysql_async 0.37.1) takes it badly: it panics on an
 //! empty packet, an empty nonce or a bad RSA key where it wanted a good one, on a result set without columns,
-//! and asks for the memory of as many columns as are announced, which may end the process. Under TLS only the
-//! size of an answer can be seen; there a panic is kept to its task.
+//! asks for the memory of as many columns as are announced, which may end the process, and takes what was sent ahead for
+//! the answer to its next question.
+//!
+//! What streams by is looked at and not kept, but for the beginnings of the packets that say what follows.
 
-use rustls::pki_types::SubjectPublicKeyInfoDer;
-use rustls::pki_types::pem::PemObject;
+use super::packet::{self, ErrPacket, HEADER};
+use row::Row;
 
-use super::packet::{self, HEADER};
+mod key;
+mod row;
 
 /// The longest packet the driver takes from a server, in bytes: nothing we ask for comes near it.
 pub(crate) const LONGEST_PACKET: usize = 1 << 20;
 /// The longest answer to one question, in bytes: the processlist of a server with 100,000 sessions of clients
-/// with long host names. It streams by, and is not kept.
+/// with long host names.
 const LONGEST_ANSWER: usize = 32 << 20;
+/// The most rows an answer may have. Each costs the driver some 200 bytes besides its own.
+const MOST_ROWS: u32 = 250_000;
 /// The most columns an answer may have: nothing we ask for comes near it.
 const MOST_COLUMNS: u64 = 256;
 /// How much of a packet is kept to be looked at; more than any login packet or RSA key has.
 const KEPT_BYTES: usize = 2048;
+/// `CLIENT_DEPRECATE_EOF`, in the fourth byte of the capability bits: the end of rows is an OK, and that of columns is
+/// not told.
+const CLIENT_DEPRECATE_EOF: u8 = 1;
+/// `SERVER_MORE_RESULTS_EXISTS`, in the first byte of the status.
+const MORE_RESULTS: u8 = 8;
 
 /// What no server says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,80 +42,141 @@ pub(crate) enum Nonsense {
     /// An answer without end.
     #[error("an answer of more than {} MiB", LONGEST_ANSWER >> 20)]
     LongAnswer,
+    /// Rows without end.
+    #[error("an answer of more than {MOST_ROWS} rows")]
+    ManyRows,
     /// A challenge that is empty.
     #[error("an empty challenge for the login")]
     EmptyChallenge,
     /// No RSA key of 1024 to 8192 bits where one must be.
     #[error("something else than its RSA key")]
     NoKey,
+    /// Neither OK nor ERR after it said that the scramble is right.
+    #[error("something else than OK to a login that it took")]
+    NoVerdict,
     /// A result set of no or too many columns.
     #[error("a result set of {0} columns")]
     Columns(u64),
+    /// Something else after the columns than their end.
+    #[error("something else than the end of its columns")]
+    NoEnd,
+    /// A row that has not as many cells as there are columns.
+    #[error("a row that does not fit its columns")]
+    Row,
+    /// Another result set, of one question.
+    #[error("a second answer to one question")]
+    MoreResults,
     /// A request for a file of this machine.
     #[error("a request for a file of ours")]
     LocalFile,
+    /// Bytes that are no record of the TLS session.
+    #[error("bytes that are no part of the TLS session")]
+    NoRecord,
     /// A ping answered by neither OK nor ERR.
     #[error("something else than OK to a ping")]
     NoPong,
+    /// A packet that answers nothing.
+    #[error("more than was asked for")]
+    Unasked,
 }
 
-/// What the driver said last.
+/// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// A part of the login.
+enum Awaited {
+    /// Nothing: it is the driver's turn. Only an ERR ends a session without having been asked.
+    Nothing,
+    /// Nothing at all: an ERR ended the session.
+    End,
+    /// Whatever comes: COM_QUIT was said, and nobody reads any more.
+    Anything,
+    /// A word in the login.
     Login,
-    /// For the server's RSA key.
+    /// The server's RSA key.
     Key,
-    /// COM_PING.
-    Ping,
-    /// Any other command.
-    Command,
+    /// OK or ERR, after the server took the scramble.
+    Verdict,
+    /// OK or ERR to COM_PING.
+    Pong,
+    /// The first packet of an answer.
+    Answer,
+    /// So many definitions of columns of `all`.
+    Columns { left: u64, all: u64 },
+    /// The end of `all` columns.
+    ColumnsEnd { all: u64 },
+    /// Rows of `all` columns, or their end.
+    Rows { all: u64 },
 }
 
 /// Follows both sides of one session.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    tls: bool,
-    asked: Asked,
-    /// How many packets of this answer are complete.
-    packets: usize,
-    /// How many bytes this answer has so far.
+    awaited: Awaited,
+    /// Whether a command was asked, so that the login is over.
+    logged_in: bool,
+    deprecates_eof: bool,
+    /// How many bytes and rows this answer has so far.
     answer: usize,
-    header: Vec<u8>,
+    rows: u32,
+    header: [u8; HEADER],
+    /// How much of the header has come.
+    head: usize,
+    /// The beginning of the payload.
     payload: Vec<u8>,
-    /// How many bytes of the packet are still to come.
+    /// How long the payload is, in bytes, and how much of it is still to come.
+    length: usize,
     missing: usize,
+    row: Row,
+    /// The ERR that answered.
+    refusal: Option<ErrPacket>,
 }
 
 impl Guard {
-    pub(crate) fn new(tls: bool) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            tls,
-            asked: Asked::Login,
-            packets: 0,
+            awaited: Awaited::Nothing,
+            logged_in: false,
+            deprecates_eof: false,
             answer: 0,
-            header: Vec::with_capacity(HEADER),
+            rows: 0,
+            header: [0; HEADER],
+            head: 0,
             payload: Vec::new(),
+            length: 0,
             missing: 0,
+            row: Row::default(),
+            refusal: None,
         }
     }
 
     /// The driver said this; it says one packet at a time, and then waits for the answer.
     pub(crate) fn said(&mut self, bytes: &[u8]) {
-        self.packets = 0;
         self.answer = 0;
+        self.rows = 0;
+        self.refusal = None;
         // A command starts counting packets afresh.
-        self.asked = match bytes {
-            [_, _, _, 0, 0x0e, ..] => Asked::Ping,
-            [_, _, _, 0, ..] => Asked::Command,
-            [1, 0, 0, _, 0x02] => Asked::Key,
-            _ => Asked::Login,
+        self.logged_in |= matches!(bytes, [_, _, _, 0, _, ..]);
+        self.awaited = match bytes {
+            [_, _, _, 0, 0x01, ..] => Awaited::Anything,
+            [_, _, _, 0, 0x0e, ..] => Awaited::Pong,
+            [_, _, _, 0, ..] => Awaited::Answer,
+            [1, 0, 0, _, 0x02] => Awaited::Key,
+            [_, _, _, 1, _, _, _, bits, ..] => {
+                self.deprecates_eof = bits & CLIENT_DEPRECATE_EOF != 0;
+                Awaited::Login
+            }
+            _ => Awaited::Login,
         };
     }
 
     /// Whether a command was asked, so that the login is over.
     pub(crate) fn is_logged_in(&self) -> bool {
-        matches!(self.asked, Asked::Ping | Asked::Command)
+        self.logged_in
+    }
+
+    /// How what was asked was answered, once it was: by ERR, or otherwise.
+    pub(crate) fn answer(&mut self) -> Option<Result<(), ErrPacket>> {
+        matches!(self.awaited, Awaited::Nothing | Awaited::End)
+            .then(|| self.refusal.take().map_or(Ok(()), Err))
     }
 
     /// The server said this.
@@ -114,7 +185,7 @@ impl Guard {
         if self.answer > LONGEST_ANSWER {
             return Err(Nonsense::LongAnswer);
         }
-        while !self.tls && !bytes.is_empty() {
+        while !bytes.is_empty() {
             bytes = self.take(bytes)?;
         }
         Ok(())
@@ -122,53 +193,113 @@ impl Guard {
 
     /// Takes a header, or what belongs to one payload, and gives the rest.
     fn take<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Nonsense> {
-        let rest = if self.header.len() < HEADER {
-            let (head, rest) = bytes.split_at(bytes.len().min(HEADER - self.header.len()));
-            self.header.extend_from_slice(head);
-            let Some(header) = self.header.first_chunk::<HEADER>() else { return Ok(rest) };
-            self.missing = packet::payload_length(*header);
+        let rest = if self.head < HEADER {
+            let (head, rest) = bytes.split_at(bytes.len().min(HEADER - self.head));
+            self.header[self.head..self.head + head.len()].copy_from_slice(head);
+            self.head += head.len();
+            if self.head < HEADER {
+                return Ok(rest);
+            }
+            self.length = packet::payload_length(self.header);
+            self.missing = self.length;
             self.payload.clear();
-            if self.missing > LONGEST_PACKET {
-                return Err(Nonsense::LongPacket(self.missing));
+            if let Awaited::Rows { all } = self.awaited {
+                self.row = Row::of(all);
+            }
+            if self.length > LONGEST_PACKET {
+                return Err(Nonsense::LongPacket(self.length));
             }
             rest
         } else {
             let (body, rest) = bytes.split_at(bytes.len().min(self.missing));
             self.missing -= body.len();
-            let room = KEPT_BYTES + 1 - self.payload.len();
+            let room = self.kept() - self.payload.len();
             self.payload.extend_from_slice(&body[..body.len().min(room)]);
+            if matches!(self.awaited, Awaited::Rows { .. }) {
+                self.row.take(body);
+            }
             rest
         };
         if self.missing == 0 {
-            self.look()?;
-            self.packets += 1;
-            self.header.clear();
+            self.awaited = self.look()?;
+            if self.payload.first() == Some(&0xff) {
+                self.refusal = packet::parse_err(&self.payload);
+            }
+            self.head = 0;
         }
         Ok(rest)
     }
 
-    /// Looks at a whole packet.
-    fn look(&self) -> Result<(), Nonsense> {
-        let payload = &self.payload[..];
-        let Some(&first) = payload.first() else { return Err(Nonsense::EmptyPacket) };
-        match (self.asked, first) {
-            // ERR answers everything.
-            (_, 0xff) => Ok(()),
-            (Asked::Login, 0xfe) => look_at_challenge(payload),
-            (Asked::Key, _) if self.packets == 0 => look_at_key(payload),
-            (Asked::Login | Asked::Key, _) => Ok(()),
-            (Asked::Ping, 0) => Ok(()),
-            (Asked::Ping, _) => Err(Nonsense::NoPong),
-            // Rows, and what stands around them.
-            (Asked::Command, _) if self.packets > 0 => Ok(()),
-            (Asked::Command, 0xfb) => Err(Nonsense::LocalFile),
-            (Asked::Command, 0) if payload.len() > 1 => Ok(()),
-            (Asked::Command, _) => match length_encoded(payload) {
-                1..=MOST_COLUMNS => Ok(()),
-                count => Err(Nonsense::Columns(count)),
-            },
+    /// How much of this packet is kept, in bytes: one more than is looked at.
+    fn kept(&self) -> usize {
+        /// As much as an OK has up to its status.
+        const END: usize = 32;
+        match self.awaited {
+            Awaited::Login | Awaited::Key => KEPT_BYTES + 1,
+            _ => END,
         }
     }
+
+    /// Looks at a whole packet. What may come after it.
+    fn look(&mut self) -> Result<Awaited, Nonsense> {
+        use Awaited::{Answer, Anything, Columns, ColumnsEnd, End, Key, Login, Nothing, Pong, Rows, Verdict};
+        let payload = &self.payload[..];
+        let Some(&first) = payload.first() else { return Err(Nonsense::EmptyPacket) };
+        match (self.awaited, first) {
+            (Anything, _) => Ok(Anything),
+            (End, _) => Err(Nonsense::Unasked),
+            // ERR answers everything. Without a question, and in the login, it is the server's last word.
+            (Nothing | Login | Key | Verdict, 0xff) => Ok(End),
+            (_, 0xff) => Ok(Nothing),
+            (Nothing, _) => Err(Nonsense::Unasked),
+            (Login, 0xfe) => look_at_challenge(payload).map(|()| Nothing),
+            // The scramble was right; OK follows unasked.
+            (Login, 1) if payload.get(1) == Some(&3) => Ok(Verdict),
+            (Login, _) => Ok(Nothing),
+            (Key, _) => key::look_at(payload).map(|()| Nothing),
+            (Verdict, 0) => Ok(Nothing),
+            (Verdict, _) => Err(Nonsense::NoVerdict),
+            (Pong, 0) => Ok(Nothing),
+            (Pong, _) => Err(Nonsense::NoPong),
+            (Answer, 0xfb) => Err(Nonsense::LocalFile),
+            (Answer, 0) if self.length > 1 => ends(ok_status(payload)),
+            (Answer, _) => match length_encoded(payload).0 {
+                all @ 1..=MOST_COLUMNS => Ok(Columns { left: all, all }),
+                all => Err(Nonsense::Columns(all)),
+            },
+            (Columns { left: left @ 2.., all }, _) => Ok(Columns { left: left - 1, all }),
+            (Columns { all, .. }, _) if self.deprecates_eof => Ok(Rows { all }),
+            (Columns { all, .. }, _) => Ok(ColumnsEnd { all }),
+            (ColumnsEnd { all }, 0xfe) if self.length < SHORTEST_LONG_CELL => Ok(Rows { all }),
+            (ColumnsEnd { .. }, _) => Err(Nonsense::NoEnd),
+            (Rows { .. }, 0xfe) if self.deprecates_eof => ends(ok_status(payload)),
+            (Rows { .. }, 0xfe) if self.length < SHORTEST_LONG_CELL => ends(payload.get(3)),
+            (Rows { .. }, _) if !self.row.is_whole() => Err(Nonsense::Row),
+            (Rows { .. }, _) if self.rows >= MOST_ROWS => Err(Nonsense::ManyRows),
+            (Rows { all }, _) => {
+                self.rows += 1;
+                Ok(Rows { all })
+            }
+        }
+    }
+}
+
+/// A packet that begins with 0xfe and is shorter cannot begin with a cell, whose length would take eight bytes more.
+const SHORTEST_LONG_CELL: usize = 9;
+
+/// An answer ended with this first byte of status, where it has one.
+fn ends(status: Option<&u8>) -> Result<Awaited, Nonsense> {
+    match status {
+        Some(status) if status & MORE_RESULTS != 0 => Err(Nonsense::MoreResults),
+        _ => Ok(Awaited::Nothing),
+    }
+}
+
+/// The first byte of the status in an OK: after two length-encoded numbers.
+fn ok_status(payload: &[u8]) -> Option<&u8> {
+    let (_, affected) = length_encoded(&payload[1..]);
+    let (_, last_id) = length_encoded(payload.get(1 + affected..)?);
+    payload.get(1 + affected + last_id)
 }
 
 /// A request to log in another way: the plugin's name, a zero, the challenge. The one byte alone is how
@@ -180,172 +311,17 @@ fn look_at_challenge(payload: &[u8]) -> Result<(), Nonsense> {
     if name.is_some_and(|name| !name.is_empty()) && empty { Err(Nonsense::EmptyChallenge) } else { Ok(()) }
 }
 
-/// The server's key: a byte 1, then PEM.
-fn look_at_key(payload: &[u8]) -> Result<(), Nonsense> {
-    let is_key = || {
-        let pem = payload.strip_prefix(&[1])?;
-        let inside = pem.trim_ascii().strip_prefix(b"-----BEGIN PUBLIC KEY-----")?;
-        let inside = inside.strip_suffix(b"-----END PUBLIC KEY-----")?;
-        let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte);
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).ok()?;
-        (payload.len() <= KEPT_BYTES && inside.iter().all(base64) && is_rsa_key(&der)).then_some(())
-    };
-    is_key().ok_or(Nonsense::NoKey)
-}
-
-/// Whether this is `SubjectPublicKeyInfo` with an RSA key of 1024 to 8192 bits and a small exponent.
-fn is_rsa_key(der: &[u8]) -> bool {
-    const SEQUENCE: u8 = 0x30;
-    const BIT_STRING: u8 = 0x03;
-    const INTEGER: u8 = 0x02;
-    let key = || {
-        let (info, _) = element(der, SEQUENCE)?;
-        let (_algorithm, rest) = element(info, SEQUENCE)?;
-        let (bits, _) = element(rest, BIT_STRING)?;
-        let (numbers, _) = element(bits.strip_prefix(&[0])?, SEQUENCE)?;
-        let (modulus, rest) = element(numbers, INTEGER)?;
-        let (exponent, _) = element(rest, INTEGER)?;
-        Some((modulus.strip_prefix(&[0]).unwrap_or(modulus), exponent))
-    };
-    key().is_some_and(|(modulus, exponent)| {
-        (128..=1024).contains(&modulus.len()) && modulus[0] >= 0x80 && (1..=5).contains(&exponent.len())
-    })
-}
-
-/// One element of DER with this tag: its content, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = match *der {
-        [found, length @ 0..=0x7f, ref rest @ ..] if found == tag => (usize::from(length), rest),
-        [found, 0x81, length, ref rest @ ..] if found == tag => (usize::from(length), rest),
-        [found, 0x82, high, low, ref rest @ ..] if found == tag => {
-            (usize::from(u16::from_be_bytes([high, low])), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length)
-}
-
-/// A length-encoded number; zero where it is none.
-fn length_encoded(payload: &[u8]) -> u64 {
+/// A length-encoded number, zero where it is none; and how many bytes it takes.
+fn length_encoded(payload: &[u8]) -> (u64, usize) {
     let bytes = match payload {
-        [small @ 0..=0xfa, ..] => std::slice::from_ref(small),
+        [small @ 0..=0xfa, ..] => return (u64::from(*small), 1),
         [0xfc, rest @ ..] => rest.get(..2).unwrap_or_default(),
         [0xfd, rest @ ..] => rest.get(..3).unwrap_or_default(),
         [0xfe, rest @ ..] => rest.get(..8).unwrap_or_default(),
         _ => &[],
     };
-    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+    (bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)), 1 + bytes.len())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const QUERY: &[u8] = b"\x09\0\0\0\x03SELECT 1";
-    const LOGIN: &[u8] = b"\x05\0\0\x01login";
-    const PING: &[u8] = b"\x01\0\0\0\x0e";
-    const ASK_FOR_KEY: &[u8] = b"\x01\0\0\x03\x02";
-
-    fn packet(payload: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(payload.len()).expect("short").to_le_bytes();
-        [&[length[0], length[1], length[2], 1], payload].concat()
-    }
-
-    fn after(said: &[u8], heard: &[u8]) -> Result<(), Nonsense> {
-        let mut guard = Guard::new(false);
-        guard.said(said);
-        guard.heard(heard)
-    }
-
-    #[test]
-    fn what_servers_say_passes() {
-        let ok = packet(&[0, 0, 0, 2, 0, 0, 0]);
-        let err = packet(b"\xff\x10\x04#08004Too many connections");
-        for said in [QUERY, LOGIN, PING, ASK_FOR_KEY] {
-            assert_eq!(after(said, &err), Ok(()));
-        }
-        for said in [QUERY, LOGIN, PING] {
-            assert_eq!(after(said, &ok), Ok(()));
-        }
-        let rows =
-            [packet(&[2]), packet(b"def"), packet(&[0xfe, 0, 0, 2, 0]), packet(&[0xfb, 0xfb])].concat();
-        assert_eq!(after(QUERY, &rows), Ok(()));
-        assert_eq!(after(LOGIN, &packet(b"\xfecaching_sha2_password\x0012345678901234567890\0")), Ok(()));
-        assert_eq!(after(LOGIN, &packet(&[1, 4])), Ok(()));
-        assert_eq!(after(LOGIN, &packet(&[0xfe])), Ok(()));
-    }
-
-    #[test]
-    fn what_no_server_says_is_refused() {
-        for said in [QUERY, LOGIN, PING, ASK_FOR_KEY] {
-            assert_eq!(after(said, &packet(&[])), Err(Nonsense::EmptyPacket));
-            assert_eq!(after(said, &[0, 0, 0x20, 1]), Err(Nonsense::LongPacket(2 << 20)));
-        }
-        for count in [0, 257, 1 << 24, 1 << 40, u64::MAX] {
-            let head = [&[0xfe], &count.to_le_bytes()[..]].concat();
-            assert_eq!(after(QUERY, &packet(&head)), Err(Nonsense::Columns(count)));
-        }
-        assert_eq!(after(QUERY, &packet(&[0xfc, 0, 0])), Err(Nonsense::Columns(0)));
-        assert_eq!(after(QUERY, &packet(&[0xfe])), Err(Nonsense::Columns(0)));
-        assert_eq!(after(QUERY, &packet(b"\xfb/etc/passwd")), Err(Nonsense::LocalFile));
-        assert_eq!(after(PING, &packet(&[7])), Err(Nonsense::NoPong));
-        assert_eq!(after(LOGIN, &packet(b"\xfecaching_sha2_password\0")), Err(Nonsense::EmptyChallenge));
-        assert_eq!(after(LOGIN, &packet(b"\xfecaching_sha2_password")), Err(Nonsense::EmptyChallenge));
-        assert_eq!(after(LOGIN, &packet(b"\xfecaching_sha2_password\0\0")), Err(Nonsense::EmptyChallenge));
-        let mut guard = Guard::new(true);
-        guard.said(QUERY);
-        assert_eq!(guard.heard(&vec![0; LONGEST_ANSWER]), Ok(()));
-        assert_eq!(guard.heard(&[0]), Err(Nonsense::LongAnswer));
-    }
-
-    /// `openssl genrsa 1024 | openssl rsa -pubout`.
-    const KEY: &str = "-----BEGIN PUBLIC KEY-----
-MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDhwZY/MeHHU5PSCV2IWyeJwtKo
-lL1L8vxRaQRYoRf48JLogU/xwqsq8Yjl8G3yJex5/1I2cXbvUKyQPx3hRBSu46tD
-28PJTml2KiI2L8IhgzglNeHXTcz60T/fR7IrHelen5lc6wtTddtdiQVYGa/CnyX+
-VKzGDJlfH3Lng+796wIDAQAB
------END PUBLIC KEY-----
-";
-
-    #[test]
-    fn only_rsa_keys_pass_for_keys() {
-        let told = |pem: &str| after(ASK_FOR_KEY, &packet(&[&[1], pem.as_bytes()].concat()));
-        assert_eq!(told(KEY), Ok(()));
-        let lines: Vec<&str> = KEY.lines().collect();
-        let without_a_line = [lines[0], lines[1], lines[3], lines[4], lines[5]].join("\n");
-        for pem in [
-            "",
-            "no key",
-            "-----BEGIN PUBLIC KEY----------END PUBLIC KEY-----",
-            &KEY.replace("PUBLIC", "RSA PUBLIC"),
-            &KEY.replace("MIG", "M!G"),
-            &format!("{KEY}{KEY}"),
-            &without_a_line,
-        ] {
-            assert_eq!(told(pem), Err(Nonsense::NoKey), "{pem}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_split_into_reads_changes_nothing(
-            payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..5),
-            cut in 0_usize..200,
-            said in proptest::sample::select(vec![QUERY, LOGIN, PING, ASK_FOR_KEY]),
-        ) {
-            let bytes: Vec<u8> = payloads.iter().flat_map(|payload| packet(payload)).collect();
-            let whole = after(said, &bytes);
-            let (first, second) = bytes.split_at(cut.min(bytes.len()));
-            let mut guard = Guard::new(false);
-            guard.said(said);
-            let halves = guard.heard(first).and_then(|()| guard.heard(second));
-            prop_assert_eq!(whole, halves);
-        }
-
-        #[test]
-        fn no_key_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = is_rsa_key(&bytes);
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! The little of the MySQL protocol that the tap must read by itself: the greeting, an ERR packet
-//! nobody asked for, and what kind of TLS record came.
+//! The little of the MySQL protocol that the tap must read by itself: the greeting, and an ERR packet
+//! nobody asked for.
 //!
-//! Source: MySQL's "Protocol::HandshakeV10" and "ERR_Packet"; RFC 8446 for TLS records.
+//! Source: MySQL's "Protocol::HandshakeV10" and "ERR_Packet".
 
 /// A MySQL packet's header: three bytes of length, one of sequence id.
 pub(crate) const HEADER: usize = 4;
@@ -14,7 +14,7 @@ const LONGEST_MESSAGE: usize = 512;
 
 /// Capability bit of a server that offers TLS.
 const CLIENT_SSL: u32 = 0x0800;
-/// Capability bit of a server that takes connection attributes, and of a client that sends some.
+/// Capability bit of a server that takes connection attributes.
 const CLIENT_CONNECT_ATTRS: u32 = 1 << 20;
 
 /// What a server says first.
@@ -108,20 +108,6 @@ fn parse_greeting_v10(rest: &[u8]) -> Option<Greeting> {
     })
 }
 
-/// Announces connection attributes in an SSLRequest, if these bytes are one. The driver announces them only in what it
-/// says under TLS, and MySQL goes by what came before.
-pub(crate) fn announce_attributes(bytes: &mut [u8]) {
-    /// 32 bytes that begin with the capability bits, in the packet after the greeting.
-    const SSL_REQUEST: [u8; HEADER] = [32, 0, 0, 1];
-    if bytes.starts_with(&SSL_REQUEST)
-        && let Some(bits) = bytes.get_mut(HEADER..HEADER + 4)
-    {
-        for (byte, bits) in bits.iter_mut().zip(CLIENT_CONNECT_ATTRS.to_le_bytes()) {
-            *byte |= bits;
-        }
-    }
-}
-
 /// Parses the payload of an ERR packet. Before the login there is no SQL state in it.
 pub(crate) fn parse_err(payload: &[u8]) -> Option<ErrPacket> {
     if payload.first() != Some(&0xff) {
@@ -147,31 +133,14 @@ pub(crate) fn shortened(text: &str) -> &str {
 /// What the bytes are that a server sent on an idle session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsolicited {
-    /// An ERR packet, readable on a plain session.
+    /// An ERR packet.
     Err(ErrPacket),
-    /// A TLS record that is no alert: the server spoke, its words are encrypted.
-    TlsRecord,
-    /// A TLS alert: the way a TLS connection is closed, not speech.
-    TlsAlert,
-    /// Bytes that are none of these, or half a packet.
+    /// Anything else, or half a packet.
     Unintelligible,
 }
 
-/// A TLS 1.3 alert on the wire: two bytes of alert, one of content type, sixteen of tag.
-const TLS13_ALERT_LENGTH: u16 = 19;
-
 /// Reads the first bytes a server sent on an idle session.
-pub(crate) fn read_unsolicited(bytes: &[u8], tls: bool) -> Unsolicited {
-    if tls {
-        let Some(&[kind, 3, _, high, low]) = bytes.first_chunk::<5>() else {
-            return Unsolicited::Unintelligible;
-        };
-        return match (kind, u16::from_be_bytes([high, low])) {
-            (0x15, _) | (0x17, TLS13_ALERT_LENGTH) => Unsolicited::TlsAlert,
-            (0x17, _) => Unsolicited::TlsRecord,
-            _ => Unsolicited::Unintelligible,
-        };
-    }
+pub(crate) fn read_unsolicited(bytes: &[u8]) -> Unsolicited {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
         return Unsolicited::Unintelligible;
     };
@@ -228,18 +197,6 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_announced_in_an_ssl_request_and_in_nothing_else() {
-        let mut request = [&[32, 0, 0, 1][..], &0x0000_8a00_u32.to_le_bytes(), &[0; 28]].concat();
-        announce_attributes(&mut request);
-        assert_eq!(request[4..8], (0x0000_8a00 | CLIENT_CONNECT_ATTRS).to_le_bytes());
-        for other in [&[33, 0, 0, 1, 0, 0, 0, 0][..], &[32, 0, 0, 2, 0, 0, 0, 0], &[32, 0, 0, 1, 0], &[]] {
-            let mut bytes = other.to_vec();
-            announce_attributes(&mut bytes);
-            assert_eq!(bytes, other);
-        }
-    }
-
-    #[test]
     fn long_messages_are_cut_between_characters() {
         assert_eq!(shortened("short"), "short");
         assert_eq!(shortened(&"ä".repeat(1000)).chars().count(), 256);
@@ -263,24 +220,16 @@ mod tests {
         let mut bytes = vec![0x91, 0, 0, 0, 0xff, 0xbf, 0x0f];
         bytes.extend_from_slice(b"#HY000The client was disconnected by the server because of inactivity.");
         bytes.resize(4 + 0x91, b'x');
-        let Unsolicited::Err(err) = read_unsolicited(&bytes, false) else { panic!("no ERR packet") };
+        let Unsolicited::Err(err) = read_unsolicited(&bytes) else { panic!("no ERR packet") };
         assert_eq!(err.code, 4031);
         assert!(err.message.starts_with("The client was disconnected"));
-        assert_eq!(read_unsolicited(&bytes[..50], false), Unsolicited::Unintelligible);
-    }
-
-    #[test]
-    fn tls_records_and_alerts() {
-        assert_eq!(read_unsolicited(&[0x17, 3, 3, 0, 19, 1, 2], true), Unsolicited::TlsAlert);
-        assert_eq!(read_unsolicited(&[0x15, 3, 3, 0, 2, 1, 0], true), Unsolicited::TlsAlert);
-        assert_eq!(read_unsolicited(&[0x17, 3, 3, 0, 166], true), Unsolicited::TlsRecord);
-        assert_eq!(read_unsolicited(&[0x91, 0, 0], true), Unsolicited::Unintelligible);
+        assert_eq!(read_unsolicited(&bytes[..50]), Unsolicited::Unintelligible);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), tls: bool) {
-            let _ = read_unsolicited(&bytes, tls);
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read_unsolicited(&bytes);
             let _ = parse_greeting(&bytes);
         }
     }

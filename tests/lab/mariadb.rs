@@ -120,7 +120,7 @@ const SMALL: [&str; 7] = [
 ];
 
 /// Makes an authority and a server certificate signed by it; returns the authority's certificate.
-fn make_certificates(dir: &Path) -> PathBuf {
+pub(super) fn make_certificates(dir: &Path) -> PathBuf {
     const SCRIPT: &str = "
         set -e
         key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'

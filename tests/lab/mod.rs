@@ -48,7 +48,7 @@ pub(crate) use mariadb::{MariaDb, MariaDbOptions, ThreadHandling};
 pub(crate) use mysql_router::MySqlRouter;
 pub(crate) use mysql97::{MySql97, MySql97Options};
 pub(crate) use namespace::Namespace;
-pub(crate) use peer::{Answers, Peer, Scene, Served, UPTIME};
+pub(crate) use peer::{Answers, Peer, Scene, Served, TlsEnd, UPTIME};
 pub(crate) use prometheus::{Prometheus, PrometheusOptions};
 pub(crate) use python::Python;
 pub(crate) use resolver::Resolver;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ use socket2::SockRef;
 
 use super::place::free_port;
 use super::wire::{self, Command};
+
+pub(crate) use tls::TlsEnd;
 
 /// A running scripted server. Dropping it closes its listener and hangs up every connection.
 #[derive(Debug)]
@@ -52,10 +54,20 @@ impl Peer {
                 let (number, cues_seen) = (state.accepted, state.cues);
                 drop(state);
                 let (stage, scene) = (Arc::clone(&house), Arc::clone(&scene));
-                thread::spawn(move || scene(Scene { stream, number, cues_seen, stage }));
+                thread::spawn(move || scene(Scene { stream, number, cues_seen, stage, tls_end: None }));
             }
         });
         Self { address, stage }
+    }
+
+    /// The same under TLS, which every connection begins after the greeting: the scene says its words in clear.
+    pub(crate) fn start_tls(scene: impl Fn(Scene) + Send + Sync + 'static) -> Self {
+        Self::start(move |scene_in_clear| {
+            let Scene { stream, number, cues_seen, stage, .. } = scene_in_clear;
+            let (inside, tls_end) = tls::put_on(stream);
+            stage.lock().open.push(Arc::downgrade(&inside));
+            scene(Scene { stream: inside, number, cues_seen, stage, tls_end: Some(tls_end) });
+        })
     }
 
     /// An address where nobody listens: connections are refused.
@@ -127,9 +139,16 @@ pub(crate) struct Scene {
     pub(crate) number: u32,
     cues_seen: u32,
     stage: Arc<Stage>,
+    tls_end: Option<Arc<OnceLock<TlsEnd>>>,
 }
 
 impl Scene {
+    /// Ends TLS so.
+    pub(crate) fn end_tls(&self, end: TlsEnd) {
+        let tls_end = self.tls_end.as_ref().expect("the peer speaks TLS");
+        tls_end.set(end).expect("TLS ends once");
+    }
+
     /// Writes bytes as they are; whether the client still took them.
     pub(crate) fn send(&self, bytes: &[u8]) -> bool {
         (&*self.stream).write_all(bytes).is_ok()
@@ -300,6 +319,8 @@ impl Answers {
         }
     }
 }
+
+mod tls;
 
 #[cfg(test)]
 mod tests;

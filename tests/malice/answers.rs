@@ -7,19 +7,28 @@ use crate::lab::{Peer, Scene, Served, wait_for, wire};
 
 /// A server that is good but for these bytes in answer to queries with `piece`.
 fn evil_answer(piece: &'static str, bytes: Vec<u8>) -> Peer {
-    Peer::start(move |mut scene: Scene| {
+    Peer::start(good_but(piece, bytes))
+}
+
+pub(super) fn good_but(piece: &'static str, bytes: Vec<u8>) -> impl Fn(Scene) + Send + Sync + 'static {
+    move |mut scene: Scene| {
         if scene.log_in("9.7.0", scene.number).is_ok() {
             let answers = good_answers(scene.number.into()).bytes(piece, bytes.clone());
             scene.serve(&answers, None);
         }
-    })
+    }
 }
 
 /// One kind of question is answered with `bytes`: the exporter tells it, and goes on.
 #[track_caller]
 fn answers_with(piece: &'static str, bytes: Vec<u8>, words: &str) {
-    let peer = evil_answer(piece, bytes);
-    let exporter = launch(&peer).start();
+    is_told(&evil_answer(piece, bytes), piece, words);
+}
+
+/// What a peer answers is told in these words, and another session is tried.
+#[track_caller]
+pub(super) fn is_told(peer: &Peer, piece: &str, words: &str) {
+    let exporter = launch(peer).start();
     wait_for(&format!("{words:?} in the log after an answer to {piece:?}"), Duration::from_secs(20), || {
         exporter.log().contains(words).then_some(())
     });
@@ -37,6 +46,14 @@ fn answers_of_garbage() {
     let without_columns = || (wire::packet(1, &[0xfc, 0, 0]), nonsense("a result set of 0 columns"));
     let with_columns =
         |columns: u64| (head(columns), nonsense(&format!("a result set of {columns} columns")));
+    let row_of = |id: &str, cells: &[&str], columns: &[&str]| {
+        let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
+        let row = [id].iter().chain(cells).map(|cell| Some((*cell).to_owned())).collect();
+        (wire::result_set(&columns, &[row]), nonsense("a row that does not fit its columns"))
+    };
+    // The answer to a question that was not asked yet.
+    let (one, _) = row_of("7", &[], &["id"]);
+    let ahead = ([one.clone(), one].concat(), nonsense("more than was asked for"));
     let cases = [
         ("connection_id()", empty()),
         ("connection_id()", without_columns()),
@@ -46,6 +63,8 @@ fn answers_of_garbage() {
         ("id, user, command, time", with_columns(1 << 40)),
         ("id, user, command, time", with_columns(u64::MAX)),
         ("like 'uptime'", (wire::packet(1, b"\xfb/etc/passwd"), nonsense("a request for a file of ours"))),
+        ("connection_id()", row_of("7", &["1", "2"], &["id"])),
+        ("connection_id()", ahead),
         ("like 'uptime'", (vec![0xff, 0xff, 0xff, 1], nonsense("a packet of 16777215 bytes"))),
     ];
     side_by_side(cases, |(piece, (bytes, words))| answers_with(piece, bytes, &words));

@@ -1,4 +1,4 @@
-//! The tap's door: on loopback anybody on this machine may knock, and only our own driver is let in.
+//! Who comes: on loopback anybody on this machine may knock, and only our own driver is let in.
 //!
 //! A socket is ours where the kernel gives it an inode that is open in this process. The kernel is asked for the one
 //! connection ([`sock_diag`]), and where it does not answer, its whole table is read.

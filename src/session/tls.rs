@@ -1,0 +1,277 @@
+//! TLS with the server: asked for in the driver's name, shaken hands on, and the certificate checked as far as the
+//! mode demands. The driver knows nothing of it.
+//!
+//! MySQL goes by the capability bits of the SSLRequest alone, so it is made of the driver's own login packet, whose
+//! first 32 bytes are all that an SSLRequest is. That packet waits here until the server is who it should be.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::error::{Failure, Stage};
+use super::packet::{self, Greeting, HEADER};
+use super::wire::tls_error;
+
+/// MySQL's `--ssl-mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TlsMode {
+    /// Never.
+    Disabled,
+    /// Where the server offers it; its certificate is not checked.
+    Preferred,
+    /// Always; the certificate is not checked.
+    Required,
+    /// Always; the certificate must come from a trusted authority.
+    VerifyCa,
+    /// Always; and it must name the host.
+    VerifyIdentity,
+}
+
+impl TlsMode {
+    /// Whether a session with a server that greets so goes under TLS.
+    pub(super) fn chooses(self, greeting: &Greeting) -> Result<bool, Failure> {
+        match self {
+            Self::Disabled => Ok(false),
+            Self::Preferred => Ok(greeting.offers_tls),
+            Self::Required | Self::VerifyCa | Self::VerifyIdentity if greeting.offers_tls => Ok(true),
+            Self::Required | Self::VerifyCa | Self::VerifyIdentity => Err(failed(
+                "the server offers no TLS: set it up there, or choose --mysql.tls-mode=preferred".to_owned(),
+            )),
+        }
+    }
+
+    /// Whether it is checked who the server is.
+    pub(super) fn verifies(self) -> bool {
+        matches!(self, Self::VerifyCa | Self::VerifyIdentity)
+    }
+}
+
+/// What TLS with one server takes.
+#[derive(Debug)]
+pub(super) struct Tls {
+    /// How far the certificate is checked.
+    pub(super) mode: TlsMode,
+    /// A PEM file of the authorities to trust; without it, the well-known ones.
+    pub(super) authorities: Option<PathBuf>,
+    /// The host as it was asked for: a name or an IP address.
+    pub(super) host: String,
+}
+
+/// How much of a login packet an SSLRequest is, after the header.
+const SSL_REQUEST: usize = 32;
+/// `CLIENT_SSL` in the second byte of the capability bits.
+const CLIENT_SSL: u8 = 0x08;
+
+impl Tls {
+    /// Asks the server for TLS and shakes hands. `login` is the driver's login packet as it stands; that it comes
+    /// under TLS is written into it.
+    pub(super) async fn begin(
+        self,
+        mut socket: TcpStream,
+        login: &mut [u8],
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        let name = self.server_name()?;
+        let config = Verifier::new(self.mode, self.authorities.as_deref()).await?.into_config()?;
+        let request = login
+            .get_mut(HEADER..HEADER + SSL_REQUEST)
+            .ok_or_else(|| failed("the driver's login packet is too short".to_owned()))?;
+        request[1] |= CLIENT_SSL;
+        let request = [&[32, 0, 0, 1], &*request].concat();
+        socket.write_all(&request).await.map_err(|error| explain(&error))?;
+        let connector = TlsConnector::from(Arc::new(config));
+        connector.connect(name, socket).await.map_err(|error| explain(&error))
+    }
+
+    /// The name that the certificate is checked for and that the server is told. An IP address is not told (SNI has
+    /// no room for it), and neither is a host that cannot stand in a certificate, where none needs to.
+    fn server_name(&self) -> Result<ServerName<'static>, Failure> {
+        match ServerName::try_from(self.host.trim_end_matches('.').to_owned()) {
+            Ok(name) => Ok(name),
+            Err(_) if self.mode == TlsMode::VerifyIdentity => Err(failed(format!(
+                "no certificate can name the host {:?}: give the server a name, or check its authority alone with --mysql.tls-mode=verify-ca",
+                self.host
+            ))),
+            Err(_) => Ok(ServerName::from(std::net::IpAddr::from(Ipv4Addr::UNSPECIFIED))),
+        }
+    }
+}
+
+/// Checks a server's certificate as far as a mode demands.
+#[derive(Debug)]
+struct Verifier {
+    mode: TlsMode,
+    roots: RootCertStore,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    /// Reads the authorities where they are needed: anew for every login, for they may have been renewed.
+    async fn new(mode: TlsMode, authorities: Option<&Path>) -> Result<Self, Failure> {
+        let roots = match authorities {
+            _ if !mode.verifies() => RootCertStore::empty(),
+            None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+            Some(file) => read_authorities(file.to_owned()).await?,
+        };
+        Ok(Self { mode, roots, algorithms: ring::default_provider().signature_verification_algorithms })
+    }
+
+    fn into_config(self) -> Result<ClientConfig, Failure> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+            .map_err(|error| failed(format!("TLS cannot be set up: {error}")))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(self))
+            .with_no_client_auth();
+        // Every session shows its certificate, and none is remembered.
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.mode.verifies() {
+            let certificate = ParsedCertificate::try_from(certificate)?;
+            let algorithms = self.algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(
+                &certificate,
+                &self.roots,
+                intermediates,
+                now,
+                algorithms,
+            )?;
+            if self.mode == TlsMode::VerifyIdentity {
+                verify_server_name(&certificate, name)?;
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    // Whoever's certificate is not checked may be anybody, whatever they sign. Old servers have certificates of
+    // version 1, whose keys the library does not read.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match self.mode.verifies() {
+            true => verify_tls12_signature(message, certificate, signed, &self.algorithms),
+            false => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match self.mode.verifies() {
+            true => verify_tls13_signature(message, certificate, signed, &self.algorithms),
+            false => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Reads a PEM file of authorities.
+async fn read_authorities(file: PathBuf) -> Result<RootCertStore, Failure> {
+    let shown = file.display().to_string();
+    let bad = |what: String| failed(format!("--mysql.tls-ca: {shown} {what}"));
+    let pem = tokio::task::spawn_blocking(move || std::fs::read(file))
+        .await
+        .map_err(io::Error::other)
+        .and_then(|read| read)
+        .map_err(|error| bad(format!("cannot be read: {error}")))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| bad(format!("is no good PEM: {error}")))?;
+        roots
+            .add(certificate)
+            .map_err(|error| bad(format!("has a certificate that cannot be used: {error}")))?;
+    }
+    if roots.is_empty() {
+        return Err(bad("holds no PEM certificate any more".to_owned()));
+    }
+    Ok(roots)
+}
+
+fn failed(reason: String) -> Failure {
+    Failure::new(Stage::Tls, reason)
+}
+
+/// Tells why a handshake failed, and what to do.
+fn explain(error: &io::Error) -> Failure {
+    use rustls::Error;
+    let told = error.to_string();
+    let told = packet::shortened(&told);
+    match tls_error(error) {
+        Some(Error::InvalidCertificate(fault)) => {
+            failed(format!("the TLS handshake failed: {told}{}", advice(fault)))
+        }
+        Some(Error::AlertReceived(_)) => {
+            failed(format!("the server broke off the TLS handshake ({told}): its error log may say why"))
+        }
+        Some(Error::InvalidMessage(_)) => failed(format!(
+            "what the server answered to the request for TLS is no TLS ({told}): does a proxy on the way pass it on? \
+             --mysql.tls-mode=disabled shows what it says without"
+        )),
+        Some(Error::PeerIncompatible(_)) => failed(format!(
+            "the TLS handshake failed: {told}: the server must speak TLS 1.2 or 1.3, with a key exchange of X25519, P-256 or P-384"
+        )),
+        Some(_) => failed(format!("the TLS handshake failed: {told}")),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            failed("the TLS handshake failed: the server closed the connection in its midst".to_owned())
+        }
+        None => Failure::by_system(Stage::Tls, "the TLS handshake failed", error),
+    }
+}
+
+/// What a person should do about a certificate that was refused.
+fn advice(fault: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as Fault;
+    match fault {
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+            ": the certificates that MySQL makes by itself name no host: give the server one that names it, or check its authority alone with --mysql.tls-mode=verify-ca"
+        }
+        Fault::UnknownIssuer | Fault::BadSignature => {
+            ": name its authority in --mysql.tls-ca (MySQL's own is ca.pem in the server's data directory)"
+        }
+        Fault::Expired | Fault::ExpiredContext { .. } => {
+            ": renew the server's certificate, or set this machine's clock"
+        }
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => {
+            ": set this machine's clock, or the server's when it makes certificates"
+        }
+        _ => {
+            ": give the server a certificate of version 3 that is signed by an authority, and name that in --mysql.tls-ca"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
