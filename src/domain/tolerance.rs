@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_death_waits_for_lives_of_its_own_age_and_never_longer_than_a_day() {
-        assert_eq!((AWAITS_LIVES.at(5.0), AWAITS_TWINS.at(8.0)), (20.0, 40.0));
+        assert_eq!((AWAITS_LIVES.at(5.0), AWAITS_TWINS.at(8.0)), (30.0, 40.0));
         assert_eq!(AWAITS_TWINS.at(100_000.0), LONGEST_WAIT_SECONDS);
     }
 
