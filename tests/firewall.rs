@@ -245,7 +245,7 @@ fn is_settled(page: &Page, limit: f64) -> bool {
 }
 
 #[test]
-fn a_timeout_that_changes_is_followed_both_ways_within_two_cycles() {
+fn a_timeout_that_changes_is_followed_both_ways_within_three_cycles() {
     /// What a busy machine may add, in seconds.
     const NOISE: f64 = 4.0;
     let firewall = Firewall::start(FirewallOptions::default());
@@ -259,10 +259,11 @@ fn a_timeout_that_changes_is_followed_both_ways_within_two_cycles() {
         firewall.set_established_timeout(new as u32);
         let (followed, located) = follow(&exporter, old, new);
         println!("from {old} s to {new} s: followed after {followed:.1} s, located after {located:.1} s");
-        let two_cycles = 2.0 * cycle(old.max(new));
+        // Two deaths that no one moment explains, or two lives, speak against what was told.
+        let three_cycles = 3.0 * cycle(old.max(new));
         assert!(
-            followed <= two_cycles + NOISE,
-            "from {old} s to {new} s: followed after {followed} s, not within two cycles, {two_cycles} s:\n{}",
+            followed <= three_cycles + NOISE,
+            "from {old} s to {new} s: followed after {followed} s, not within three cycles, {three_cycles} s:\n{}",
             exporter.log()
         );
         old = new;

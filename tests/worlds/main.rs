@@ -27,7 +27,7 @@ use oracle::Findings;
 const FEW: u64 = if cfg!(debug_assertions) { 2 } else { 200 };
 /// What is reached so far, as shares: culprits that are refuted, of all deaths; unknown ones, of the deaths after ten
 /// minutes; worlds whose limit flaps. None, 5 % and none are wanted. Lower these as the rules get better.
-const REACHED: (f64, f64, f64) = (0.004, 0.07, 0.12);
+const REACHED: (f64, f64, f64) = (0.004, 0.06, 0.06);
 
 fn number(name: &str) -> Option<u64> {
     env::var(name)
@@ -158,8 +158,10 @@ fn follow(seed: u64) -> Vec<f64> {
     followed
 }
 
+/// A limit that was told stands until two deaths that no one moment explains, or two lives, speak against it: most
+/// moves are told within two cycles of the watch, and all within four.
 #[test]
-fn a_timer_that_moves_is_followed_within_two_cycles() {
+fn a_timer_that_moves_is_followed_within_four_cycles() {
     const TWO_CYCLES: f64 = 2.0 * (16.0 * 1.25 + 2.0);
     let seeds = match number("MYSQL_CANARY_WORLD") {
         Some(seed) => seed..seed + 1,
@@ -180,7 +182,8 @@ fn a_timer_that_moves_is_followed_within_two_cycles() {
         );
     }
     assert!(
-        all.iter().all(|one| one.0 <= TWO_CYCLES && one.1 <= TWO_CYCLES),
-        "two cycles are {TWO_CYCLES} s"
+        all.iter().all(|one| one.0 <= 2.0 * TWO_CYCLES && one.1 <= 2.0 * TWO_CYCLES),
+        "four cycles are {} s",
+        2.0 * TWO_CYCLES
     );
 }
