@@ -11,6 +11,8 @@
 //!
 //! Each story gives what was seen a likelihood; one that is ahead of the others by enough is believed.
 
+use super::tolerance::ONE_AGE;
+
 mod timer;
 
 pub use timer::{Part, Since};
@@ -71,7 +73,7 @@ const AGAINST: f64 = -4.6;
 /// How unlikely a moment of loss is beforehand, as a logarithm.
 const MOMENT: f64 = -1.2;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
-const SCATTER_AHEAD: f64 = 5.0;
+const SCATTER_AHEAD: f64 = 6.5;
 /// The same for one moment, which is said of all the deaths around it at once ...
 const MOMENT_AHEAD: f64 = 6.0;
 /// ... and of so many at least.
@@ -79,7 +81,7 @@ const AT_ONE_MOMENT: usize = 3;
 /// So many moments are looked for among the lives that are compared.
 const MOST_MOMENTS: usize = 3;
 /// The same for a timer.
-const TIMER_AHEAD: f64 = 5.0;
+const TIMER_AHEAD: f64 = 5.5;
 /// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
 const UNSHOWN_MOMENT: f64 = -3.0;
 /// ... and by how much a timer must be ahead of such.
@@ -160,7 +162,7 @@ impl Beside {
 /// now. Deaths by chance between survivals by chance look like one, too.
 pub fn bears_out_all(beside: &Beside, from: f64, to: f64) -> bool {
     let limit = timer(&beside.lives).of_all(&beside.lives);
-    limit.is_some_and(|limit| limit >= from * (1.0 - 1e-9) && limit <= to * (1.0 + 1e-9))
+    limit.is_some_and(|limit| limit >= from - ONE_AGE.either(from) && limit <= to + ONE_AGE.either(to))
 }
 
 /// The timer of now that rules a part of the connections, where it explains the lives so much better than lost state

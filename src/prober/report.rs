@@ -88,8 +88,9 @@ impl PathReport {
         is_open: impl Fn(&Observation) -> bool,
     ) -> Self {
         // Each reads the whole history: once a kind.
-        let limits = Kind::ALL.map(|kind| {
-            let limit = idle_limit(history, kind).told();
+        let found = Kind::ALL.map(|kind| (kind, idle_limit(history, kind)));
+        let limits = found.map(|(kind, found)| {
+            let limit = found.told();
             // What only deaths bear out whose culprit is not decided may be none.
             let confirmed = limit.confirmed
                 && is_borne_out(history, kind, &limit, &is_open)
@@ -98,11 +99,14 @@ impl PathReport {
             (kind, told(history, kind, IdleLimit { confirmed, ..limit }, before, &is_open))
         });
         let [(_, idle), ..] = limits;
+        // Twins are compared with the narrowest bracket: past a wide one they may have met another layer.
+        let [(_, narrowest), ..] = found;
+        let is_within = narrowest.upper.is_some_and(|upper| Some(upper) <= idle.upper && upper >= idle.lower);
         let Toll { killer, deaths } = toll(history, &idle, &is_open);
         Self {
             longest_stall,
             takes_the_row: None,
-            remedies: Remedies::read(history, &idle),
+            remedies: Remedies::read(history, if is_within { &narrowest } else { &idle }),
             killer,
             deaths,
             servers: where_servers_differ(history, &idle),

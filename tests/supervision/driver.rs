@@ -1,11 +1,10 @@
-//! A driver that panics on what a server answers.
+//! A server whose answers made the driver panic: what comes ahead of its question reaches it no more.
 
-use super::{Duration, Exporter, Launch, unready, wait_for, wait_until_ready};
+use super::{Duration, Exporter, Launch, wait_until_ready};
 use crate::lab::{Answers, Peer, Scene, Served, wire};
 use crate::malice::good_answers;
 
-/// The head of a result set without columns, on which the driver panics. The guard in front of it sees this where
-/// it is an answer, and not where it is sent ahead, behind another answer's end.
+/// The head of a result set without columns, on which the driver panics, sent ahead behind another answer's end.
 fn ahead(answer: Vec<u8>) -> Vec<u8> {
     [answer, wire::packet(1, &[0xfc, 0, 0])].concat()
 }
@@ -20,7 +19,7 @@ fn evil(id: u32) -> Answers {
 }
 
 /// Serves until the cue, and then ends the session. From the connection `evil_from` on, up to `evil_to`, questions
-/// that begin with the server's uptime make the driver panic.
+/// that begin with the server's uptime are answered so.
 fn serve(mut scene: Scene, is_evil: impl Fn(u32) -> bool) {
     if scene.log_in("9.7.0", scene.number).is_err() {
         return;
@@ -42,12 +41,19 @@ fn launch(peer: &Peer) -> Exporter<'static> {
     exporter
 }
 
-fn voided(exporter: &Exporter<'_>) -> f64 {
-    exporter.metrics().sum("voided_total", &[])
+/// Waits until two ends are void, since fresh sessions fail, and the driver has not panicked.
+#[track_caller]
+fn wait_for_voids(exporter: &Exporter<'_>) {
+    exporter.wait_for_metrics("void ends", Duration::from_secs(60), |page| {
+        page.sum("voided_total", &[("reason", "outage")]) >= 2.0
+    });
+    assert!(!exporter.events("nonsense").is_empty(), "{}", exporter.log());
+    assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
+    assert!(exporter.events("loop_ended").is_empty(), "{}", exporter.log());
 }
 
 #[test]
-fn a_panic_of_the_driver_ends_neither_the_witness_nor_the_server_view() {
+fn two_sessions_of_nonsense_end_neither_the_witness_nor_the_server_view() {
     use std::sync::atomic::{AtomicU32, Ordering};
     static EVIL_FROM: AtomicU32 = AtomicU32::new(u32::MAX);
     static EVIL_TO: AtomicU32 = AtomicU32::new(u32::MAX);
@@ -57,29 +63,24 @@ fn a_panic_of_the_driver_ends_neither_the_witness_nor_the_server_view() {
     });
     let exporter = launch(&peer);
     wait_until_ready(&exporter);
-    // Two sessions that begin from now on make the driver panic, whoever's they are.
     EVIL_FROM.store(peer.accepted() + 1, Ordering::Relaxed);
     EVIL_TO.store(peer.accepted() + 3, Ordering::Relaxed);
     peer.cue();
-    let deaths = exporter.wait_for_events("death", 2, Duration::from_secs(30));
-    assert!(exporter.log().contains("panicked"), "the server was hostile: {}", exporter.log());
-    assert_eq!(voided(&exporter), 0.0, "{}", exporter.log());
-    assert!(exporter.metrics().sum("failed_rounds_total", &[]) >= 1.0);
-    // Those that come after are judged as well.
+    wait_for_voids(&exporter);
+    // Those that come after are judged.
     for round in 1..=2 {
-        exporter.wait_for_metrics("new canaries", Duration::from_secs(40), |page| {
+        exporter.wait_for_metrics("new canaries", Duration::from_secs(60), |page| {
             page.sum("connections", &[]) >= 2.0 && page.sum("up", &[]) == 1.0
         });
         peer.cue();
-        exporter.wait_for_events("death", deaths.len() + 2 * round, Duration::from_secs(30));
+        exporter.wait_for_events("death", 2 * round, Duration::from_secs(60));
     }
     wait_until_ready(&exporter);
-    assert_eq!(voided(&exporter), 0.0, "{}", exporter.log());
     assert!(exporter.events("loop_ended").is_empty(), "{}", exporter.log());
 }
 
 #[test]
-fn a_server_that_makes_every_witness_panic_voids_no_death() {
+fn a_server_that_answers_every_witness_with_nonsense_makes_every_end_void() {
     use std::sync::atomic::{AtomicU32, Ordering};
     static EVIL_FROM: AtomicU32 = AtomicU32::new(u32::MAX);
     let peer = Peer::start(|scene: Scene| {
@@ -88,9 +89,6 @@ fn a_server_that_makes_every_witness_panic_voids_no_death() {
     let exporter = launch(&peer);
     EVIL_FROM.store(peer.accepted() + 1, Ordering::Relaxed);
     peer.cue();
-    exporter.wait_for_events("death", 2, Duration::from_secs(40));
-    assert_eq!(voided(&exporter), 0.0, "{}", exporter.log());
-    assert!(exporter.metrics().sum("failed_rounds_total", &[("loop", "witness")]) >= 3.0);
-    let reason = wait_for("the word that it is blind", Duration::from_secs(10), || unready(&exporter));
-    assert!(reason.contains("loop witness"), "{reason}");
+    wait_for_voids(&exporter);
+    assert_eq!(exporter.metrics().sum("deaths_total", &[]), 0.0, "{}", exporter.log());
 }

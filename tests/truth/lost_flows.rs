@@ -56,6 +56,11 @@ fn check_flush(on_invalid: OnInvalid, ending: &str) {
     for death in exporter.events("death") {
         assert_eq!(death["ending"], ending, "{death}");
     }
+    // One that was older than those are that came after waits for one of its own age.
+    exporter.wait_for_metrics("no limit", Duration::from_secs(60), |page| {
+        assert_no_limit_is_believed(page, &exporter);
+        page.values("idle_limit_upper_seconds", &[]).is_empty()
+    });
     assert_no_limit(&exporter);
     assert_says(&exporter, &["No canary died of idleness", "forgot its flows"], &["KILL"]);
     println!("{}", verdict(&exporter));
