@@ -73,7 +73,7 @@ const AGAINST: f64 = -4.6;
 /// How unlikely a moment of loss is beforehand, as a logarithm.
 const MOMENT: f64 = -1.2;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
-const SCATTER_AHEAD: f64 = 6.5;
+const SCATTER_AHEAD: f64 = 6.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
 const MOMENT_AHEAD: f64 = 6.0;
 /// ... and of so many at least.
@@ -81,7 +81,7 @@ const AT_ONE_MOMENT: usize = 3;
 /// So many moments are looked for among the lives that are compared.
 const MOST_MOMENTS: usize = 3;
 /// The same for a timer.
-const TIMER_AHEAD: f64 = 5.5;
+const TIMER_AHEAD: f64 = 5.0;
 /// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
 const UNSHOWN_MOMENT: f64 = -3.0;
 /// ... and by how much a timer must be ahead of such.
