@@ -28,7 +28,7 @@ pub struct Toll {
 /// Reads it for a limit of idle canaries. `is_open` tells deaths whose culprit is not decided yet: they bound
 /// the ages, and accuse nobody.
 pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) -> bool) -> Toll {
-    let mut counts: BTreeMap<(Culprit, Ending), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(Culprit, Ending), Deaths> = BTreeMap::new();
     let mut killer = None;
     let newest = history.iter().next_back().map_or(0.0, |seen| seen.at);
     let changed_at = killer_changed_at(history, None, None).unwrap_or(f64::NEG_INFINITY);
@@ -40,7 +40,7 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
         })
     };
     for seen in history.iter().rev().filter(|seen| seen.kind == Kind::Idle) {
-        let Fate::Died { ending, culprit, .. } = seen.fate else {
+        let Fate::Died { ending, culprit, killed, .. } = seen.fate else {
             survived = survived.max(seen.age);
             continue;
         };
@@ -52,18 +52,22 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
             newest - seen.at <= STRAYS_COUNT_SECONDS
         };
         if counts_now && !is_open(seen) {
-            *counts.entry((culprit, ending)).or_default() += 1;
+            // The newest comes first.
+            let newest_at = (seen.at >= 0.0).then_some(seen.at as u64);
+            let none = Deaths { culprit, ending, count: 0, newest_at, counted_kills: true };
+            let deaths = counts.entry((culprit, ending)).or_insert(none);
+            deaths.count += 1;
+            deaths.counted_kills &= killed == Some(true);
         }
         let is_whose = idle.server.is_none() || idle.server == seen.server;
         if bounds && at_limit && is_whose && !is_open(seen) {
             killer = killer.or(Some(Killer { culprit, ending }));
         }
     }
-    let deaths = counts.into_iter().map(|((culprit, ending), count)| Deaths { culprit, ending, count });
     // Nobody is accused of a limit that only undecided deaths stand for.
     let undecided = Killer { culprit: Culprit::Unknown, ending: Ending::Silence };
     let killer = killer.or_else(|| idle.upper.and_then(|_| newest_open(history, &is_at, undecided)));
-    Toll { killer, deaths: deaths.collect() }
+    Toll { killer, deaths: counts.into_values().collect() }
 }
 
 /// Whether a death near a limit bears it out whose culprit is decided. What only probes found may be a flow that was

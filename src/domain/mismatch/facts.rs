@@ -71,6 +71,10 @@ pub struct Deaths {
     pub ending: Ending,
     /// How many there were.
     pub count: usize,
+    /// When the newest was seen, in whole seconds since the Unix epoch. `None` where that is not known.
+    pub newest_at: Option<u64>,
+    /// Whether the server's count of KILLs was read with each of them, and rose.
+    pub counted_kills: bool,
 }
 
 /// The sleeping sessions of one application user.

@@ -88,8 +88,9 @@ fn sessions() -> impl Strategy<Value = UserSessions> {
 }
 
 fn deaths() -> impl Strategy<Value = Deaths> {
-    (select(Culprit::ALL.to_vec()), select(Ending::ALL.to_vec()), any::<usize>())
-        .prop_map(|(culprit, ending, count)| Deaths { culprit, ending, count })
+    (select(Culprit::ALL.to_vec()), select(Ending::ALL.to_vec()), any::<usize>()).prop_map(
+        |(culprit, ending, count)| Deaths { culprit, ending, count, newest_at: None, counted_kills: false },
+    )
 }
 
 fn idle_transactions() -> impl Strategy<Value = IdleTransactions> {
@@ -291,7 +292,7 @@ proptest! {
         prop_assert_eq!(rules::session_timeout_not_global(&timeouts), Some(a != b));
 
         let stalled = Facts {
-            deaths: vec![Deaths { culprit: Culprit::NetworkIdleTimeout, ending: Ending::Silence, count: 2 }],
+            deaths: vec![Deaths { culprit: Culprit::NetworkIdleTimeout, ending: Ending::Silence, count: 2, newest_at: None, counted_kills: false }],
             kernel: Some(Kernel { retries2, ..Kernel::LINUX_DEFAULT }),
             ..none.clone()
         };

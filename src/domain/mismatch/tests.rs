@@ -72,7 +72,7 @@ pub(super) fn watched(facts: Facts) -> Facts {
 }
 
 fn died(ending: Ending, culprit: Culprit, count: usize) -> Vec<Deaths> {
-    vec![Deaths { culprit, ending, count }]
+    vec![Deaths { culprit, ending, count, newest_at: None, counted_kills: false }]
 }
 
 fn killer(culprit: Culprit, ending: Ending) -> Option<Killer> {

@@ -206,6 +206,12 @@ fn nothing_died(facts: &Facts) -> String {
     }
 }
 
+/// The hour and minute of a time in seconds since the Unix epoch, in UTC.
+fn time_of_day(at: u64) -> String {
+    let minutes = at / 60 % (24 * 60);
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
 /// Deaths that bound no idle age.
 fn not_limits(facts: &Facts) -> Vec<String> {
     let count = |culprit: Culprit| {
@@ -219,6 +225,11 @@ fn not_limits(facts: &Facts) -> Vec<String> {
         1 => "1 canary was".to_owned(),
         _ => format!("{count} canaries were"),
     };
+    let last_at = |culprit: Culprit| {
+        let those = facts.deaths.iter().filter(|deaths| deaths.culprit == culprit);
+        let newest = those.filter_map(|deaths| deaths.newest_at).max();
+        newest.map(|at| format!(", last seen at {} UTC", time_of_day(at))).unwrap_or_default()
+    };
     let mut sentences = Vec::new();
     // Those of a tool that strikes at the limit are its deaths.
     let is_limit = facts.idle.upper.is_some()
@@ -231,7 +242,9 @@ fn not_limits(facts: &Facts) -> Vec<String> {
             canaries(killed)
         ));
     }
-    if killed == 1 {
+    let is_counted =
+        facts.deaths.iter().any(|deaths| deaths.culprit == Culprit::ServerKill && deaths.counted_kills);
+    if killed == 1 && !is_counted {
         sentences.push(
             "A proxy's idle timer looks the same until a second canary dies at the same age.".to_owned(),
         );
@@ -246,17 +259,19 @@ fn not_limits(facts: &Facts) -> Vec<String> {
     let forgotten = count(Culprit::NetworkStateLoss);
     if forgotten > 0 {
         sentences.push(format!(
-            "{} lost because a firewall or NAT forgot its flows, which says nothing of idle ages: younger ones live \
+            "{} lost because a firewall or NAT forgot its flows{}, which says nothing of idle ages: younger ones live \
              past theirs. A failover, a flush or a table that was full does it.",
-            canaries(forgotten)
+            canaries(forgotten),
+            last_at(Culprit::NetworkStateLoss)
         ));
     }
     let disconnected = count(Culprit::MassDisconnect);
     if disconnected > 0 {
         sentences.push(format!(
             "{} closed at one instant with others of quite other ages, by neither KILL nor a restart of the server: a \
-             proxy's reload, restart or drain, or the server's offline_mode. This says nothing of idle ages.",
-            canaries(disconnected)
+             proxy's reload, restart or drain, or the server's offline_mode{}. This says nothing of idle ages.",
+            canaries(disconnected),
+            last_at(Culprit::MassDisconnect)
         ));
     }
     sentences

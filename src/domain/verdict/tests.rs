@@ -28,7 +28,7 @@ fn died(idle: IdleLimit, culprit: Culprit, ending: Ending, keepalive: bool, ping
         path: "default".to_owned(),
         idle,
         killer: Some(Killer { culprit, ending }),
-        deaths: vec![Deaths { culprit, ending, count: 2 }],
+        deaths: vec![Deaths { culprit, ending, count: 2, newest_at: Some(43_440), counted_kills: false }],
         remedies: Remedies { tcp_keepalive: Some(keepalive), app_ping: Some(ping) },
         session_wait_timeout: Some(28800.0),
         global_wait_timeout: Some(28800.0),
@@ -107,12 +107,38 @@ fn a_kill_or_what_looks_like_one() {
     let killed = |count| Facts {
         path: "default".to_owned(),
         idle: lived(420.0),
-        deaths: vec![Deaths { culprit: Culprit::ServerKill, ending: Ending::Fin, count }],
+        deaths: vec![Deaths {
+            culprit: Culprit::ServerKill,
+            ending: Ending::Fin,
+            count,
+            newest_at: None,
+            counted_kills: false,
+        }],
         ..Facts::default()
     };
     golden(&killed(1), include_str!("golden/kill_once.txt"));
     golden(&killed(7), include_str!("golden/kill.txt"));
     assert!(!judge(&killed(7)).sound);
+}
+
+#[test]
+fn what_a_kill_was_counted_for_needs_no_second_one() {
+    let told = |counted_kills| {
+        let (culprit, ending) = (Culprit::ServerKill, Ending::Fin);
+        let deaths = vec![Deaths { culprit, ending, count: 1, newest_at: None, counted_kills }];
+        judge(&Facts { deaths, ..Facts::default() }).to_string()
+    };
+    assert!(told(false).contains("A proxy's idle timer looks the same"));
+    assert!(!told(true).contains("A proxy's idle timer looks the same"));
+}
+
+#[test]
+fn a_firewall_that_forgot_its_flows() {
+    let (culprit, ending) = (Culprit::NetworkStateLoss, Ending::Silence);
+    let newest_at = Some(20 * 86_400 + 12 * 3600 + 4 * 60 + 59);
+    let deaths = vec![Deaths { culprit, ending, count: 3, newest_at, counted_kills: false }];
+    let facts = Facts { path: "default".to_owned(), idle: lived(420.0), deaths, ..Facts::default() };
+    golden(&facts, include_str!("golden/lost_state.txt"));
 }
 
 #[test]
