@@ -73,7 +73,7 @@ const AGAINST: f64 = -4.6;
 /// How unlikely a moment of loss is beforehand, as a logarithm.
 const MOMENT: f64 = -1.2;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
-const SCATTER_AHEAD: f64 = 6.0;
+const SCATTER_AHEAD: f64 = 5.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
 const MOMENT_AHEAD: f64 = 6.0;
 /// ... and of so many at least.

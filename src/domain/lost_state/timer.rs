@@ -13,6 +13,8 @@ const CHANGE: f64 = -4.0;
 const MOST_CHANGES: usize = 2;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
 const PART: f64 = -2.5;
+/// Those of one part and of the other take turns as they are born, so often at least.
+const TURNS: usize = 3;
 /// How unlikely it is, as a logarithm, that a timer ignores the packets of TCP keepalive, once for each that it killed.
 const IGNORES_KEEPALIVE: f64 = -1.0;
 /// How unlikely it is, as a logarithm, that one dies which its timer strikes.
@@ -115,11 +117,15 @@ impl Timer {
     pub(super) fn part(&self, lives: &[Life]) -> Option<Part> {
         let Setting { from, limit, .. } = *self.settings.last()?;
         let since = Since { anew: self.anew, from };
-        let reached = || lives.iter().filter(|life| since.holds(life) && life.age() >= limit * (1.0 - 1e-9));
-        let died = reached().filter(|life| life.is_dead).count();
-        let lived = reached().count() - died;
+        let is_in = |life: &&Life| since.holds(life) && life.age() >= limit * (1.0 - 1e-9);
+        let mut reached: Vec<&Life> = lives.iter().filter(is_in).collect();
+        reached.sort_by(|a, b| a.born.total_cmp(&b.born));
+        let died = reached.iter().filter(|life| life.is_dead).count();
+        let lived = reached.len() - died;
         let is_a_part = share_of(died, lived) + PART > died as f64 * DIES + lived as f64 * AGAINST;
-        (limit.is_finite() && is_a_part).then_some(Part { limit, since, died, lived })
+        // Those that live before those that die, or after them, are of a timer that was set anew.
+        let turns = reached.windows(2).filter(|pair| pair[0].is_dead != pair[1].is_dead).count();
+        (limit.is_finite() && is_a_part && turns >= TURNS).then_some(Part { limit, since, died, lived })
     }
 
     /// The age that it strikes all at, as it is set now, in seconds: not younger than the oldest that lived, and no older
