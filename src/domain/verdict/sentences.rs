@@ -109,17 +109,19 @@ fn number(server: u16) -> u32 {
 /// From this share on it is all of them: one or another may live by chance.
 const MOST_OF_ALL: f64 = 0.97;
 
+/// Shares that have a word of their own.
+pub(super) const SHARES: [(f64, &str); 5] = [
+    (0.25, "a quarter"),
+    (1.0 / 3.0, "a third"),
+    (0.5, "half"),
+    (2.0 / 3.0, "two thirds"),
+    (0.75, "three quarters"),
+];
+
 /// "a third", or in per cent.
 fn share_in_words(share: f64) -> String {
-    let near = |whole: f64| (share - whole).abs() <= 0.04;
-    match share {
-        _ if near(0.25) => "a quarter".to_owned(),
-        _ if near(1.0 / 3.0) => "a third".to_owned(),
-        _ if near(0.5) => "half".to_owned(),
-        _ if near(2.0 / 3.0) => "two thirds".to_owned(),
-        _ if near(0.75) => "three quarters".to_owned(),
-        _ => format!("{:.0} %", (share * 100.0).max(1.0)),
-    }
+    let near = SHARES.iter().find(|(whole, _)| (share - whole).abs() <= 0.04);
+    near.map_or_else(|| format!("{:.0} %", (share * 100.0).max(1.0)), |(_, words)| (*words).to_owned())
 }
 
 fn doubt(limit: &IdleLimit) -> Option<String> {
