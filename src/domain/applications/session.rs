@@ -63,9 +63,11 @@ impl Session {
     /// For how long it has surely slept, where `TIME` counts from the statement before: as long as it was seen to sleep,
     /// from one list that was asked for then to one that is asked for now, both in seconds.
     pub(super) fn rested_until(&self, asked: f64, least: f64) -> f64 {
-        /// A sleep that is shorter than this, in seconds, is not told from the next one by whole seconds.
-        const TOLD_APART: f64 = 3.0;
-        let is_told_apart = self.doing == Doing::Sleep && least_of(self.slept) >= TOLD_APART;
+        /// Two statements that began less than this apart, in seconds, are not told apart by two times that were cut to
+        /// whole seconds, nor where the answers took as long.
+        const TOLD_APART: f64 = 4.0;
+        let is_told_apart = self.doing == Doing::Sleep
+            && least_of(self.slept) >= TOLD_APART + 2.0 * f64::from(self.heard_after);
         let seen = if is_told_apart { f64::from(self.rested) + (asked - self.heard()) } else { 0.0 };
         seen.clamp(0.0, least)
     }

@@ -145,7 +145,9 @@ fn who(facts: &Facts) -> String {
     let culprit = facts.killer.map_or(Culprit::Unknown, |killer| killer.culprit);
     match culprit {
         Culprit::ServerIdleTimeout => {
-            // Of several servers behind one path each has its own: the one that was read last may be another's.
+            // Of several servers behind one path each has its own: the one that was read last may be another's, and
+            // comes and goes. The limit says it already.
+            let is_one_servers = facts.idle.server.is_some();
             let is_of_limit = |seconds: &f64| {
                 let (lower, late) = (facts.idle.lower, WAIT_TIMEOUT_LATE.both(*seconds));
                 let upper = facts.idle.upper.unwrap_or(f64::INFINITY);
@@ -153,7 +155,7 @@ fn who(facts: &Facts) -> String {
             };
             let wait_timeout = facts
                 .session_wait_timeout
-                .filter(is_of_limit)
+                .filter(|seconds| !is_one_servers && is_of_limit(seconds))
                 .map(|seconds| format!(" of {}", in_words(seconds)))
                 .unwrap_or_default();
             let server = match facts.idle.server {
@@ -331,6 +333,9 @@ mod tests {
         );
         let culprit = Culprit::ServerIdleTimeout;
         let killer = Some(crate::domain::mismatch::Killer { culprit, ending: Ending::Goodbye });
-        assert_eq!(who(&Facts { killer, ..facts }), "Server 1 does it, by its wait_timeout.");
+        for session_wait_timeout in [None, Some(4.0), Some(9.0)] {
+            let told = who(&Facts { killer, session_wait_timeout, ..facts.clone() });
+            assert_eq!(told, "Server 1 does it, by its wait_timeout.", "it does not come and go");
+        }
     }
 }
