@@ -270,7 +270,7 @@ impl Follower {
         }
         session.rested = match idle {
             Some((least, _)) if !counts_statement => least as f32,
-            Some((least, _)) if woke.is_none() => session.rested_until(self.asked, least) as f32,
+            Some((least, _)) if woke.is_none() => session.rested_until((self.asked, heard), least) as f32,
             Some(_) | None => 0.0,
         };
         session.slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };

@@ -60,15 +60,12 @@ impl Session {
         least > heard - self.born_after + drift || least > before + (heard - self.asked) + drift
     }
 
-    /// For how long it has surely slept, where `TIME` counts from the statement before: as long as it was seen to sleep,
-    /// from one list that was asked for then to one that is asked for now, both in seconds.
-    pub(super) fn rested_until(&self, asked: f64, least: f64) -> f64 {
-        /// Two statements that began less than this apart, in seconds, are not told apart by two times that were cut to
-        /// whole seconds, nor where the answers took as long.
-        const TOLD_APART: f64 = 4.0;
-        let is_told_apart = self.doing == Doing::Sleep
-            && least_of(self.slept) >= TOLD_APART + 2.0 * f64::from(self.heard_after);
-        let seen = if is_told_apart { f64::from(self.rested) + (asked - self.heard()) } else { 0.0 };
+    /// For how long it has surely slept, where `TIME` counts from the statement before: as long as it was seen to sleep.
+    /// A list that is asked for, and whose row is heard, then tells of `least` seconds at least: a statement that began
+    /// before the list before, which had ended by then, is the same one. All in seconds.
+    pub(super) fn rested_until(&self, (asked, heard): (f64, f64), least: f64) -> f64 {
+        let is_same = self.doing == Doing::Sleep && least > heard - self.asked;
+        let seen = if is_same { f64::from(self.rested) + (asked - self.heard()) } else { 0.0 };
         seen.clamp(0.0, least)
     }
 }
