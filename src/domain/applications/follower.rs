@@ -260,7 +260,7 @@ impl Follower {
             if least >= SHORTEST_SURVIVAL && !members.left_out {
                 members.survive(least, heard);
                 if least >= f64::from(session.survived) {
-                    (session.survived, session.survived_at) = (least as f32, heard);
+                    (session.survived, session.survived_at) = (least as f32, heard as f32);
                 }
                 let group = usize::from(session.group);
                 self.seen.survivals.push(Survival { group, at_least: least, at_most: most });
@@ -380,7 +380,7 @@ impl Follower {
                     age: (session.asked - session.born_before).max(0.0),
                     born_seen: session.born_after.is_finite(),
                     survived: f64::from(session.survived),
-                    survived_at: session.survived_at,
+                    survived_at: f64::from(session.survived_at),
                 };
                 (id, sleeper)
             })

@@ -20,7 +20,7 @@ pub(super) struct Session {
     pub(super) rested: f32,
     /// The longest sleep it is known to have survived, in seconds, and when that was seen.
     pub(super) survived: f32,
-    pub(super) survived_at: f64,
+    pub(super) survived_at: f32,
     pub(super) user: u32,
     pub(super) host: u32,
     pub(super) round: u32,
