@@ -98,6 +98,11 @@ impl Follower {
         moved
     }
 
+    /// When the server began at the earliest, in seconds on the caller's clock: nobody has slept for longer.
+    fn began(&self) -> f64 {
+        self.start.map_or(f64::NEG_INFINITY, |(from, ..)| from - START_MOVES.0)
+    }
+
     /// Another server answers: of the sessions of the one before nothing will be heard.
     fn lose_everyone(&mut self) {
         self.seen.out_of_sight += self.sessions.len() as u64;
@@ -178,8 +183,9 @@ impl Follower {
         let (doing, idle) = (Doing::of(row.command), idle_range(row.time));
         let idle = idle.filter(|_| doing == Doing::Sleep);
         let counts_statement = self.counts_from == CountsFrom::Statement;
-        let is_new = |least: f64| self.complete.is_none_or(|complete| heard - least >= complete);
-        // What a session may have set itself proves nothing against a list that did not hold it.
+        let since = self.complete.unwrap_or(f64::NEG_INFINITY).max(self.began());
+        let is_new = |least: f64| heard - least >= since;
+        // What a session may have set itself proves nothing against a list that did not hold it, or the server's start.
         let idle = idle.filter(|&(least, _)| !counts_statement || is_new(least));
         let slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
         let least = idle.map_or(0.0, |(least, _)| least);
@@ -224,6 +230,7 @@ impl Follower {
 
     /// Sees a session again, where it is one.
     fn sight(&mut self, row: &Row<'_>, user: u32, host: u32, left_out: bool, heard: f64) -> Sighting {
+        let began = self.began();
         let Some(session) = self.sessions.get_mut(&row.id) else { return Sighting::First };
         let doubtful = session.portless && (self.started_over || self.unsure) && session.round != self.round;
         // COM_CHANGE_USER keeps the client's port.
@@ -235,9 +242,9 @@ impl Follower {
         let doing = Doing::of(row.command);
         let drift = DRIFT.0 + DRIFT.1 * (heard - session.asked).max(0.0);
         let counts_statement = self.counts_from == CountsFrom::Statement;
-        let idle = idle_range(row.time).filter(|idle| {
-            doing == Doing::Sleep && !(counts_statement && session.denies(*idle, heard, drift))
-        });
+        let is_denied = |idle: &(f64, f64)| heard - idle.0 < began || session.denies(*idle, heard, drift);
+        let idle = idle_range(row.time)
+            .filter(|idle| doing == Doing::Sleep && !(counts_statement && is_denied(idle)));
         let before = session.idle();
         let woke = before.and_then(|(least, most)| {
             // What a clock that was set may have added is no sleep.

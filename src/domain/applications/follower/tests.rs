@@ -151,6 +151,24 @@ fn a_time_that_a_session_set_itself_proves_nothing() {
 }
 
 #[test]
+fn nobody_has_slept_since_before_the_server_began() {
+    for (uptime, expected) in [(500.0, None), (20_000.0, Some((0.0, 10_001.0)))] {
+        let mut follower = Follower::new();
+        let uptime = Some((uptime, 100.0, 100.0));
+        follower.begin(Listing {
+            asked: 100.0,
+            uptime,
+            counts_from: CountsFrom::Statement,
+            ..Listing::default()
+        });
+        let (id, user, host, command, time) = sleep(10_000.0);
+        follower.see(Row { id, user, host, command, time }, Whose::Application, 100.0);
+        follower.end(100.0, true, Counters::default());
+        assert_eq!(idle(&follower), expected);
+    }
+}
+
+#[test]
 fn another_server_ends_nobody() {
     let mut follower = Follower::new();
     round(&mut follower, 100.0, &[sleep(20.5)]);
