@@ -38,6 +38,15 @@ impl Remedies {
         Self { tcp_keepalive: outlives(Kind::Keepalive), app_ping: outlives(Kind::Active) }
     }
 
+    /// What was told `before` of the same limit stands where nothing is decided now: that a share of it is counted
+    /// anew is no evidence against it.
+    pub fn or(self, before: Self) -> Self {
+        Self {
+            tcp_keepalive: self.tcp_keepalive.or(before.tcp_keepalive),
+            app_ping: self.app_ping.or(before.app_ping),
+        }
+    }
+
     /// What an application should do.
     pub fn choose(&self) -> Remedy {
         match (self.tcp_keepalive, self.app_ping) {
@@ -91,5 +100,14 @@ mod tests {
         assert_eq!(choose(Some(false), Some(false)), Remedy::OnlyRecycling);
         assert_eq!(choose(Some(false), None), Remedy::Undecided);
         assert_eq!(choose(None, None), Remedy::Undecided);
+    }
+
+    #[test]
+    fn what_was_told_stands_until_something_else_is_measured() {
+        let of = |tcp_keepalive, app_ping| Remedies { tcp_keepalive, app_ping };
+        let told = of(Some(false), Some(true));
+        assert_eq!(of(None, None).or(told), told);
+        assert_eq!(of(Some(true), None).or(told), of(Some(true), Some(true)));
+        assert_eq!(of(None, Some(false)).or(Remedies::default()), of(None, Some(false)));
     }
 }

@@ -38,6 +38,9 @@ pub struct Verdict {
     /// The age at which to replace pooled connections, in seconds: the number of the settings, the metric and
     /// the alerts ([`recommended_recycle`]).
     pub recycle_seconds: Option<f64>,
+    /// The share of the connections that reach the idle limit and die there; zero where nothing died.
+    #[serde(skip)]
+    pub share: f64,
 }
 
 /// Judges one path.
@@ -61,6 +64,7 @@ pub fn judge(facts: &Facts) -> Verdict {
         settings: drivers::named(facts, settings::of(facts)),
         reach_seconds: facts.idle.lower,
         recycle_seconds: recommended_recycle(facts),
+        share: facts.idle.share,
     }
 }
 

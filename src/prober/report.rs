@@ -15,7 +15,7 @@ use crate::domain::mismatch::{Deaths, Killer};
 use crate::domain::observation::{History, Observation};
 use crate::domain::remedy::Remedies;
 use crate::domain::suspension::Suspension;
-use crate::domain::tolerance::ONE_AGE;
+use crate::domain::tolerance::{ONE_AGE, is_one_age};
 use crate::domain::void::VoidCause;
 
 /// What is known of a path now.
@@ -103,10 +103,14 @@ impl PathReport {
         let [(_, narrowest), ..] = found;
         let is_within = narrowest.upper.is_some_and(|upper| Some(upper) <= idle.upper && upper >= idle.lower);
         let Toll { killer, deaths } = toll(history, &idle, &is_open);
+        let remedies = Remedies::read(history, if is_within { &narrowest } else { &idle });
+        let of_the_same = killer
+            .is_some_and(|now| self.killer.is_some_and(|told| told.culprit == now.culprit))
+            && idle.upper.zip(self.limit(Kind::Idle).upper).is_some_and(|(now, told)| is_one_age(now, told));
         Self {
             longest_stall,
             takes_the_row: None,
-            remedies: Remedies::read(history, if is_within { &narrowest } else { &idle }),
+            remedies: if of_the_same { remedies.or(self.remedies) } else { remedies },
             killer,
             deaths,
             servers: where_servers_differ(history, &idle),

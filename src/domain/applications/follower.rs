@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::groups::{Group, Groups};
 use super::ledger::{Counters, Ended, Ending, Ledger, Rise, Taken};
-pub use super::reports::{Listing, Round, Sleeper, Survival};
+pub use super::reports::{CountsFrom, Listing, Round, Sleeper, Survival};
 use super::row::{
     Doing, Origin, Row, Whose, hash, idle_range, is_replication, is_server_thread, without_port,
 };
@@ -32,6 +32,7 @@ pub struct Follower {
     round: u32,
     asked: f64,
     own_host: Option<String>,
+    counts_from: CountsFrom,
     identity: Option<String>,
     /// The server's start, at least and at most, and when it was read.
     start: Option<(f64, f64, f64)>,
@@ -64,6 +65,7 @@ impl Follower {
     pub fn begin(&mut self, listing: Listing<'_>) {
         self.round = self.round.wrapping_add(1);
         self.asked = listing.asked;
+        self.counts_from = listing.counts_from;
         self.logging_in.0 = 0;
         if self.own_host.as_deref() != listing.own_host && listing.own_host.is_some() {
             self.own_host = listing.own_host.map(str::to_owned);
@@ -94,6 +96,11 @@ impl Follower {
         });
         self.start = Some(start);
         moved
+    }
+
+    /// When the server began at the earliest, in seconds on the caller's clock: nobody has slept for longer.
+    fn began(&self) -> f64 {
+        self.start.map_or(f64::NEG_INFINITY, |(from, ..)| from - START_MOVES.0)
     }
 
     /// Another server answers: of the sessions of the one before nothing will be heard.
@@ -174,12 +181,19 @@ impl Follower {
         }
         let group = self.place(&row, left_out);
         let (doing, idle) = (Doing::of(row.command), idle_range(row.time));
-        let slept =
-            if doing == Doing::Sleep && idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
-        let born_before = idle.filter(|_| !slept.is_nan()).map_or(heard, |(least, _)| heard - least);
+        let idle = idle.filter(|_| doing == Doing::Sleep);
+        let counts_statement = self.counts_from == CountsFrom::Statement;
+        let since = self.complete.unwrap_or(f64::NEG_INFINITY).max(self.began());
+        let is_new = |least: f64| heard - least >= since;
+        // What a session may have set itself proves nothing against a list that did not hold it, or the server's start.
+        let idle = idle.filter(|&(least, _)| !counts_statement || is_new(least));
+        let slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
+        let least = idle.map_or(0.0, |(least, _)| least);
+        let born_before = heard - least;
         // Who claims to have slept since before the list that did not hold it was not seen to begin.
         let born_after =
             self.complete.filter(|&complete| born_before >= complete).unwrap_or(f64::NEG_INFINITY);
+        let rested = if counts_statement { 0.0 } else { least as f32 };
         let members = &mut self.groups.list[usize::from(group)];
         members.living += 1;
         if born_after.is_finite() {
@@ -195,6 +209,7 @@ impl Follower {
                 asked: self.asked,
                 heard_after: (heard - self.asked) as f32,
                 slept,
+                rested,
                 survived: 0.0,
                 survived_at: 0.0,
                 user,
@@ -215,6 +230,7 @@ impl Follower {
 
     /// Sees a session again, where it is one.
     fn sight(&mut self, row: &Row<'_>, user: u32, host: u32, left_out: bool, heard: f64) -> Sighting {
+        let began = self.began();
         let Some(session) = self.sessions.get_mut(&row.id) else { return Sighting::First };
         let doubtful = session.portless && (self.started_over || self.unsure) && session.round != self.round;
         // COM_CHANGE_USER keeps the client's port.
@@ -224,12 +240,15 @@ impl Follower {
         let members = &mut self.groups.list[usize::from(session.group)];
         let changed_user = session.user != user || members.left_out != left_out;
         let doing = Doing::of(row.command);
-        let idle = idle_range(row.time).filter(|_| doing == Doing::Sleep);
-        let before = idle_range(Some(session.slept));
+        let drift = DRIFT.0 + DRIFT.1 * (heard - session.asked).max(0.0);
+        let counts_statement = self.counts_from == CountsFrom::Statement;
+        let is_denied = |idle: &(f64, f64)| heard - idle.0 < began || session.denies(*idle, heard, drift);
+        let idle = idle_range(row.time)
+            .filter(|idle| doing == Doing::Sleep && !(counts_statement && is_denied(idle)));
+        let before = session.idle();
         let woke = before.and_then(|(least, most)| {
             // What a clock that was set may have added is no sleep.
             let least = self.steady_since.map_or(least, |since| least.min((session.asked - since).max(0.0)));
-            let drift = DRIFT.0 + DRIFT.1 * (heard - session.asked).max(0.0);
             match (doing, idle) {
                 (Doing::Work, _) => Some((least, most + (heard - session.asked).max(0.0))),
                 (Doing::Sleep, Some((now_least, now_most))) if !self.started_over => {
@@ -248,7 +267,7 @@ impl Follower {
             if least >= SHORTEST_SURVIVAL && !members.left_out {
                 members.survive(least, heard);
                 if least >= f64::from(session.survived) {
-                    (session.survived, session.survived_at) = (least as f32, heard);
+                    (session.survived, session.survived_at) = (least as f32, heard as f32);
                 }
                 let group = usize::from(session.group);
                 self.seen.survivals.push(Survival { group, at_least: least, at_most: most });
@@ -256,6 +275,11 @@ impl Follower {
         } else if doing == Doing::Work {
             members.wake(heard);
         }
+        session.rested = match idle {
+            Some((least, _)) if !counts_statement => least as f32,
+            Some((least, _)) if woke.is_none() => session.rested_until((self.asked, heard), least) as f32,
+            Some(_) | None => 0.0,
+        };
         session.slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
         // A KILL QUERY looks like a KILL, until the session is seen to live on.
         session.doing = doing;
@@ -359,11 +383,11 @@ impl Follower {
             .map(|(&id, session)| {
                 let sleeper = Sleeper {
                     group: usize::from(session.group),
-                    idle: idle_range(Some(session.slept)),
+                    idle: session.idle(),
                     age: (session.asked - session.born_before).max(0.0),
                     born_seen: session.born_after.is_finite(),
                     survived: f64::from(session.survived),
-                    survived_at: session.survived_at,
+                    survived_at: f64::from(session.survived_at),
                 };
                 (id, sleeper)
             })

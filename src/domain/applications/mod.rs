@@ -47,7 +47,7 @@ pub use driver::Driver;
 pub use evidence::{Evidence, Witness};
 pub use follower::Follower;
 pub use groups::{Group, OTHER};
-pub use reports::{Listing, Round, Sleeper, Survival};
+pub use reports::{CountsFrom, Listing, Round, Sleeper, Survival};
 pub use row::{Origin, Row, Whose};
 
 #[cfg(test)]

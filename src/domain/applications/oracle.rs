@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::follower::{Follower, Listing};
+use super::follower::{CountsFrom, Follower, Listing};
 use super::ledger::{Counters, Ending, ErrorCounts, Errors, Rise};
 use super::row::{Row, Whose};
 
@@ -41,7 +41,7 @@ struct Life {
 
 impl Life {
     /// `COMMAND` and for how long, at this time.
-    fn at(&self, now: f64) -> Option<(&'static str, f64)> {
+    fn at(&self, now: f64, counts_from: CountsFrom) -> Option<(&'static str, f64)> {
         if now < self.born || now >= self.ended {
             return None;
         }
@@ -51,8 +51,14 @@ impl Life {
         if is_killed || is_interrupted {
             return Some(("Killed", 0.0));
         }
+        // Each sleep follows one statement, which the end of the sleep before began.
+        let begun = self.sleeps.iter().map(|sleep| sleep.1).filter(|&to| to <= now).fold(self.born, f64::max);
         let sleep = self.sleeps.iter().find(|&&(from, to)| from <= now && now < to);
-        Some(sleep.map_or(("Query", 0.0), |&(from, _)| ("Sleep", now - from)))
+        Some(match (sleep, counts_from) {
+            (Some(&(from, _)), CountsFrom::Sleep) => ("Sleep", now - from),
+            (Some(_), CountsFrom::Statement) => ("Sleep", now - begun),
+            (None, _) => ("Query", now - begun),
+        })
     }
 
     fn is_aborted(&self) -> bool {
@@ -186,7 +192,7 @@ impl Asker {
         asking: &Asking,
         lives: &[Life],
         restart: Option<f64>,
-        whole_seconds: bool,
+        (counts_from, whole_seconds): (CountsFrom, bool),
         tells_errors: bool,
     ) -> f64 {
         let start = restart.filter(|&restart| restart <= now).unwrap_or(0.0);
@@ -196,6 +202,7 @@ impl Asker {
             identity: Some("one"),
             uptime: Some(((now - start).floor(), now, now)),
             own_host: None,
+            counts_from,
         };
         self.follower.begin(listing);
         // A server that is restarted between its counters and its list answers neither.
@@ -207,7 +214,7 @@ impl Asker {
             if torn || (kind != Kind::Whole && asking.keep >> (number % 64) & 1 == 0) {
                 continue;
             }
-            let Some((command, time)) = life.at(made) else { continue };
+            let Some((command, time)) = life.at(made, counts_from) else { continue };
             let time = if whole_seconds { made.floor() - (made - time).floor() } else { time };
             let row = Row { id: life.id, user: &life.user, host: &life.host, command, time: Some(time) };
             self.follower.see(row, Whose::Application, heard);
@@ -249,7 +256,11 @@ proptest! {
         users in prop_oneof![Just(1_usize), Just(3), Just(40)],
         askings in vec(an_asking(), 1..60),
         restart in proptest::option::of(20.0..200.0_f64),
-        whole_seconds in any::<bool>(),
+        server in prop_oneof![
+            Just((CountsFrom::Sleep, false)),
+            Just((CountsFrom::Sleep, true)),
+            Just((CountsFrom::Statement, true)),
+        ],
         tells_errors in any::<bool>(),
     ) {
         let lives = lives(drawn, users, restart);
@@ -262,13 +273,13 @@ proptest! {
         };
         let mut now = 1.0;
         for asking in &askings {
-            now = asker.ask(now, asking, &lives, restart, whole_seconds, tells_errors) + asking.gap;
+            now = asker.ask(now, asking, &lives, restart, server, tells_errors) + asking.gap;
         }
         // Once all is quiet, everything that can be known is.
         now = now.max(lives.iter().map(|life| life.ended).fold(0.0, f64::max)) + 5.0;
         for _ in 0..12 {
             let asking = Asking { gap: 1.0, made: 0.1, heard: 0.1, kind: Kind::Whole, keep: 0, reads_errors: true };
-            now = asker.ask(now, &asking, &lives, restart, whole_seconds, tells_errors) + asking.gap;
+            now = asker.ask(now, &asking, &lives, restart, server, tells_errors) + asking.gap;
         }
 
         let of_user = |user: &str| -> Vec<&Life> { lives.iter().filter(|life| life.user == user).collect() };

@@ -15,6 +15,19 @@ pub struct Listing<'a> {
     pub uptime: Option<(f64, f64, f64)>,
     /// `HOST` of one of our own sessions.
     pub own_host: Option<&'a str>,
+    /// What `TIME` of a sleeping session counts from.
+    pub counts_from: CountsFrom,
+}
+
+/// What the server counts `TIME` of a sleeping session from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CountsFrom {
+    /// Its sleep: MariaDB.
+    #[default]
+    Sleep,
+    /// The statement before its sleep, which may have taken hours, or what the session itself has set: MySQL. After
+    /// `SELECT SLEEP(6)` a session has slept for 6 s at once, after `SET timestamp` since whenever it likes.
+    Statement,
 }
 
 /// A sleep that a session woke up from: its whole path let it live through it.

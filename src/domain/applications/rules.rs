@@ -10,6 +10,8 @@ use crate::domain::pool::{Pool, Recycle};
 const ENOUGH: usize = 3;
 /// How far apart they may lie, as a share and in seconds.
 const ONE_AGE: (f64, f64) = (1.1, 2.0);
+/// By how much a session that dies at the limit may be late, as a share and in seconds: it has not lived on.
+const LATE_DEATH: (f64, f64) = (1.05, 1.0);
 /// By how much a pool may be late and early, as a share and in seconds: it looks at its clock every half a minute,
 /// or only when it lends.
 const LATE: (f64, f64) = (1.25, 35.0);
@@ -102,7 +104,7 @@ fn dies_at_one_age(group: &Group) -> Option<(usize, (f64, f64))> {
 pub fn undeclared_pool(limit: Option<Limit>, user: &str, oldest: f64, pools: &[Pool]) -> Option<bool> {
     let limit = limit?;
     let declared = pools.iter().any(|pool| pool.user.as_deref() == Some(user));
-    Some(!declared && oldest >= limit.reached)
+    Some(!declared && oldest >= limit.reached * LATE_DEATH.0 + LATE_DEATH.1)
 }
 
 /// `pool_not_as_declared`: a declared pool replaces or closes its connections at another time than it is declared

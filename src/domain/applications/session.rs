@@ -16,9 +16,11 @@ pub(super) struct Session {
     pub(super) heard_after: f32,
     /// `TIME` at that sighting, where it slept and the time made sense; else not a number.
     pub(super) slept: f64,
+    /// For how long it had surely slept then, in seconds: `TIME` may count what came before the sleep, too.
+    pub(super) rested: f32,
     /// The longest sleep it is known to have survived, in seconds, and when that was seen.
     pub(super) survived: f32,
-    pub(super) survived_at: f64,
+    pub(super) survived_at: f32,
     pub(super) user: u32,
     pub(super) host: u32,
     pub(super) round: u32,
@@ -43,6 +45,28 @@ impl Session {
     /// When its row was last heard, in seconds on the caller's clock.
     pub(super) fn heard(&self) -> f64 {
         self.asked + f64::from(self.heard_after)
+    }
+
+    /// For how long it had slept when it was last seen, in seconds, at least and at most. `None` while it works, or
+    /// where the server gives no sense.
+    pub(super) fn idle(&self) -> Option<(f64, f64)> {
+        idle_range(Some(self.slept)).map(|(least, most)| (least.min(f64::from(self.rested)), most))
+    }
+
+    /// Whether a `TIME` of this range cannot be, at a row heard at this time: it would have slept since before it
+    /// began, or have slept for longer since it was last seen than passed.
+    pub(super) fn denies(&self, (least, _): (f64, f64), heard: f64, drift: f64) -> bool {
+        let before = idle_range(Some(self.slept)).map_or(f64::INFINITY, |(_, most)| most);
+        least > heard - self.born_after + drift || least > before + (heard - self.asked) + drift
+    }
+
+    /// For how long it has surely slept, where `TIME` counts from the statement before: as long as it was seen to sleep.
+    /// A list that is asked for, and whose row is heard, then tells of `least` seconds at least: a statement that began
+    /// before the list before, which had ended by then, is the same one. All in seconds.
+    pub(super) fn rested_until(&self, (asked, heard): (f64, f64), least: f64) -> f64 {
+        let is_same = self.doing == Doing::Sleep && least > heard - self.asked;
+        let seen = if is_same { f64::from(self.rested) + (asked - self.heard()) } else { 0.0 };
+        seen.clamp(0.0, least)
     }
 }
 

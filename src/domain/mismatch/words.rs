@@ -195,8 +195,8 @@ pub(super) fn application_path_differs(facts: &Facts) -> String {
                 in_words(*longest)
             ),
             Difference::DiesEarlier { user, count, age: (from, to) } => format!(
-                "{count} sessions of user {user} were aborted when idle for {} to {}, where canaries live: something on \
-                 their own path, or in the application, ends them",
+                "{count} sessions of user {user} were aborted when idle for {} to {}, where canaries live: a \
+                 wait_timeout of their own, KILL, or something on their own path ends them",
                 in_words(*from),
                 in_words(*to)
             ),

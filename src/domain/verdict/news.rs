@@ -1,12 +1,16 @@
 //! Which verdicts are told: a verdict is drawn anew with every outcome, and nobody reads a line for each.
 
 use super::Verdict;
+use super::sentences::SHARES;
 
 /// The longest age survived is told again when it has grown, or shrunk, by this factor.
 const REACH_FACTOR: f64 = 2.0;
 /// The recycle age is told again when it has changed by this factor: what the log says to set must be what the
 /// page says.
 const RECYCLE_FACTOR: f64 = 1.25;
+/// The share of the connections that die is told again when it has changed by this factor: it is counted anew with
+/// every death, of a few at first.
+const SHARE_FACTOR: f64 = 1.5;
 
 /// What of a verdict people have been told.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +19,7 @@ pub struct Told {
     shape: String,
     reach: f64,
     recycle: Option<f64>,
+    share: f64,
 }
 
 impl Told {
@@ -25,6 +30,7 @@ impl Told {
             shape: lines.map(|line| without_numbers(line) + "\n").collect(),
             reach: verdict.reach_seconds,
             recycle: verdict.recycle_seconds,
+            share: verdict.share,
         }
     }
 
@@ -37,15 +43,20 @@ impl Told {
             (Some(now), Some(last)) => differ(now, last, RECYCLE_FACTOR),
             (now, last) => now.is_some() != last.is_some(),
         };
-        self.shape != last.shape || reach || recycle
+        self.shape != last.shape || reach || recycle || differ(self.share, last.share, SHARE_FACTOR)
     }
 }
 
 /// A line without its numbers, and without the larger units that some of them are given in, such as "(8h20m)".
 fn without_numbers(line: &str) -> String {
+    let as_number = |line: String, (_, words): &(f64, &str)| {
+        let of_all = |share: &str| format!("Not all: {share} of the connections");
+        line.replace(&of_all(words), &of_all(" %"))
+    };
+    let line = SHARES.iter().fold(line.to_owned(), as_number);
     let is_word = |c: &char| !c.is_ascii_digit() && *c != '.';
     let is_units = |text: &str| text.chars().all(|c| c.is_ascii_digit() || "ywdhms".contains(c));
-    let mut left = line;
+    let mut left = line.as_str();
     let mut words = String::new();
     while let Some((before, after)) = left.split_once(" (") {
         words.extend(before.chars().filter(is_word));
@@ -143,6 +154,16 @@ mod tests {
             "one that narrows much, and a limit that moves",
         );
         assert_eq!(told(&[path(20.0, None), path(20.0, Some(30.0)), path(25.0, None)]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_share_is_told_again_when_it_has_changed_much() {
+        let of = |share: f64| {
+            let facts = path(4.0, Some(5.0));
+            Facts { idle: IdleLimit { share, ..facts.idle }, ..facts }
+        };
+        let shares = [0.67, 0.62, 0.5, 0.45, 0.43, 0.38, 0.33, 0.35, 0.38, 0.45, 1.0];
+        assert_eq!(told(&shares.map(of)), [0, 4, 10], "two thirds, and nearer the truth; then all");
     }
 
     #[test]

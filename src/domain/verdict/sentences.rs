@@ -109,17 +109,19 @@ fn number(server: u16) -> u32 {
 /// From this share on it is all of them: one or another may live by chance.
 const MOST_OF_ALL: f64 = 0.97;
 
+/// Shares that have a word of their own.
+pub(super) const SHARES: [(f64, &str); 5] = [
+    (0.25, "a quarter"),
+    (1.0 / 3.0, "a third"),
+    (0.5, "half"),
+    (2.0 / 3.0, "two thirds"),
+    (0.75, "three quarters"),
+];
+
 /// "a third", or in per cent.
 fn share_in_words(share: f64) -> String {
-    let near = |whole: f64| (share - whole).abs() <= 0.04;
-    match share {
-        _ if near(0.25) => "a quarter".to_owned(),
-        _ if near(1.0 / 3.0) => "a third".to_owned(),
-        _ if near(0.5) => "half".to_owned(),
-        _ if near(2.0 / 3.0) => "two thirds".to_owned(),
-        _ if near(0.75) => "three quarters".to_owned(),
-        _ => format!("{:.0} %", (share * 100.0).max(1.0)),
-    }
+    let near = SHARES.iter().find(|(whole, _)| (share - whole).abs() <= 0.04);
+    near.map_or_else(|| format!("{:.0} %", (share * 100.0).max(1.0)), |(_, words)| (*words).to_owned())
 }
 
 fn doubt(limit: &IdleLimit) -> Option<String> {
@@ -143,7 +145,9 @@ fn who(facts: &Facts) -> String {
     let culprit = facts.killer.map_or(Culprit::Unknown, |killer| killer.culprit);
     match culprit {
         Culprit::ServerIdleTimeout => {
-            // Of several servers behind one path each has its own: the one that was read last may be another's.
+            // Of several servers behind one path each has its own: the one that was read last may be another's, and
+            // comes and goes. The limit says it already.
+            let is_one_servers = facts.idle.server.is_some();
             let is_of_limit = |seconds: &f64| {
                 let (lower, late) = (facts.idle.lower, WAIT_TIMEOUT_LATE.both(*seconds));
                 let upper = facts.idle.upper.unwrap_or(f64::INFINITY);
@@ -151,7 +155,7 @@ fn who(facts: &Facts) -> String {
             };
             let wait_timeout = facts
                 .session_wait_timeout
-                .filter(is_of_limit)
+                .filter(|seconds| !is_one_servers && is_of_limit(seconds))
                 .map(|seconds| format!(" of {}", in_words(seconds)))
                 .unwrap_or_default();
             let server = match facts.idle.server {
@@ -344,6 +348,9 @@ mod tests {
         );
         let culprit = Culprit::ServerIdleTimeout;
         let killer = Some(crate::domain::mismatch::Killer { culprit, ending: Ending::Goodbye });
-        assert_eq!(who(&Facts { killer, ..facts }), "Server 1 does it, by its wait_timeout.");
+        for session_wait_timeout in [None, Some(4.0), Some(9.0)] {
+            let told = who(&Facts { killer, session_wait_timeout, ..facts.clone() });
+            assert_eq!(told, "Server 1 does it, by its wait_timeout.", "it does not come and go");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Round, Unreachable, timed};
-use crate::domain::applications::Listing;
+use crate::domain::applications::{CountsFrom, Listing};
 use crate::domain::sight::Sight;
 use crate::server::processlist::{ProcessList, RawRow, Source};
 use crate::server::troubles::Part;
@@ -52,6 +52,10 @@ impl Round<'_> {
                 identity: control.identity.as_deref(),
                 uptime: uptime.map(|u| (u.seconds, seconds(u.asked_at), seconds(u.answered_at))),
                 own_host: own_host.as_deref(),
+                counts_from: match flavor {
+                    Flavor::Mariadb => CountsFrom::Sleep,
+                    Flavor::Mysql => CountsFrom::Statement,
+                },
             };
             applications.begin(follows.then_some(listing), asked || !follows);
             let see = |row: &RawRow<'_>| applications.see(row, roster, follows, seconds(Instant::now()));

@@ -76,8 +76,12 @@ fn a_change_of_user_is_a_packet_of_the_client() {
 fn an_hour_that_a_clock_was_set_forward_is_no_sleep() {
     let mut follower = Follower::new();
     let mut ask = |asked: f64, uptime: f64, time: f64| {
-        let listing =
-            Listing { asked, identity: Some("one"), uptime: Some((uptime, asked, asked)), own_host: None };
+        let listing = Listing {
+            asked,
+            identity: Some("one"),
+            uptime: Some((uptime, asked, asked)),
+            ..Listing::default()
+        };
         follower.begin(listing);
         let row = Row { id: 7, user: "app", host: HOST, command: "Sleep", time: Some(time) };
         follower.see(row, Whose::Application, asked);
@@ -89,6 +93,79 @@ fn an_hour_that_a_clock_was_set_forward_is_no_sleep() {
     let survivals = ask(145.0, 4645.0, 1.5);
     assert_eq!(survivals.len(), 1);
     assert!(survivals[0].at_least <= 15.1, "{survivals:?}");
+}
+
+/// What a server that counts `TIME` from the statement before is seen to say each second from 100 s on; gives the
+/// follower, and the survivals.
+fn by_statement(rows: impl IntoIterator<Item = Option<(&'static str, f64)>>) -> (Follower, Vec<Survival>) {
+    let (mut follower, mut survivals) = (Follower::new(), Vec::new());
+    for (second, row) in (0_u32..).zip(rows) {
+        let asked = 100.0 + f64::from(second);
+        let counts_from = CountsFrom::Statement;
+        follower.begin(Listing { asked, identity: Some("one"), counts_from, ..Listing::default() });
+        if let Some((command, time)) = row {
+            let row = Row { id: 7, user: "app", host: HOST, command, time: Some(time) };
+            follower.see(row, Whose::Application, asked + 0.01);
+        }
+        survivals.extend(follower.end(asked + 0.01, true, Counters::default()).survivals);
+    }
+    (follower, survivals)
+}
+
+fn idle(follower: &Follower) -> Option<(f64, f64)> {
+    follower.sleepers().next().and_then(|(_, sleeper)| sleeper.idle)
+}
+
+#[test]
+fn a_long_statement_is_no_sleep() {
+    let statement = || (0..30).map(|second| Some(("Query", f64::from(second))));
+    let sleep = |seconds: std::ops::Range<i32>| seconds.map(|second| Some(("Sleep", f64::from(second))));
+    let (follower, _) = by_statement(statement().chain(sleep(30..31)));
+    assert_eq!(idle(&follower), Some((0.0, 31.0)), "it has slept since it was last seen at work");
+    let (follower, _) = by_statement(statement().chain(sleep(30..50)));
+    let slept = idle(&follower).expect("it sleeps").0;
+    assert!((18.0..=19.0).contains(&slept), "{slept}");
+    let (_, survivals) = by_statement(statement().chain(sleep(30..35)).chain([Some(("Query", 0.0))]));
+    assert!(survivals.iter().all(|survival| survival.at_least < 5.0), "{survivals:?}");
+    let (_, survivals) = by_statement(sleep(0..20).chain([Some(("Query", 0.0))]));
+    let least = survivals.first().expect("it woke").at_least;
+    assert!((15.0..19.0).contains(&least), "{least}");
+}
+
+#[test]
+fn a_time_that_a_session_set_itself_proves_nothing() {
+    // `SET timestamp` to ten thousand seconds ago, and a statement each few seconds that no list meets.
+    let set =
+        |seconds: std::ops::Range<i32>| seconds.map(|second| Some(("Sleep", f64::from(10_000 + second))));
+    let (follower, survivals) = by_statement([None, None].into_iter().chain(set(0..60)));
+    assert_eq!(idle(&follower), None);
+    assert!(
+        follower.sleepers().all(|(_, sleeper)| sleeper.age < 70.0 && sleeper.born_seen),
+        "it has just begun"
+    );
+    assert!(survivals.is_empty());
+    let set_later = [None, Some(("Sleep", 0.0)), Some(("Sleep", 1.0))].into_iter().chain(set(0..60));
+    let (follower, survivals) = by_statement(set_later.chain([Some(("Query", 10_060.0))]));
+    assert!(survivals.is_empty(), "{survivals:?}");
+    assert_eq!(idle(&follower), None);
+}
+
+#[test]
+fn nobody_has_slept_since_before_the_server_began() {
+    for (uptime, expected) in [(500.0, None), (20_000.0, Some((0.0, 10_001.0)))] {
+        let mut follower = Follower::new();
+        let uptime = Some((uptime, 100.0, 100.0));
+        follower.begin(Listing {
+            asked: 100.0,
+            uptime,
+            counts_from: CountsFrom::Statement,
+            ..Listing::default()
+        });
+        let (id, user, host, command, time) = sleep(10_000.0);
+        follower.see(Row { id, user, host, command, time }, Whose::Application, 100.0);
+        follower.end(100.0, true, Counters::default());
+        assert_eq!(idle(&follower), expected);
+    }
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn undeclared_pool_where_sessions_grow_older_than_the_limit() {
     for (limit, user, oldest, expected) in [
         (limit, "web", 900.0, Some(true)),
         (limit, "web", 300.0, Some(false)),
+        (limit, "web", 352.0, Some(false)),
         (limit, "api", 900.0, Some(false)),
         (None, "web", 900.0, None),
     ] {
