@@ -21,7 +21,7 @@ use crate::domain::void::VoidCause;
 use crate::server::birth::Birth;
 use crate::server::introduction;
 use crate::server::witness::Statement;
-use crate::session::{Connector, Held, Identities, NoSession, Purpose, Stage, Unanswered};
+use crate::session::{Connector, Held, Identities, NoSession, Purpose, Unanswered};
 use crate::supervision::{Mode, is_due};
 
 /// How long the farewell may take.
@@ -126,8 +126,13 @@ impl Inner {
         let (session, since) = (&mut resting.session, resting.since);
         let held = match assignment.kind {
             Kind::Idle | Kind::Keepalive => hold::in_silence(session, since, &mut assignment).await,
-            Kind::Active => hold::pinging(session, since, &mut assignment, self.probe_timeout).await,
-            Kind::Busy => hold::in_statement(session, since, &mut assignment, self.probe_timeout).await,
+            // Of these there is one each; the room of what they do is not kept for all the others.
+            Kind::Active => {
+                Box::pin(hold::pinging(session, since, &mut assignment, self.probe_timeout)).await
+            }
+            Kind::Busy => {
+                Box::pin(hold::in_statement(session, since, &mut assignment, self.probe_timeout)).await
+            }
         };
         let _ = notices.send(Notice::Stirred { id: assignment.id });
         match held {
@@ -192,16 +197,13 @@ impl Inner {
         let (birth, wait_timeout, proxy_seen) = match answers {
             Ok(Ok(answers)) => answers,
             Ok(Err(error)) => {
-                self.connector.distrust(&session, Some(&error));
+                let stage = self.connector.distrust(&session, Some(&error));
                 if !error.is_fatal() {
                     session.quit(FAREWELL).await;
                 }
-                return Err(Unborn::Failed(Stage::Auth));
+                return Err(Unborn::Failed(stage));
             }
-            Err(_) => {
-                self.connector.distrust(&session, None);
-                return Err(Unborn::Failed(Stage::Auth));
-            }
+            Err(_) => return Err(Unborn::Failed(self.connector.distrust(&session, None))),
         };
         self.connector.trust();
         self.connector.identities().answered(birth.identity.as_deref(), Instant::now());

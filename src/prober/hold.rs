@@ -59,7 +59,7 @@ pub(super) async fn in_silence(session: &mut Held, since: Instant, assignment: &
         }
         tokio::select! {
             biased;
-            sight = session.stir() => return Hold::Ended(read_audible(session, sight).await),
+            sight = session.stir() => return Hold::Ended(Box::pin(read_audible(session, sight)).await),
             changed = assignment.orders.changed() => if changed.is_err() {
                 return Hold::Called(Leash::Stop);
             },

@@ -141,7 +141,8 @@ impl Held {
         let (closed, at) = match came.await {
             (Came::TlsEnd, now, _) => {
                 let at = *self.tls_ended.get_or_insert(now);
-                (wire.close().await, at)
+                // Kept apart: its room is not needed for hours.
+                (Box::pin(wire.close()).await, at)
             }
             (Came::Closed(closed), now, _) => (closed, now),
             (_, _, true) => {

@@ -61,6 +61,7 @@ impl Notes {
     /// The session is idle from now on. Gives the moment of the last byte.
     pub(super) fn rest(&mut self) -> Instant {
         self.idle = true;
+        self.guard.rest();
         self.last_byte
     }
 
