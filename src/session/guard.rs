@@ -111,11 +111,6 @@ enum Awaited {
 #[derive(Debug)]
 pub(crate) struct Guard {
     awaited: Awaited,
-    /// Keeps no room for packets meanwhile.
-    pub(crate) fn rest(&mut self) {
-        self.payload = Vec::new();
-    }
-
     /// Whether a command was asked, so that the login is over.
     logged_in: bool,
     deprecates_eof: bool,
@@ -171,6 +166,11 @@ impl Guard {
             }
             _ => Awaited::Login,
         };
+    }
+
+    /// Keeps no room for packets meanwhile.
+    pub(crate) fn rest(&mut self) {
+        self.payload = Vec::new();
     }
 
     /// Whether a command was asked, so that the login is over.

@@ -148,7 +148,8 @@ fn packets(part: &[Vec<u8>], sequence: &mut u8) -> Vec<u8> {
 }
 
 /// The settings of every server under TLS.
-static TLS: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| Certificates::make("conversations").server("good"));
+static TLS: LazyLock<Arc<ServerConfig>> =
+    LazyLock::new(|| Certificates::make("conversations").server("good"));
 
 /// A socket that is written to byte by byte, with a rest after each.
 struct Drops {

@@ -79,7 +79,12 @@ impl Certificates {
             let _ = hello.into_stream(config).await;
             name
         });
-        let tls = Tls { mode, authorities: authorities.map(|name| self.file(name)), host: host.to_owned(), setup: Setup::default() };
+        let tls = Tls {
+            mode,
+            authorities: authorities.map(|name| self.file(name)),
+            host: host.to_owned(),
+            setup: Setup::default(),
+        };
         let mut login = login();
         let outcome = tls.begin(socket, &mut login).await.map(drop);
         assert_eq!(login[HEADER..HEADER + 4], [0x85, 0xae, 0x0f, 0x01], "the login packet says TLS too");
