@@ -36,7 +36,7 @@ use prometheus::{IntCounter, Registry};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
 /// How many canaries are held: few, and many.
@@ -210,8 +210,12 @@ impl Lives {
 
     /// The next life that ended, with its birth.
     async fn next(&mut self) -> (Option<Instant>, Outcome) {
-        let landed = self.lives.join_next_with_id().await.expect("some live");
-        let (task, outcome) = landed.expect("no life panics");
+        let landed = self.lives.join_next_with_id().await;
+        self.land(landed)
+    }
+
+    fn land(&mut self, landed: Option<Result<(Id, Outcome), JoinError>>) -> (Option<Instant>, Outcome) {
+        let (task, outcome) = landed.expect("some live").expect("no life panics");
         let id = self.tasks.remove(&task).expect("each task has its life");
         self.orders.remove(&id);
         (self.born.remove(&id), outcome)
@@ -223,14 +227,18 @@ impl Lives {
             while self.lives.len() < count && self.lives.len() - self.born.len() < BIRTHS {
                 self.launch();
             }
-            tokio::select! {
-                Some(notice) = self.notices.1.recv() => if let Notice::Born { id, at, .. } = notice {
-                    self.born.insert(id, at);
-                },
-                (_, outcome) = self.next() => match outcome {
-                    Outcome::Unborn(Unborn::HeldBack { .. }) => sleep(Duration::from_millis(100)).await,
-                    outcome => panic!("a life ended: {outcome:?}"),
-                },
+            let landed = tokio::select! {
+                Some(notice) = self.notices.1.recv() => {
+                    if let Notice::Born { id, at, .. } = notice {
+                        self.born.insert(id, at);
+                    }
+                    continue;
+                }
+                landed = self.lives.join_next_with_id() => landed,
+            };
+            match self.land(landed) {
+                (_, Outcome::Unborn(Unborn::HeldBack { .. })) => sleep(Duration::from_millis(100)).await,
+                (_, outcome) => panic!("a life ended: {outcome:?}"),
             }
         }
     }
