@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::life::{Assignment, Leash, Orders};
@@ -59,7 +60,11 @@ pub(super) async fn in_silence(session: &mut Held, since: Instant, assignment: &
         }
         tokio::select! {
             biased;
-            sight = session.stir() => return Hold::Ended(Box::pin(read_audible(session, sight)).await),
+            sight = session.stir() => {
+                // Of those that die together, each has its moment noted before one is asked after.
+                yield_now().await;
+                return Hold::Ended(Box::pin(read_audible(session, sight)).await);
+            }
             changed = assignment.orders.changed() => if changed.is_err() {
                 return Hold::Called(Leash::Stop);
             },

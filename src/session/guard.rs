@@ -107,6 +107,12 @@ enum Awaited {
     Rows { all: u64 },
 }
 
+/// How a session's answers are made.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    deprecates_eof: bool,
+}
+
 /// Follows both sides of one session.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -168,9 +174,14 @@ impl Guard {
         };
     }
 
-    /// Keeps no room for packets meanwhile.
-    pub(crate) fn rest(&mut self) {
-        self.payload = Vec::new();
+    /// One for the commands of a session that was logged in under this one's eyes.
+    pub(crate) fn take_up(manner: Manner) -> Self {
+        Self { logged_in: true, deprecates_eof: manner.deprecates_eof, ..Self::new() }
+    }
+
+    /// All that the next command needs to know.
+    pub(crate) fn manner(&self) -> Manner {
+        Manner { deprecates_eof: self.deprecates_eof }
     }
 
     /// Whether a command was asked, so that the login is over.

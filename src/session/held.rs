@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::task::ready;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
 use super::notes::{Heard, Notes, Sight};
@@ -152,6 +153,8 @@ impl Held {
             (Came::Bytes(_) | Came::Garbled, _, false) => return,
         };
         self.notes.see_close(closed, at);
+        // Closing takes longer than to note when others closed.
+        yield_now().await;
         self.wire = None;
     }
 
