@@ -26,6 +26,7 @@ use mysql_canary_exporter::domain::ladder::Ladder;
 use mysql_canary_exporter::metrics::Metrics;
 use mysql_canary_exporter::prober::canary::Network;
 use mysql_canary_exporter::prober::life::{Assignment, Leash, Notice, Orders, Outcome, Unborn, World};
+use mysql_canary_exporter::prober::orders::{self, Teller};
 use mysql_canary_exporter::prober::standstill::Standstills;
 use mysql_canary_exporter::prober::witness::WitnessDesk;
 use mysql_canary_exporter::session::roster::Rules;
@@ -35,7 +36,7 @@ use mysql_canary_exporter::supervision::Health;
 use prometheus::{IntCounter, Registry};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
@@ -133,7 +134,7 @@ struct Lives {
     tls: bool,
     networks: Vec<Network>,
     server: Server,
-    orders: BTreeMap<u64, watch::Sender<Orders>>,
+    orders: BTreeMap<u64, Teller>,
     born: BTreeMap<u64, Instant>,
     tasks: BTreeMap<Id, u64>,
     lives: JoinSet<Outcome>,
@@ -191,7 +192,7 @@ impl Lives {
     fn launch(&mut self) {
         const AGE: f64 = 30_000.0;
         self.last += 1;
-        let (orders, receiver) = watch::channel(Orders { age: AGE, leash: Leash::Hold });
+        let (orders, receiver) = orders::channel(Orders { age: AGE, leash: Leash::Hold });
         let number = usize::try_from(self.last).unwrap_or_default() % self.networks.len();
         let life = self.networks[number].live(Assignment {
             id: self.last,
@@ -246,7 +247,7 @@ impl Lives {
     /// Lets one live on each connector, and calls them home: what comes to be with the first is there.
     async fn warm_up(&mut self) {
         self.hold(self.networks.len()).await;
-        self.orders.values().for_each(|orders| orders.send_modify(|orders| orders.leash = Leash::Recall));
+        self.orders.values().for_each(|orders| orders.change(|orders| orders.leash = Leash::Recall));
         while !self.lives.is_empty() {
             let (_, outcome) = self.next().await;
             assert_eq!(outcome, Outcome::Recalled);

@@ -107,24 +107,19 @@ impl Inner {
     fn live(self: Arc<Self>, mut assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {
         async move {
             let delay = Duration::from_secs_f64(assignment.delay.max(0.0));
-            let stopped = async {
-                // The guard inside must not live on.
-                let _ = assignment.orders.wait_for(|orders| orders.leash != Leash::Hold).await.map(|_| ());
-            };
             tokio::select! {
                 () = sleep(delay) => {}
-                () = stopped => return Outcome::Unborn(Unborn::Stopped),
+                () = assignment.orders.unleashed() => return Outcome::Unborn(Unborn::Stopped),
             }
             let mut resting = match Box::pin(self.be_born(&assignment)).await {
                 Ok(resting) => resting,
                 Err(unborn) => return Outcome::Unborn(unborn),
             };
             self.kills.note(resting.born_at, resting.birth.identity.as_deref(), resting.birth.kills);
-            // The loop may be gone already; then the leash says so.
-            let notices = assignment.notices.clone();
             assert!(!is_due(Loop::Canary, Mode::Round), "a failpoint in a canary's life");
             let server = resting.birth.identity.clone();
-            let _ = notices.send(Notice::Born { id: assignment.id, at: resting.since, server });
+            // The loop may be gone already; then the leash says so.
+            let _ = assignment.notices.send(Notice::Born { id: assignment.id, at: resting.since, server });
             let (session, since) = (&mut resting.session, resting.since);
             let held = match assignment.kind {
                 Kind::Idle | Kind::Keepalive => hold::in_silence(session, since, &mut assignment).await,
@@ -136,7 +131,7 @@ impl Inner {
                     Box::pin(hold::in_statement(session, since, &mut assignment, self.probe_timeout)).await
                 }
             };
-            let _ = notices.send(Notice::Stirred { id: assignment.id });
+            let _ = assignment.notices.send(Notice::Stirred { id: assignment.id });
             match held {
                 // What comes after the hours is kept apart from them: it needs more room.
                 Hold::Called(leash) => Box::pin(resting.go_home(leash)).await,
@@ -157,7 +152,7 @@ impl Inner {
     async fn be_born(&self, assignment: &Assignment) -> Result<Resting, Unborn> {
         let keepalive = (assignment.kind == Kind::Keepalive).then(|| {
             let pause =
-                (assignment.orders.borrow().age / KEEPALIVES).clamp(KEEPALIVE_PAUSE.0, KEEPALIVE_PAUSE.1);
+                (assignment.orders.orders().age / KEEPALIVES).clamp(KEEPALIVE_PAUSE.0, KEEPALIVE_PAUSE.1);
             Duration::from_secs_f64(pause.floor())
         });
         let mut session =
@@ -214,7 +209,7 @@ impl Inner {
         let born_at = Instant::now();
         let (mut session, since) = session.let_go().await;
         if assignment.kind == Kind::Busy {
-            session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.borrow().age));
+            session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.orders().age));
         }
         let own_timer = wait_timeout != birth.wait_timeout;
         let birth = Birth { wait_timeout, ..birth };

@@ -54,7 +54,7 @@ pub(super) struct End {
 /// Holds an idle or a keepalive canary: not one byte.
 pub(super) async fn in_silence(session: &mut Held, since: Instant, assignment: &mut Assignment) -> Hold {
     loop {
-        let Orders { age, leash } = *assignment.orders.borrow_and_update();
+        let Orders { age, leash } = assignment.orders.heed();
         if leash != Leash::Hold {
             return Hold::Called(leash);
         }
@@ -82,7 +82,7 @@ pub(super) async fn pinging(
 ) -> Hold {
     let mut last = since;
     loop {
-        let Orders { age, leash } = *assignment.orders.borrow_and_update();
+        let Orders { age, leash } = assignment.orders.heed();
         if leash != Leash::Hold {
             return Hold::Called(leash);
         }
@@ -116,7 +116,7 @@ pub(super) async fn in_statement(
     assignment: &mut Assignment,
     probe_timeout: Duration,
 ) -> Hold {
-    let Orders { age, .. } = *assignment.orders.borrow_and_update();
+    let Orders { age, .. } = assignment.orders.heed();
     let deadline = due(since, age) + probe_timeout;
     let words = statement::sleep(age);
     let answer = {
@@ -127,7 +127,7 @@ pub(super) async fn in_statement(
                 biased;
                 answer = &mut statement => break answer,
                 changed = assignment.orders.changed() => {
-                    let leash = assignment.orders.borrow().leash;
+                    let leash = assignment.orders.orders().leash;
                     if changed.is_err() || leash != Leash::Hold {
                         return Hold::CalledBusy(leash);
                     }
