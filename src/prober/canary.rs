@@ -102,8 +102,8 @@ enum Answer {
 }
 
 impl Inner {
-    /// One life. Thousands may rest in it, so that what takes room and is not needed then is kept apart; and what is
-    /// handed to an `async fn` would be kept twice.
+    /// One life. Thousands may rest in it, so that what takes room and is not needed then is kept apart.
+    #[expect(clippy::manual_async_fn, reason = "what is handed to an async function is kept twice")]
     fn live(self: Arc<Self>, mut assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {
         async move {
             let delay = Duration::from_secs_f64(assignment.delay.max(0.0));

@@ -75,7 +75,10 @@ pub(super) struct Tls {
 /// What the sessions of one path share: a session keeps its settings for as long as it lives, and the well-known
 /// authorities alone would be more than all else that it is. Made anew when the file of the authorities has changed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Setup(Arc<Mutex<Option<(Authorities, Arc<ClientConfig>)>>>);
+pub(super) struct Setup(Arc<Mutex<Option<Made>>>);
+
+/// What was made for these authorities.
+type Made = (Authorities, Arc<ClientConfig>);
 
 /// Whom to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
