@@ -176,7 +176,7 @@ fn a_certificate_whose_time_is_over() {
     }
     let advice = "renew the server's certificate, or set this machine's clock";
     for mode in ["verify-ca", "verify-identity"] {
-        fails(tls(Launch::on(&server), mode, Some(&server)), "tls", &["expired", advice]);
+        fails(tls(Launch::on(&server), mode, Some(&server)), "tls", &["Expired", advice]);
     }
 }
 
