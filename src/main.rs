@@ -67,7 +67,8 @@ fn export(settings: Settings) -> ExitCode {
 }
 
 fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
-    let left = descriptors::make_room(settings.max_connections).map_err(StartError::from)?;
+    let left =
+        descriptors::make_room(settings.max_connections, settings.probe_timeout).map_err(StartError::from)?;
     let listeners = app::listen(&settings.listen_addresses)?;
     try_threads().map_err(StartError::Runtime)?;
     let runtime = Builder::new_multi_thread()

@@ -101,7 +101,7 @@ fn a_budget_that_needs_more_open_files_than_there_may_be() {
     let output = exporter.and_then(|exporter| exporter.wait_with_output()).expect("the exporter can be run");
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "error: --canary.max-connections: 12 connections need 240 open files (4 each, 128 for the pages, 64 for the rest), \
+        "error: --canary.max-connections: 12 connections need 240 open files (one each, 3 more for each of the 12 that may be opened at once, 128 for the pages, 64 for the rest), \
          and this process may have 200: raise the hard limit (LimitNOFILE= of its service, ulimit -Hn), or lower the flag\n"
     );
     assert_eq!(output.status.code(), Some(2));

@@ -169,6 +169,18 @@ fn certificates_are_checked_as_far_as_asked() {
 }
 
 #[test]
+fn a_certificate_whose_time_is_over() {
+    let server = MariaDb::start(MariaDbOptions { tls: true, expired: true, ..MariaDbOptions::default() });
+    for mode in ["preferred", "required"] {
+        logs_in_encrypted(&server, tls(Launch::on(&server), mode, None), true);
+    }
+    let advice = "renew the server's certificate, or set this machine's clock";
+    for mode in ["verify-ca", "verify-identity"] {
+        fails(tls(Launch::on(&server), mode, Some(&server)), "tls", &["Expired", advice]);
+    }
+}
+
+#[test]
 fn tls_that_is_not_offered() {
     let server = MariaDb::start(MariaDbOptions::default());
     drop(logs_in(tls(Launch::on(&server), "preferred", None)));

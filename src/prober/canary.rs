@@ -21,7 +21,7 @@ use crate::domain::void::VoidCause;
 use crate::server::birth::Birth;
 use crate::server::introduction;
 use crate::server::witness::Statement;
-use crate::session::{Connector, Held, Identities, NoSession, Purpose, Stage, Unanswered};
+use crate::session::{Connector, Held, Identities, NoSession, Purpose, Unanswered};
 use crate::supervision::{Mode, is_due};
 
 /// How long the farewell may take.
@@ -62,8 +62,7 @@ impl Network {
 
 impl World for Network {
     fn live(&self, assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {
-        let inner = Arc::clone(&self.0);
-        async move { inner.live(assignment).await }
+        Arc::clone(&self.0).live(assignment)
     }
 
     fn room(&self) -> usize {
@@ -103,44 +102,48 @@ enum Answer {
 }
 
 impl Inner {
-    async fn live(&self, mut assignment: Assignment) -> Outcome {
-        let delay = Duration::from_secs_f64(assignment.delay.max(0.0));
-        let stopped = async {
-            // The guard inside must not live on.
-            let _ = assignment.orders.wait_for(|orders| orders.leash != Leash::Hold).await.map(|_| ());
-        };
-        tokio::select! {
-            () = sleep(delay) => {}
-            () = stopped => return Outcome::Unborn(Unborn::Stopped),
-        }
-        let mut resting = match Box::pin(self.be_born(&assignment)).await {
-            Ok(resting) => resting,
-            Err(unborn) => return Outcome::Unborn(unborn),
-        };
-        self.kills.note(resting.born_at, resting.birth.identity.as_deref(), resting.birth.kills);
-        // The loop may be gone already; then the leash says so.
-        let notices = assignment.notices.clone();
-        assert!(!is_due(Loop::Canary, Mode::Round), "a failpoint in a canary's life");
-        let server = resting.birth.identity.clone();
-        let _ = notices.send(Notice::Born { id: assignment.id, at: resting.since, server });
-        let (session, since) = (&mut resting.session, resting.since);
-        let held = match assignment.kind {
-            Kind::Idle | Kind::Keepalive => hold::in_silence(session, since, &mut assignment).await,
-            Kind::Active => hold::pinging(session, since, &mut assignment, self.probe_timeout).await,
-            Kind::Busy => hold::in_statement(session, since, &mut assignment, self.probe_timeout).await,
-        };
-        let _ = notices.send(Notice::Stirred { id: assignment.id });
-        match held {
-            // What comes after the hours is kept apart from them: it needs more room.
-            Hold::Called(leash) => Box::pin(resting.go_home(leash)).await,
-            Hold::CalledBusy(leash) => resting.abandon(leash),
-            Hold::Disturbed => Box::pin(resting.go_home(Leash::Recall)).await,
-            Hold::Answered => Box::pin(resting.retire(Instant::now())).await,
-            Hold::Due => Box::pin(self.probe(resting)).await,
-            Hold::Ended(end) => {
-                let audible = !end.ending.is_found_by_probe();
-                let testimony = Box::pin(self.desk.testify(resting.session.thread_id(), audible)).await;
-                self.judge(resting, end, testimony)
+    /// One life. Thousands may rest in it, so that what takes room and is not needed then is kept apart.
+    #[expect(clippy::manual_async_fn, reason = "what is handed to an async function is kept twice")]
+    fn live(self: Arc<Self>, mut assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {
+        async move {
+            let delay = Duration::from_secs_f64(assignment.delay.max(0.0));
+            tokio::select! {
+                () = sleep(delay) => {}
+                () = assignment.orders.unleashed() => return Outcome::Unborn(Unborn::Stopped),
+            }
+            let mut resting = match Box::pin(self.be_born(&assignment)).await {
+                Ok(resting) => resting,
+                Err(unborn) => return Outcome::Unborn(unborn),
+            };
+            self.kills.note(resting.born_at, resting.birth.identity.as_deref(), resting.birth.kills);
+            assert!(!is_due(Loop::Canary, Mode::Round), "a failpoint in a canary's life");
+            let server = resting.birth.identity.clone();
+            // The loop may be gone already; then the leash says so.
+            let _ = assignment.notices.send(Notice::Born { id: assignment.id, at: resting.since, server });
+            let (session, since) = (&mut resting.session, resting.since);
+            let held = match assignment.kind {
+                Kind::Idle | Kind::Keepalive => hold::in_silence(session, since, &mut assignment).await,
+                // Of these there is one each; the room of what they do is not kept for all the others.
+                Kind::Active => {
+                    Box::pin(hold::pinging(session, since, &mut assignment, self.probe_timeout)).await
+                }
+                Kind::Busy => {
+                    Box::pin(hold::in_statement(session, since, &mut assignment, self.probe_timeout)).await
+                }
+            };
+            let _ = assignment.notices.send(Notice::Stirred { id: assignment.id });
+            match held {
+                // What comes after the hours is kept apart from them: it needs more room.
+                Hold::Called(leash) => Box::pin(resting.go_home(leash)).await,
+                Hold::CalledBusy(leash) => resting.abandon(leash),
+                Hold::Disturbed => Box::pin(resting.go_home(Leash::Recall)).await,
+                Hold::Answered => Box::pin(resting.retire(Instant::now())).await,
+                Hold::Due => Box::pin(self.probe(resting)).await,
+                Hold::Ended(end) => {
+                    let audible = !end.ending.is_found_by_probe();
+                    let testimony = Box::pin(self.desk.testify(resting.session.thread_id(), audible)).await;
+                    self.judge(resting, end, testimony)
+                }
             }
         }
     }
@@ -149,7 +152,7 @@ impl Inner {
     async fn be_born(&self, assignment: &Assignment) -> Result<Resting, Unborn> {
         let keepalive = (assignment.kind == Kind::Keepalive).then(|| {
             let pause =
-                (assignment.orders.borrow().age / KEEPALIVES).clamp(KEEPALIVE_PAUSE.0, KEEPALIVE_PAUSE.1);
+                (assignment.orders.orders().age / KEEPALIVES).clamp(KEEPALIVE_PAUSE.0, KEEPALIVE_PAUSE.1);
             Duration::from_secs_f64(pause.floor())
         });
         let mut session =
@@ -192,16 +195,13 @@ impl Inner {
         let (birth, wait_timeout, proxy_seen) = match answers {
             Ok(Ok(answers)) => answers,
             Ok(Err(error)) => {
-                self.connector.distrust(&session, Some(&error));
+                let stage = self.connector.distrust(&session, Some(&error));
                 if !error.is_fatal() {
                     session.quit(FAREWELL).await;
                 }
-                return Err(Unborn::Failed(Stage::Auth));
+                return Err(Unborn::Failed(stage));
             }
-            Err(_) => {
-                self.connector.distrust(&session, None);
-                return Err(Unborn::Failed(Stage::Auth));
-            }
+            Err(_) => return Err(Unborn::Failed(self.connector.distrust(&session, None))),
         };
         self.connector.trust();
         self.connector.identities().answered(birth.identity.as_deref(), Instant::now());
@@ -209,7 +209,7 @@ impl Inner {
         let born_at = Instant::now();
         let (mut session, since) = session.let_go().await;
         if assignment.kind == Kind::Busy {
-            session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.borrow().age));
+            session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.orders().age));
         }
         let own_timer = wait_timeout != birth.wait_timeout;
         let birth = Birth { wait_timeout, ..birth };

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::life::{Assignment, Leash, Notice, Orders, Outcome, World};
+use super::orders::{self, Teller};
 use crate::domain::kind::Kind;
 
 /// Everything in flight on one path.
@@ -34,7 +35,7 @@ pub(super) struct Flight {
     pub(super) server: Option<u16>,
     /// When something happened to it: its outcome is on its way.
     pub(super) stirred: Option<Instant>,
-    orders: watch::Sender<Orders>,
+    orders: Teller,
 }
 
 /// What is new of a canary.
@@ -65,7 +66,7 @@ impl Flights {
         const SPREAD: (f64, f64) = (2.0, 0.1);
         self.next_id += 1;
         let id = self.next_id;
-        let (orders, receiver) = watch::channel(Orders { age, leash: Leash::Hold });
+        let (orders, receiver) = orders::channel(Orders { age, leash: Leash::Hold });
         let life = world.live(Assignment {
             id,
             kind,
@@ -141,21 +142,21 @@ impl Flights {
         if let Some(flight) = self.flights.get_mut(&id) {
             let age = age.min(flight.longest);
             flight.age = age;
-            flight.orders.send_modify(|orders| orders.age = age);
+            flight.orders.change(|orders| orders.age = age);
         }
     }
 
     /// Takes a canary back.
     pub(super) fn call(&self, id: u64, leash: Leash) {
         if let Some(flight) = self.flights.get(&id) {
-            flight.orders.send_modify(|orders| orders.leash = leash);
+            flight.orders.change(|orders| orders.leash = leash);
         }
     }
 
     /// Tells every canary to stop.
     pub(super) fn stop_all(&self) {
         for flight in self.flights.values() {
-            flight.orders.send_modify(|orders| orders.leash = Leash::Stop);
+            flight.orders.change(|orders| orders.leash = Leash::Stop);
         }
     }
 }
@@ -163,7 +164,7 @@ impl Flights {
 impl Flight {
     /// Whether it is held, and not on its way home.
     pub(super) fn is_held(&self) -> bool {
-        self.orders.borrow().leash == Leash::Hold
+        self.orders.orders().leash == Leash::Hold
     }
 
     /// Whether something happened to it before its probe was due: its outcome is on its way, and no

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::life::{Assignment, Leash, Orders};
@@ -53,13 +54,17 @@ pub(super) struct End {
 /// Holds an idle or a keepalive canary: not one byte.
 pub(super) async fn in_silence(session: &mut Held, since: Instant, assignment: &mut Assignment) -> Hold {
     loop {
-        let Orders { age, leash } = *assignment.orders.borrow_and_update();
+        let Orders { age, leash } = assignment.orders.heed();
         if leash != Leash::Hold {
             return Hold::Called(leash);
         }
         tokio::select! {
             biased;
-            sight = session.stir() => return Hold::Ended(read_audible(session, sight).await),
+            sight = session.stir() => {
+                // Of those that die together, each has its moment noted before one is asked after.
+                yield_now().await;
+                return Hold::Ended(Box::pin(read_audible(session, sight)).await);
+            }
             changed = assignment.orders.changed() => if changed.is_err() {
                 return Hold::Called(Leash::Stop);
             },
@@ -77,7 +82,7 @@ pub(super) async fn pinging(
 ) -> Hold {
     let mut last = since;
     loop {
-        let Orders { age, leash } = *assignment.orders.borrow_and_update();
+        let Orders { age, leash } = assignment.orders.heed();
         if leash != Leash::Hold {
             return Hold::Called(leash);
         }
@@ -111,7 +116,7 @@ pub(super) async fn in_statement(
     assignment: &mut Assignment,
     probe_timeout: Duration,
 ) -> Hold {
-    let Orders { age, .. } = *assignment.orders.borrow_and_update();
+    let Orders { age, .. } = assignment.orders.heed();
     let deadline = due(since, age) + probe_timeout;
     let words = statement::sleep(age);
     let answer = {
@@ -122,7 +127,7 @@ pub(super) async fn in_statement(
                 biased;
                 answer = &mut statement => break answer,
                 changed = assignment.orders.changed() => {
-                    let leash = assignment.orders.borrow().leash;
+                    let leash = assignment.orders.orders().leash;
                     if changed.is_err() || leash != Leash::Hold {
                         return Hold::CalledBusy(leash);
                     }

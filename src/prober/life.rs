@@ -1,9 +1,10 @@
 //! What the loop and one life say to each other. A canary is one async function: an assignment goes
 //! in, exactly one outcome comes out.
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::orders::Hearer;
 use crate::domain::kind::Kind;
 use crate::domain::void::VoidCause;
 use crate::session::Stage;
@@ -22,7 +23,7 @@ pub struct Assignment {
     /// The longest idle age it may be retargeted to, in seconds.
     pub longest: f64,
     /// What the loop wants of it now.
-    pub orders: watch::Receiver<Orders>,
+    pub orders: Hearer,
     /// Where it says what happens to it.
     pub notices: mpsc::UnboundedSender<Notice>,
 }

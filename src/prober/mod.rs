@@ -9,6 +9,7 @@ mod flights;
 mod hold;
 mod kills;
 pub mod life;
+pub mod orders;
 mod plans;
 mod report;
 pub mod standstill;

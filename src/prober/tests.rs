@@ -69,7 +69,7 @@ impl World for Script {
         let script = self.clone();
         async move {
             tokio::time::sleep(Duration::from_secs_f64(assignment.delay)).await;
-            if assignment.orders.borrow().leash != Leash::Hold {
+            if assignment.orders.orders().leash != Leash::Hold {
                 return Outcome::Unborn(Unborn::Stopped);
             }
             script.count(|tally| {
@@ -97,7 +97,7 @@ impl Script {
         // Keepalive and pings keep a session alive here, as on a path that counts packets.
         let mortal = matches!(assignment.kind, Kind::Idle | Kind::Busy);
         loop {
-            let orders = *assignment.orders.borrow_and_update();
+            let orders = assignment.orders.heed();
             match orders.leash {
                 Leash::Hold => {}
                 Leash::Recall => {

@@ -20,7 +20,7 @@ use super::password::Password;
 use super::questions::Questions;
 use super::roster::{Place, Roster};
 use super::tap::Tap;
-use super::tls::TlsMode;
+use super::tls::{Setup, TlsMode};
 use super::told::Told;
 use crate::config::address::Address;
 use crate::metrics::PathMetrics;
@@ -38,6 +38,7 @@ pub struct Connector {
     identities: Identities,
     timeouts: Mutex<WaitTimeouts>,
     password: Password,
+    tls_setup: Setup,
     told: Told,
 }
 
@@ -62,6 +63,7 @@ impl Connector {
         Self {
             address,
             password: Password::of(&account),
+            tls_setup: Setup::default(),
             told: Told::default(),
             account,
             timeout,
@@ -144,23 +146,31 @@ impl Connector {
     }
 
     /// Takes note that a session logged in and then did not answer the first questions: as good as a
-    /// failed connect, and no reason to try again at once.
-    pub fn distrust(&self, session: &Session, error: Option<&mysql_async::Error>) {
+    /// failed connect, and no reason to try again at once. Gives the stage it counts for.
+    pub fn distrust(&self, session: &Session, error: Option<&mysql_async::Error>) -> Stage {
         let how = match error {
             None => Useless::Silent,
             Some(error) if error.is_fatal() => Useless::Broken,
             Some(_) => Useless::Refused,
         };
         self.gate.distrust(how, session.since);
-        let reason = error.map_or_else(|| "it does not answer".to_owned(), ToString::to_string);
-        self.metrics.connect_failed(Stage::Auth);
+        // The driver only sees that the connection ended.
+        let (stage, reason) = match (session.tap.nonsense(), error) {
+            (Some(nonsense), _) => {
+                (Stage::Nonsense, format!("the server sent {nonsense}, as no MySQL server does"))
+            }
+            (None, Some(error)) => (Stage::Auth, error.to_string()),
+            (None, None) => (Stage::Auth, "it does not answer".to_owned()),
+        };
+        self.metrics.connect_failed(stage);
         tracing::warn!(
             event = "connect_failed",
-            stage = Stage::Auth.label(),
+            stage = stage.label(),
             user = self.account.username,
             "logged in to {}, but the session is of no use: {reason}",
             self.address
         );
+        stage
     }
 
     /// Takes note that a session answered its first questions.
@@ -236,7 +246,7 @@ impl Connector {
         deadline: Instant,
     ) -> Result<(Conn, Tap, Greeting), Failure> {
         let (greeting, first) = read_greeting(&mut socket, deadline, self.timeout).await?;
-        let tls = self.account.choose_tls(&greeting, &self.address.host)?;
+        let tls = self.account.choose_tls(&greeting, &self.address.host, &self.tls_setup)?;
         let under_tls = tls.is_some();
         let password = self.password.now();
         let password = password.as_ref();

@@ -22,6 +22,12 @@ const BURST: f64 = 60.0;
 /// ... and so many a second in the long run.
 const ATTEMPTS_PER_SECOND: f64 = 5.0;
 
+/// How many attempts can begin within a time, at most.
+#[must_use]
+pub fn most_attempts(within: Duration) -> u64 {
+    (BURST + ATTEMPTS_PER_SECOND * within.as_secs_f64()).ceil() as u64
+}
+
 /// Lets connect attempts through, or says how long to wait.
 #[derive(Debug, Default)]
 pub(crate) struct Gate(Mutex<State>);

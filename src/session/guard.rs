@@ -48,6 +48,9 @@ pub(crate) enum Nonsense {
     /// A challenge that is empty.
     #[error("an empty challenge for the login")]
     EmptyChallenge,
+    /// An ERR that is too short for its code and its SQL state: the driver takes it for an answer of another kind.
+    #[error("an error without a code")]
+    ShortError,
     /// No RSA key of 1024 to 8192 bits where one must be.
     #[error("something else than its RSA key")]
     NoKey,
@@ -105,6 +108,12 @@ enum Awaited {
     ColumnsEnd { all: u64 },
     /// Rows of `all` columns, or their end.
     Rows { all: u64 },
+}
+
+/// How a session's answers are made.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    deprecates_eof: bool,
 }
 
 /// Follows both sides of one session.
@@ -166,6 +175,16 @@ impl Guard {
             }
             _ => Awaited::Login,
         };
+    }
+
+    /// One for the commands of a session that was logged in under this one's eyes.
+    pub(crate) fn take_up(manner: Manner) -> Self {
+        Self { logged_in: true, deprecates_eof: manner.deprecates_eof, ..Self::new() }
+    }
+
+    /// All that the next command needs to know.
+    pub(crate) fn manner(&self) -> Manner {
+        Manner { deprecates_eof: self.deprecates_eof }
     }
 
     /// Whether a command was asked, so that the login is over.
@@ -248,6 +267,7 @@ impl Guard {
         match (self.awaited, first) {
             (Anything, _) => Ok(Anything),
             (End, _) => Err(Nonsense::Unasked),
+            (_, 0xff) if !is_error(payload) => Err(Nonsense::ShortError),
             // ERR answers everything. Without a question, and in the login, it is the server's last word.
             (Nothing | Login | Key | Verdict, 0xff) => Ok(End),
             (_, 0xff) => Ok(Nothing),
@@ -286,6 +306,13 @@ impl Guard {
 
 /// A packet that begins with 0xfe and is shorter cannot begin with a cell, whose length would take eight bytes more.
 const SHORTEST_LONG_CELL: usize = 9;
+
+/// Whether an ERR has its code, and its SQL state where one begins.
+fn is_error(payload: &[u8]) -> bool {
+    const CODE: usize = 3;
+    const STATE: usize = 6;
+    payload.len() >= if payload.get(CODE) == Some(&b'#') { CODE + STATE } else { CODE }
+}
 
 /// An answer ended with this first byte of status, where it has one.
 fn ends(status: Option<&u8>) -> Result<Awaited, Nonsense> {

@@ -12,7 +12,7 @@ use super::error::{Failure, Stage};
 use super::guard::LONGEST_PACKET;
 use super::packet::{self, Greeting};
 use super::tap::Tap;
-use super::tls::{Tls, TlsMode};
+use super::tls::{Setup, Tls, TlsMode};
 use crate::config::credentials::PasswordFile;
 use crate::config::secret::Secret;
 use crate::domain::applications::driver::OUR_PROGRAM_NAME;
@@ -39,11 +39,17 @@ const TLS_REQUIRED: u16 = 3159;
 
 impl Account {
     /// What TLS with this host takes, where a session with a server that greets so goes under TLS.
-    pub(super) fn choose_tls(&self, greeting: &Greeting, host: &str) -> Result<Option<Tls>, Failure> {
+    pub(super) fn choose_tls(
+        &self,
+        greeting: &Greeting,
+        host: &str,
+        setup: &Setup,
+    ) -> Result<Option<Tls>, Failure> {
         Ok(self.tls_mode.chooses(greeting)?.then(|| Tls {
             mode: self.tls_mode,
             authorities: self.tls_ca.clone(),
             host: host.to_owned(),
+            setup: setup.clone(),
         }))
     }
 

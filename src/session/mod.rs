@@ -44,6 +44,7 @@ mod wire;
 pub use connector::Connector;
 pub use driven::Session;
 pub use error::{ConnectError, NoSession, Stage};
+pub use gate::most_attempts;
 pub use ghost::Purpose;
 pub use held::{Held, Unanswered};
 pub use identities::Identities;

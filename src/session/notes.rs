@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::guard::{Guard, Nonsense};
+use super::guard::{Guard, Manner, Nonsense};
 use super::packet::{self, ErrPacket, Unsolicited};
 use super::wire::Closed;
 
@@ -39,9 +39,17 @@ pub(super) struct Notes {
     /// No command is under way: what comes now was not asked for.
     idle: bool,
     last_byte: Instant,
+    /// There while something is asked.
+    guard: Option<Box<Guard>>,
+    manner: Manner,
+    /// What was seen, once anything was. Thousands of sessions may rest, of which nothing was seen.
+    seen: Option<Box<Seen>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
     heard: Vec<u8>,
     sight: Sight,
-    guard: Guard,
     nonsense: Option<Nonsense>,
 }
 
@@ -51,16 +59,18 @@ impl Notes {
         Self {
             idle: false,
             last_byte: Instant::now(),
-            heard: Vec::new(),
-            sight: Sight::default(),
-            guard: Guard::new(),
-            nonsense: None,
+            guard: Some(Box::new(Guard::new())),
+            manner: Manner::default(),
+            seen: None,
         }
     }
 
     /// The session is idle from now on. Gives the moment of the last byte.
     pub(super) fn rest(&mut self) -> Instant {
         self.idle = true;
+        if let Some(guard) = self.guard.take() {
+            self.manner = guard.manner();
+        }
         self.last_byte
     }
 
@@ -71,49 +81,51 @@ impl Notes {
 
     /// What was seen so far.
     pub(super) fn sight(&self) -> Sight {
-        let mut sight = self.sight.clone();
+        let Some(seen) = &self.seen else { return Sight::default() };
+        let mut sight = seen.sight.clone();
         if sight.spoke_at.is_some() {
-            sight.words = Some(packet::read_unsolicited(&self.heard));
+            sight.words = Some(packet::read_unsolicited(&seen.heard));
         }
         sight
     }
 
     /// Whether the far side closed, or spoke unasked.
     pub(super) fn has_stirred(&self) -> bool {
-        self.has_closed() || self.sight.spoke_at.is_some()
+        self.seen.as_ref().is_some_and(|seen| seen.sight.closed.is_some() || seen.sight.spoke_at.is_some())
     }
 
     /// Whether the far side closed.
     pub(super) fn has_closed(&self) -> bool {
-        self.sight.closed.is_some()
+        self.seen.as_ref().is_some_and(|seen| seen.sight.closed.is_some())
     }
 
     /// What the server answered that no server says.
     pub(super) fn nonsense(&self) -> Option<Nonsense> {
-        self.nonsense.clone()
+        self.seen.as_ref()?.nonsense.clone()
     }
 
     /// How the last command was answered, once it was.
     pub(super) fn answer(&mut self) -> Option<Result<(), ErrPacket>> {
-        self.guard.answer()
+        self.guard().answer()
     }
 
     /// Our own side said this.
     pub(super) fn say(&mut self, bytes: &[u8]) {
         self.last_byte = Instant::now();
-        self.guard.said(bytes);
+        self.guard().said(bytes);
     }
 
     /// The server said this.
     pub(super) fn hear(&mut self, bytes: &[u8], now: Instant) -> Heard {
         if !self.idle {
             self.last_byte = now;
-            let Err(nonsense) = self.guard.heard(bytes) else { return Heard::Answer };
+            let Err(nonsense) = self.guard().heard(bytes) else { return Heard::Answer };
             self.refuse(nonsense);
             return Heard::Nonsense;
         }
-        let room = KEPT_BYTES.saturating_sub(self.heard.len());
-        self.heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let heard = &mut self.seen().heard;
+        let room = KEPT_BYTES.saturating_sub(heard.len());
+        heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.spoke(now);
         Heard::Unsolicited
     }
@@ -128,26 +140,38 @@ impl Notes {
 
     /// The connection closed.
     pub(super) fn see_close(&mut self, closed: Closed, at: Instant) {
-        self.sight.while_idle |= self.idle;
-        self.sight.closed.get_or_insert((closed, at));
+        let idle = self.idle;
+        let sight = &mut self.seen().sight;
+        sight.while_idle |= idle;
+        sight.closed.get_or_insert((closed, at));
     }
 
     fn spoke(&mut self, now: Instant) {
-        if self.sight.spoke_at.is_none() {
-            self.sight.spoke_at = Some(now);
-            self.sight.while_idle = true;
+        let sight = &mut self.seen().sight;
+        if sight.spoke_at.is_none() {
+            sight.spoke_at = Some(now);
+            sight.while_idle = true;
         }
+    }
+
+    fn seen(&mut self) -> &mut Seen {
+        self.seen.get_or_insert_default()
+    }
+
+    fn guard(&mut self) -> &mut Guard {
+        let manner = self.manner;
+        self.guard.get_or_insert_with(|| Box::new(Guard::take_up(manner)))
     }
 
     /// The server answered what no server answers.
     fn refuse(&mut self, nonsense: Nonsense) {
         // What breaks a login is told by the connector.
-        if self.guard.is_logged_in() {
+        if self.guard().is_logged_in() {
             tracing::warn!(
                 event = "nonsense",
                 "the server sent {nonsense}, as no MySQL server does: the connection is given up"
             );
         }
-        self.nonsense = Some(nonsense);
+        self.seen().nonsense = Some(nonsense);
     }
 }

@@ -7,7 +7,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -68,6 +68,26 @@ pub(super) struct Tls {
     pub(super) authorities: Option<PathBuf>,
     /// The host as it was asked for: a name or an IP address.
     pub(super) host: String,
+    /// What was set up before.
+    pub(super) setup: Setup,
+}
+
+/// What the sessions of one path share: a session keeps its settings for as long as it lives, and the well-known
+/// authorities alone would be more than all else that it is. Made anew when the file of the authorities has changed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Setup(Arc<Mutex<Option<Made>>>);
+
+/// What was made for these authorities.
+type Made = (Authorities, Arc<ClientConfig>);
+
+/// Whom to trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Authorities {
+    /// Nobody: the certificate is not checked.
+    None,
+    WellKnown,
+    /// Those of a PEM file with that name and these contents.
+    File(PathBuf, Vec<u8>),
 }
 
 /// How much of a login packet an SSLRequest is, after the header.
@@ -84,14 +104,15 @@ impl Tls {
         login: &mut [u8],
     ) -> Result<TlsStream<TcpStream>, Failure> {
         let name = self.server_name()?;
-        let config = Verifier::new(self.mode, self.authorities.as_deref()).await?.into_config()?;
+        let authorities = Authorities::read(self.mode, self.authorities.as_deref()).await?;
+        let config = self.setup.config(self.mode, authorities)?;
         let request = login
             .get_mut(HEADER..HEADER + SSL_REQUEST)
             .ok_or_else(|| failed("the driver's login packet is too short".to_owned()))?;
         request[1] |= CLIENT_SSL;
         let request = [&[32, 0, 0, 1], &*request].concat();
         socket.write_all(&request).await.map_err(|error| explain(&error))?;
-        let connector = TlsConnector::from(Arc::new(config));
+        let connector = TlsConnector::from(config);
         connector.connect(name, socket).await.map_err(|error| explain(&error))
     }
 
@@ -117,15 +138,49 @@ struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Verifier {
-    /// Reads the authorities where they are needed: anew for every login, for they may have been renewed.
-    async fn new(mode: TlsMode, authorities: Option<&Path>) -> Result<Self, Failure> {
-        let roots = match authorities {
-            _ if !mode.verifies() => RootCertStore::empty(),
-            None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
-            Some(file) => read_authorities(file.to_owned()).await?,
+impl Setup {
+    /// The settings of a session.
+    fn config(&self, mode: TlsMode, authorities: Authorities) -> Result<Arc<ClientConfig>, Failure> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((theirs, config)) = &*last
+            && *theirs == authorities
+        {
+            return Ok(Arc::clone(config));
+        }
+        let config = Arc::new(Verifier::new(mode, &authorities)?.into_config()?);
+        *last = Some((authorities, Arc::clone(&config)));
+        Ok(config)
+    }
+}
+
+impl Authorities {
+    /// Reads them where they are needed: anew for every login, for they may have been renewed.
+    async fn read(mode: TlsMode, file: Option<&Path>) -> Result<Self, Failure> {
+        let Some(file) = file.filter(|_| mode.verifies()) else {
+            return Ok(if mode.verifies() { Self::WellKnown } else { Self::None });
         };
-        Ok(Self { mode, roots, algorithms: ring::default_provider().signature_verification_algorithms })
+        let name = file.to_owned();
+        let pem = tokio::task::spawn_blocking(move || std::fs::read(name))
+            .await
+            .map_err(io::Error::other)
+            .and_then(|read| read)
+            .map_err(|error| bad_file(file, format!("cannot be read: {error}")))?;
+        Ok(Self::File(file.to_owned(), pem))
+    }
+
+    fn roots(&self) -> Result<RootCertStore, Failure> {
+        match self {
+            Self::None => Ok(RootCertStore::empty()),
+            Self::WellKnown => Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()),
+            Self::File(file, pem) => parse_authorities(file, pem),
+        }
+    }
+}
+
+impl Verifier {
+    fn new(mode: TlsMode, authorities: &Authorities) -> Result<Self, Failure> {
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        Ok(Self { mode, roots: authorities.roots()?, algorithms })
     }
 
     fn into_config(self) -> Result<ClientConfig, Failure> {
@@ -198,17 +253,15 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Reads a PEM file of authorities.
-async fn read_authorities(file: PathBuf) -> Result<RootCertStore, Failure> {
-    let shown = file.display().to_string();
-    let bad = |what: String| failed(format!("--mysql.tls-ca: {shown} {what}"));
-    let pem = tokio::task::spawn_blocking(move || std::fs::read(file))
-        .await
-        .map_err(io::Error::other)
-        .and_then(|read| read)
-        .map_err(|error| bad(format!("cannot be read: {error}")))?;
+fn bad_file(file: &Path, what: String) -> Failure {
+    failed(format!("--mysql.tls-ca: {} {what}", file.display()))
+}
+
+/// Parses a PEM file of authorities.
+fn parse_authorities(file: &Path, pem: &[u8]) -> Result<RootCertStore, Failure> {
+    let bad = |what: String| bad_file(file, what);
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
+    for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| bad(format!("is no good PEM: {error}")))?;
         roots
             .add(certificate)
@@ -274,4 +327,4 @@ fn advice(fault: &rustls::CertificateError) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

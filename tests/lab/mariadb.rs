@@ -34,6 +34,8 @@ pub(crate) struct MariaDbOptions {
     pub(crate) port: Option<u16>,
     /// Speak TLS with a certificate for `localhost` and 127.0.0.1, signed by [`Server::tls_ca`].
     pub(crate) tls: bool,
+    /// With a certificate whose time is over.
+    pub(crate) expired: bool,
 }
 
 impl Default for MariaDbOptions {
@@ -45,6 +47,7 @@ impl Default for MariaDbOptions {
             netns: None,
             port: None,
             tls: false,
+            expired: false,
         }
     }
 }
@@ -86,7 +89,8 @@ impl MariaDb {
             command
                 .extend(["--thread-handling=pool-of-threads".to_owned(), "--thread-pool-size=2".to_owned()]);
         }
-        let tls_ca = options.tls.then(|| make_certificates(dir.path()));
+        let tls_ca =
+            options.tls.then(|| make_certificates(dir.path(), if options.expired { -1 } else { 30 }));
         if tls_ca.is_none() {
             // From 11.4 on it makes a certificate by itself.
             command.push("--skip-ssl".to_owned());
@@ -120,16 +124,16 @@ const SMALL: [&str; 7] = [
 ];
 
 /// Makes an authority and a server certificate signed by it; returns the authority's certificate.
-pub(super) fn make_certificates(dir: &Path) -> PathBuf {
+pub(super) fn make_certificates(dir: &Path, days: i32) -> PathBuf {
     const SCRIPT: &str = "
         set -e
         key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
         openssl req -x509 $key -keyout ca-key.pem -out ca.pem -days 30 -subj '/CN=canary lab authority'
         openssl req $key -keyout key.pem -out request.pem -subj '/CN=localhost'
         printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\n' > extensions
-        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -set_serial 2 -days 30 \\
+        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -set_serial 2 -days \"$0\" \\
             -extfile extensions -out cert.pem";
-    run(Command::new("sh").args(["-c", SCRIPT]).current_dir(dir));
+    run(Command::new("sh").args(["-c", SCRIPT, &days.to_string()]).current_dir(dir));
     dir.join("ca.pem")
 }
 

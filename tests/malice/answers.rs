@@ -71,6 +71,30 @@ fn answers_of_garbage() {
 }
 
 #[test]
+fn a_session_that_is_answered_nonsense_is_told_as_that() {
+    let cases = [
+        ("connection_id()", wire::packet(1, &[]), "an empty packet"),
+        ("like 'uptime'", wire::packet(1, &[0xfc, 0, 0]), "a result set of 0 columns"),
+    ];
+    side_by_side(cases, |(piece, bytes, what)| {
+        let peer = evil_answer(piece, bytes);
+        let exporter = launch(&peer).start();
+        let of_no_use = |failure: &&serde_json::Value| {
+            failure["msg"].as_str().is_some_and(|msg| msg.contains("the session is of no use"))
+        };
+        let failure = wait_for("a session of no use", Duration::from_secs(20), || {
+            exporter.events("connect_failed").iter().find(of_no_use).cloned()
+        });
+        assert_eq!(failure["stage"], "nonsense", "{failure}");
+        let told = failure["msg"].as_str().unwrap_or_default();
+        assert!(told.ends_with(&format!("the server sent {what}, as no MySQL server does")), "{told}");
+        exporter.wait_for_metrics("the count of the failure", Duration::from_secs(5), |page| {
+            page.sum("connect_failures_total", &[("stage", "nonsense")]) >= 1.0
+        });
+    });
+}
+
+#[test]
 fn an_answer_without_end() {
     let columns = ["ID", "USER", "COMMAND", "TIME"].map(str::to_owned);
     let row = ["999", &"u".repeat(700), "Sleep", "1"].map(|value| Some(value.to_owned()));

@@ -274,7 +274,7 @@ impl Scene {
         let born = Notice::Born { id: assignment.id, at: Instant::now(), server: name.clone() };
         let _ = assignment.notices.send(born);
         loop {
-            let orders = *assignment.orders.borrow_and_update();
+            let orders = assignment.orders.heed();
             match orders.leash {
                 Leash::Hold => {}
                 Leash::Recall => return Outcome::Recalled,

@@ -93,6 +93,9 @@ fn what_no_server_says_is_refused() {
         (LOGIN, &[&empty[..22]], Nonsense::EmptyChallenge),
         (LOGIN, &[b"\xfecaching_sha2_password\0\0"], Nonsense::EmptyChallenge),
         (SCRAMBLE, &[&[1, 3], &[1, 4]], Nonsense::NoVerdict),
+        (ASK_FOR_KEY, &[&[0xff]], Nonsense::ShortError),
+        (ASK_FOR_KEY, &[&ERR[..2]], Nonsense::ShortError),
+        (QUERY, &[&ERR[..8]], Nonsense::ShortError),
         // Sent ahead of the next question.
         (LOGIN, &[OK, OK], Nonsense::Unasked),
         (LOGIN, &[&[1, 4], OK], Nonsense::Unasked),

@@ -1,21 +1,29 @@
 //! Driver and guard together, over a real connection, with servers that say what a corpus has, and what comes of it
 //! when bytes of it change. Nothing a server says makes the driver panic or wait.
 
+use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::config::secret::Secret;
 use crate::session::connector::read_greeting;
 use crate::session::packet::HEADER;
+use crate::session::tls::Setup;
+use crate::session::tls::tests::Certificates;
 use crate::session::{Account, TlsMode};
 
 /// How long the machine may take for one conversation.
@@ -64,12 +72,53 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| byte(pair).expect("hexadecimal")).collect()
 }
 
+/// How a server's bytes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Plain,
+    Tls,
+    /// Under TLS, each byte by itself.
+    TlsInDrops,
+}
+
 /// Says its parts, each with the sequence ids that follow the client's, and closes. A client that waits for more is let
 /// wait for so long.
-async fn serve(listener: TcpListener, conversation: Conversation, pause: Duration) {
+async fn serve(listener: TcpListener, conversation: Conversation, pause: Duration, how: How) {
     let Ok((mut socket, _)) = listener.accept().await else { return };
+    let mut parts = conversation.into_iter();
+    if how == How::Plain {
+        return say(socket, parts, 0, pause).await;
+    }
+    let greeting = parts.next().map(|part| packets(&part, &mut 0)).unwrap_or_default();
+    if socket.write_all(&greeting).await.is_err() || socket.read_exact(&mut [0; HEADER + 32]).await.is_err() {
+        return;
+    }
+    let acceptor = TlsAcceptor::from(TLS.clone());
+    match how {
+        How::TlsInDrops => {
+            socket.set_nodelay(true).expect("it is open");
+            let drops = Drops { socket, rest: Box::pin(sleep(Duration::ZERO)) };
+            if let Ok(stream) = acceptor.accept(drops).await {
+                say(stream, parts, 1, pause).await;
+            }
+        }
+        How::Tls | How::Plain => {
+            if let Ok(stream) = acceptor.accept(socket).await {
+                say(stream, parts, 1, pause).await;
+            }
+        }
+    }
+}
+
+/// Says the parts from this number on.
+async fn say(
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
+    parts: impl Iterator<Item = Vec<Vec<u8>>>,
+    first: usize,
+    pause: Duration,
+) {
     let mut sequence = 0_u8;
-    for (number, part) in conversation.iter().enumerate() {
+    for (number, part) in (first..).zip(parts) {
         if number > 0 {
             let mut said = [0; 4096];
             match timeout(pause, socket.read(&mut said)).await {
@@ -78,14 +127,8 @@ async fn serve(listener: TcpListener, conversation: Conversation, pause: Duratio
                 Err(_) => {}
             }
         }
-        let mut bytes = Vec::new();
-        for payload in part {
-            let [low, middle, high, ..] = u32::try_from(payload.len()).expect("short").to_le_bytes();
-            bytes.extend([low, middle, high, sequence]);
-            bytes.extend_from_slice(payload);
-            sequence = sequence.wrapping_add(1);
-        }
-        if socket.write_all(&bytes).await.is_err() {
+        let bytes = packets(&part, &mut sequence);
+        if socket.write_all(&bytes).await.is_err() || socket.flush().await.is_err() {
             return;
         }
     }
@@ -93,11 +136,63 @@ async fn serve(listener: TcpListener, conversation: Conversation, pause: Duratio
     let _ = tokio::io::copy(&mut socket, &mut tokio::io::sink()).await;
 }
 
+fn packets(part: &[Vec<u8>], sequence: &mut u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for payload in part {
+        let [low, middle, high, ..] = u32::try_from(payload.len()).expect("short").to_le_bytes();
+        bytes.extend([low, middle, high, *sequence]);
+        bytes.extend_from_slice(payload);
+        *sequence = sequence.wrapping_add(1);
+    }
+    bytes
+}
+
+/// The settings of every server under TLS.
+static TLS: LazyLock<Arc<ServerConfig>> =
+    LazyLock::new(|| Certificates::make("conversations").server("good"));
+
+/// A socket that is written to byte by byte, with a rest after each.
+struct Drops {
+    socket: TcpStream,
+    rest: Pin<Box<Sleep>>,
+}
+
+impl AsyncRead for Drops {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Drops {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.rest.as_mut().poll(context));
+        let written = ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[..bytes.len().min(1)]));
+        self.rest.as_mut().reset(Instant::now() + Duration::from_millis(1));
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
 /// Logs in, asks, pings.
-async fn converse(conversation: Conversation, pause: Duration) -> Outcome {
+async fn converse(conversation: Conversation, pause: Duration, how: How) -> Outcome {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a port");
     let address = listener.local_addr().expect("a listener has an address");
-    let server = tokio::spawn(serve(listener, conversation, pause));
+    let server = tokio::spawn(serve(listener, conversation, pause, how));
     let mut socket = TcpStream::connect(address).await.expect("it listens");
     let deadline = Instant::now() + PATIENCE;
     let outcome = async {
@@ -113,7 +208,13 @@ async fn converse(conversation: Conversation, pause: Duration) -> Outcome {
             get_server_public_key: true,
         };
         let password = account.password.as_ref();
-        let tap = Tap::open(socket, first, None, Watch::Off).await.expect("loopback has a port");
+        let tls = (how != How::Plain).then(|| Tls {
+            mode: TlsMode::Required,
+            authorities: None,
+            host: "db.example.org".to_owned(),
+            setup: Setup::default(),
+        });
+        let tap = Tap::open(socket, first, tls, Watch::Off).await.expect("loopback has a port");
         let failed = |failed: fn(String) -> Outcome, words: String| match tap.nonsense() {
             Some(nonsense) => Outcome::Nonsense(nonsense.to_string()),
             None => failed(words),
@@ -141,15 +242,15 @@ async fn converse(conversation: Conversation, pause: Duration) -> Outcome {
     outcome.map_or_else(|failure| failure, |()| Outcome::Good)
 }
 
-fn play(conversation: Conversation, pause: Duration) -> Outcome {
+fn play(conversation: Conversation, pause: Duration, how: How) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime can be had").block_on(converse(conversation, pause))
+    runtime.expect("a runtime can be had").block_on(converse(conversation, pause, how))
 }
 
 #[test]
 fn the_corpus() {
     for (name, expected, conversation) in corpus() {
-        let (kind, words) = match play(conversation, PATIENCE) {
+        let (kind, words) = match play(conversation, PATIENCE, How::Plain) {
             Outcome::Good => ("good", String::new()),
             Outcome::Login(words) => ("login", words),
             Outcome::Query(words) => ("query", words),
@@ -160,6 +261,28 @@ fn the_corpus() {
         assert_eq!(kind, expected, "{name}: {words}");
         assert!(words.contains(told), "{name}: {words:?} does not say {told:?}");
     }
+}
+
+#[test]
+fn tls_split_at_every_byte() {
+    let (mut good, mut nonsense) = (0, 0);
+    std::thread::scope(|scope| {
+        let played: Vec<_> = corpus()
+            .into_iter()
+            .filter(|(name, _, _)| name.ends_with("/native.txt") || name.ends_with("/no_columns.txt"))
+            .map(|(_, expected, conversation)| {
+                (expected, scope.spawn(|| play(conversation, PATIENCE, How::TlsInDrops)))
+            })
+            .collect();
+        for (expected, outcome) in played {
+            match outcome.join().expect("no panic") {
+                Outcome::Good if expected == "good" => good += 1,
+                Outcome::Nonsense(words) if expected.contains(&words) => nonsense += 1,
+                outcome => panic!("{expected}: {outcome:?}"),
+            }
+        }
+    });
+    assert_eq!((good, nonsense), (1, 1));
 }
 
 /// One change of a conversation.
@@ -219,14 +342,26 @@ fn whatever_changes_in_a_conversation_the_driver_neither_panics_nor_waits() {
         1 => (any::<usize>(), any::<usize>()).prop_map(|(which, length)| Change::Replace(which, length)),
     ];
     let changes = proptest::collection::vec((any::<usize>(), any::<usize>(), any::<usize>(), kind), 1..6);
-    // What fails is kept in the corpus, by hand. PROPTEST_CASES makes it a longer run.
-    let cases = Config { failure_persistence: None, ..Config::default() };
-    TestRunner::new(cases)
-        .run(&(any::<usize>(), changes), |(which, changes)| {
-            let mut conversation = corpus[which % corpus.len()].clone();
-            changes.into_iter().for_each(|one| change(&mut conversation, &all, one));
-            play(conversation, Duration::from_millis(10));
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    let how = prop_oneof![Just(How::Plain), Just(How::Tls)];
+    let cases = (any::<usize>(), changes, how);
+    let minutes = std::env::var("MYSQL_CANARY_FUZZ_MINUTES");
+    let minutes = minutes.map_or(0.0, |minutes| minutes.parse().expect("a number of minutes"));
+    let (begun, mut played) = (Instant::now(), 0_u64);
+    loop {
+        // What fails is kept in the corpus, by hand.
+        let some = Config { failure_persistence: None, ..Config::default() };
+        TestRunner::new(some)
+            .run(&cases, |(which, changes, how)| {
+                let mut conversation = corpus[which % corpus.len()].clone();
+                changes.into_iter().for_each(|one| change(&mut conversation, &all, one));
+                play(conversation, Duration::from_millis(10), how);
+                Ok(())
+            })
+            .unwrap_or_else(|error| panic!("{error}"));
+        played += 256;
+        if begun.elapsed().as_secs_f64() >= 60.0 * minutes {
+            break;
+        }
+    }
+    println!("{played} conversations");
 }

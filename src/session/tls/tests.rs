@@ -14,11 +14,11 @@ use tokio_rustls::LazyConfigAcceptor;
 use super::*;
 
 /// Certificates in a directory of their own.
-struct Certificates(PathBuf);
+pub(in crate::session) struct Certificates(PathBuf);
 
 impl Certificates {
     /// Two authorities, and certificates of the first: `good` for db.example.org and 127.0.0.1, `old` of version 1.
-    fn make(test: &str) -> Self {
+    pub(in crate::session) fn make(test: &str) -> Self {
         const SCRIPT: &str = "
             set -e
             key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
@@ -45,7 +45,7 @@ impl Certificates {
         CertificateDer::from_pem_file(self.file(&format!("{name}.pem"))).expect("openssl made it")
     }
 
-    fn server(&self, name: &str) -> Arc<ServerConfig> {
+    pub(in crate::session) fn server(&self, name: &str) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::from_pem_file(self.file(&format!("{name}.key"))).expect("openssl made it");
         let provider = ring::default_provider();
         let key = provider.key_provider.load_private_key(key).expect("openssl made it");
@@ -79,7 +79,12 @@ impl Certificates {
             let _ = hello.into_stream(config).await;
             name
         });
-        let tls = Tls { mode, authorities: authorities.map(|name| self.file(name)), host: host.to_owned() };
+        let tls = Tls {
+            mode,
+            authorities: authorities.map(|name| self.file(name)),
+            host: host.to_owned(),
+            setup: Setup::default(),
+        };
         let mut login = login();
         let outcome = tls.begin(socket, &mut login).await.map(drop);
         assert_eq!(login[HEADER..HEADER + 4], [0x85, 0xae, 0x0f, 0x01], "the login packet says TLS too");
@@ -151,7 +156,9 @@ async fn each_mode_checks_what_its_name_says() {
 #[tokio::test]
 async fn a_certificate_out_of_its_time() {
     let made = Certificates::make("time");
-    let verifier = Verifier::new(TlsMode::VerifyCa, Some(&made.file("ca.pem"))).await.expect("a good file");
+    let file = made.file("ca.pem");
+    let authorities = Authorities::read(TlsMode::VerifyCa, Some(&file)).await.expect("a good file");
+    let verifier = Verifier::new(TlsMode::VerifyCa, &authorities).expect("a good file");
     let name = ServerName::try_from("db.example.org").expect("a name");
     let now = UnixTime::now().as_secs();
     for (at, words) in [
@@ -186,9 +193,25 @@ async fn authorities_that_went_bad_since_the_start() {
         if let Some(text) = text {
             std::fs::write(&file, text).expect("the directory is ours");
         }
-        let failure = Verifier::new(TlsMode::VerifyCa, Some(&file)).await.expect_err("no authorities");
+        let read = Authorities::read(TlsMode::VerifyCa, Some(&file)).await;
+        let failure = read.and_then(|read| read.roots()).expect_err("no authorities");
         assert!(failure.reason.contains(words), "{}", failure.reason);
     }
+}
+
+#[tokio::test]
+async fn sessions_share_their_settings_until_the_authorities_change() {
+    let made = Certificates::make("shared");
+    let (file, setup) = (made.file("renewed.pem"), Setup::default());
+    let config = async || {
+        let read = Authorities::read(TlsMode::VerifyCa, Some(&file)).await.expect("the file is there");
+        setup.config(TlsMode::VerifyCa, read).expect("a good file")
+    };
+    std::fs::copy(made.file("ca.pem"), &file).expect("the directory is ours");
+    let (first, second) = (config().await, config().await);
+    assert!(Arc::ptr_eq(&first, &second));
+    std::fs::copy(made.file("stranger.pem"), &file).expect("the directory is ours");
+    assert!(!Arc::ptr_eq(&first, &config().await), "renewed");
 }
 
 #[tokio::test]
@@ -207,13 +230,23 @@ async fn servers_that_do_not_shake_hands() {
             server.read_exact(&mut rest).await.expect("the rest of it");
             server.write_all(answer).await.expect("it is open");
         });
-        let tls = Tls { mode: TlsMode::Required, authorities: None, host: "db.example.org".to_owned() };
+        let tls = Tls {
+            mode: TlsMode::Required,
+            authorities: None,
+            host: "db.example.org".to_owned(),
+            setup: Setup::default(),
+        };
         let failure = tls.begin(socket, &mut login()).await.expect_err("no handshake");
         peer.await.expect("no panic");
         assert_eq!(failure.stage, Stage::Tls);
         assert!(failure.reason.contains(words), "{}", failure.reason);
     }
-    let nameless = Tls { mode: TlsMode::VerifyIdentity, authorities: None, host: "my db".to_owned() };
+    let nameless = Tls {
+        mode: TlsMode::VerifyIdentity,
+        authorities: None,
+        host: "my db".to_owned(),
+        setup: Setup::default(),
+    };
     let (socket, _server) = pair().await;
     let failure = nameless.begin(socket, &mut login()).await.expect_err("no name");
     assert!(failure.reason.contains("no certificate can name the host \"my db\""), "{}", failure.reason);

@@ -38,7 +38,7 @@ const CLIENT_SSL: u8 = 0x08;
 
 static CONFIG: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| {
     let dir = PrivateDir::new();
-    let _ca = make_certificates(dir.path());
+    let _ca = make_certificates(dir.path(), 30);
     let certificate = CertificateDer::from_pem_file(dir.path().join("cert.pem")).expect("openssl made it");
     let key = PrivateKeyDer::from_pem_file(dir.path().join("key.pem")).expect("openssl made it");
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
