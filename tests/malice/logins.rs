@@ -64,7 +64,11 @@ fn logins_of_garbage() {
         (native(), vec![switch(b"mysql_clear_password\0abcdefghijklmnopqrst\0")], "the login failed"),
         (native(), vec![switch(b"mysql_old_password\0abcdefgh\0")], "the login failed"),
         (native(), vec![wire::packet(0, &[0xfe])], "the login failed"),
-        (native(), vec![wire::packet(0, &[0xff])], "a packet of 1 bytes that has no place there"),
+        (
+            native(),
+            vec![wire::packet(0, &[0xff])],
+            "the server answered the login with an error without a code",
+        ),
         (native(), Vec::new(), "the connection broke during the login"),
         (
             native(),
