@@ -11,7 +11,7 @@ pub use super::reports::{CountsFrom, Listing, Round, Sleeper, Survival};
 use super::row::{
     Doing, Origin, Row, Whose, hash, idle_range, is_replication, is_server_thread, without_port,
 };
-use super::session::{Session, Sighting, ended, least_of};
+use super::session::{Session, Sighting, bytes_of, ended, least_of};
 
 /// Sessions that are followed, at most.
 pub const MOST_SESSIONS: usize = 120_000;
@@ -45,8 +45,7 @@ pub struct Follower {
     /// The server was restarted or its clock was set since the round before: nobody knows which.
     started_over: bool,
     births: u64,
-    /// Sessions that are logging in, by this list and by the last complete one: they were connected before it, and
-    /// are seen to begin after it.
+    /// Sessions that log in, by this list and by the last complete one: they connect before it, and begin after it.
     logging_in: (u64, u64),
     /// What was counted with lists that were not complete.
     carried: Option<(Option<Rise>, Option<u64>)>,
@@ -181,19 +180,17 @@ impl Follower {
         }
         let group = self.place(&row, left_out);
         let (doing, idle) = (Doing::of(row.command), idle_range(row.time));
-        let idle = idle.filter(|_| doing == Doing::Sleep);
         let counts_statement = self.counts_from == CountsFrom::Statement;
         let since = self.complete.unwrap_or(f64::NEG_INFINITY).max(self.began());
-        let is_new = |least: f64| heard - least >= since;
         // What a session may have set itself proves nothing against a list that did not hold it, or the server's start.
-        let idle = idle.filter(|&(least, _)| !counts_statement || is_new(least));
+        let idle =
+            idle.filter(|&(least, _)| doing == Doing::Sleep && (!counts_statement || heard - least >= since));
         let slept = if idle.is_some() { row.time.unwrap_or(f64::NAN) } else { f64::NAN };
         let least = idle.map_or(0.0, |(least, _)| least);
         let born_before = heard - least;
         // Who claims to have slept since before the list that did not hold it was not seen to begin.
         let born_after =
             self.complete.filter(|&complete| born_before >= complete).unwrap_or(f64::NEG_INFINITY);
-        let rested = if counts_statement { 0.0 } else { least as f32 };
         let members = &mut self.groups.list[usize::from(group)];
         members.living += 1;
         if born_after.is_finite() {
@@ -209,7 +206,7 @@ impl Follower {
                 asked: self.asked,
                 heard_after: (heard - self.asked) as f32,
                 slept,
-                rested,
+                rested: if counts_statement { 0.0 } else { least as f32 },
                 survived: 0.0,
                 survived_at: 0.0,
                 user,
@@ -380,17 +377,7 @@ impl Follower {
         self.sessions
             .iter()
             .filter(|(_, session)| !self.groups.list[usize::from(session.group)].left_out)
-            .map(|(&id, session)| {
-                let sleeper = Sleeper {
-                    group: usize::from(session.group),
-                    idle: session.idle(),
-                    age: (session.asked - session.born_before).max(0.0),
-                    born_seen: session.born_after.is_finite(),
-                    survived: f64::from(session.survived),
-                    survived_at: f64::from(session.survived_at),
-                };
-                (id, sleeper)
-            })
+            .map(|(&id, session)| (id, session.sleeper()))
     }
 
     /// How many sessions are followed.
@@ -405,11 +392,7 @@ impl Follower {
 
     /// The memory that the sessions take at most, in bytes.
     pub fn bytes(&self) -> usize {
-        /// Entries that a node of the standard library's tree has at least, and room for.
-        const ENTRIES: (usize, usize) = (5, 11);
-        /// A node's own fields and the places of its children.
-        const NODE: usize = 16 + 12 * size_of::<usize>();
-        self.sessions.len().div_ceil(ENTRIES.0) * (ENTRIES.1 * size_of::<(u64, Session)>() + NODE)
+        bytes_of(self.sessions.len())
     }
 }
 

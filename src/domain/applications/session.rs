@@ -2,6 +2,7 @@
 
 use super::groups::Gone;
 use super::ledger::Ended;
+use super::reports::Sleeper;
 use super::row::{Doing, idle_range};
 
 /// One followed session. At 20,000 of them every byte counts.
@@ -53,6 +54,18 @@ impl Session {
         idle_range(Some(self.slept)).map(|(least, most)| (least.min(f64::from(self.rested)), most))
     }
 
+    /// What those who judge are shown of it.
+    pub(super) fn sleeper(&self) -> Sleeper {
+        Sleeper {
+            group: usize::from(self.group),
+            idle: self.idle(),
+            age: (self.asked - self.born_before).max(0.0),
+            born_seen: self.born_after.is_finite(),
+            survived: f64::from(self.survived),
+            survived_at: f64::from(self.survived_at),
+        }
+    }
+
     /// Whether a `TIME` of this range cannot be, at a row heard at this time: it would have slept since before it
     /// began, or have slept for longer since it was last seen than passed.
     pub(super) fn denies(&self, (least, _): (f64, f64), heard: f64, drift: f64) -> bool {
@@ -68,6 +81,15 @@ impl Session {
         let seen = if is_same { f64::from(self.rested) + (asked - self.heard()) } else { 0.0 };
         seen.clamp(0.0, least)
     }
+}
+
+/// The memory that so many sessions take in a tree at most, in bytes.
+pub(super) fn bytes_of(sessions: usize) -> usize {
+    /// Entries that a node of the standard library's tree has at least, and room for.
+    const ENTRIES: (usize, usize) = (5, 11);
+    /// A node's own fields and the places of its children.
+    const NODE: usize = 16 + 12 * size_of::<usize>();
+    sessions.div_ceil(ENTRIES.0) * (ENTRIES.1 * size_of::<(u64, Session)>() + NODE)
 }
 
 pub(super) fn least_of(slept: f64) -> f64 {
