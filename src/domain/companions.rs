@@ -61,7 +61,7 @@ pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
                     && seen.age > one.age + ONE_AGE.either(one.age)
                     && history.is_one_server(one.server, seen.server) =>
             {
-                youngest_survivor = youngest_survivor.max(seen.at - seen.age);
+                youngest_survivor = youngest_survivor.max(seen.born());
             }
             Fate::Died { exact: true, culprit, killed, .. } if may_be_a_timer(culprit) => {
                 looked_at += 1;

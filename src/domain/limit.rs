@@ -252,10 +252,10 @@ fn newest_deaths<'a>(
 /// Whether a survivor shows no more than that it was born before a timer was set anew: two that are younger
 /// died at one shorter age while it still lived on.
 fn keeps_an_older_setting(survivor: &Observation, deaths: &[&Observation]) -> bool {
-    let born = survivor.at - survivor.age;
+    let born = survivor.born();
     let mut younger: Vec<f64> = deaths
         .iter()
-        .filter(|death| death.at < survivor.at && death.at - death.age > born + BORN_TOGETHER_SECONDS)
+        .filter(|death| death.at < survivor.at && death.born() > born + BORN_TOGETHER_SECONDS)
         .map(|death| death.age)
         .filter(|age| age + heard(*age) < survivor.age)
         .collect();

@@ -49,6 +49,12 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// When the life began, in seconds since the Unix epoch. A silent death is learnt some time after its probe, so
+    /// that it seems to have begun so much later.
+    pub fn born(&self) -> f64 {
+        self.at - self.age
+    }
+
     /// Whether this is an idle canary's survival.
     pub fn is_survival(&self) -> bool {
         matches!(self.fate, Fate::Lived)

@@ -278,7 +278,7 @@ fn births_of_survivors(
                 .rev()
                 .take_while(|seen| seen.at >= case.at)
                 .filter(survived)
-                .map(|seen| seen.at - seen.age),
+                .map(Observation::born),
         )
         .collect()
 }
@@ -310,7 +310,7 @@ fn story(case: &Case, history: &History, others: &Others) -> Story {
             Fate::Died { .. } => return None,
         };
         // A silent death is learnt some time after its probe, and the probe's answer at once.
-        Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead, sent: sent_by(seen.kind) })
+        Some(Life { born: seen.born(), seen: seen.at, is_dead, sent: sent_by(seen.kind) })
     };
     let told = history.iter().rev().filter(|seen| is_here(seen.server) && !others.is_foretold(seen));
     let itself = case.life();

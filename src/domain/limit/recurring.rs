@@ -23,8 +23,6 @@ const PAIR: usize = 2;
 const ALL_MET_IT_BELOW: f64 = 0.06;
 /// A cluster is withdrawn when those that outlived it since would, by its share so far, be rarer than this.
 const WITHDRAWN_BELOW: f64 = 1e-4;
-/// How often a probe is answered, or not, against what rules it, at most: beneath this nothing is a share.
-const NOISE: f64 = 0.03;
 /// How often a session is closed by something else at just this age, at most.
 const NOISE_AT_ONE_AGE: f64 = 0.005;
 /// Survivors below a timer of a part count when it is this unlikely that all of them were on the other part.
@@ -189,7 +187,7 @@ fn trials(
 ) -> Vec<Trial> {
     let Band { from, to, exact } = band;
     // One that lives tells of the moment when it passed the band, however long it lives on.
-    let passed = |seen: &Observation| (seen.at - seen.age + beyond, Trial::Outlived);
+    let passed = |seen: &Observation| (seen.born() + beyond, Trial::Outlived);
     let mut trials: Vec<(f64, Trial)> = history
         .iter()
         .rev()
@@ -219,24 +217,23 @@ fn standing(
     deaths: &[Death],
     band: Band,
 ) -> Option<IdleLimit> {
-    let Band { from, to, exact } = band;
+    let Band { from, to, .. } = band;
     let trials = trials(history, kind, counts, band, band.outlived_from());
     let oldest = trials.iter().rposition(|trial| *trial == Trial::Died)?;
     let newest = trials.iter().position(|trial| *trial == Trial::Died)?;
     let died = trials[newest..=oldest].iter().filter(|trial| **trial == Trial::Died).count();
     let between = oldest + 1 - newest - died;
-    let is_apart = exact && to - from > 2.0 * ONE_AGE.either(from);
-    let in_band = |death: &&Death| death.exact == exact && death.age >= from && death.age <= to;
+    let is_apart = to - from > 2.0 * ONE_AGE.either(from);
+    let in_band = |death: &&Death| death.exact && death.age >= from && death.age <= to;
     // The first that outlive it may be on another way, or show that it is gone: more of them tell.
-    let is_known = exact && deaths.iter().filter(in_band).all(Death::may_be_of_a_part);
+    let is_known = deaths.iter().filter(in_band).all(Death::may_be_of_a_part);
     let is_open = newest > 0 && is_known;
     let withdrawn_below = if between == 0 && !is_apart { ALL_MET_IT_BELOW } else { WITHDRAWN_BELOW };
     if between == 0 && !is_apart && !is_open || chance_of_outliving(died, between, newest) < withdrawn_below {
         return None;
     }
     let share = died as f64 / (oldest + 1) as f64;
-    let noise = if exact { NOISE_AT_ONE_AGE } else { NOISE };
-    if !exact && between < 2 || !is_known && !is_no_noise(died, oldest + 1, noise) {
+    if !is_known && !is_no_noise(died, oldest + 1, NOISE_AT_ONE_AGE) {
         return None;
     }
     let mut ages: Vec<f64> = deaths.iter().filter(in_band).map(|death| death.age).collect();
@@ -254,18 +251,16 @@ fn standing(
         .map(|seen| seen.age)
         .fold(0.0, f64::max);
     survived.sort_by(|a, b| b.total_cmp(a));
-    // One that lives may have been on the other part: so many must have.
-    let enough = if between == 0 { 1.0 } else { (ALL_ON_THE_OTHER.ln() / (1.0 - share).ln()).ceil() };
-    let longest = survived.get(enough as usize - 1).copied().unwrap_or(0.0);
-    let lower = if exact { below.max(longest) } else { longest };
+    let longest = survived_by_all(&survived, if between == 0 { 1.0 } else { share });
+    let lower = below.max(longest);
     Some(IdleLimit {
         lower,
         survived: longest,
         upper: Some(from),
-        exact,
+        exact: true,
         evidence_at: newest_at.is_finite().then_some(newest_at),
         deaths: died,
-        survivals: survived.len().max(if exact { died } else { 0 }),
+        survivals: survived.len().max(died),
         confirmed: true,
         upper_in_doubt: false,
         lower_in_doubt: false,
@@ -277,6 +272,13 @@ fn standing(
         server: None,
         borne_out: None,
     })
+}
+
+/// The longest of the ages survived, the longest first, that so many reached that hardly all of them were on the part
+/// which a limit of this share leaves alone; zero where none is.
+pub(super) fn survived_by_all(longest_first: &[f64], share: f64) -> f64 {
+    let enough = (ALL_ON_THE_OTHER.ln() / (1.0 - share).ln()).ceil().max(1.0);
+    longest_first.get(enough as usize - 1).copied().unwrap_or(0.0)
 }
 
 /// How likely it is that so many more outlive a cluster at which `died` died and `outlived` did not, whatever

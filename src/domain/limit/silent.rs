@@ -2,13 +2,12 @@
 //! death or survival says anything of it, since a life may have been on the other part.
 
 use super::IdleLimit;
+use super::recurring::survived_by_all;
 use crate::domain::kind::Kind;
 use crate::domain::lost_state::{Beside, Life, Part, Sent, bears_out_all, timer_of_a_part};
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::probed;
 
-/// Survivors below a timer of a part count when it is this unlikely that all of them were on the other part.
-const ALL_ON_THE_OTHER: f64 = 0.05;
 /// So many found dead beside one another bear the upper bound out.
 const ENOUGH: usize = 2;
 
@@ -29,7 +28,7 @@ fn lives(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -
             // What was closed, or lost at one moment, is explained.
             Fate::Died { .. } => return None,
         };
-        Some(Life { born: seen.at - seen.age, seen: seen.at, is_dead, sent: Sent::Nothing })
+        Some(Life { born: seen.born(), seen: seen.at, is_dead, sent: Sent::Nothing })
     });
     Beside::of(lives, Vec::new())
 }
@@ -55,10 +54,8 @@ pub(super) fn find(
     let upper = struck.next()?;
     let certain = struck.next();
     let share = died as f64 / (died + lived) as f64;
-    // One that lives may have been on the other part: so many must have.
-    let enough = (ALL_ON_THE_OTHER.ln() / (1.0 - share).ln()).ceil().max(1.0) as usize;
     let below: Vec<f64> = alive.iter().rev().copied().filter(|age| *age < upper).collect();
-    let lower = below.get(enough - 1).copied().unwrap_or(0.0);
+    let lower = survived_by_all(&below, share);
     let bears_out = dead.iter().filter(|age| **age >= upper && **age <= upper + probed(upper)).count();
     let newest = lives.iter().filter(|life| life.is_dead && is_of_now(life)).map(|life| life.seen);
     Some(IdleLimit {

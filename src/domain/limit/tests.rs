@@ -3,8 +3,8 @@ use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::observation::Observation;
 
-const LIVED: Fate = Fate::Lived;
-const SILENT: Fate = Fate::Died {
+pub(super) const LIVED: Fate = Fate::Lived;
+pub(super) const SILENT: Fate = Fate::Died {
     ending: Ending::Silence,
     exact: false,
     culprit: Culprit::NetworkIdleTimeout,
@@ -26,7 +26,7 @@ const KILLED: Fate = Fate::Died {
     killed: None,
 };
 
-fn limit_of(lives: &[(f64, Fate)]) -> IdleLimit {
+pub(super) fn history(lives: &[(f64, Fate)]) -> History {
     let mut history = History::default();
     for (number, &(age, fate)) in lives.iter().enumerate() {
         // One after the other: none began before the last had ended.
@@ -38,7 +38,11 @@ fn limit_of(lives: &[(f64, Fate)]) -> IdleLimit {
             server: None,
         });
     }
-    idle_limit(&history, Kind::Idle)
+    history
+}
+
+pub(super) fn limit_of(lives: &[(f64, Fate)]) -> IdleLimit {
+    idle_limit(&history(lives), Kind::Idle)
 }
 
 fn bracket(lives: &[(f64, Fate)]) -> (f64, Option<f64>) {

@@ -89,20 +89,22 @@ fn is_shorter_now(
     let (Some(first), Some(last)) = (deaths.last(), deaths.first()) else { return false };
     let age = deaths.iter().map(|death| death.age).fold(0.0, f64::max);
     // One that is older than all of them may keep an older setting.
-    let oldest = deaths.iter().map(|death| born(death)).fold(f64::INFINITY, f64::min);
+    let oldest = deaths.iter().map(|death| death.born()).fold(f64::INFINITY, f64::min);
     let has_lived = |seen: &Observation| {
-        let is_of_now = born(seen) >= oldest && seen.at <= last.at;
+        let is_of_now = seen.born() >= oldest && seen.at <= last.at;
         seen.kind == kind && seen.is_survival() && seen.age >= age && is_of_now && counts(seen)
     };
     let since = || history.iter().rev().take_while(|seen| seen.at >= oldest);
     if since().take_while(|seen| seen.at >= first.at).any(has_lived) {
         return false;
     }
-    let mut survivors: Vec<(f64, f64)> =
-        since().filter(|seen| seen.is_survival() && counts(seen)).map(|seen| (born(seen), seen.at)).collect();
+    let mut survivors: Vec<(f64, f64)> = since()
+        .filter(|seen| seen.is_survival() && counts(seen))
+        .map(|seen| (seen.born(), seen.at))
+        .collect();
     survivors.sort_by(|a, b| a.0.total_cmp(&b.0));
     let is_pair = |a: &Observation, b: &Observation| {
-        let (mut open_from, until) = (born(a).max(born(b)), a.at.min(b.at));
+        let (mut open_from, until) = (a.born().max(b.born()), a.at.min(b.at));
         for (from, to) in &survivors {
             if *from <= open_from {
                 open_from = open_from.max(*to);
@@ -111,11 +113,6 @@ fn is_shorter_now(
         open_from >= until
     };
     deaths.iter().enumerate().any(|(place, a)| deaths[place + 1..].iter().any(|b| is_pair(a, b)))
-}
-
-/// When a life began, in seconds since the Unix epoch.
-fn born(seen: &Observation) -> f64 {
-    seen.at - seen.age
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ pub(super) fn revisit_ladder(scene: &Scene<'_>, lower: Option<f64>, draft: &mut 
 
 /// When the last finished life that fits began, in seconds since the Unix epoch.
 fn last_start(scene: &Scene<'_>, fits: impl Fn(&&Observation) -> bool) -> Option<f64> {
-    scene.history.iter().rev().find(fits).map(|seen| seen.at - seen.age)
+    scene.history.iter().rev().find(fits).map(Observation::born)
 }
 
 fn logins_per_second(scene: &Scene<'_>) -> f64 {

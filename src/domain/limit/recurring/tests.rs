@@ -2,8 +2,8 @@ use super::*;
 use crate::domain::culprit::Culprit;
 use crate::domain::ending::Ending;
 use crate::domain::limit::idle_limit;
+use crate::domain::limit::tests::{LIVED, SILENT, history, limit_of as limit};
 
-const LIVED: Fate = Fate::Lived;
 const HEARD: Fate = Fate::Died {
     ending: Ending::Fin,
     exact: true,
@@ -11,27 +11,6 @@ const HEARD: Fate = Fate::Died {
     recurs: false,
     killed: None,
 };
-const SILENT: Fate = Fate::Died {
-    ending: Ending::Silence,
-    exact: false,
-    culprit: Culprit::NetworkIdleTimeout,
-    recurs: false,
-    killed: None,
-};
-
-fn history(lives: &[(f64, Fate)]) -> History {
-    let mut history = History::default();
-    for (number, &(age, fate)) in lives.iter().enumerate() {
-        let at = 1000.0 * (number + 1) as f64;
-        history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
-    }
-    history
-}
-
-fn limit(lives: &[(f64, Fate)]) -> IdleLimit {
-    idle_limit(&history(lives), Kind::Idle)
-}
-
 #[test]
 fn a_timer_of_a_part_stands_whatever_outlives_it_and_says_its_share() {
     let mut lives = vec![(5.0, HEARD), (11.0, LIVED), (5.02, HEARD), (11.0, LIVED), (5.01, HEARD)];
