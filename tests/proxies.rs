@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::exporter::{Launch, ages, wait_until_gone};
-use crate::lab::{HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, MySqlRouter, wait_for};
+use crate::lab::{HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, MySqlRouter};
+use crate::truth::closed_at_once::{MANY_AGES, wait_for_many_ages};
 
 /// HAProxy's idle timeout in these tests, in seconds.
 const LIMIT: f64 = 4.0;
@@ -84,17 +85,8 @@ fn mysql_router_hides_neither_the_server_nor_its_timer() {
 fn sessions_closed_all_at_once_bound_nothing() {
     let server = MariaDb::start(MariaDbOptions::default());
     let proxy = HaProxy::start(server.addr(), Duration::from_secs(3600));
-    let exporter = Launch::at(&proxy.addr().to_string()).ages("2s,5s,9s,14s,20s,27s,60s,120s").start();
-    // Sessions of at least three ages, whole seconds apart: the server view asks every second.
-    wait_for("canaries of three ages", Duration::from_secs(60), || {
-        let sessions = server.processlist().into_iter();
-        let mut ages: Vec<_> =
-            sessions.filter(|s| s.user == "canary" && s.command == "Sleep").map(|s| s.time).collect();
-        ages.sort_unstable();
-        ages.retain(|age| *age > 1);
-        ages.dedup_by(|next, kept| *next - *kept < 4);
-        (ages.len() >= 3).then_some(())
-    });
+    let exporter = Launch::at(&proxy.addr().to_string()).ages(MANY_AGES).start();
+    wait_for_many_ages(&server);
     proxy.shut_sessions();
     let deaths = exporter.wait_for_events("death", 3, Duration::from_secs(20));
     for death in deaths {

@@ -14,7 +14,7 @@
 //! [`standing`] watches that a verdict, once confirmed, stays, and how many canaries and seconds it took.
 //! `MYSQL_CANARY_TRUTH_RUNS=20` runs every row twenty times, a few at a time.
 
-mod closed_at_once;
+pub(crate) mod closed_at_once;
 mod killer;
 mod killers;
 mod lost_flows;

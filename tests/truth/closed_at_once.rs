@@ -10,10 +10,10 @@ use crate::exporter::{Exporter, Launch};
 use crate::lab::{HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, Server, wait_for};
 
 /// Rungs that are held at one time, seconds apart.
-pub(super) const MANY_AGES: &str = "2s,5s,9s,14s,20s,27s,60s,120s";
+pub(crate) const MANY_AGES: &str = "2s,5s,9s,14s,20s,27s,60s,120s";
 
 /// Waits for sessions of at least three ages, seconds apart: the server view asks every second.
-pub(super) fn wait_for_many_ages(server: &Server) {
+pub(crate) fn wait_for_many_ages(server: &Server) {
     wait_for("canaries of three ages", Duration::from_secs(60), || {
         let sessions = server.processlist().into_iter();
         let mut ages: Vec<_> =
