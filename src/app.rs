@@ -1,46 +1,33 @@
-//! The exporter put together: one target, its path, the server view, the web side; from the settings
-//! to the last COM_QUIT.
+//! The exporter put together: a fleet and a web side, from the settings to the last COM_QUIT.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::Registry;
-use tokio::sync::watch;
+use prometheus::process_collector::ProcessCollector;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::config::settings::{PathSettings, Settings, TargetSettings};
+use crate::config::settings::{Settings, TargetSettings};
 use crate::domain::conduct::admission::Places;
 use crate::domain::conduct::health::Loop;
-use crate::domain::conduct::suspension::Headroom;
-use crate::domain::layers::catalogue::landmarks;
-use crate::domain::life::kind::Kind;
-use crate::domain::life::observation::History;
-use crate::exposition::{PathState, StateCollector, TargetState};
-use crate::fleet::diagnosis::{self, Diagnosis};
-use crate::fleet::state_file::{Keeper, Observed, StateFile, StateFileError};
+use crate::exposition::{Exposition, LogLines};
+use crate::fleet::reload::{ReloadDesk, Reloads, Reread};
+use crate::fleet::state_file::{Keeper, StateFile, StateFileError};
+use crate::fleet::{Fleet, Ground};
 use crate::machine::calendar::unix_now;
-use crate::machine::descriptors::TooFewDescriptors;
-use crate::metrics::Metrics;
-use crate::prober::canary::Network;
+use crate::machine::descriptors::{self, TooFewDescriptors};
+use crate::metrics::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
+use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
-use crate::prober::witness::WitnessDesk;
-use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
-use crate::server::{self, Applications, Reading};
-use crate::session::roster::Rules;
-use crate::session::{Connector, Roster};
+use crate::session::LoginPace;
 use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
 use crate::web::{self, Clients, Site};
 
-/// Connections of a path that are no canaries: the server view and the witness.
-const OTHER_CONNECTIONS: usize = 2;
-/// How long one round of a loop that waits for nobody may take, before it is told to be stuck.
+/// How long one round of the state file's loop may take, before it is told to be stuck.
 const LONGEST_ROUND: Duration = Duration::from_secs(30);
-/// How much longer than two connects a round that asks the server may take: each question has a deadline.
-const LONGEST_QUESTIONS: Duration = Duration::from_secs(120);
 /// How long the loops may take to end, once the word to stop was said.
 const WINDING_DOWN: Duration = Duration::from_millis(1700);
 /// How long the state file's last write may take after that.
@@ -111,29 +98,50 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<std::net::TcpListener>, St
         .collect()
 }
 
+/// What the exporter is run with.
+#[derive(Debug)]
+pub struct Exporter {
+    /// The settings to begin with.
+    pub settings: Settings,
+    /// How they are read anew.
+    pub reread: Reread,
+    /// Where the pages ask for a reload, and where those are heard.
+    pub reloads: (ReloadDesk, Reloads),
+    /// The sockets of the pages.
+    pub listeners: Vec<std::net::TcpListener>,
+    /// How many clients the pages may have at once.
+    pub places: Places,
+}
+
 /// Runs the exporter until told to stop, or until one of its loops ends by itself, and lets every session say
-/// COM_QUIT. `places` is how many clients its pages may have at once. `supervisor` may own loops already, such as the
-/// one that hears signals.
+/// COM_QUIT. `supervisor` may own loops already, such as the one that hears signals.
 ///
 /// # Errors
 /// When it cannot start, and when a loop ended that must not.
 pub async fn run(
-    settings: Settings,
-    listeners: Vec<std::net::TcpListener>,
-    places: Places,
+    exporter: Exporter,
     mut told_to_stop: Stop,
     mut supervisor: Supervisor,
 ) -> Result<(), ExportError> {
     let (say_stop, stop) = stop::channel();
-    let start = start(settings, listeners, places, &stop, &mut supervisor);
-    let last_writes = tokio::select! {
+    let Exporter { settings, reread, reloads: (desk, mut reloads), listeners, places } = exporter;
+    let start = start(settings, desk, listeners, places, &stop, &mut supervisor);
+    let mut running = tokio::select! {
         started = start => started?,
         // A file system that does not answer keeps the start from its end.
         () = told_to_stop.told() => return Ok(()),
     };
-    let ended = tokio::select! {
-        ended = supervisor.ended() => Some(ended),
-        () = told_to_stop.told() => None,
+    let ended = loop {
+        let asked = tokio::select! {
+            ended = supervisor.ended() => break Some(ended),
+            () = told_to_stop.told() => break None,
+            asked = reloads.asked() => asked,
+        };
+        let outcome = tokio::select! {
+            outcome = running.reload(&reread, &mut supervisor) => outcome,
+            () = told_to_stop.told() => break None,
+        };
+        asked.answer(&outcome);
     };
     if let Some(Ended { name, panicked }) = ended {
         tracing::error!(
@@ -145,53 +153,95 @@ pub async fn run(
         );
     }
     say_stop.say();
+    running.fleet.stop();
     let deadline = Instant::now() + WINDING_DOWN;
     // What has not ended by then is dropped with the supervisor.
     let _ = timeout_at(deadline, supervisor.all_ended_but(&LAST)).await;
-    if let Some(keeper) = last_writes {
+    if let Some(keeper) = running.keeper {
         keeper.finish(supervisor.all_ended_but(&[Loop::Log, Loop::Signals]), LAST_WRITE).await;
     }
     ended.map_or(Ok(()), |ended| Err(ExportError::LoopEnded(ended.name)))
 }
 
-/// The hand to the state file's thread.
-type LastWrites = Option<Keeper<Observed>>;
+/// The exporter as it runs.
+struct Running {
+    fleet: Fleet,
+    exposition: Arc<Exposition>,
+    config_last_reload: ConfigReload,
+    keeper: Option<Keeper>,
+}
+
+impl Running {
+    /// Reads the settings anew and runs what they say: all of it, or nothing.
+    async fn reload(&mut self, reread: &Reread, supervisor: &mut Supervisor) -> Result<(), String> {
+        let outcome = match reread.read().await {
+            Ok(settings) => self.change_to(settings.targets, supervisor).await,
+            Err(error) => Err(error),
+        };
+        match &outcome {
+            Ok(()) => {
+                self.config_last_reload.succeeded(unix_now());
+                tracing::info!(event = "config_reloaded", "the configuration was read anew, and is followed");
+            }
+            Err(error) => {
+                self.config_last_reload.failed();
+                tracing::error!(
+                    event = "config_not_reloaded",
+                    "the configuration cannot be followed, and everything stays as it was: {error}"
+                );
+            }
+        }
+        outcome
+    }
+
+    async fn change_to(
+        &mut self,
+        targets: Vec<TargetSettings>,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), String> {
+        make_room(&targets).map_err(|error| error.to_string())?;
+        let changed = self.fleet.change_to(targets, supervisor).await;
+        self.exposition.show(self.fleet.shown());
+        changed.map_err(|error| error.to_string())
+    }
+}
+
+/// Makes room for the descriptors that these targets need, and gives how many are left for the clients of the pages.
+///
+/// # Errors
+/// When there cannot be so many.
+pub fn make_room(targets: &[TargetSettings]) -> Result<u64, TooFewDescriptors> {
+    let connections = targets.iter().map(TargetSettings::most_connections).sum();
+    let timeouts = targets.iter().flat_map(|target| &target.paths).map(|path| path.probe_timeout);
+    descriptors::make_room(connections, timeouts.max().unwrap_or_default())
+}
 
 /// Starts every loop.
 async fn start(
     settings: Settings,
+    desk: ReloadDesk,
     listeners: Vec<std::net::TcpListener>,
     places: Places,
     stop: &Stop,
     supervisor: &mut Supervisor,
-) -> Result<LastWrites, StartError> {
+) -> Result<Running, StartError> {
     let now = unix_now();
     let epoch = Epoch::new(now);
-    let Settings { targets, state_file, telemetry_path, .. } = settings;
-    let target = targets.into_iter().next().expect("there is a target");
-    let path = target.paths.first().cloned().expect("there is a path");
-    let registry = Registry::new();
-    let metrics = Metrics::register(&registry, &target.ladder)?;
+    let exposition = Arc::new(Exposition::default());
+    let process = ProcessMetrics::register(exposition.process())?;
+    let failed_rounds = failed_rounds_of_the_process(exposition.process())?;
+    exposition.process().register(Box::new(LogLines::new()?))?;
     // Without a process filesystem there are no process metrics, and that is all.
-    let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
-    let path_metrics = metrics.path(&target.name, &path.name, &Kind::ALL);
-    metrics.config_last_reload.successful.set(1.0);
-    metrics.config_last_reload.success_timestamp.set(now.round());
+    let _ = exposition.process().register(Box::new(ProcessCollector::for_self()));
+    process.config_last_reload.succeeded(now);
 
     let health = Arc::new(Health::default());
-    let watch_loop =
-        |name, longest_round| health.watch(name, longest_round, metrics.failed_rounds(&target.name, name));
-    let asking = path.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS);
-    let tried = path_metrics.clone();
-    health.expect_a_try(format!("{}/{}", target.name, path.name), move || tried.was_tried());
-    let mut opening = state_file
-        .map(|file| (spawn_blocking(move || StateFile::open(&file)), watch_loop(Loop::State, LONGEST_ROUND)));
-    let mut remembered = None;
-    if let Some((opening, pulse)) = &mut opening {
+    let pulse = settings.state_file.as_ref().map(|_| health.watch(Loop::State, "", LONGEST_ROUND, failed_rounds));
+    let mut opening = settings.state_file.clone().map(|file| spawn_blocking(move || StateFile::open(&file)));
+    let mut opened = None;
+    if let Some(opening) = &mut opening {
         match timeout(LONG_OPENING, opening).await {
-            Ok(opened) => {
-                remembered = Some(remember(&target, &path, opened, epoch, pulse.clone(), supervisor)?)
-            }
+            Ok(done) => opened = Some(done),
             // The pages answer meanwhile, and the word to stop is heard.
             Err(_) => tracing::warn!(
                 event = "state_not_opened",
@@ -199,53 +249,17 @@ async fn start(
             ),
         }
     }
-
-    let connector = Arc::new(Connector::new(
-        path.address.clone(),
-        path.account.clone(),
-        path.probe_timeout,
-        Roster::new(Rules {
-            budget: path.max_connections,
-            kill_ghosts: path.kill_ghosts,
-            aborted: path_metrics.self_aborted_clients(),
-            kills: path_metrics.ghost_kills(),
-        }),
-        path_metrics.clone(),
+    let mut keeper = match (opened, &pulse) {
+        (Some(opened), Some(pulse)) => Some(keep(opened, pulse.clone(), supervisor)?),
+        _ => None,
+    };
+    let site = Arc::new(Site::new(
+        Arc::clone(&exposition),
+        Arc::clone(&health),
+        settings.telemetry_path.clone(),
+        Clients::new(places),
+        desk,
     ));
-    let applications = Applications::new(
-        &target.name,
-        &path.account.username,
-        target.excluded_users.clone(),
-        metrics.application_survival_ages(),
-    );
-    let (publish_reading, reading) = watch::channel(Reading::default());
-    let (publish_report, report) = watch::channel(
-        remembered.as_ref().map(|(memory, _)| PathReport::new(&memory.history, None)).unwrap_or_default(),
-    );
-    let (publish_diagnosis, diagnosis) = watch::channel(Diagnosis::default());
-    let (publish_headroom, headroom) = watch::channel(Headroom::default());
-    let pulse = watch_loop(Loop::Prober, LONGEST_ROUND);
-    registry.register(Box::new(StateCollector::new(vec![TargetState {
-        target: target.name.clone(),
-        server: reading.clone(),
-        stale_after: target.server_interval * 2 + Duration::from_secs(5),
-        epoch,
-        thresholds: target.ladder.ages().to_vec(),
-        paths: vec![PathState {
-            path: path.name.clone(),
-            pulse: pulse.clone(),
-            report: report.clone(),
-            diagnosis,
-        }],
-    }])?))?;
-
-    let site = Arc::new(Site {
-        registry,
-        health: Arc::clone(&health),
-        telemetry_path: telemetry_path.clone(),
-        gathering: web::Gathering::default(),
-        clients: Arc::new(Clients::new(places)),
-    });
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(event = "listening", address = %address, "Listening on {address}");
@@ -257,122 +271,31 @@ async fn start(
             }
         });
     }
-    let (memory, last_writes) = match (remembered, opening) {
-        (Some(remembered), _) => remembered,
-        (None, Some((opening, pulse))) => {
-            let late = remember(&target, &path, opening.await, epoch, pulse, supervisor)?;
-            publish_report.send_replace(PathReport::new(&late.0.history, None));
-            late
+    if let (None, Some(opening), Some(pulse)) = (&keeper, opening.filter(|_| keeper.is_none()), pulse) {
+        for target in &settings.targets {
+            for path in &target.paths {
+                health.expect_a_try(format!("{}/{}", target.name, path.name), || false);
+            }
         }
-        (None, None) => (Memory::default(), None),
-    };
-
-    let sources = diagnosis::Sources {
-        target: target.name.clone(),
-        path: path.name.clone(),
-        report,
-        reading: reading.clone(),
-        applications: applications.clone(),
-        connector: Arc::clone(&connector),
-        pools: target.pools.clone(),
-        ladder_end: target.ladder.longest(),
-    };
-    let diagnosing = watch_loop(Loop::Diagnosis, LONGEST_ROUND);
-    supervisor.spawn(Loop::Diagnosis, diagnosis::keep(sources, publish_diagnosis, stop.clone(), diagnosing));
-    let reckoning = watch_loop(Loop::Headroom, LONGEST_ROUND);
-    supervisor.spawn(Loop::Headroom, watch_headroom(reading, publish_headroom, stop.clone(), reckoning));
-    let reading_loop = server::watch(
-        Arc::clone(&connector),
-        applications,
-        target.server_interval,
-        publish_reading,
-        stop.clone(),
-        watch_loop(Loop::ServerView, asking),
-    );
-    supervisor.spawn(Loop::ServerView, reading_loop);
-    let witness = watch_loop(Loop::Witness, asking);
-    let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), witness);
-    supervisor.spawn(Loop::Witness, attend);
+        keeper = Some(keep(opening.await, pulse, supervisor)?);
+    }
     let (standstills, ticks) = Standstills::watch();
     supervisor.spawn(Loop::Ticks, ticks);
-    let lives = watch_loop(Loop::Canary, Duration::MAX);
-    let prober = Prober::new(
-        Network::new(connector, desk, standstills, path.probe_timeout),
-        prober::Settings {
-            target: target.name,
-            path: path.name,
-            ladder: target.ladder,
-            precision: path.precision,
-            canaries: path.max_connections.saturating_sub(OTHER_CONNECTIONS),
-            landmarks: landmarks(),
-        },
-        path_metrics,
-        publish_report,
-        memory,
-        epoch,
-    );
-    let stop = stop.clone();
-    supervisor.spawn(Loop::Prober, async move {
-        prober.run(Wires { headroom, stop, pulse, lives }).await;
-    });
-    Ok(last_writes)
+    let ground =
+        Ground { health, standstills, logins: LoginPace::default(), epoch, keeper: keeper.clone() };
+    let fleet = Fleet::start(settings.targets, ground, supervisor)?;
+    exposition.show(fleet.shown());
+    Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })
 }
 
-/// What the path's loop remembers, and where it keeps it: in the calendar's time, to which `epoch` ties the
-/// loop's.
-fn remember(
-    target: &TargetSettings,
-    path: &PathSettings,
+/// Hands the state file to its thread.
+fn keep(
     opened: Result<Result<StateFile, StateFileError>, JoinError>,
-    epoch: Epoch,
     pulse: Pulse,
     supervisor: &mut Supervisor,
-) -> Result<(Memory, LastWrites), StartError> {
-    let mut state = opened.map_err(|error| StartError::Runtime(io::Error::other(error)))??;
-    let address = &path.address;
-    let (target, path) = (&target.name, &path.name);
-    state.keep_only(&[(target, path)]);
-    let mut history = state.history(target, path, address);
-    history.end_at(unix_now());
-    let (keeper, ended) = state.write_apart(target, path, pulse).map_err(StartError::Runtime)?;
+) -> Result<Keeper, StartError> {
+    let state = opened.map_err(|error| StartError::Runtime(io::Error::other(error)))??;
+    let (keeper, ended) = state.write_apart(pulse).map_err(StartError::Runtime)?;
     supervisor.spawn(Loop::State, async { drop(ended.await) });
-    let desk = keeper.clone();
-    let keep = Box::new(move |history: &History| {
-        desk.keep(Observed { history: history.clone(), shift: epoch.behind(unix_now()) });
-    });
-    Ok((Memory { history, keep: Some(keep) }, Some(keeper)))
-}
-
-/// Tells the prober, with each reading, how much room the server has.
-async fn watch_headroom(
-    mut reading: watch::Receiver<Reading>,
-    publish: watch::Sender<Headroom>,
-    mut stop: Stop,
-    pulse: Pulse,
-) {
-    loop {
-        let round = pulse.round_at_once(|| {
-            let reading = reading.borrow_and_update();
-            if !reading.has_begun {
-                return;
-            }
-            let status = reading.view.as_ref().and_then(|view| view.status.as_ref());
-            let variables = reading.view.as_ref().and_then(|view| view.variables.as_ref());
-            let threads = status.and_then(|status| status.threads_connected);
-            let most = variables.and_then(|variables| variables.max_connections);
-            publish.send_replace(Headroom::of(threads, most));
-        });
-        let news = async {
-            if round.is_none() {
-                tokio::time::sleep(pulse.rest()).await;
-            } else if reading.changed().await.is_err() {
-                // That the server view is gone is told by who owns it.
-                std::future::pending().await
-            }
-        };
-        tokio::select! {
-            () = stop.told() => return,
-            () = pulse.wait(news) => {}
-        }
-    }
+    Ok(keeper)
 }

@@ -9,14 +9,15 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use mysql_canary_exporter::app::{ExportError, StartError};
-use mysql_canary_exporter::config::flags::{Command, LowArgs};
-use mysql_canary_exporter::config::settings::{Settings, TargetSettings};
+use mysql_canary_exporter::app::{ExportError, Exporter, StartError};
+use mysql_canary_exporter::config::flags::{Command, ExportArgs, LowArgs};
+use mysql_canary_exporter::config::settings::Settings;
 use mysql_canary_exporter::domain::conduct::admission::Places;
 use mysql_canary_exporter::domain::conduct::health::Loop;
 use mysql_canary_exporter::machine::logging::LogWriter;
 use mysql_canary_exporter::machine::signals::Signals;
-use mysql_canary_exporter::machine::{descriptors, logging, signals};
+use mysql_canary_exporter::fleet::reload::{self, Reread};
+use mysql_canary_exporter::machine::{logging, signals};
 use mysql_canary_exporter::supervision::Supervisor;
 use mysql_canary_exporter::supervision::stop;
 use mysql_canary_exporter::{app, demo};
@@ -33,8 +34,8 @@ fn main() -> ExitCode {
     let args = LowArgs::parse();
     let outcome = match args.command {
         Some(Command::Demo) => demo::run().map_err(|error| error.to_string()),
-        None => match args.export.into_settings() {
-            Ok(settings) => return export(settings),
+        None => match args.export.settings() {
+            Ok(settings) => return export(args.export, settings),
             Err(error) => Err(error.to_string()),
         },
     };
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn export(settings: Settings) -> ExitCode {
+fn export(args: ExportArgs, settings: Settings) -> ExitCode {
     let mut log = match logging::start(settings.log_level, settings.log_format) {
         Ok(log) => log,
         Err(error) => {
@@ -55,7 +56,7 @@ fn export(settings: Settings) -> ExitCode {
             return ExitCode::from(BAD_INPUT);
         }
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| run(settings, &mut log)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(args, settings, &mut log)));
     log.finish(LAST_WORDS);
     match outcome {
         Ok(Ok(())) if signals::told_twice() => ExitCode::from(FAILED),
@@ -69,11 +70,8 @@ fn export(settings: Settings) -> ExitCode {
     }
 }
 
-fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
-    let connections = settings.targets.iter().map(TargetSettings::most_connections).sum();
-    let paths = settings.targets.iter().flat_map(|target| &target.paths);
-    let longest = paths.map(|path| path.probe_timeout).max().unwrap_or_default();
-    let left = descriptors::make_room(connections, longest).map_err(StartError::from)?;
+fn run(args: ExportArgs, settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
+    let left = app::make_room(&settings.targets).map_err(StartError::from)?;
     let listeners = app::listen(&settings.listen_addresses)?;
     try_threads().map_err(StartError::Runtime)?;
     let runtime = Builder::new_multi_thread()
@@ -92,9 +90,14 @@ fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
         let say_stop = Arc::new(say_stop);
         let signals = Signals::new().map_err(StartError::Runtime)?;
         let mut supervisor = Supervisor::default();
-        supervisor.spawn(Loop::Signals, signals.obey(Arc::clone(&say_stop)));
+        let (desk, reloads) = reload::channel();
+        let ask = desk.clone();
+        supervisor.spawn(Loop::Signals, signals.obey(Arc::clone(&say_stop), move || ask.ask_and_go()));
         supervisor.spawn(Loop::Log, log.ended());
-        app::run(settings, listeners, Places::within(left), stop, supervisor).await
+        let reread = Reread::by(move || args.settings().map_err(|error| error.to_string()));
+        let places = Places::within(left);
+        let exporter = Exporter { settings, reread, reloads: (desk, reloads), listeners, places };
+        app::run(exporter, stop, supervisor).await
     });
     // A look-up of a name cannot be broken off: it is left behind, not waited for.
     runtime.shutdown_background();

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
-    Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
 use crate::domain::conduct::health::Loop;
@@ -19,12 +19,19 @@ use crate::domain::life::stage::Stage;
 use crate::domain::life::void::VoidReason;
 use crate::domain::limit::ladder::Ladder;
 
+mod process;
+
+pub use process::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
+
+/// What failed rounds are; those of a target, and those of the process, whose target is empty.
+const FAILED_ROUNDS: &str = "Rounds of the exporter's own loops that failed, by a fault of its own or of the driver. The target is empty for loops of the whole process.";
+
 /// Bucket bounds of connects, in seconds.
 const CONNECT_BUCKETS: [f64; 9] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
 /// Bucket bounds of stalls, in seconds: a round trip, the probe's deadline, `tcp_retries2`.
 const STALL_BUCKETS: [f64; 9] = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 1000.0];
 
-/// The metrics that events make.
+/// The metrics that events of one target make.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     connections: IntGaugeVec,
@@ -41,21 +48,10 @@ pub struct Metrics {
     ghost_kills: IntCounterVec,
     failed_rounds: IntCounterVec,
     application_survival_age: HistogramVec,
-    /// Whether the configuration was read, and when (seconds since the Unix epoch).
-    pub config_last_reload: ConfigReload,
-}
-
-/// What became of the newest attempt to read the configuration.
-#[derive(Debug, Clone)]
-pub struct ConfigReload {
-    /// 1 where it was read.
-    pub successful: Gauge,
-    /// When it was last read, in seconds since the Unix epoch.
-    pub success_timestamp: Gauge,
 }
 
 impl Metrics {
-    /// Registers every metric into the registry it is given. Buckets of idle ages are the ladder's:
+    /// Registers every metric into the registry it is given, which is the target's own. Buckets of idle ages are the ladder's:
     /// canaries are aimed at its rungs, so a bucket between two of them could not tell more.
     ///
     /// # Errors
@@ -74,16 +70,6 @@ impl Metrics {
             let vec = HistogramVec::new(HistogramOpts::from(named(name, help)).buckets(buckets.to_vec()), labels)?;
             registry.register(Box::new(vec.clone())).map(|()| vec)
         };
-        let gauge = |name: &str, help: &str| -> prometheus::Result<Gauge> {
-            let gauge = Gauge::with_opts(named(name, help))?;
-            registry.register(Box::new(gauge.clone())).map(|()| gauge)
-        };
-        let build = GaugeVec::new(
-            named("exporter_build_info", "Always 1; the labels say which build this is."),
-            &["version", "revision"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), option_env!("MYSQL_CANARY_REVISION").unwrap_or("unknown")]).set(1.0);
-        registry.register(Box::new(build))?;
         Ok(Self {
             connections: gauges("connections", "Canary sessions held open now.", &["target", "path", "kind"])?,
             connect_duration: histograms("connect_duration_seconds", "Time from the start of a TCP connect to the end of the login.", &["target", "path"], &CONNECT_BUCKETS)?,
@@ -97,12 +83,8 @@ impl Metrics {
             suspended: gauges("suspended", "1 while no canary is launched, for this reason.", &["target", "path", "reason"])?,
             self_aborted_clients: counters("self_aborted_clients_total", "Sessions of this exporter that the server counted in Aborted_clients.", &["target"])?,
             ghost_kills: counters("ghost_kills_total", "Sessions of this exporter that the server held although their client was dead, by what became of the attempt to kill them.", &["target", "path", "outcome"])?,
-            failed_rounds: counters("failed_rounds_total", "Rounds of the exporter's own loops that failed, by a fault of its own or of the driver.", &["target", "loop"])?,
+            failed_rounds: counters("failed_rounds_total", FAILED_ROUNDS, &["target", "loop"])?,
             application_survival_age: histograms("application_survival_age_seconds", "Idle age that an application's session woke up from. Buckets are the ladder's ages.", &["target"], ladder.ages())?,
-            config_last_reload: ConfigReload {
-                successful: gauge("exporter_config_last_reload_successful", "1 if the newest attempt to read the configuration succeeded.")?,
-                success_timestamp: gauge("exporter_config_last_reload_success_timestamp_seconds", "When the configuration was last read, in seconds since the Unix epoch.")?,
-            },
         })
     }
 
@@ -138,11 +120,46 @@ impl Metrics {
         self.connect_duration.with_label_values(&[target, path]);
         self.stall.with_label_values(&[target, path]);
         self.self_aborted_clients.with_label_values(&[target]);
-        for name in Loop::WITH_ROUNDS {
+        for name in Loop::OF_A_TARGET {
             self.failed_rounds(target, name);
         }
         bound.ghost_kills();
         bound
+    }
+
+    /// Takes out every series of a path that is gone.
+    pub fn forget_path(&self, path: &str) {
+        let with_a_path: [&dyn Removable; 11] = [
+            &self.connections,
+            &self.connect_duration,
+            &self.connect_failures,
+            &self.lives,
+            &self.deaths,
+            &self.death_age,
+            &self.survival_age,
+            &self.stall,
+            &self.voided,
+            &self.suspended,
+            &self.ghost_kills,
+        ];
+        for vec in with_a_path {
+            let Some(description) = vec.desc().first().map(|description| description.variable_labels.clone())
+            else {
+                continue;
+            };
+            for family in vec.collect() {
+                for metric in family.get_metric() {
+                    // The page sorts labels by name; a series is named by them in the order of the metric.
+                    let value_of = |name: &String| {
+                        metric.get_label().iter().find(|label| label.name() == name).map_or("", |label| label.value())
+                    };
+                    let values: Vec<&str> = description.iter().map(value_of).collect();
+                    if values.get(PATH_PLACE) == Some(&path) {
+                        vec.remove(&values);
+                    }
+                }
+            }
+        }
     }
 
     /// Sleeps that the applications' sessions survived, in seconds: the histogram of a target is made once its
@@ -151,9 +168,29 @@ impl Metrics {
         self.application_survival_age.clone()
     }
 
+    /// Counts the sessions of ours that the target's server counted in `Aborted_clients`.
+    pub fn self_aborted_clients(&self, target: &str) -> IntCounter {
+        self.self_aborted_clients.with_label_values(&[target])
+    }
+
     /// Counts the failed rounds of a loop.
     pub fn failed_rounds(&self, target: &str, name: Loop) -> IntCounter {
         self.failed_rounds.with_label_values(&[target, name.label()])
+    }
+}
+
+/// The place of the label `path` in the metrics that have one.
+const PATH_PLACE: usize = 1;
+
+/// A collector whose series can be taken out one by one.
+trait Removable: Collector {
+    fn remove(&self, values: &[&str]);
+}
+
+impl<T: MetricVecBuilder> Removable for MetricVec<T> {
+    fn remove(&self, values: &[&str]) {
+        // It was listed a moment ago; whoever took it out since did the same.
+        let _ = self.remove_label_values(values);
     }
 }
 
@@ -228,11 +265,6 @@ impl PathMetrics {
     pub fn set_suspended(&self, reason: Suspension, suspended: bool) {
         let gauge = self.metrics.suspended.with_label_values(&[&self.target, &self.path, reason.label()]);
         gauge.set(i64::from(suspended));
-    }
-
-    /// Counts the sessions of ours that the server counted in `Aborted_clients`.
-    pub fn self_aborted_clients(&self) -> IntCounter {
-        self.metrics.self_aborted_clients.with_label_values(&[&self.target])
     }
 
     /// Counts ghosts by what became of them.

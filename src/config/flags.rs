@@ -38,7 +38,7 @@ pub enum Command {
 }
 
 /// The flags of the exporter.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
     /// The MySQL or MariaDB server, as the applications reach it
     #[arg(long = "mysql.address", value_name = "HOST:PORT", default_value = "127.0.0.1:3306")]
@@ -172,7 +172,11 @@ impl ExportArgs {
     ///
     /// # Errors
     /// The first thing that is wrong, with what to do.
-    pub fn into_settings(self) -> Result<Settings, SettingsError> {
+    pub fn settings(&self) -> Result<Settings, SettingsError> {
+        self.clone().into_settings()
+    }
+
+    fn into_settings(self) -> Result<Settings, SettingsError> {
         let address: Address = self.address.parse()?;
         let options = match &self.defaults_file {
             Some(file) => credentials::read_option_file(file, &self.defaults_group)?,

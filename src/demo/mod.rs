@@ -14,10 +14,11 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::app::{self, ExportError, StartError};
+use crate::app::{self, ExportError, Exporter, StartError};
 use crate::config::flags::LowArgs;
 use crate::config::settings::Settings;
 use crate::domain::conduct::admission::Places;
+use crate::fleet::reload::{self, Reread};
 use crate::machine::logging::{self, LogFormat, LogLevel};
 use crate::supervision::Supervisor;
 use crate::supervision::stop;
@@ -97,7 +98,7 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
 
     let (say_stop, stop) = stop::channel();
     let mut exporter =
-        tokio::spawn(app::run(settings, vec![listener], Places::default(), stop, Supervisor::default()));
+        tokio::spawn(app::run(exporter(settings, listener), stop, Supervisor::default()));
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -121,6 +122,18 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
     Ok(())
 }
 
+/// The exporter on this socket; a reload changes nothing, for nothing else is wanted.
+fn exporter(settings: Settings, listener: TcpListener) -> Exporter {
+    let again = settings.clone();
+    Exporter {
+        settings,
+        reread: Reread::by(move || Ok(again.clone())),
+        reloads: reload::channel(),
+        listeners: vec![listener],
+        places: Places::default(),
+    }
+}
+
 /// The flags that a person would give.
 fn flags(server: &MariaDb) -> Vec<String> {
     vec![
@@ -137,7 +150,7 @@ fn settings(flags: &[String]) -> Result<Settings, DemoError> {
     LowArgs::try_parse_from(words)
         .map_err(|error| DemoError::Flags(error.to_string()))?
         .export
-        .into_settings()
+        .settings()
         .map_err(|error| DemoError::Flags(error.to_string()))
 }
 

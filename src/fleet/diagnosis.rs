@@ -13,7 +13,7 @@ use crate::domain::culprit::remedy::Remedies;
 use crate::domain::layers::catalogue::{NO_SUSPECT, suspect_label};
 use crate::domain::layers::pool::Pool;
 use crate::domain::layers::{
-    LayerSetting, MeasuredTimeouts, SESSION_WAIT_TIMEOUT, ServerTimeouts, inventory,
+    Device, LayerSetting, MeasuredTimeouts, SESSION_WAIT_TIMEOUT, ServerTimeouts, inventory,
 };
 use crate::domain::life::kind::Kind;
 use crate::domain::mismatch::{
@@ -72,8 +72,21 @@ pub struct Sources {
     pub connector: Arc<Connector>,
     /// The declared pools.
     pub pools: Vec<Pool>,
+    /// What is known to stand on the path.
+    pub devices: Vec<Device>,
+    /// The paths of the target, this one among them.
+    pub siblings: watch::Receiver<Vec<Sibling>>,
     /// The ladder's last rung, in seconds.
     pub ladder_end: f64,
+}
+
+/// One path as the others of its target see it.
+#[derive(Debug, Clone)]
+pub struct Sibling {
+    /// Its configured name.
+    pub path: String,
+    /// What its loop publishes.
+    pub report: watch::Receiver<PathReport>,
 }
 
 /// Keeps diagnosing until told to stop.
@@ -126,7 +139,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         devices: Vec::new(),
         sessions: view.as_deref().and_then(user_sessions),
         applications: None,
-        ghosts: view.as_deref().and_then(|view| view.ghosts),
+        ghosts: view.as_deref().and_then(|view| view.ghosts_of(&sources.path)),
         other_paths: Vec::new(),
         idle_transactions: view.as_deref().and_then(|view| idle_transactions(view, &server)),
         ladder_end: Some(sources.ladder_end),

@@ -1,7 +1,7 @@
 //! What signals do. No signal that can be caught ends the process without a COM_QUIT, as most do by default.
 //! SIGTERM, SIGINT and SIGQUIT, SIGRTMIN+3, which containers are stopped with that expect systemd in them, and SIGXCPU,
-//! which foretells a SIGKILL: the word to stop, and a second one of them ends the process at once. All others: nothing
-//! but a line. SIGXFSZ (a limit on the size of files): nothing at all, for the log itself may have met it. SIGPIPE is
+//! which foretells a SIGKILL: the word to stop, and a second one of them ends the process at once. SIGHUP: a reload. All
+//! others: nothing but a line. SIGXFSZ (a limit on the size of files): nothing at all, for the log itself may have met it. SIGPIPE is
 //! ignored from the start, by Rust's runtime. Of both the write that failed tells.
 
 use std::future::poll_fn;
@@ -36,6 +36,8 @@ pub struct Signals {
 enum Meaning {
     /// The word to stop.
     Stop,
+    /// The configuration is to be read anew.
+    Reload,
     /// None, and that is told.
     Ignored,
     /// None: what it was sent for is told where it happened.
@@ -49,7 +51,7 @@ const HEARD: [(Known, &str, Meaning); 14] = [
     (Known::INT, "SIGINT", Meaning::Stop),
     (Known::QUIT, "SIGQUIT", Meaning::Stop),
     (Known::XCPU, "SIGXCPU", Meaning::Stop),
-    (Known::HUP, "SIGHUP", Meaning::Ignored),
+    (Known::HUP, "SIGHUP", Meaning::Reload),
     (Known::USR1, "SIGUSR1", Meaning::Ignored),
     (Known::USR2, "SIGUSR2", Meaning::Ignored),
     (Known::ALARM, "SIGALRM", Meaning::Ignored),
@@ -92,16 +94,18 @@ impl Signals {
         Ok(Self { heard })
     }
 
-    /// Says `stop` at the first signal that asks for it, and ends the process at the second.
-    pub async fn obey(mut self, stop: Arc<StopSender>) {
+    /// Says `stop` at the first signal that asks for it, and ends the process at the second. `reload` asks for a
+    /// reload, and waits for nothing.
+    pub async fn obey(mut self, stop: Arc<StopSender>, reload: impl Fn()) {
         let mut told: Option<Instant> = None;
         loop {
             match self.next().await {
                 (_, Meaning::Silent) => {}
+                (_, Meaning::Reload) => reload(),
                 (name, Meaning::Ignored) => tracing::warn!(
                     event = "signal_ignored",
                     signal = name,
-                    "{name} is ignored: there is nothing to reload yet; SIGTERM ends the exporter"
+                    "{name} is ignored: SIGTERM ends the exporter, SIGHUP lets it read its configuration anew"
                 ),
                 (name, Meaning::Stop) if told.is_none() => {
                     told = Some(Instant::now());

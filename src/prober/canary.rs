@@ -290,21 +290,23 @@ impl Inner {
 impl Resting {
     /// The loop wants it back.
     async fn go_home(self, leash: Leash) -> Outcome {
-        let stopped = self.voided(VoidCause::Stopped, Instant::now());
+        let outcome = self.called_back(leash);
         self.session.quit(FAREWELL).await;
-        match leash {
-            Leash::Stop => stopped,
-            Leash::Hold | Leash::Recall => Outcome::Recalled,
-        }
+        outcome
     }
 
     /// The loop wants it back in the middle of its statement, in which it can say nothing: the connection is
     /// closed. The session is a ghost until the server notices.
     fn abandon(self, leash: Leash) -> Outcome {
-        let stopped = self.voided(VoidCause::Stopped, Instant::now());
+        let outcome = self.called_back(leash);
         drop(self.session);
+        outcome
+    }
+
+    fn called_back(&self, leash: Leash) -> Outcome {
         match leash {
-            Leash::Stop => stopped,
+            Leash::Stop => self.voided(VoidCause::Stopped, Instant::now()),
+            Leash::Leave => self.voided(VoidCause::PathGone, Instant::now()),
             Leash::Hold | Leash::Recall => Outcome::Recalled,
         }
     }

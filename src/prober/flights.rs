@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::life::{Assignment, Leash, Notice, Orders, Outcome, World};
 use super::orders::{self, Teller};
@@ -75,7 +76,7 @@ impl Flights {
             orders: receiver,
             notices: self.notices.0.clone(),
         });
-        let task = self.lives.spawn(life);
+        let task = self.lives.spawn(life.in_current_span());
         self.tasks.insert(task.id(), id);
         self.flights
             .insert(id, Flight { kind, age, longest, born: None, server: None, stirred: None, orders });
@@ -154,9 +155,9 @@ impl Flights {
     }
 
     /// Tells every canary to stop.
-    pub(super) fn stop_all(&self) {
+    pub(super) fn stop_all(&self, word: Leash) {
         for flight in self.flights.values() {
-            flight.orders.change(|orders| orders.leash = Leash::Stop);
+            flight.orders.change(|orders| orders.leash = word);
         }
     }
 }

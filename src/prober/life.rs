@@ -46,6 +46,8 @@ pub enum Leash {
     Recall,
     /// The exporter stops: COM_QUIT.
     Stop,
+    /// Say COM_QUIT now: a reload took the path away, or changed it.
+    Leave,
 }
 
 /// What a canary says while it lives.

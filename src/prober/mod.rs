@@ -33,7 +33,7 @@ use crate::supervision::Pulse;
 use crate::supervision::stop::Stop;
 use deaths::{Decided, Undecided};
 use flights::{Flights, News};
-use life::{Notice, Outcome, Unborn, World};
+use life::{Leash, Notice, Outcome, Unborn, World};
 use report::RowsOfTheDead;
 
 pub use epoch::Epoch;
@@ -374,7 +374,7 @@ impl<W: World> Prober<W> {
     }
 
     async fn stop(&mut self, wires: &Wires) {
-        self.flights.stop_all();
+        self.flights.stop_all(if wires.stop.is_reload() { Leash::Leave } else { Leash::Stop });
         let deadline = Instant::now() + FAREWELL;
         while !self.flights.is_empty() {
             match timeout_at(deadline, self.flights.next()).await {

@@ -166,8 +166,8 @@ pub(super) fn tell_death(settings: &Settings, decided: &Decided) {
 
 pub(super) fn tell_void(settings: &Settings, kind: Kind, voided: Voided) {
     let Voided { cause, age, thread_id } = voided;
-    // At the end every canary is voided: that is told once, by who stops.
-    if cause != VoidCause::Stopped {
+    // At the end, or as a reload takes its path away, every canary is voided: that is told once, by who stops.
+    if !matches!(cause, VoidCause::Stopped | VoidCause::PathGone) {
         tracing::info!(
             event = "void",
             target_name = settings.target,

@@ -22,7 +22,7 @@ const AFTERMATH: Duration = Duration::from_secs(5);
 const TOLD: Duration = Duration::from_secs(4);
 
 /// Watches whether this process runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Standstills(Arc<Mutex<Beats>>);
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct Beats {
 }
 
 impl Standstills {
-    /// A watch, and the ticks to run for it. They end when it is dropped.
+    /// A watch, and the ticks to run for it. They end when its last clone is dropped.
     pub fn watch() -> (Self, impl Future<Output = ()> + Send + 'static) {
         let beats = Arc::new(Mutex::new(Beats { last: Instant::now(), standstills: VecDeque::new() }));
         let ticks = tick(Arc::downgrade(&beats));

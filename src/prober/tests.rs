@@ -109,6 +109,10 @@ impl Script {
                     let voided = Voided { cause: VoidCause::Stopped, age: None, thread_id: None };
                     return Outcome::Void(voided);
                 }
+                Leash::Leave => {
+                    let voided = Voided { cause: VoidCause::PathGone, age: None, thread_id: None };
+                    return Outcome::Void(voided);
+                }
             }
             let strikes = if mortal && self.audible { limit.min(orders.age) } else { orders.age };
             tokio::select! {

@@ -83,7 +83,7 @@ async fn judge(
         id_certain: session.is_certain()
             && read.as_ref().is_none_or(|(_, asked_by)| *asked_by == Some(session.thread_id())),
         server: session.server().cloned(),
-        path_balanced: connector.identities().are_balanced(Instant::now()),
+        path_balanced: connector.identities().are_balanced(Instant::now()) || ghost.is_of_a_balanced_path(),
     };
     let (proof, is_listed) = match &read {
         None => (Proof::Missing(Gap::OwnRow), false),
@@ -99,7 +99,7 @@ async fn judge(
         // It has ended by itself, or is in a statement: the next round tells.
         _ if !is_listed => {}
         Proof::Busy => {}
-        _ if !roster.may_kill() => {
+        _ if !ghost.may_be_killed() => {
             settle(connector, number, ghost, GhostKill::Forbidden, "--canary.kill-ghosts=false forbids it");
         }
         Proof::Missing(gap) => settle(connector, number, ghost, GhostKill::Unproven, gap.words()),
@@ -147,16 +147,18 @@ async fn listed(
 fn settle(connector: &Connector, number: u64, ghost: &Ghost, outcome: GhostKill, why: &str) {
     connector.roster().judge(number, outcome);
     let (thread_id, of) = (ghost.thread_id, ghost.purpose.words());
-    let label = outcome.label();
+    let (label, path) = (outcome.label(), ghost.path());
     match outcome {
         GhostKill::Killed => tracing::info!(
             event = "ghost_ended",
+            path,
             thread_id,
             outcome = label,
             "the server still listed a session of {of} whose client is dead: it was killed"
         ),
         GhostKill::Refused => tracing::warn!(
             event = "ghost_left",
+            path,
             thread_id,
             outcome = label,
             "a session of {of} whose client is dead was not killed: {why}; its own wait_timeout ends it, and until \
@@ -164,6 +166,7 @@ fn settle(connector: &Connector, number: u64, ghost: &Ghost, outcome: GhostKill,
         ),
         GhostKill::Unproven => tracing::info!(
             event = "ghost_left",
+            path,
             thread_id,
             outcome = label,
             "a session of {of} whose client is dead is not killed, for it is not certain that it is ours: {why}; its \
@@ -171,6 +174,7 @@ fn settle(connector: &Connector, number: u64, ghost: &Ghost, outcome: GhostKill,
         ),
         GhostKill::Forbidden => tracing::info!(
             event = "ghost_left",
+            path,
             thread_id,
             outcome = label,
             "a session of {of} whose client is dead is not killed: {why}; its own wait_timeout ends it, and until then \

@@ -85,8 +85,8 @@ pub struct ServerView {
     pub sight: Option<Sight>,
     /// Sessions that sleep inside a transaction. `None` where that was not asked, or was refused.
     pub open_transactions: Option<Vec<OpenTransaction>>,
-    /// Sessions of ours that the server lists although their client is dead.
-    pub ghosts: Option<usize>,
+    /// Sessions of ours that the server lists although their client is dead, by path; a path without any is not there.
+    pub ghosts: Option<BTreeMap<String, usize>>,
     /// How each source fared.
     pub collectors: BTreeMap<Collector, CollectorRun>,
 }
@@ -96,6 +96,11 @@ impl ServerView {
     /// listed then says nothing.
     pub fn applications(&self) -> Option<&ProcessList> {
         self.processlist.as_ref().filter(|_| self.sight == Some(Sight::Everyone))
+    }
+
+    /// How many sessions of this path the server lists although their client is dead. `None` where that is not known.
+    pub fn ghosts_of(&self, path: &str) -> Option<usize> {
+        self.ghosts.as_ref().map(|ghosts| ghosts.get(path).copied().unwrap_or_default())
     }
 }
 

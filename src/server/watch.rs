@@ -121,7 +121,7 @@ pub async fn watch(
     connector: Arc<Connector>,
     applications: Applications,
     every: Duration,
-    publish: watch::Sender<Reading>,
+    publish: Arc<watch::Sender<Reading>>,
     mut stop: Stop,
     pulse: Pulse,
 ) {

@@ -15,6 +15,7 @@ use super::gate::{Gate, Useless};
 use super::ghost::Purpose;
 use super::identities::Identities;
 use super::login::Account;
+use super::pace::LoginPace;
 use super::packet::{self, Greeting, GreetingError};
 use super::password::Password;
 use super::questions::Questions;
@@ -23,6 +24,7 @@ use super::tap::Tap;
 use super::tls::{Setup, TlsMode};
 use super::told::Told;
 use crate::config::address::Address;
+use crate::config::secret::Secret;
 use crate::domain::life::stage::Stage;
 use crate::metrics::PathMetrics;
 
@@ -36,11 +38,12 @@ pub struct Connector {
     roster: Roster,
     questions: Questions,
     metrics: PathMetrics,
-    identities: Identities,
     timeouts: Mutex<WaitTimeouts>,
     password: Password,
     tls_setup: Setup,
     told: Told,
+    /// Shared with all other paths of the process.
+    pace: LoginPace,
 }
 
 /// What sessions of a path found at login, in seconds.
@@ -60,19 +63,20 @@ impl Connector {
         timeout: Duration,
         roster: Roster,
         metrics: PathMetrics,
+        pace: LoginPace,
     ) -> Self {
         Self {
             address,
             password: Password::of(&account),
             tls_setup: Setup::default(),
             told: Told::default(),
+            pace,
             account,
             timeout,
             gate: Gate::default(),
             questions: Questions::new(roster.clone()),
             roster,
             metrics,
-            identities: Identities::default(),
             timeouts: Mutex::default(),
         }
     }
@@ -84,7 +88,7 @@ impl Connector {
 
     /// The servers that answered here, as far as new sessions asked them.
     pub fn identities(&self) -> &Identities {
-        &self.identities
+        self.roster.identities()
     }
 
     /// Keeps what a session found at login, in seconds.
@@ -102,6 +106,11 @@ impl Connector {
         &self.account.username
     }
 
+    /// Logs in with this password from now on.
+    pub fn set_password(&self, password: Option<Secret>) {
+        self.password.set(password);
+    }
+
     /// Opens a session, where the budget has a place for one; with `keepalive`, its socket sends TCP keepalive
     /// probes at that interval.
     ///
@@ -116,6 +125,8 @@ impl Connector {
             .gate
             .admit()
             .map_err(|closed| NoSession::HeldBack { rest: closed.rest, failed_at: closed.failed_at })?;
+        // Asked last: an attempt that is not made counts for nobody.
+        self.pace.take().map_err(|rest| NoSession::HeldBack { rest, failed_at: None })?;
         if self.gate.failed_at() == Some(Stage::Auth) {
             self.password.read_anew().await;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::pace::Pace;
 use crate::domain::life::stage::Stage;
 
 /// The first rest after a refused login: a wrong password does not get right by trying again at once.
@@ -53,26 +54,6 @@ struct State {
     pace: Pace,
 }
 
-/// How many attempts were made of late.
-#[derive(Debug, Clone, Copy, Default)]
-struct Pace {
-    /// Attempts that are not yet made up for by time, as they stood at that moment.
-    made: f64,
-    at: Option<Instant>,
-}
-
-impl Pace {
-    /// Counts an attempt, or says how long until one may be made.
-    fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let passed = self.at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
-        let made = (self.made - passed * ATTEMPTS_PER_SECOND).max(0.0);
-        if made + 1.0 > BURST {
-            return Err(Duration::from_secs_f64((made + 1.0 - BURST) / ATTEMPTS_PER_SECOND));
-        }
-        *self = Self { made: made + 1.0, at: Some(now) };
-        Ok(())
-    }
-}
 
 /// How a session that logged in proved to be of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +95,7 @@ impl Gate {
         if alone && state.trying {
             return Err(closed(Duration::from_millis(100)));
         }
-        state.pace.take(now).map_err(closed)?;
+        state.pace.take(BURST, ATTEMPTS_PER_SECOND, now).map_err(closed)?;
         state.trying |= alone;
         Ok(Ticket { gate: self, failed_before: state.failed, alone })
     }

@@ -1,7 +1,10 @@
 //! Ghosts: sessions of ours whose client is dead and whose server may not know.
 
+use std::sync::Arc;
+
 use tokio::time::{Duration, Instant};
 
+use super::roster::Share;
 use crate::domain::conduct::proof::{Claim, GhostKill, OwnRow, ServerMark};
 
 /// What a session is for.
@@ -52,6 +55,8 @@ pub(super) enum Parting {
 pub struct Ghost {
     /// The server's thread id.
     pub thread_id: u64,
+    /// The path it was opened on.
+    pub(super) share: Arc<Share>,
     /// What the session was for.
     pub purpose: Purpose,
     /// What the server thought of it, once that is settled; nothing is tried again.
@@ -74,6 +79,21 @@ pub struct Ghost {
 }
 
 impl Ghost {
+    /// The path it was opened on, by its configured name.
+    pub fn path(&self) -> &str {
+        &self.share.rules.path
+    }
+
+    /// Whether ghosts of its path may be killed at all.
+    pub fn may_be_killed(&self) -> bool {
+        self.share.rules.kill_ghosts
+    }
+
+    /// Whether several servers answer in turn on its path.
+    pub fn is_of_a_balanced_path(&self) -> bool {
+        self.share.identities.are_balanced(Instant::now())
+    }
+
     /// What is known of it now. Whether its id is in use must be asked of the roster.
     pub(super) fn claim(&self, id_in_use: bool) -> Claim {
         Claim {

@@ -39,6 +39,11 @@ pub struct Account {
 const TLS_REQUIRED: u16 = 3159;
 
 impl Account {
+    /// This account with the password of another, and the rest as it is.
+    pub fn with_password_of(&self, other: &Self) -> Self {
+        Self { password: other.password.clone(), ..self.clone() }
+    }
+
     /// What TLS with this host takes, where a session with a server that greets so goes under TLS.
     pub(super) fn choose_tls(
         &self,

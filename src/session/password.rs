@@ -33,6 +33,11 @@ impl Password {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// It is this one from now on.
+    pub(super) fn set(&self, password: Option<Secret>) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = password;
+    }
+
     /// Reads the file anew, where it came from one. What cannot be read is told, and the old password kept.
     pub(super) async fn read_anew(&self) {
         let Some(file) = self.file.clone() else { return };

@@ -1,6 +1,6 @@
 //! The roster: which of the server's sessions are ours, which of those the server still lists although their
-//! client is dead (ghosts), and whether the budget has room for one more. Shared by all that open sessions and
-//! by the server view.
+//! client is dead (ghosts), and whether the budget has room for one more. Shared by all that open sessions to one
+//! target, over whatever path, and by the server view: a session of one path is no application's on another.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,15 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 use super::ghost::{Ghost, Parting, Purpose};
+use super::identities::Identities;
 use crate::domain::conduct::proof::{Claim, GhostKill, ServerMark};
 
 mod membership;
+mod share;
 
 pub use membership::Membership;
+pub use share::Rules;
+pub(super) use share::Share;
 
 /// How long a session that said COM_QUIT may still be listed.
 const LEAVING: Duration = Duration::from_secs(5);
@@ -25,48 +29,41 @@ const HALF_OPEN: Duration = Duration::from_secs(10);
 /// Logins that are remembered, at most.
 const MOST_LOGINS: usize = 1024;
 
-/// One path's own sessions.
+/// One target's own sessions, and one path's share of them.
 #[derive(Debug, Clone)]
 pub struct Roster {
     inner: Arc<Inner>,
+    share: Arc<Share>,
 }
 
-/// What a roster is kept by.
-#[derive(Debug)]
-pub struct Rules {
-    /// How many sessions of ours the server may hold at most.
-    pub budget: usize,
-    /// Whether a ghost may be killed where it is proved to be one.
-    pub kill_ghosts: bool,
-    /// Counts sessions that ended without COM_QUIT and that the server has given up.
-    pub aborted: IntCounter,
-    /// Counts ghosts by what became of them, each once.
-    pub kills: BTreeMap<GhostKill, IntCounter>,
-}
+/// The sessions of one target, before any path has a share of them.
+#[derive(Debug, Clone)]
+pub struct TargetRoster(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    rules: Rules,
+    /// Counts sessions that ended without COM_QUIT and that the server has given up.
+    aborted: IntCounter,
     /// Zero of the clock that server marks are told in.
     begun: Instant,
     state: Mutex<State>,
-    /// The witness or the server view lacks a place.
-    crowded: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Places taken, by what for: of sessions that live, and of those that still connect.
-    seats: BTreeMap<Purpose, usize>,
+    /// Places taken, by whose share and what for: of sessions that live, and of those that still connect.
+    seats: BTreeMap<(u64, Purpose), usize>,
+    /// How many shares were given out so far.
+    shares: u64,
     /// How many go by each id: behind a proxy, one's greeting may tell another's true one.
     living: BTreeMap<u64, usize>,
     /// By numbers of our own: two servers behind one address use the same ids.
     ghosts: BTreeMap<u64, Ghost>,
     last_ghost: u64,
-    /// Those whose end the server has confirmed, and when.
-    leaving: BTreeMap<u64, Instant>,
-    /// When logins broke off.
-    half_open: Vec<Instant>,
+    /// Those whose end the server has confirmed, of which share, and when.
+    leaving: BTreeMap<u64, (u64, Instant)>,
+    /// When logins broke off, and of which share.
+    half_open: Vec<(u64, Instant)>,
     /// Sessions that nobody counted as aborted, and that the server may have.
     doubtful: u64,
     /// When sessions were asked for, and when they had logged in, oldest first.
@@ -89,62 +86,85 @@ impl State {
         }
     }
 
-    fn seated(&self, purpose: Purpose) -> usize {
-        self.seats.get(&purpose).copied().unwrap_or(0)
+    fn seated(&self, share: &Share, purpose: Purpose) -> usize {
+        self.seats.get(&(share.number, purpose)).copied().unwrap_or(0)
     }
 
     fn is_leaving(&self, thread_id: u64, within: Duration) -> bool {
-        self.leaving.get(&thread_id).is_some_and(|since| since.elapsed() < within)
+        self.leaving.get(&thread_id).is_some_and(|(_, since)| since.elapsed() < within)
     }
 
-    /// How many sessions of ours the server may hold now.
-    fn held(&mut self) -> usize {
+    /// How many sessions of this share the server may hold now.
+    fn held(&mut self, share: &Share) -> usize {
         let now = Instant::now();
         let before = self.ghosts.len();
         self.ghosts.retain(|_, ghost| !ghost.is_over(now));
         self.doubtful += (before - self.ghosts.len()) as u64;
-        self.half_open.retain(|since| since.elapsed() < HALF_OPEN);
-        let leaving = self.leaving.values().filter(|since| since.elapsed() < CLEARING).count();
-        let ghosts = self.ghosts.values().filter(|ghost| ghost.counts(now)).count();
-        self.seats.values().sum::<usize>() + leaving + ghosts + self.half_open.len()
+        self.half_open.retain(|(_, since)| since.elapsed() < HALF_OPEN);
+        let is_its = |number: u64| number == share.number;
+        let leaving =
+            self.leaving.values().filter(|(of, since)| is_its(*of) && since.elapsed() < CLEARING).count();
+        let ghosts = self.ghosts.values().filter(|ghost| is_its(ghost.share.number) && ghost.counts(now));
+        let seats = self.seats.iter().filter(|((of, _), _)| is_its(*of)).map(|(_, count)| count);
+        let half_open = self.half_open.iter().filter(|(of, _)| is_its(*of)).count();
+        seats.sum::<usize>() + leaving + ghosts.count() + half_open
     }
 
-    /// How many places must stay free for these: one each, where it has none.
-    fn kept_for(&self, purposes: &[Purpose]) -> usize {
-        purposes.iter().filter(|purpose| self.seated(**purpose) == 0).count()
+    /// How many places must stay free for the witness and, where the share reads it, for the server view: one each,
+    /// where it has none. `but` needs none.
+    fn kept_for_others(&self, share: &Share, but: Option<Purpose>) -> usize {
+        let view = share.rules.reads_the_view.then_some(Purpose::ServerView);
+        let others = [Some(Purpose::Witness), view].into_iter().flatten();
+        others.filter(|&other| Some(other) != but && self.seated(share, other) == 0).count()
+    }
+}
+
+impl TargetRoster {
+    /// An empty roster. `aborted` counts sessions that ended without COM_QUIT and that the server has given up.
+    pub fn new(aborted: IntCounter) -> Self {
+        let state = Mutex::default();
+        Self(Arc::new(Inner { aborted, begun: Instant::now(), state }))
+    }
+
+    /// Gives one path its share.
+    pub fn share(&self, rules: Rules) -> Roster {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.shares += 1;
+        let number = state.shares;
+        drop(state);
+        let share =
+            Share { number, rules, crowded: Notify::new(), identities: Identities::default() };
+        Roster { inner: Arc::clone(&self.0), share: Arc::new(share) }
     }
 }
 
 impl Roster {
-    /// An empty roster.
-    pub fn new(rules: Rules) -> Self {
-        let state = Mutex::default();
-        Self { inner: Arc::new(Inner { rules, begun: Instant::now(), state, crowded: Notify::new() }) }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a place on the server, to be taken before connecting. `None` where the budget has no room:
+    /// The servers that answered on this path, as far as new sessions asked them.
+    pub fn identities(&self) -> &Identities {
+        &self.share.identities
+    }
+
+    /// Asks for a place on the server, to be taken before connecting. `None` where the path's budget has no room:
     /// canaries leave one to the witness and one to the server view.
     pub fn claim(&self, purpose: Purpose) -> Option<Place> {
         let mut state = self.lock();
         let kept = match purpose {
-            Purpose::Canary => state.kept_for(&[Purpose::Witness, Purpose::ServerView]),
+            Purpose::Canary => state.kept_for_others(&self.share, None),
             // Whoever of the two comes first: without the server view no ghost is ended.
             Purpose::Witness | Purpose::ServerView => 0,
         };
-        let budget = self.inner.rules.budget;
-        let wanted = state.held() + 1;
-        let others = [Purpose::Witness, Purpose::ServerView].map(|other| (other != purpose).then_some(other));
-        let others: Vec<Purpose> = others.into_iter().flatten().collect();
-        if purpose != Purpose::Canary && wanted + state.kept_for(&others) > budget {
+        let budget = self.share.rules.budget;
+        let wanted = state.held(&self.share) + 1;
+        if purpose != Purpose::Canary && wanted + state.kept_for_others(&self.share, Some(purpose)) > budget {
             // Either this one has no place now, or the other will have none.
-            self.inner.crowded.notify_one();
+            self.share.crowded.notify_one();
         }
         (wanted + kept <= budget).then(|| {
-            *state.seats.entry(purpose).or_default() += 1;
+            *state.seats.entry((self.share.number, purpose)).or_default() += 1;
             Place { roster: self.clone(), purpose, seated: true, claimed: Instant::now() }
         })
     }
@@ -152,14 +172,15 @@ impl Roster {
     /// How many more canaries the budget has room for.
     pub fn room(&self) -> usize {
         let mut state = self.lock();
-        let kept = state.kept_for(&[Purpose::Witness, Purpose::ServerView]);
-        self.inner.rules.budget.saturating_sub(state.held() + kept)
+        let kept = state.kept_for_others(&self.share, None);
+        self.share.rules.budget.saturating_sub(state.held(&self.share) + kept)
     }
 
-    /// How many ghosts the server may hold.
+    /// How many ghosts of this path the server may hold.
     pub fn haunting(&self) -> usize {
         let now = Instant::now();
-        self.lock().ghosts.values().filter(|ghost| ghost.counts(now)).count()
+        let is_ours = |ghost: &&Ghost| ghost.share.number == self.share.number;
+        self.lock().ghosts.values().filter(is_ours).filter(|ghost| ghost.counts(now)).count()
     }
 
     /// Whether a ghost goes by this thread id.
@@ -170,7 +191,7 @@ impl Roster {
 
     /// Waits until the witness or the server view lacks a place.
     pub async fn crowded(&self) {
-        self.inner.crowded.notified().await;
+        self.share.crowded.notified().await;
     }
 
     /// Whether a session is ours: alive, dead, or about to leave the server's list.
@@ -183,16 +204,16 @@ impl Roster {
     }
 
     /// Compares ghosts, as they were before the server was asked, with the sessions it then listed.
-    /// Those of this server that it lists no more are gone. Gives how many it does list.
-    pub fn settle(&self, ghosts: &BTreeMap<u64, Ghost>, listed: &BTreeSet<u64>) -> usize {
+    /// Those of this server that it lists no more are gone. Gives how many it does list, by path.
+    pub fn settle(&self, ghosts: &BTreeMap<u64, Ghost>, listed: &BTreeSet<u64>) -> BTreeMap<String, usize> {
         let mut state = self.lock();
         let viewed = state.viewed.clone();
-        let mut haunting = 0;
+        let mut haunting = BTreeMap::new();
         for (number, before) in ghosts.iter().filter(|(_, ghost)| ghost.may_live_on(viewed.as_ref())) {
             let Some(ghost) = state.ghosts.get_mut(number) else { continue };
             if listed.contains(&before.thread_id) {
                 ghost.listed = true;
-                haunting += 1;
+                *haunting.entry(before.share.rules.path.clone()).or_default() += 1;
                 continue;
             }
             // One that said COM_QUIT and was not seen since was heard. Behind a proxy the client's end is not
@@ -200,7 +221,7 @@ impl Roster {
             let aborted = ghost.certain && (ghost.listed || ghost.parting == Parting::Silent);
             state.ghosts.remove(number);
             if aborted {
-                self.inner.rules.aborted.inc();
+                self.inner.aborted.inc();
             } else {
                 state.doubtful += 1;
             }
@@ -211,14 +232,14 @@ impl Roster {
     /// How many sessions the server has aborted so far: surely, and beyond that perhaps.
     pub fn aborted(&self) -> (u64, u64) {
         let state = self.lock();
-        (self.inner.rules.aborted.get(), state.doubtful)
+        (self.inner.aborted.get(), state.doubtful)
     }
 
     /// How many sessions are not among these that the server lists, although nothing is known of their end: it may
     /// have aborted them.
     pub fn missing(&self, listed: &BTreeSet<u64>) -> u64 {
         let mut state = self.lock();
-        state.half_open.retain(|since| since.elapsed() < HALF_OPEN);
+        state.half_open.retain(|(_, since)| since.elapsed() < HALF_OPEN);
         let viewed = state.viewed.as_ref();
         let ghosts =
             state.ghosts.values().filter(|ghost| ghost.may_live_on(viewed)).map(|ghost| ghost.thread_id);
@@ -265,14 +286,9 @@ impl Roster {
             return;
         };
         ghost.judged = Some(outcome);
-        if let Some(counter) = self.inner.rules.kills.get(&outcome) {
+        if let Some(counter) = ghost.share.rules.kills.get(&outcome) {
             counter.inc();
         }
-    }
-
-    /// Whether ghosts may be killed at all.
-    pub fn may_kill(&self) -> bool {
-        self.inner.rules.kill_ghosts
     }
 
     /// A moment in seconds, on the clock that server marks are told in.
@@ -305,12 +321,12 @@ impl Place {
 
     /// The login broke off, and the server may not know yet.
     pub fn broke_off(self) {
-        self.roster.lock().half_open.push(Instant::now());
+        self.roster.lock().half_open.push((self.roster.share.number, Instant::now()));
     }
 
     fn vacate(&mut self, state: &mut State) {
         if std::mem::take(&mut self.seated)
-            && let Some(count) = state.seats.get_mut(&self.purpose)
+            && let Some(count) = state.seats.get_mut(&(self.roster.share.number, self.purpose))
         {
             *count = count.saturating_sub(1);
         }

@@ -1,9 +1,10 @@
 //! The pulse of a loop: when it last moved, and how many of its newest rounds failed.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -26,8 +27,9 @@ pub struct Health(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    loops: Vec<Arc<Beats>>,
-    paths: Vec<(String, WasTried)>,
+    /// A loop that is gone is not watched any more.
+    loops: Vec<Weak<Beats>>,
+    paths: BTreeMap<String, WasTried>,
 }
 
 /// Whether a path has had its first login or failure.
@@ -43,6 +45,8 @@ pub struct Pulse {
 #[derive(Debug)]
 struct Beats {
     name: Loop,
+    /// Whose loop it is: a target, or a path as `target/path`; nobody's where it is the process's own.
+    of: String,
     longest_round: Duration,
     last: Mutex<Instant>,
     failures: AtomicU32,
@@ -58,27 +62,37 @@ impl std::fmt::Debug for Health {
 impl Health {
     /// Begins to watch a loop, one round of which takes `longest_round` at most ([`Duration::MAX`] where none
     /// is too long). Its failed rounds are counted.
-    pub fn watch(&self, name: Loop, longest_round: Duration, failed_rounds: IntCounter) -> Pulse {
+    /// `of` says whose it is: a target, or a path as `target/path`; nothing where it is the process's own.
+    pub fn watch(&self, name: Loop, of: &str, longest_round: Duration, failed_rounds: IntCounter) -> Pulse {
         let longest_round = match longest_round {
             Duration::MAX => Duration::MAX,
             longest_round => failpoint::at_most(longest_round, SHORT_ROUND),
         };
         let [last, last_failure] = [Instant::now(); 2].map(Mutex::new);
-        let beats = Beats { name, longest_round, last, failures: AtomicU32::new(0), last_failure };
+        let of = of.to_owned();
+        let beats = Beats { name, of, longest_round, last, failures: AtomicU32::new(0), last_failure };
         let pulse = Pulse { beats: Arc::new(beats), failed_rounds };
-        self.lock().loops.push(Arc::clone(&pulse.beats));
+        let mut known = self.lock();
+        known.loops.retain(|beats| beats.strong_count() > 0);
+        known.loops.push(Arc::downgrade(&pulse.beats));
+        drop(known);
         pulse
     }
 
     /// A path must have had a login or a failure, as `was_tried` tells, before the exporter is ready.
     pub fn expect_a_try(&self, path: String, was_tried: impl Fn() -> bool + Send + Sync + 'static) {
-        self.lock().paths.push((path, Box::new(was_tried)));
+        self.lock().paths.insert(path, Box::new(was_tried));
+    }
+
+    /// A path is gone: nobody waits for its first login any more.
+    pub fn forget_path(&self, path: &str) {
+        self.lock().paths.remove(path);
     }
 
     /// Why the exporter is not ready; nothing where it is.
     pub fn unready(&self) -> Vec<Unready> {
         let known = self.lock();
-        let loops: Vec<LoopState> = known.loops.iter().map(|beats| beats.state()).collect();
+        let loops: Vec<LoopState> = known.loops.iter().filter_map(Weak::upgrade).map(|beats| beats.state()).collect();
         let untried: Vec<String> =
             known.paths.iter().filter(|(_, was_tried)| !was_tried()).map(|(path, _)| path.clone()).collect();
         unready(&loops, &untried)
@@ -97,6 +111,7 @@ impl Beats {
     fn state(&self) -> LoopState {
         LoopState {
             name: self.name,
+            of: self.of.clone(),
             silent: self.silent().as_secs_f64(),
             longest_round: self.longest_round.as_secs_f64(),
             failures: self.failures.load(Ordering::Relaxed),
@@ -114,7 +129,7 @@ impl Pulse {
     #[cfg(test)]
     pub(crate) fn unwatched(name: Loop) -> Self {
         let failed_rounds = IntCounter::new("failed_rounds", "Failed rounds.").expect("a good name");
-        Health::default().watch(name, Duration::MAX, failed_rounds)
+        Health::default().watch(name, "", Duration::MAX, failed_rounds)
     }
 
     /// The loop moves.
@@ -232,7 +247,7 @@ mod tests {
 
     fn watched(health: &Health) -> (Pulse, IntCounter) {
         let counter = IntCounter::new("failed_rounds", "Failed rounds.").expect("a good name");
-        (health.watch(Loop::Witness, Duration::from_secs(30), counter.clone()), counter)
+        (health.watch(Loop::Witness, "shop", Duration::from_secs(30), counter.clone()), counter)
     }
 
     #[tokio::test(start_paused = true)]
@@ -250,7 +265,7 @@ mod tests {
             assert_eq!(counter.get(), failures);
             assert_eq!(
                 health.unready(),
-                [Unready::Failing { name: Loop::Witness, failures: failures as u32 }]
+                [Unready::Failing { name: Loop::Witness, of: "shop".to_owned(), failures: failures as u32 }]
             );
         }
         assert_eq!(pulse.rest(), Duration::from_secs(2));

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use prometheus::{Registry, TextEncoder};
+use prometheus::TextEncoder;
+use prometheus::proto::MetricFamily;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -47,11 +48,15 @@ impl Gathering {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The page: written now, or by another client, for which it was begun after this one had asked.
+    /// The page: written now, or by another client, for which it was begun after this one had asked. `None` where
+    /// there is nothing to gather any more.
     ///
     /// # Errors
     /// When the metrics cannot be written as text.
-    pub(super) async fn page(&self, registry: &Registry) -> Result<Bytes, prometheus::Error> {
+    pub(super) async fn page(
+        &self,
+        gather: impl Fn() -> Option<Vec<MetricFamily>>,
+    ) -> Result<Option<Bytes>, prometheus::Error> {
         let asked = Instant::now();
         let _waiting = Counted::one_more(&self.waiting);
         loop {
@@ -59,14 +64,14 @@ impl Gathering {
             // Before the look: what is written meanwhile is heard of.
             written.as_mut().enable();
             match self.look(asked) {
-                Look::Page(bytes) => return Ok(bytes),
+                Look::Page(bytes) => return Ok(Some(bytes)),
                 Look::Wait => written.await,
                 Look::Write(not_before) => {
                     let _writing = Writing(self);
                     if let Some(not_before) = not_before {
                         tokio::time::sleep_until(not_before).await;
                     }
-                    return self.write(registry);
+                    return self.write(gather);
                 }
             }
         }
@@ -89,16 +94,20 @@ impl Gathering {
         Look::Write(newest.not_before)
     }
 
-    fn write(&self, registry: &Registry) -> Result<Bytes, prometheus::Error> {
+    fn write(
+        &self,
+        gather: impl Fn() -> Option<Vec<MetricFamily>>,
+    ) -> Result<Option<Bytes>, prometheus::Error> {
         let begun = Instant::now();
-        let text = TextEncoder::new().encode_to_string(&registry.gather())?;
+        let Some(families) = gather() else { return Ok(None) };
+        let text = TextEncoder::new().encode_to_string(&families)?;
         let ended = Instant::now();
         let bytes = Bytes::from_owner(Unread::new(text, &self.unread));
         let mut newest = self.newest();
         newest.not_before = Some(ended + (ended - begun));
         newest.page = Some(Page { bytes: bytes.clone(), begun });
         self.keep_or_drop(&mut newest);
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     fn is_crowded(&self) -> bool {
@@ -175,7 +184,7 @@ impl Drop for Unread {
 
 #[cfg(test)]
 mod tests {
-    use prometheus::IntCounter;
+    use prometheus::{IntCounter, Registry};
 
     use super::*;
 
@@ -185,6 +194,10 @@ mod tests {
         let counter = IntCounter::new("asked_total", "how often").expect("a good name");
         registry.register(Box::new(counter.clone())).expect("the first of its name");
         (registry, counter)
+    }
+
+    async fn page(gathering: &Gathering, registry: &Registry) -> Bytes {
+        gathering.page(|| Some(registry.gather())).await.expect("a page").expect("something to gather")
     }
 
     fn value(page: &Bytes) -> u64 {
@@ -198,7 +211,7 @@ mod tests {
         let (registry, counter) = registry();
         let gathering = Gathering::default();
         for expected in 0..100 {
-            assert_eq!(value(&gathering.page(&registry).await.expect("a page")), expected);
+            assert_eq!(value(&page(&gathering, &registry).await), expected);
             counter.inc();
         }
         assert_eq!(gathering.unread.load(Ordering::Relaxed), 0, "what was read is gone");
@@ -213,7 +226,7 @@ mod tests {
         let askers: Vec<_> = (0..200)
             .map(|_| {
                 let (gathering, registry) = (Arc::clone(&gathering), registry.clone());
-                tokio::spawn(async move { gathering.page(&registry).await.expect("a page") })
+                tokio::spawn(async move { page(&gathering, &registry).await })
             })
             .collect();
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -234,7 +247,7 @@ mod tests {
         let gathering = Gathering::default();
         let mut unread = Vec::new();
         for _ in 0..5000 {
-            unread.push(gathering.page(&registry).await.expect("a page"));
+            unread.push(page(&gathering, &registry).await);
             counter.inc();
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -249,10 +262,10 @@ mod tests {
         let (registry, _) = registry();
         let gathering = Gathering::default();
         gathering.newest().not_before = Some(Instant::now() + Duration::from_secs(60));
-        let gone = tokio::time::timeout(Duration::from_secs(1), gathering.page(&registry)).await;
+        let gone = tokio::time::timeout(Duration::from_secs(1), page(&gathering, &registry)).await;
         assert!(gone.is_err(), "it went");
         gathering.newest().not_before = None;
-        gathering.page(&registry).await.expect("a page");
+        page(&gathering, &registry).await;
         assert_eq!(gathering.waiting.load(Ordering::Relaxed), 0);
         assert_eq!(gathering.unread.load(Ordering::Relaxed), 0);
     }

@@ -1,36 +1,73 @@
-//! What is answered: the metrics, health and readiness, and a page with links to them.
+//! What is answered: the metrics of all targets or of one, health and readiness, a reload, and a page with links.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use prometheus::Registry;
 
 use super::clients::Clients;
 use super::gathering::Gathering;
+use crate::exposition::Exposition;
+use crate::fleet::reload::ReloadDesk;
 use crate::supervision::Health;
+
+/// One target's metrics: `/probe?target=NAME`.
+const PROBE: &str = "/probe";
+/// Reads the configuration anew.
+const RELOAD: &str = "/-/reload";
 
 /// What the pages are made of, and who asks for them: one for all listening sockets.
 #[derive(Debug)]
 pub struct Site {
-    /// Where the metrics come from.
-    pub registry: Registry,
-    /// Whether the exporter can be relied on.
-    pub health: Arc<Health>,
-    /// The path of the metrics page, beginning with a slash.
-    pub telemetry_path: String,
+    exposition: Arc<Exposition>,
+    health: Arc<Health>,
+    telemetry_path: String,
+    reload: ReloadDesk,
     /// Who writes the metrics page.
-    pub gathering: Gathering,
-    /// Who is here.
-    pub clients: Arc<Clients>,
+    gathering: Gathering,
+    /// Who writes each target's.
+    probes: Mutex<BTreeMap<String, Arc<Gathering>>>,
+    pub(super) clients: Arc<Clients>,
+}
+
+impl Site {
+    /// A site that shows this. `telemetry_path` is the path of the metrics page, beginning with a slash.
+    pub fn new(
+        exposition: Arc<Exposition>,
+        health: Arc<Health>,
+        telemetry_path: String,
+        clients: Clients,
+        reload: ReloadDesk,
+    ) -> Self {
+        Self {
+            exposition,
+            health,
+            telemetry_path,
+            reload,
+            gathering: Gathering::default(),
+            probes: Mutex::default(),
+            clients: Arc::new(clients),
+        }
+    }
+
+    /// Who writes the page of a target that there is. Those of targets that are gone are forgotten.
+    fn gathering_of(&self, target: &str) -> Option<Arc<Gathering>> {
+        let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        probes.retain(|name, _| self.exposition.has(name));
+        self.exposition.has(target).then(|| Arc::clone(probes.entry(target.to_owned()).or_default()))
+    }
 }
 
 /// The answer to a request.
 pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    let known = path == site.telemetry_path || matches!(path, "/" | "/-/healthy" | "/-/ready");
+    if path == RELOAD {
+        return reload(site, request.method()).await;
+    }
+    let known = path == site.telemetry_path || matches!(path, "/" | PROBE | "/-/healthy" | "/-/ready");
     if !known {
         return text(
             StatusCode::NOT_FOUND,
@@ -38,14 +75,13 @@ pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Ful
         );
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+        return use_another_method("use GET\n", "GET, HEAD");
     }
     if path == site.telemetry_path {
-        return metrics(site).await;
+        return metrics(site.gathering.page(|| Some(site.exposition.gather())).await);
     }
     match path {
+        PROBE => probe(site, request.uri().query().unwrap_or_default()).await,
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
         "/-/ready" => readiness(&site.health),
         _ => html(landing_page(&site.telemetry_path)),
@@ -62,9 +98,55 @@ fn readiness(health: &Health) -> Response<Full<Bytes>> {
     text(StatusCode::SERVICE_UNAVAILABLE, format!("Not ready.\n{lines}"))
 }
 
-async fn metrics(site: &Site) -> Response<Full<Bytes>> {
-    match site.gathering.page(&site.registry).await {
+/// One configured target's metrics, from memory: nothing is opened, whatever is asked for.
+async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
+    let names = || site.exposition.names().join(", ");
+    let Some(target) = target_of(query) else {
+        let words = format!("say which target: {PROBE}?target=NAME; there are: {}\n", names());
+        return text(StatusCode::BAD_REQUEST, words);
+    };
+    let gathering = site.gathering_of(&target);
+    let page = match &gathering {
+        Some(gathering) => gathering.page(|| site.exposition.gather_target(&target)).await,
+        None => Ok(None),
+    };
+    match page {
+        Ok(None) => {
+            text(StatusCode::NOT_FOUND, format!("no target of that name is configured; there are: {}\n", names()))
+        }
+        page => metrics(page),
+    }
+}
+
+/// The value of `target` in a query. `None` where there is none.
+fn target_of(query: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "target")
+        .map(|(_, value)| value.into_owned())
+        .filter(|value| !value.is_empty())
+}
+
+/// Reads the configuration anew.
+async fn reload(site: &Site, method: &Method) -> Response<Full<Bytes>> {
+    if !matches!(*method, Method::POST | Method::PUT) {
+        return use_another_method("use POST or PUT\n", "POST, PUT");
+    }
+    match site.reload.ask().await {
+        Ok(()) => text(StatusCode::OK, "Reloaded.\n".to_owned()),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload: {error}\n")),
+    }
+}
+
+fn use_another_method(words: &str, allowed: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, words.to_owned());
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn metrics(page: Result<Option<Bytes>, prometheus::Error>) -> Response<Full<Bytes>> {
+    match page {
         Ok(page) => {
+            let page = page.unwrap_or_default();
             let mut response = Response::new(Full::new(page));
             response
                 .headers_mut()

@@ -54,6 +54,16 @@ impl Loop {
         Self::State,
     ];
 
+    /// Those of them that run for a target or a path of it.
+    pub const OF_A_TARGET: [Self; 6] = [
+        Self::Prober,
+        Self::Canary,
+        Self::Witness,
+        Self::ServerView,
+        Self::Diagnosis,
+        Self::Headroom,
+    ];
+
     /// Its name in labels, log lines and on the page of readiness.
     pub fn label(self) -> &'static str {
         match self {
@@ -85,10 +95,12 @@ pub fn rest_after(failures: u32) -> f64 {
 }
 
 /// How a loop is doing.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LoopState {
     /// Which.
     pub name: Loop,
+    /// Whose: a target, or a path as `target/path`; empty where it is the process's own.
+    pub of: String,
     /// For how long it has given no sign of life, in seconds.
     pub silent: f64,
     /// The longest that one round of it may take, in seconds: infinite where none is too long.
@@ -115,6 +127,8 @@ pub enum Unready {
     Stuck {
         /// Which.
         name: Loop,
+        /// Whose; empty where it is the process's own.
+        of: String,
         /// For how long, in seconds.
         silent: f64,
     },
@@ -122,6 +136,8 @@ pub enum Unready {
     Failing {
         /// Which.
         name: Loop,
+        /// Whose; empty where it is the process's own.
+        of: String,
         /// How many rounds in a row.
         failures: u32,
     },
@@ -131,13 +147,26 @@ impl std::fmt::Display for Unready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotTried { path } => write!(f, "path {path}: no login has succeeded or failed yet"),
-            Self::Stuck { name, silent } => {
-                write!(f, "loop {}: stuck, it has not moved for {silent:.0} s", name.label())
+            Self::Stuck { name, of, silent } => {
+                let name = Named(*name, of);
+                write!(f, "loop {name}: stuck, it has not moved for {silent:.0} s")
             }
-            Self::Failing { name, failures } => {
-                write!(f, "loop {}: its newest round failed ({failures} in a row)", name.label())
+            Self::Failing { name, of, failures } => {
+                let name = Named(*name, of);
+                write!(f, "loop {name}: its newest round failed ({failures} in a row)")
             }
         }
+    }
+}
+
+/// A loop's name, and whose it is.
+struct Named<'a>(Loop, &'a str);
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(name, of) = self;
+        f.write_str(name.label())?;
+        if of.is_empty() { Ok(()) } else { write!(f, " of {of}") }
     }
 }
 
@@ -146,12 +175,14 @@ impl std::fmt::Display for Unready {
 pub fn unready(loops: &[LoopState], untried: &[String]) -> Vec<Unready> {
     let untried = untried.iter().map(|path| Unready::NotTried { path: path.clone() });
     let loops =
-        loops.iter().filter_map(|&LoopState { name, silent, longest_round, failures, since_failure }| {
+        loops.iter().filter_map(|state| {
+            let &LoopState { name, silent, longest_round, failures, since_failure, .. } = state;
+            let of = state.of.clone();
             if silent > longest_round {
-                Some(Unready::Stuck { name, silent })
+                Some(Unready::Stuck { name, of, silent })
             } else {
                 let is_failing = failures > 0 && since_failure <= FAILURE_COUNTS_SECONDS;
-                is_failing.then_some(Unready::Failing { name, failures })
+                is_failing.then_some(Unready::Failing { name, of, failures })
             }
         });
     untried.chain(loops).collect()
@@ -171,38 +202,39 @@ mod tests {
     fn only_what_has_been_tried_and_moves_and_succeeds_is_ready() {
         let well = LoopState {
             name: Loop::Witness,
+            of: "shop".to_owned(),
             silent: 4.0,
             longest_round: 30.0,
             failures: 0,
             since_failure: 0.0,
         };
         let cases = [
-            (well, &[][..], &[][..]),
-            (LoopState { silent: 30.0, ..well }, &[], &[]),
-            (LoopState { silent: 31.2, ..well }, &[], &["loop witness: stuck, it has not moved for 31 s"]),
-            (LoopState { failures: 2, ..well }, &[], &["loop witness: its newest round failed (2 in a row)"]),
+            (well.clone(), &[][..], &[][..]),
+            (LoopState { silent: 30.0, ..well.clone() }, &[], &[]),
+            (LoopState { silent: 31.2, ..well.clone() }, &[], &["loop witness of shop: stuck, it has not moved for 31 s"]),
+            (LoopState { failures: 2, ..well.clone() }, &[], &["loop witness of shop: its newest round failed (2 in a row)"]),
             // Nothing was to be done since.
-            (LoopState { failures: 3, since_failure: 901.0, ..well }, &[], &[]),
+            (LoopState { failures: 3, since_failure: 901.0, ..well.clone() }, &[], &[]),
             // It failed, and now it does not even move.
             (
-                LoopState { failures: 2, silent: 99.0, ..well },
+                LoopState { failures: 2, silent: 99.0, ..well.clone() },
                 &[],
-                &["loop witness: stuck, it has not moved for 99 s"],
+                &["loop witness of shop: stuck, it has not moved for 99 s"],
             ),
-            (LoopState { silent: 1e9, longest_round: f64::INFINITY, ..well }, &[], &[]),
-            (well, &["shop/direct"], &["path shop/direct: no login has succeeded or failed yet"]),
+            (LoopState { silent: 1e9, longest_round: f64::INFINITY, ..well.clone() }, &[], &[]),
+            (well.clone(), &["shop/direct"], &["path shop/direct: no login has succeeded or failed yet"]),
             (
-                LoopState { failures: 1, ..well },
+                LoopState { failures: 1, ..well.clone() },
                 &["a/b"],
                 &[
                     "path a/b: no login has succeeded or failed yet",
-                    "loop witness: its newest round failed (1 in a row)",
+                    "loop witness of shop: its newest round failed (1 in a row)",
                 ],
             ),
         ];
         for (state, untried, expected) in cases {
             let untried: Vec<String> = untried.iter().map(|path| (*path).to_owned()).collect();
-            let reasons: Vec<String> = unready(&[state], &untried).iter().map(ToString::to_string).collect();
+            let reasons: Vec<String> = unready(std::slice::from_ref(&state), &untried).iter().map(ToString::to_string).collect();
             assert_eq!(reasons, expected, "{state:?}");
         }
     }

@@ -50,7 +50,7 @@ pub enum VoidCause {
     OwnTimer,
     /// The exporter was told to stop.
     Stopped,
-    /// The path is not configured any more.
+    /// A reload took the path away, or changed it.
     PathGone,
 }
 

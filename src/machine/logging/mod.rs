@@ -20,6 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 mod logfmt;
+mod owners;
 mod queue;
 mod story;
 
@@ -86,7 +87,7 @@ pub fn start(level: LogLevel, format: LogFormat) -> io::Result<LogWriter> {
         .with_writer(BoxMakeWriter::new(move || Enqueue(enqueue.clone())))
         .with_ansi(false);
     // Only one subscriber can be had: in tests that start several exporters the first one stays.
-    let _ = tracing_subscriber::registry().with(level).with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(level).with(owners::KeepOwners).with(lines).try_init();
     // Past the subscriber, which may be what panicked.
     std::panic::set_hook(Box::new(move |panic| queue.push(format.line("ERROR", panicked(panic)).as_bytes())));
     Ok(writer)
@@ -143,12 +144,13 @@ where
 {
     fn format_event(
         &self,
-        _: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        owners::add(&mut fields, context.event_scope());
         let level = event.metadata().level().as_str();
         match self.format {
             LogFormat::Logfmt | LogFormat::Json => writer.write_str(&self.format.line(level, fields)),

@@ -1,5 +1,7 @@
 //! One session's place on the roster, for as long as it lives.
 
+use std::sync::Arc;
+
 use tokio::time::{Duration, Instant};
 
 use super::{LEAVING, Place};
@@ -136,13 +138,14 @@ impl Drop for Membership {
         self.place.vacate(&mut state);
         match self.end {
             End::Quit => {
-                state.leaving.retain(|_, since| since.elapsed() < LEAVING);
-                state.leaving.insert(self.thread_id, Instant::now());
+                state.leaving.retain(|_, (_, since)| since.elapsed() < LEAVING);
+                state.leaving.insert(self.thread_id, (roster.share.number, Instant::now()));
             }
-            End::Aborted => roster.inner.rules.aborted.inc(),
+            End::Aborted => roster.inner.aborted.inc(),
             End::Unknown(parting) => {
                 let ghost = Ghost {
                     thread_id: self.thread_id,
+                    share: Arc::clone(&roster.share),
                     purpose: self.place.purpose,
                     judged: None,
                     certain: self.certain,

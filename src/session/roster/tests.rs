@@ -9,8 +9,17 @@ fn counter() -> IntCounter {
 fn roster() -> (Roster, IntCounter, BTreeMap<GhostKill, IntCounter>) {
     let (aborted, kills) = (counter(), GhostKill::ALL.map(|outcome| (outcome, counter())));
     let kills = BTreeMap::from(kills);
-    let rules = Rules { budget: BUDGET, kill_ghosts: true, aborted: aborted.clone(), kills: kills.clone() };
-    (Roster::new(rules), aborted, kills)
+    (TargetRoster::new(aborted.clone()).share(rules("direct", &kills)), aborted, kills)
+}
+
+fn rules(path: &str, kills: &BTreeMap<GhostKill, IntCounter>) -> Rules {
+    let (path, kills) = (path.to_owned(), kills.clone());
+    Rules { path, budget: BUDGET, reads_the_view: true, kill_ghosts: true, kills }
+}
+
+/// How many the server was found to list.
+fn settle(roster: &Roster, listed: &[u64]) -> usize {
+    roster.settle(&roster.ghosts(), &listed.iter().copied().collect()).values().sum()
 }
 
 fn join(roster: &Roster, purpose: Purpose, thread_id: u64) -> Membership {
@@ -47,9 +56,9 @@ async fn a_ghost_is_aborted_once_when_the_server_lists_it_no_more() {
     first.rename(7, true);
     drop(first);
     assert!(roster.is_ours(7) && roster.is_ours(8));
-    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 8])), 1);
+    assert_eq!(settle(&roster, &[7, 8]), 1);
     assert_eq!(aborted.get(), 0);
-    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([8])), 0);
+    assert_eq!(settle(&roster, &[8]), 0);
     assert_eq!(aborted.get(), 1);
     second.abort();
     assert_eq!(aborted.get(), 2);
@@ -89,7 +98,7 @@ async fn every_session_that_the_server_may_hold_takes_a_place() {
     assert_eq!(roster.haunting(), 3);
     let view = join(&roster, Purpose::ServerView, 10);
     assert!(roster.claim(Purpose::Witness).is_none(), "five sessions: the budget is hard");
-    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([10])), 0);
+    assert_eq!(settle(&roster, &[10]), 0);
     assert!(roster.claim(Purpose::Witness).is_some());
     drop(view);
 }
@@ -132,13 +141,13 @@ async fn another_servers_list_says_nothing_of_a_ghost() {
     let mut view = join(&roster, Purpose::ServerView, 9);
     view.rename(9, true);
     view.introduce(None, Some(mark("b", -100.0)));
-    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([9])), 0);
+    assert_eq!(settle(&roster, &[9]), 0);
     assert!(!roster.is_ours(7), "the other server's session of that id is not ours");
     roster.forget_ghosts();
     assert_eq!((roster.haunting(), aborted.get()), (1, 0));
     view.introduce(None, Some(mark("a", -100.0)));
     assert!(roster.is_ours(7));
-    assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 9])), 1);
+    assert_eq!(settle(&roster, &[7, 9]), 1);
     // The server was restarted: the ghost is gone with it.
     view.introduce(None, Some(mark("a", 5.0)));
     assert_eq!((roster.haunting(), aborted.get()), (0, 0));
@@ -159,9 +168,9 @@ async fn a_server_clock_that_was_set_frees_no_place_and_hides_no_ghost() {
         assert_eq!(roster.haunting(), 1, "{moved}");
         assert!(roster.is_ours(7), "{moved}: it is no application's");
         roster.forget_ghosts();
-        assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([7, 9])), 1, "{moved}: it is counted");
+        assert_eq!(settle(&roster, &[7, 9]), 1, "{moved}: it is counted");
         assert_eq!(roster.room(), BUDGET - 3, "{moved}: and takes its place");
-        assert_eq!(roster.settle(&roster.ghosts(), &BTreeSet::from([9])), 0, "{moved}");
+        assert_eq!(settle(&roster, &[9]), 0, "{moved}");
         assert_eq!(roster.haunting(), 0, "{moved}: it is gone, and its place is free");
     }
 }
@@ -217,7 +226,7 @@ async fn who_is_missing_from_the_list_may_have_been_aborted() {
     assert_eq!(roster.missing(&BTreeSet::from([1])), 1);
     assert_eq!(roster.missing(&BTreeSet::new()), 2, "a canary whose witness is still heard");
     // It said nothing, and its id is not certain: nobody will know.
-    roster.settle(&roster.ghosts(), &BTreeSet::from([1]));
+    settle(&roster, &[1]);
     assert_eq!((roster.aborted(), aborted.get()), ((0, 1), 0));
     living.abort();
     assert_eq!((roster.aborted(), roster.missing(&BTreeSet::new())), ((1, 1), 0));

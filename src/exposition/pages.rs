@@ -1,0 +1,106 @@
+//! Which metrics a page shows: those of the process, of every target, or of one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, Registry};
+
+use super::StateCollector;
+use crate::fleet::published::Shown;
+use crate::machine::logging;
+use crate::metrics::named;
+
+/// All there is to show: of the process, and of each target, so that what is gone goes whole.
+#[derive(Debug, Default)]
+pub struct Exposition {
+    process: Registry,
+    targets: RwLock<BTreeMap<String, Shown>>,
+}
+
+impl Exposition {
+    /// The process's own registry.
+    pub fn process(&self) -> &Registry {
+        &self.process
+    }
+
+    /// These targets are shown from now on, and no others.
+    pub fn show(&self, targets: Vec<Shown>) {
+        let targets = targets.into_iter().map(|shown| (shown.name.clone(), shown)).collect();
+        *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
+    }
+
+    /// The names of the targets, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.targets.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Whether there is a target of this name.
+    pub fn has(&self, target: &str) -> bool {
+        self.targets.read().unwrap_or_else(PoisonError::into_inner).contains_key(target)
+    }
+
+    /// Everything, each family once and in the order of the names.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        // Cheap clones: nobody who changes the targets waits for the drawing.
+        let targets: Vec<Shown> =
+            self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let families = targets.iter().flat_map(of_target);
+        joined(self.process.gather().into_iter().chain(families))
+    }
+
+    /// One target's metrics. `None` where there is no target of this name.
+    pub fn gather_target(&self, target: &str) -> Option<Vec<MetricFamily>> {
+        let shown = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(target).cloned()?;
+        Some(joined(of_target(&shown).into_iter()))
+    }
+}
+
+fn of_target(shown: &Shown) -> Vec<MetricFamily> {
+    let mut families = shown.events.gather();
+    if let Ok(state) = StateCollector::new(Arc::clone(&shown.state)) {
+        families.extend(state.collect());
+    }
+    families
+}
+
+/// Each family once, in the order of the names.
+fn joined(all: impl Iterator<Item = MetricFamily>) -> Vec<MetricFamily> {
+    let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
+    for mut family in all {
+        match families.get_mut(family.name()) {
+            Some(known) => known.mut_metric().append(family.mut_metric()),
+            None => {
+                families.insert(family.name().to_owned(), family);
+            }
+        }
+    }
+    families.into_values().collect()
+}
+
+/// Counts the log lines that were dropped, read where they are counted.
+#[derive(Debug)]
+pub struct LogLines(IntCounter);
+
+impl LogLines {
+    /// The collector.
+    ///
+    /// # Errors
+    /// Never for this name; the crate checks it all the same.
+    pub fn new() -> prometheus::Result<Self> {
+        let help = "Log lines that were dropped because their reader was too slow, or gone.";
+        IntCounter::with_opts(named("log_lines_dropped_total", help)).map(Self)
+    }
+}
+
+impl Collector for LogLines {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.0.inc_by(logging::lines_dropped().saturating_sub(self.0.get()));
+        self.0.collect()
+    }
+}

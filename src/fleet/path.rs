@@ -1,0 +1,289 @@
+//! One path: a connector, the witness, the prober's loop, and the diagnosis of what they find.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use super::Ground;
+use super::diagnosis::{self, Diagnosis};
+use super::state_file::Observed;
+use crate::config::settings::{PathSettings, TargetSettings};
+use crate::domain::conduct::health::Loop;
+use crate::domain::conduct::suspension::Headroom;
+use crate::domain::layers::catalogue::landmarks;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::History;
+use super::published::PathState;
+use crate::machine::calendar::unix_now;
+use crate::metrics::Metrics;
+use crate::prober::canary::Network;
+use crate::prober::witness::WitnessDesk;
+use crate::prober::{self, Memory, PathReport, Prober, Wires};
+use crate::server::{Applications, Reading};
+use crate::session::Connector;
+use crate::session::roster::{Rules, TargetRoster};
+use crate::supervision::stop::{self, StopSender};
+use crate::supervision::{Part, Pulse, Supervisor};
+
+/// How long one round of a loop that waits for nobody may take, before it is told to be stuck.
+pub(super) const LONGEST_ROUND: Duration = Duration::from_secs(30);
+/// How much longer than two connects a round that asks the server may take: each question has a deadline.
+const LONGEST_QUESTIONS: Duration = Duration::from_secs(120);
+
+/// One path as it runs.
+#[derive(Debug)]
+pub(super) struct RunningPath {
+    settings: PathSettings,
+    reads_the_view: bool,
+    part: Part,
+    say_stop: StopSender,
+    connector: Arc<Connector>,
+    report: watch::Receiver<PathReport>,
+    pulse: Pulse,
+    diagnosing: Diagnosing,
+    /// What was observed, once the loop has ended.
+    observed: Arc<Mutex<Option<History>>>,
+}
+
+/// The diagnosis of a path as it runs: it may begin anew without the canaries.
+#[derive(Debug)]
+struct Diagnosing {
+    part: Part,
+    say_stop: StopSender,
+    diagnosis: watch::Receiver<Diagnosis>,
+}
+
+/// What the paths of one target share.
+#[derive(Debug)]
+pub(super) struct Shared<'a> {
+    pub(super) target: &'a TargetSettings,
+    pub(super) ground: &'a Ground,
+    pub(super) metrics: &'a Metrics,
+    pub(super) roster: &'a TargetRoster,
+    pub(super) applications: &'a Applications,
+    pub(super) reading: watch::Receiver<Reading>,
+    pub(super) headroom: watch::Receiver<Headroom>,
+    pub(super) siblings: watch::Receiver<Vec<diagnosis::Sibling>>,
+}
+
+impl Shared<'_> {
+    fn reads_the_view(&self, path: &str) -> bool {
+        self.target.view_path == path
+    }
+
+    /// How long a round of a loop that asks the server over this path may take.
+    pub(super) fn longest_asking(path: &PathSettings) -> Duration {
+        path.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS)
+    }
+
+    fn watch_loop(&self, name: Loop, path: &str, longest_round: Duration) -> Pulse {
+        let target = &self.target.name;
+        let of = full_name(target, path);
+        self.ground.health.watch(name, &of, longest_round, self.metrics.failed_rounds(target, name))
+    }
+}
+
+/// How a path is called where its target is not said.
+pub(super) fn full_name(target: &str, path: &str) -> String {
+    format!("{target}/{path}")
+}
+
+impl RunningPath {
+    /// Starts a path's loops. `observed` is what an earlier loop of this path saw, where there was one.
+    pub(super) fn start(
+        shared: &Shared<'_>,
+        settings: &PathSettings,
+        observed: Option<History>,
+        supervisor: &mut Supervisor,
+    ) -> Self {
+        let (target, ground) = (shared.target, shared.ground);
+        let (name, path) = (target.name.as_str(), settings.name.as_str());
+        let span = tracing::error_span!("path", target_name = name, path);
+        let _within = span.clone().entered();
+        let reads_the_view = shared.reads_the_view(path);
+        let path_metrics = shared.metrics.path(name, path, &Kind::ALL);
+        let tried = path_metrics.clone();
+        ground.health.expect_a_try(full_name(name, path), move || tried.was_tried());
+        let history = observed.unwrap_or_else(|| {
+            ground.keeper.as_ref().map(|keeper| keeper.history(name, path, &settings.address)).unwrap_or_default()
+        });
+        let keep = ground.keeper.clone().map(|keeper| {
+            let (epoch, target, path) = (ground.epoch, name.to_owned(), path.to_owned());
+            let address = settings.address.clone();
+            Box::new(move |history: &History| {
+                let observed = Observed { history: history.clone(), shift: epoch.behind(unix_now()) };
+                keeper.keep(&target, &path, &address, observed);
+            }) as prober::Keeper
+        });
+        let connector = Arc::new(Connector::new(
+            settings.address.clone(),
+            settings.account.clone(),
+            settings.probe_timeout,
+            shared.roster.share(Rules {
+                path: path.to_owned(),
+                budget: settings.max_connections,
+                reads_the_view,
+                kill_ghosts: settings.kill_ghosts,
+                kills: path_metrics.ghost_kills(),
+            }),
+            path_metrics.clone(),
+            ground.logins.clone(),
+        ));
+        let (publish_report, report) = watch::channel(PathReport::new(&history, None));
+        let (say_stop, stop) = stop::channel();
+        let part = supervisor.new_part();
+        let asking = Shared::longest_asking(settings);
+        let witness = shared.watch_loop(Loop::Witness, path, asking);
+        let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), witness);
+        supervisor.spawn_in(part, Loop::Witness, attend.instrument(span.clone()));
+        let pulse = shared.watch_loop(Loop::Prober, path, LONGEST_ROUND);
+        let lives = shared.watch_loop(Loop::Canary, path, Duration::MAX);
+        let others = if reads_the_view { 2 } else { 1 };
+        let prober = Prober::new(
+            Network::new(Arc::clone(&connector), desk, ground.standstills.clone(), settings.probe_timeout),
+            prober::Settings {
+                target: name.to_owned(),
+                path: path.to_owned(),
+                ladder: target.ladder.clone(),
+                precision: settings.precision,
+                canaries: settings.max_connections.saturating_sub(others),
+                landmarks: landmarks(),
+            },
+            path_metrics,
+            publish_report,
+            Memory { history, keep },
+            ground.epoch,
+        );
+        let observed: Arc<Mutex<Option<History>>> = Arc::default();
+        let wires = Wires { headroom: shared.headroom.clone(), stop, pulse: pulse.clone(), lives };
+        let leave = Arc::clone(&observed);
+        let run = async move {
+            let history = prober.run(wires).await;
+            *leave.lock().unwrap_or_else(PoisonError::into_inner) = Some(history);
+        };
+        supervisor.spawn_in(part, Loop::Prober, run.instrument(span.clone()));
+        let diagnosing =
+            Diagnosing::start(shared, settings, &connector, report.clone(), supervisor);
+        Self {
+            settings: settings.clone(),
+            reads_the_view,
+            part,
+            say_stop,
+            connector,
+            report,
+            pulse,
+            diagnosing,
+            observed,
+        }
+    }
+
+    /// Whether these settings change nothing that its canaries rest on: they live on.
+    pub(super) fn stays_with(&self, wanted: &PathSettings, target: &TargetSettings) -> bool {
+        let now = PathSettings {
+            devices: wanted.devices.clone(),
+            account: self.settings.account.with_password_of(&wanted.account),
+            ..self.settings.clone()
+        };
+        now == *wanted && self.reads_the_view == (target.view_path == wanted.name)
+    }
+
+    /// Takes over what may change while its canaries live on: the password, and what is declared.
+    pub(super) fn take_over(
+        &mut self,
+        shared: &Shared<'_>,
+        wanted: &PathSettings,
+        pools_changed: bool,
+        supervisor: &mut Supervisor,
+    ) -> Option<Part> {
+        if wanted.account != self.settings.account {
+            self.connector.set_password(wanted.account.password.clone());
+        }
+        let declared_anew = pools_changed || wanted.devices != self.settings.devices;
+        self.settings = wanted.clone();
+        declared_anew.then(|| {
+            self.diagnosing.say_stop.say_leave();
+            let next =
+                Diagnosing::start(shared, wanted, &self.connector, self.report.clone(), supervisor);
+            std::mem::replace(&mut self.diagnosing, next).part
+        })
+    }
+
+    /// Tells its loops to end, for the process ends.
+    pub(super) fn stop(&self) {
+        self.say_stop.say();
+        self.diagnosing.say_stop.say();
+    }
+
+    /// Tells its loops to end, for a reload; gives the parts to wait for.
+    pub(super) fn leave(&self) -> [Part; 2] {
+        self.say_stop.say_leave();
+        self.diagnosing.say_stop.say_leave();
+        [self.part, self.diagnosing.part]
+    }
+
+    /// What was observed, where its loop has ended and the path leads where it did.
+    pub(super) fn observed_for(&self, wanted: &PathSettings) -> Option<History> {
+        let same = wanted.address == self.settings.address;
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|_| same)
+    }
+
+    /// Opens the path's sessions.
+    pub(super) fn connector(&self) -> &Arc<Connector> {
+        &self.connector
+    }
+
+    /// The settings that it runs with.
+    pub(super) fn settings(&self) -> &PathSettings {
+        &self.settings
+    }
+
+    /// What it publishes, for the pages.
+    pub(super) fn published(&self) -> PathState {
+        PathState {
+            path: self.settings.name.clone(),
+            address: self.settings.address.to_string(),
+            pulse: self.pulse.clone(),
+            report: self.report.clone(),
+            diagnosis: self.diagnosing.diagnosis.clone(),
+        }
+    }
+
+    /// What the other paths of its target see of it.
+    pub(super) fn sibling(&self) -> diagnosis::Sibling {
+        diagnosis::Sibling { path: self.settings.name.clone(), report: self.report.clone() }
+    }
+}
+
+impl Diagnosing {
+    fn start(
+        shared: &Shared<'_>,
+        path: &PathSettings,
+        connector: &Arc<Connector>,
+        report: watch::Receiver<PathReport>,
+        supervisor: &mut Supervisor,
+    ) -> Self {
+        let target = shared.target;
+        let span = tracing::error_span!("path", target_name = target.name, path = path.name);
+        let (publish, diagnosis) = watch::channel(Diagnosis::default());
+        let sources = diagnosis::Sources {
+            target: target.name.clone(),
+            path: path.name.clone(),
+            report,
+            reading: shared.reading.clone(),
+            applications: shared.applications.clone(),
+            connector: Arc::clone(connector),
+            pools: target.pools.clone(),
+            devices: path.devices.clone(),
+            siblings: shared.siblings.clone(),
+            ladder_end: target.ladder.longest(),
+        };
+        let (say_stop, stop) = stop::channel();
+        let part = supervisor.new_part();
+        let pulse = shared.watch_loop(Loop::Diagnosis, &path.name, LONGEST_ROUND);
+        let keep = diagnosis::keep(sources, publish, stop, pulse);
+        supervisor.spawn_in(part, Loop::Diagnosis, keep.instrument(span));
+        Self { part, say_stop, diagnosis }
+    }
+}

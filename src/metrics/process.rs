@@ -1,0 +1,74 @@
+//! What is counted once for the whole process.
+
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Registry};
+
+use super::{FAILED_ROUNDS, named};
+use crate::domain::conduct::health::Loop;
+
+/// The process's own metrics.
+#[derive(Debug, Clone)]
+pub struct ProcessMetrics {
+    /// What became of the newest attempt to read the configuration.
+    pub config_last_reload: ConfigReload,
+}
+
+/// What became of the newest attempt to read the configuration.
+#[derive(Debug, Clone)]
+pub struct ConfigReload {
+    successful: Gauge,
+    success_timestamp: Gauge,
+}
+
+impl ConfigReload {
+    /// It was read, at this time in seconds since the Unix epoch.
+    pub fn succeeded(&self, unix_now: f64) {
+        self.successful.set(1.0);
+        self.success_timestamp.set(unix_now.round());
+    }
+
+    /// It could not be read: what was read before stays.
+    pub fn failed(&self) {
+        self.successful.set(0.0);
+    }
+}
+
+impl ProcessMetrics {
+    /// Registers them into the registry it is given.
+    ///
+    /// # Errors
+    /// When one of the names is in the registry already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| -> prometheus::Result<Gauge> {
+            let gauge = Gauge::with_opts(named(name, help))?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let build = GaugeVec::new(
+            named("exporter_build_info", "Always 1; the labels say which build this is."),
+            &["version", "revision"],
+        )?;
+        let revision = option_env!("MYSQL_CANARY_REVISION").unwrap_or("unknown");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1.0);
+        registry.register(Box::new(build))?;
+        let successful = "1 if the newest attempt to read the configuration succeeded.";
+        let timestamp = "When the configuration was last read, in seconds since the Unix epoch.";
+        Ok(Self {
+            config_last_reload: ConfigReload {
+                successful: gauge("exporter_config_last_reload_successful", successful)?,
+                success_timestamp: gauge(
+                    "exporter_config_last_reload_success_timestamp_seconds",
+                    timestamp,
+                )?,
+            },
+        })
+    }
+}
+
+/// Counts the failed rounds of the loop that writes the state file, which is nobody's of the targets.
+///
+/// # Errors
+/// When the name is in the registry already.
+pub fn failed_rounds_of_the_process(registry: &Registry) -> prometheus::Result<IntCounter> {
+    let rounds = IntCounterVec::new(named("failed_rounds_total", FAILED_ROUNDS), &["target", "loop"])?;
+    registry.register(Box::new(rounds.clone()))?;
+    Ok(rounds.with_label_values(&["", Loop::State.label()]))
+}
