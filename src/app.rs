@@ -155,7 +155,7 @@ pub async fn run(
 }
 
 /// The hand to the state file's thread.
-type LastWrites = Option<Keeper<Observed>>;
+type LastWrites = Option<Keeper>;
 
 /// Starts every loop.
 async fn start(
@@ -328,17 +328,18 @@ fn remember(
     pulse: Pulse,
     supervisor: &mut Supervisor,
 ) -> Result<(Memory, LastWrites), StartError> {
-    let mut state = opened.map_err(|error| StartError::Runtime(io::Error::other(error)))??;
-    let address = &path.address;
-    let (target, path) = (&target.name, &path.name);
-    state.keep_only(&[(target, path)]);
-    let mut history = state.history(target, path, address);
+    let state = opened.map_err(|error| StartError::Runtime(io::Error::other(error)))??;
+    let address = path.address.clone();
+    let (target, path) = (target.name.clone(), path.name.clone());
+    let mut history = state.history(&target, &path, &address);
     history.end_at(unix_now());
-    let (keeper, ended) = state.write_apart(target, path, pulse).map_err(StartError::Runtime)?;
+    let (keeper, ended) = state.write_apart(pulse).map_err(StartError::Runtime)?;
+    keeper.retain(&[(&target, &path)]);
     supervisor.spawn(Loop::State, async { drop(ended.await) });
     let desk = keeper.clone();
     let keep = Box::new(move |history: &History| {
-        desk.keep(Observed { history: history.clone(), shift: epoch.behind(unix_now()) });
+        let observed = Observed { history: history.clone(), shift: epoch.behind(unix_now()) };
+        desk.keep(&target, &path, &address, observed);
     });
     Ok((Memory { history, keep: Some(keep) }, Some(keeper)))
 }
