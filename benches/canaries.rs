@@ -29,8 +29,8 @@ use mysql_canary_exporter::prober::life::{Assignment, Leash, Notice, Orders, Out
 use mysql_canary_exporter::prober::orders::{self, Teller};
 use mysql_canary_exporter::prober::standstill::Standstills;
 use mysql_canary_exporter::prober::witness::WitnessDesk;
-use mysql_canary_exporter::session::roster::Rules;
-use mysql_canary_exporter::session::{Account, Connector, Roster, TlsMode};
+use mysql_canary_exporter::session::roster::{Rules, TargetRoster};
+use mysql_canary_exporter::session::{Account, LoginPace, Connector, Roster, TlsMode};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop::{self, StopSender};
 use prometheus::{IntCounter, Registry};
@@ -159,16 +159,22 @@ impl Lives {
             get_server_public_key: false,
         };
         let networks = (0..HELD[1] / OF_ONE).map(|number| {
-            let rules =
-                Rules { budget: 2 * OF_ONE, kill_ghosts: false, aborted: counter(), kills: BTreeMap::new() };
+            let rules = Rules {
+                path: number.to_string(),
+                budget: 2 * OF_ONE,
+                reads_the_view: true,
+                kill_ghosts: false,
+                kills: BTreeMap::new(),
+            };
             let connector = Arc::new(Connector::new(
                 Address { host: "127.0.0.1".to_owned(), port },
                 account.clone(),
                 Duration::from_secs(10),
-                Roster::new(rules),
+                TargetRoster::new(counter()).share(rules),
                 metrics.path("bench", &number.to_string(), &[]),
+                LoginPace::default(),
             ));
-            let pulse = health.watch(Loop::Witness, Duration::MAX, counter());
+            let pulse = health.watch(Loop::Witness, "bench", Duration::MAX, counter());
             let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), pulse);
             let (standstills, ticks) = Standstills::watch();
             tokio::spawn(attend);

@@ -24,6 +24,16 @@ mod server;
 
 pub use pages::{Exposition, LogLines};
 
+/// The names, helps and labels of every metric that is drawn here.
+///
+/// # Errors
+/// Never for the names of this room; the crate checks them all the same.
+pub fn descriptions() -> prometheus::Result<Vec<Desc>> {
+    let families = Families::new()?;
+    let lines = LogLines::new()?;
+    Ok(families.each().into_iter().flat_map(Collector::desc).chain(lines.desc()).cloned().collect())
+}
+
 /// Draws one target's present at each scrape.
 #[derive(Debug)]
 pub struct StateCollector {

@@ -7,10 +7,9 @@ use clap::CommandFactory;
 use mysql_canary_exporter::config::flags::LowArgs;
 use mysql_canary_exporter::domain::life::kind::Kind;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
-use mysql_canary_exporter::exposition::StateCollector;
-use mysql_canary_exporter::metrics::Metrics;
+use mysql_canary_exporter::exposition;
+use mysql_canary_exporter::metrics::{Metrics, ProcessMetrics};
 use prometheus::Registry;
-use prometheus::core::Collector;
 
 const README: &str = include_str!("../README.md");
 /// A label that every metric but the exporter's own has; the README says so once.
@@ -21,6 +20,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     let registry = Registry::new();
     let metrics =
         Metrics::register(&registry, &Ladder::default()).expect("a fresh registry takes every name");
+    ProcessMetrics::register(&registry).expect("and the process's own");
     metrics.path("default", "default", &Kind::ALL);
     metrics.application_survival_ages().with_label_values(&["default"]);
     let mut found = BTreeMap::new();
@@ -28,8 +28,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
         let labels = family.get_metric()[0].get_label().iter().map(|pair| pair.name().to_owned()).collect();
         found.insert(family.name().to_owned(), labels);
     }
-    let state = StateCollector::new(Vec::new()).expect("the names are good");
-    for description in state.desc() {
+    for description in exposition::descriptions().expect("the names are good") {
         let labels = description.variable_labels.iter().cloned().collect();
         found.insert(description.fq_name.clone(), labels);
     }

@@ -82,7 +82,7 @@ fn what_was_measured_against_another_server_is_dropped_and_told() {
     });
     assert!(exporter.terminate().0.success());
     let text = fs::read_to_string(&file).expect("it was written");
-    let against = format!("\"against\":{{\"default/default\":\"{}\"}}", impatient.addr());
+    let against = format!("\"against\":\"{}\"", impatient.addr());
     assert!(text.contains(&against), "{text} has no {against}");
 
     let exporter = launch(&patient, &file);
@@ -116,7 +116,7 @@ fn a_link_is_kept_and_nothing_is_written_through_the_locks() {
     exporter.wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
     assert!(exporter.terminate().0.success());
     assert_eq!(fs::read_link(&link).expect("it is still a link"), real);
-    assert!(fs::read_to_string(&real).expect("written").starts_with("{\"version\":1"));
+    assert!(fs::read_to_string(&real).expect("written").starts_with("{\"version\":2"));
     let mode = fs::metadata(&real).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "for the owner only");
     let count = fs::read_dir(elsewhere.path()).expect("readable").count();
@@ -153,7 +153,22 @@ fn a_damaged_state_file_is_told_and_set_aside() {
         exporter
             .wait_for_metrics("lives", Duration::from_secs(20), |page| page.sum("lives_total", &[]) >= 1.0);
         wait_for("the state file written anew", Duration::from_secs(10), || {
-            fs::read_to_string(&file).is_ok_and(|text| text.starts_with("{\"version\":1")).then_some(())
+            fs::read_to_string(&file).is_ok_and(|text| text.starts_with("{\"version\":2")).then_some(())
         });
     }
+}
+
+#[test]
+fn a_second_exporter_is_told_who_keeps_the_file() {
+    let server = MariaDb::start(MariaDbOptions::default());
+    let dir = PrivateDir::new();
+    let file = dir.path().join("state.json");
+    let exporter = launch(&server, &file);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mysql-canary-exporter"));
+    command.args(["--mysql.username=canary", "--web.listen-address=127.0.0.1:0"]);
+    let output = command.arg(format!("--state.file={}", file.display())).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let who = format!("another exporter keeps {} (process {} on ", file.display(), exporter.pid());
+    assert!(words.contains(&who), "{words} does not say {who}");
 }

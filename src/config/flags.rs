@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::config::address::{Address, AddressError};
 use crate::config::credentials::{self, CredentialsError, PasswordFile};
 use crate::config::settings::{FEWEST_CONNECTIONS, PathSettings, Settings, TargetSettings};
-use crate::domain::layers::pool::{Pool, PoolError, check_distinct};
+use crate::domain::layers::pool::{Pool, PoolError, check_distinct, check_name};
 use crate::domain::life::duration::{self, DurationError};
 use crate::domain::limit::ladder::{LONGEST_AGE_SECONDS, Ladder};
 use crate::machine::logging::{LogFormat, LogLevel};
@@ -44,6 +44,10 @@ pub struct ExportArgs {
     #[arg(long = "mysql.address", value_name = "HOST:PORT", default_value = "127.0.0.1:3306")]
     // Parsed later: clap would repeat a bad value, and a URL may carry a password.
     address: String,
+
+    /// The name of the server on the pages and in the log: the label `target` [default: the address]
+    #[arg(long = "target.name", value_name = "NAME", value_parser = parse_target_name)]
+    target_name: Option<String>,
 
     /// The user to log in as; or `user` in --mysql.defaults-file
     #[arg(long = "mysql.username", value_name = "USER")]
@@ -202,7 +206,7 @@ impl ExportArgs {
                 return Err(SettingsError::NoCertificate(file.clone()));
             }
         }
-        let target = "default".to_owned();
+        let target = self.target_name.unwrap_or_else(|| address.to_string());
         let path = PathSettings {
             name: DIRECT.to_owned(),
             address,
@@ -280,6 +284,10 @@ fn parse_user(text: &str) -> Result<String, String> {
         "" => Err("an empty name: write MySQL users, such as mysqld_exporter,backup".to_owned()),
         user => Ok(user.to_owned()),
     }
+}
+
+fn parse_target_name(text: &str) -> Result<String, String> {
+    check_name(text).map_err(|error| error.to_string())
 }
 
 fn parse_precision(text: &str) -> Result<f64, String> {

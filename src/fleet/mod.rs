@@ -143,11 +143,10 @@ impl Fleet {
     /// The state file keeps what paths are there, and for a while those that were.
     fn retain_state(&self) {
         let Some(keeper) = &self.ground.keeper else { return };
-        let of_target = |target: &'_ Target| {
-            let settings = target.settings();
-            settings.paths.iter().map(|path| (settings.name.as_str(), path.name.as_str())).collect::<Vec<_>>()
-        };
-        let paths: Vec<(&str, &str)> = self.targets.values().flat_map(of_target).collect();
+        let mut paths: Vec<(&str, &str)> = Vec::new();
+        for settings in self.targets.values().map(Target::settings) {
+            paths.extend(settings.paths.iter().map(|path| (settings.name.as_str(), path.name.as_str())));
+        }
         keeper.retain(&paths);
     }
 }

@@ -107,7 +107,14 @@ impl RunningPath {
         let tried = path_metrics.clone();
         ground.health.expect_a_try(full_name(name, path), move || tried.was_tried());
         let history = observed.unwrap_or_else(|| {
-            ground.keeper.as_ref().map(|keeper| keeper.history(name, path, &settings.address)).unwrap_or_default()
+            let mut kept = ground
+                .keeper
+                .as_ref()
+                .map(|keeper| keeper.history(name, path, &settings.address))
+                .unwrap_or_default();
+            kept.end_at(unix_now());
+            kept.move_by(-ground.epoch.behind(unix_now()));
+            kept
         });
         let keep = ground.keeper.clone().map(|keeper| {
             let (epoch, target, path) = (ground.epoch, name.to_owned(), path.to_owned());

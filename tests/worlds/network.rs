@@ -116,7 +116,7 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
     let prober = Prober::new(scene.clone(), settings, paths, publish, Memory::default(), Epoch::new(START));
     let health = Health::default();
     let [pulse, lives] = [Loop::Prober, Loop::Canary]
-        .map(|name| health.watch(name, Duration::MAX, metrics.failed_rounds("t", name)));
+        .map(|name| health.watch(name, "t", Duration::MAX, metrics.failed_rounds("t", name)));
     let running = tokio::spawn(prober.run(Wires { headroom, stop, pulse, lives }));
     let end = begin + Duration::from_secs_f64(lasts);
     let mut reports: Vec<Report> = Vec::new();
@@ -278,7 +278,7 @@ impl Scene {
             match orders.leash {
                 Leash::Hold => {}
                 Leash::Recall => return Outcome::Recalled,
-                Leash::Stop => {
+                Leash::Stop | Leash::Leave => {
                     return Outcome::Void(Voided { cause: VoidCause::Stopped, age: None, thread_id: None });
                 }
             }

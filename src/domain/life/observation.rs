@@ -185,6 +185,11 @@ impl History {
         self.seen.iter_mut().for_each(|seen| seen.at = seen.at.min(now));
     }
 
+    /// Moves all times by so many seconds; none past the Unix epoch, for nothing was seen there.
+    pub fn move_by(&mut self, seconds: f64) {
+        self.seen.iter_mut().for_each(|seen| seen.at = (seen.at + seconds).max(0.0));
+    }
+
     /// The observations, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Observation> + ExactSizeIterator {
         self.seen.iter()
@@ -273,6 +278,18 @@ mod tests {
         }
         let ages: Vec<f64> = history.iter().take(2).map(|seen| seen.age).collect();
         assert_eq!(ages, [900.0, 25.0], "the survival of 400 s took the death at 350 s with it");
+    }
+
+    #[test]
+    fn times_are_moved_and_never_past_the_epoch() {
+        let mut history = History::default();
+        [1.0, 1.8e9, 1.8e9 + 5.0].into_iter().for_each(|at| history.push(lived(at, 25.0)));
+        let unmoved = history.clone();
+        history.move_by(0.0);
+        assert_eq!(history, unmoved);
+        history.move_by(-3600.0);
+        let times: Vec<f64> = history.iter().map(|seen| seen.at).collect();
+        assert_eq!(times, [0.0, 1.8e9 - 3600.0, 1.8e9 - 3595.0]);
     }
 
     fn lived(at: f64, age: f64) -> Observation {

@@ -1,34 +1,58 @@
-//! The state file: what was observed, kept across restarts. Read once at the start; a thread writes it
-//! (`writer`), whole and put in place by a rename (`place`), so that a kill at any moment leaves the old
-//! text or the new one.
+//! The state file: what was observed on every path, kept across restarts and reloads. Read once at the start; what
+//! is there is kept in memory, shared with a thread that writes it (`writer`), whole and put in place by a rename
+//! (`place`), so that a kill at any moment leaves the old text or the new one.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::config::address::Address;
-use crate::domain::life::observation::{History, Observation};
-use crate::domain::life::remembered::{LONGEST_TEXT_BYTES, Remembered, RememberedError};
+use crate::domain::life::observation::History;
+use crate::domain::life::remembered::text::{LONGEST_TEXT_BYTES, TextError};
+use crate::domain::life::remembered::{PathName, Remembered, TakenUp};
+use crate::machine::calendar::unix_now;
 use crate::supervision::Pulse;
 
+mod holder;
 mod place;
 mod writer;
 
-pub use writer::Keeper;
-use writer::Written;
+pub use holder::Holder;
+use writer::{Bell, Written};
+
+/// How long whoever has just taken the lock may need to say who it is.
+const TO_SAY_WHO: Duration = Duration::from_millis(50);
 
 /// One state file, owned by one exporter.
 #[derive(Debug)]
 pub struct StateFile {
     /// The file itself, behind whatever links lead to it.
     file: PathBuf,
-    remembered: Remembered,
+    table: Arc<Table>,
     /// The newest write failed, and was told.
     failing: bool,
     /// Held as long as this exporter runs: two must not share one file.
     _lock: fs::File,
+}
+
+/// Keeps what was observed, and gives it to a path that comes back. Nobody waits for the file system here.
+#[derive(Debug, Clone)]
+pub struct Keeper {
+    table: Arc<Table>,
+    bell: Bell,
+}
+
+/// What is remembered now, of all paths.
+#[derive(Debug)]
+struct Table {
+    /// For the log.
+    file: PathBuf,
+    remembered: Mutex<Remembered>,
 }
 
 /// What is to be kept of a path.
@@ -52,8 +76,17 @@ pub enum StateFileError {
         source: io::Error,
     },
     /// Another exporter keeps it.
-    #[error("--state.file: another exporter keeps {}: give each exporter a file of its own", .0.display())]
-    InUse(PathBuf),
+    #[error(
+        "--state.file: another exporter keeps {}{}: give each exporter a file of its own, or end that one first",
+        file.display(),
+        holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The file.
+        file: PathBuf,
+        /// Which one. `None` where the lock file does not say.
+        holder: Option<Holder>,
+    },
 }
 
 impl StateFile {
@@ -68,71 +101,50 @@ impl StateFile {
         let lock = place::open_lock(&resolved).map_err(unwritable)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(StateFileError::InUse(file.to_owned())),
+            Err(fs::TryLockError::WouldBlock) => {
+                std::thread::sleep(TO_SAY_WHO);
+                let holder = Holder::read(&lock);
+                return Err(StateFileError::InUse { file: file.to_owned(), holder });
+            }
             Err(fs::TryLockError::Error(source)) => return Err(unwritable(source)),
         }
+        // Where that cannot be said, the lock holds all the same.
+        let _ = Holder::ourselves(unix_now()).write(&lock);
         place::sweep(&resolved);
-        let remembered = match place::read(&resolved, LONGEST_TEXT_BYTES).map_err(unwritable)? {
+        let mut remembered = match place::read(&resolved, LONGEST_TEXT_BYTES).map_err(unwritable)? {
             Some(text) => Remembered::from_text(&text).unwrap_or_else(|error| set_aside(&resolved, &error)),
             None => Remembered::default(),
         };
-        Ok(Self { file: resolved, remembered, failing: false, _lock: lock })
+        remembered.forget_departed(unix_now());
+        let table = Table { file: resolved.clone(), remembered: Mutex::new(remembered) };
+        Ok(Self { file: resolved, table: Arc::new(table), failing: false, _lock: lock })
     }
 
-    /// What was observed before on a path that leads `against` an address. Where it led to another address
-    /// then, that is told, and nothing is taken up; a file that does not say where is taken as it is.
-    pub fn history(&mut self, target: &str, path: &str, against: &Address) -> History {
-        let key = key(target, path);
-        let (now, before) = (against.to_string(), self.remembered.against.get(&key));
-        if let Some(before) = before.filter(|before| !before.eq_ignore_ascii_case(&now)) {
-            tracing::warn!(
-                event = "state_of_another_server",
-                file = %self.file.display(),
-                target_name = target,
-                path,
-                measured_against = before,
-                "the state file holds what was measured against another address than {now}: it is dropped, \
-                 and the search starts afresh"
-            );
-            self.remembered.paths.remove(&key);
-        }
-        let history = self.remembered.paths.get(&key).cloned().unwrap_or_default();
-        self.remembered.against.insert(key, now);
-        history
+    /// What was observed before, in the calendar's time, on a path that leads `against` an address. Where it led to
+    /// another address then, that is told, and nothing is taken up; a file that does not say where is taken as it is.
+    pub fn history(&self, target: &str, path: &str, against: &Address) -> History {
+        self.table.take_up(target, path, against)
     }
 
-    /// Forgets every path but these, each a target's and a path's name.
-    pub fn keep_only(&mut self, paths: &[(&str, &str)]) {
-        let keys: Vec<String> = paths.iter().map(|(target, path)| key(target, path)).collect();
-        self.remembered.paths.retain(|known, _| keys.contains(known));
-        self.remembered.against.retain(|known, _| keys.contains(known));
-    }
-
-    /// Hands the file to a thread of its own, which writes what it is given of one path, the newest only.
-    /// The receiver's sender is dropped when the thread ends.
+    /// Hands the file to a thread of its own, which writes what it is given, the newest of each path. The receiver's
+    /// sender is dropped when the thread ends.
     ///
     /// # Errors
     /// When there can be no thread for it.
-    pub fn write_apart(
-        mut self,
-        target: &str,
-        path: &str,
-        pulse: Pulse,
-    ) -> io::Result<(Keeper<Observed>, oneshot::Receiver<()>)> {
-        let key = key(target, path);
-        writer::start(pulse, move |seen: &Observed| self.save(&key, seen))
+    pub fn write_apart(mut self, pulse: Pulse) -> io::Result<(Keeper, oneshot::Receiver<()>)> {
+        let table = Arc::clone(&self.table);
+        let (bell, ended) = writer::start(pulse, move || self.save())?;
+        Ok((Keeper { table, bell }, ended))
     }
 
     /// A write that fails is told once, until one succeeds.
-    fn save(&mut self, key: &str, Observed { history, shift }: &Observed) -> Written {
-        self.remembered.paths.insert(key.to_owned(), shifted(history, *shift));
-        let text = self.remembered.to_text().map_err(io::Error::other);
-        match text.and_then(|text| place::put(&self.file, text.as_bytes())) {
-            Ok(()) => {
+    fn save(&mut self) -> Written {
+        match place::put(&self.file, self.table.now().text_parts()) {
+            Ok(length) => {
                 if std::mem::take(&mut self.failing) {
                     tracing::info!(event = "state_written", file = %self.file.display(), "the state file is written again");
                 }
-                Written::Whole
+                Written::Whole { length }
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
@@ -144,21 +156,72 @@ impl StateFile {
     }
 }
 
-/// The observations with their times moved; none is moved past the Unix epoch, for nothing was seen there.
-fn shifted(history: &History, seconds: f64) -> History {
-    let mut moved = History::default();
-    moved.set_servers(history.servers().to_vec());
-    for seen in history.iter() {
-        moved.push(Observation { at: (seen.at + seconds).max(0.0), ..*seen });
+impl Keeper {
+    /// Keeps this of a path in the place of what was kept of it before. Only of one that [`Self::history`] was asked
+    /// for with this address, and that did not leave for longer than a day: what a path says that was changed
+    /// meanwhile, or is forgotten, is not kept.
+    pub fn keep(&self, target: &str, path: &str, against: &Address, observed: Observed) {
+        let Observed { mut history, shift } = observed;
+        history.move_by(shift);
+        if self.table.lock().keep(&PathName::new(target, path), &against.to_string(), history) {
+            self.bell.ring();
+        }
     }
-    moved
+
+    /// What was observed before on a path, as [`StateFile::history`]: of one that was there at the start, or left and
+    /// comes back within a day.
+    pub fn history(&self, target: &str, path: &str, against: &Address) -> History {
+        let history = self.table.take_up(target, path, against);
+        self.bell.ring();
+        history
+    }
+
+    /// These are the paths that are there now, each a target's and a path's name. Every other one has left: what was
+    /// observed of it is kept for a day.
+    pub fn retain(&self, paths: &[(&str, &str)]) {
+        let there: BTreeSet<PathName> =
+            paths.iter().map(|(target, path)| PathName::new(target, path)).collect();
+        self.table.lock().retain(&there, unix_now());
+        self.bell.ring();
+    }
+
+    /// Lets the thread write what it has and end, and waits for so long at most.
+    pub async fn finish(&self, ended: impl Future<Output = ()>, patience: Duration) {
+        self.bell.finish(ended, patience).await;
+    }
 }
 
-fn key(target: &str, path: &str) -> String {
-    format!("{target}/{path}")
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be written now. The histories are shared, not copied.
+    fn now(&self) -> Remembered {
+        let mut remembered = self.lock();
+        remembered.forget_departed(unix_now());
+        remembered.clone()
+    }
+
+    fn take_up(&self, target: &str, path: &str, against: &Address) -> History {
+        let name = PathName::new(target, path);
+        let TakenUp { history, dropped } = self.lock().take_up(&name, &against.to_string(), unix_now());
+        if let Some(before) = dropped {
+            tracing::warn!(
+                event = "state_of_another_server",
+                file = %self.file.display(),
+                target_name = target,
+                path,
+                measured_against = before,
+                "the state file holds what was measured against another address than {against}: it is dropped, \
+                 and the search starts afresh"
+            );
+        }
+        History::clone(&history)
+    }
 }
 
-fn set_aside(file: &Path, error: &RememberedError) -> Remembered {
+fn set_aside(file: &Path, error: &TextError) -> Remembered {
     let aside = place::beside(file, ".damaged");
     let moved = fs::rename(file, &aside);
     tracing::warn!(
@@ -173,19 +236,4 @@ fn set_aside(file: &Path, error: &RememberedError) -> Remembered {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::life::kind::Kind;
-    use crate::domain::life::observation::Fate;
-
-    #[test]
-    fn times_are_moved_to_the_calendar_and_never_past_its_beginning() {
-        let mut history = History::default();
-        for at in [1.0, 1.8e9, 1.8e9 + 5.0] {
-            history.push(Observation { at, kind: Kind::Idle, age: 25.0, fate: Fate::Lived, server: None });
-        }
-        assert_eq!(shifted(&history, 0.0), history);
-        let times: Vec<f64> = shifted(&history, -3600.0).iter().map(|seen| seen.at).collect();
-        assert_eq!(times, [0.0, 1.8e9 - 3600.0, 1.8e9 - 3595.0]);
-    }
-}
+mod tests;

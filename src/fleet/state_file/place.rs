@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::domain::life::remembered::text::TextError;
+
 /// How many links may lead to a file, as the kernel has it.
 const MOST_LINKS: usize = 40;
 /// For the owner only: the file names hosts.
@@ -43,9 +45,10 @@ pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Opens the file that is locked while an exporter runs: it is never emptied, and no link is followed.
+/// Opens the file that is locked while an exporter runs: opening does not empty it, and no link is followed.
 pub(super) fn open_lock(file: &Path) -> io::Result<File> {
     OpenOptions::new()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)
@@ -65,27 +68,37 @@ pub(super) fn read(file: &Path, longest: usize) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(text))
 }
 
-/// Puts a text in the place of a file: a reader, and a kill or a power cut at any moment, finds the old text
-/// or the new one.
-pub(super) fn put(file: &Path, text: &[u8]) -> io::Result<()> {
+/// Puts a text, given in parts, in the place of a file: a reader, and a kill or a power cut at any moment, finds
+/// the old text or the new one. Gives its length in bytes.
+pub(super) fn put(
+    file: &Path,
+    parts: impl IntoIterator<Item = Result<String, TextError>>,
+) -> io::Result<usize> {
     let new = beside(file, &format!(".{:0DIGITS$x}{NEW}", fastrand::u64(..)));
-    let placed = write_new(&new, text).and_then(|()| fs::rename(&new, file));
+    let placed = write_new(&new, parts).and_then(|length| fs::rename(&new, file).map(|()| length));
     if placed.is_err() {
         // What is left half-written helps nobody; that it cannot be removed is no news after this error.
         let _ = fs::remove_file(&new);
     }
-    placed?;
+    let length = placed?;
     // Else a power cut may bring the old name back.
-    File::open(directory(file))?.sync_all()
+    File::open(directory(file))?.sync_all()?;
+    Ok(length)
 }
 
-fn write_new(new: &Path, text: &[u8]) -> io::Result<()> {
+fn write_new(new: &Path, parts: impl IntoIterator<Item = Result<String, TextError>>) -> io::Result<usize> {
     // Fails where the name is taken, be it by a link.
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(MODE).custom_flags(no_follow()).open(new)?;
-    file.write_all(text)?;
+    let mut length = 0;
+    for part in parts {
+        let part = part.map_err(io::Error::other)?;
+        file.write_all(part.as_bytes())?;
+        length += part.len();
+    }
     // Before the rename: else a power cut may leave the new name on an empty file.
-    file.sync_all()
+    file.sync_all()?;
+    Ok(length)
 }
 
 /// Removes what exporters that were killed in the middle of [`put`] have left. Only for who holds the lock.
@@ -164,7 +177,9 @@ mod tests {
             // The first time it leads to nothing yet.
             let found = behind_links(&dir.file("two")).expect("it leads there");
             assert_eq!(found, target);
-            put(&found, text.as_bytes()).expect("writable");
+            let (begin, end) = text.split_at(2);
+            let length = put(&found, [Ok(begin.to_owned()), Ok(end.to_owned())]).expect("writable");
+            assert_eq!(length, text.len());
             assert_eq!(fs::read_to_string(dir.file("two")).expect("readable"), text);
         }
         assert!(fs::symlink_metadata(dir.file("two")).expect("there").is_symlink());
@@ -188,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_never_emptied_and_no_link_is_followed() {
+    fn opening_a_lock_empties_nothing_and_no_link_is_followed() {
         let dir = Dir::new();
         let file = dir.file("state.json");
         fs::write(dir.file("state.json.lock"), "somebody's").expect("writable");
@@ -222,7 +237,10 @@ mod tests {
         assert_eq!(read(&file, 4).expect("readable"), None);
         fs::write(&file, "0123456789").expect("writable");
         assert_eq!(read(&file, 4).expect("readable").expect("there").len(), 5);
-        assert!(put(&dir.file("nowhere/state.json"), b"").is_err());
+        assert!(put(&dir.file("nowhere/state.json"), [Ok(String::new())]).is_err());
+        let broken = [Ok("begun".to_owned()), Err(TextError::TooLong { length: 5 })];
+        assert!(put(&file, broken).is_err());
+        assert_eq!(read(&file, 100).expect("readable"), Some(b"0123456789".to_vec()), "as it was");
         assert_eq!(dir.names(), ["state.json"]);
     }
 }

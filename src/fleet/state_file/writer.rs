@@ -1,5 +1,6 @@
-//! The thread that writes the state file: it keeps the newest state only, writes at most every few seconds and
-//! at the end, and nobody waits for it. A file system that stands still costs what is newer than its last write.
+//! The thread that writes the state file: it writes what is newest then, rests after each write and writes once
+//! more at the end, and nobody waits for it. A file system that stands still costs what is newer than its last
+//! write.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,68 +13,69 @@ use tokio::time::timeout;
 use crate::domain::conduct::health::Loop;
 use crate::supervision::{Mode, Pulse, is_due};
 
-/// The pause after a write. What a kill may cost is what was observed within it.
+/// The shortest pause after a write. What a kill may cost is what was observed within it.
 const PAUSE: Duration = Duration::from_secs(2);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A long state is written so much seldomer that no more than this many bytes are written in a second.
+const BYTES_PER_SECOND: usize = 512 << 10;
 /// The pause after a write that failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(15);
 
-/// What is newest and not written yet.
+/// Tells the thread that there is something to write.
+#[derive(Debug, Clone)]
+pub(super) struct Bell(Arc<Shared>);
+
 #[derive(Debug)]
-struct Shared<T> {
-    desk: Mutex<Desk<T>>,
+struct Shared {
+    desk: Mutex<Desk>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct Desk<T> {
-    newest: Option<T>,
+struct Desk {
+    /// There is something newer than what was written.
+    rung: bool,
     closing: bool,
 }
 
-/// Hands what is to be kept to the thread.
-#[derive(Debug)]
-pub struct Keeper<T>(Arc<Shared<T>>);
-
-impl<T> Clone for Keeper<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-/// Whether a write succeeded. A failure is kept to be tried again.
+/// Whether a write succeeded. After a failure it is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
-    Whole,
+    /// So many bytes.
+    Whole {
+        length: usize,
+    },
     Failed,
 }
 
-/// Starts the thread, which hands the newest state to `write`. Gives the hand to it, and a receiver whose
-/// sender is dropped when the thread ends.
-pub(super) fn start<T: Send + 'static>(
+/// Starts the thread, which calls `write` after the bell was rung. Gives the bell, and a receiver whose sender is
+/// dropped when the thread ends.
+pub(super) fn start(
     pulse: Pulse,
-    write: impl FnMut(&T) -> Written + Send + 'static,
-) -> io::Result<(Keeper<T>, oneshot::Receiver<()>)> {
-    let shared =
-        Arc::new(Shared { desk: Mutex::new(Desk { newest: None, closing: false }), changed: Condvar::new() });
+    write: impl FnMut() -> Written + Send + 'static,
+) -> io::Result<(Bell, oneshot::Receiver<()>)> {
+    let desk = Mutex::new(Desk { rung: false, closing: false });
+    let shared = Arc::new(Shared { desk, changed: Condvar::new() });
     let (say_ended, ended) = oneshot::channel();
-    let keeper = Keeper(Arc::clone(&shared));
+    let bell = Bell(Arc::clone(&shared));
     thread::Builder::new().name("state".to_owned()).spawn(move || {
         // Dropped however the thread ends.
         let _say_ended = say_ended;
         shared.work(&pulse, write);
     })?;
-    Ok((keeper, ended))
+    Ok((bell, ended))
 }
 
-impl<T> Keeper<T> {
-    /// Keeps this in the place of whatever was not written yet.
-    pub fn keep(&self, newest: T) {
-        self.0.lock().newest = Some(newest);
+impl Bell {
+    /// There is something newer to write.
+    pub(super) fn ring(&self) {
+        self.0.lock().rung = true;
         self.0.changed.notify_all();
     }
 
-    /// Lets the thread write what it has and end, and waits for so long at most.
-    pub async fn finish(&self, ended: impl Future<Output = ()>, patience: Duration) {
+    /// Lets the thread write what there is and end, and waits for so long at most.
+    pub(super) async fn finish(&self, ended: impl Future<Output = ()>, patience: Duration) {
         self.0.lock().closing = true;
         self.0.changed.notify_all();
         if timeout(patience, ended).await.is_err() {
@@ -85,34 +87,36 @@ impl<T> Keeper<T> {
     }
 }
 
-impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, Desk<T>> {
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, pulse: &Pulse, mut write: impl FnMut(&T) -> Written) {
+    fn work(&self, pulse: &Pulse, mut write: impl FnMut() -> Written) {
         loop {
-            let (newest, closing) = self.next(pulse);
+            let (rung, closing) = self.next(pulse);
             assert!(!is_due(Loop::State, Mode::Panic), "a failpoint in the state file's thread");
             if is_due(Loop::State, Mode::Return) {
                 return;
             }
             let mut pause = PAUSE;
-            if let Some(newest) = newest {
+            if rung {
                 let written = pulse.round_at_once(|| {
                     while is_due(Loop::State, Mode::Hang) {
                         thread::park();
                     }
-                    write(&newest)
+                    write()
                 });
                 if written == Some(Written::Failed) {
                     pulse.count_failure();
                 }
-                if written != Some(Written::Whole) {
-                    pause = PAUSE_AFTER_FAILURE;
-                    // Unless there is something newer by now.
-                    self.lock().newest.get_or_insert(newest);
-                }
+                pause = match written {
+                    Some(Written::Whole { length }) => pause_after(length),
+                    Some(Written::Failed) | None => {
+                        self.lock().rung = true;
+                        PAUSE_AFTER_FAILURE
+                    }
+                };
             }
             if closing {
                 return;
@@ -122,14 +126,14 @@ impl<T> Shared<T> {
     }
 
     /// Waits for something to write, or for the end.
-    fn next(&self, pulse: &Pulse) -> (Option<T>, bool) {
+    fn next(&self, pulse: &Pulse) -> (bool, bool) {
         let mut desk = self.lock();
-        while desk.newest.is_none() && !desk.closing {
+        while !desk.rung && !desk.closing {
             pulse.beat();
             desk = self.pause(desk, pulse.heartbeat());
         }
         pulse.beat();
-        (desk.newest.take(), desk.closing)
+        (std::mem::take(&mut desk.rung), desk.closing)
     }
 
     /// Lets so much time pass, unless the end comes.
@@ -144,13 +148,19 @@ impl<T> Shared<T> {
         }
     }
 
-    fn pause<'a>(&self, desk: MutexGuard<'a, Desk<T>>, pause: Duration) -> MutexGuard<'a, Desk<T>> {
+    fn pause<'a>(&self, desk: MutexGuard<'a, Desk>, pause: Duration) -> MutexGuard<'a, Desk> {
         self.changed.wait_timeout(desk, pause).unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
+/// The pause after a write of so many bytes.
+fn pause_after(length: usize) -> Duration {
+    Duration::from_secs((length / BYTES_PER_SECOND) as u64).clamp(PAUSE, LONGEST_PAUSE)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::mpsc;
 
     use super::*;
@@ -159,20 +169,30 @@ mod tests {
         Pulse::unwatched(Loop::State)
     }
 
+    #[test]
+    fn what_is_long_is_written_seldom() {
+        for (length, seconds) in [(0, 2), (500_000, 2), (5 << 20, 10), (80 << 20, 60), (usize::MAX, 60)] {
+            assert_eq!(pause_after(length), Duration::from_secs(seconds), "{length}");
+        }
+    }
+
     #[tokio::test]
     async fn the_newest_is_written_at_the_end_and_what_it_replaced_is_not() {
         let (written, seen) = mpsc::channel();
-        let write = move |state: &u32| {
-            written.send(*state).expect("the test listens");
-            Written::Whole
+        let newest = Arc::new(AtomicU32::new(1));
+        let state = Arc::clone(&newest);
+        let write = move || {
+            written.send(state.load(Ordering::SeqCst)).expect("the test listens");
+            Written::Whole { length: 1 }
         };
-        let (keeper, ended) = start(pulse(), write).expect("a thread");
-        keeper.keep(1);
+        let (bell, ended) = start(pulse(), write).expect("a thread");
+        bell.ring();
         assert_eq!(seen.recv_timeout(Duration::from_secs(20)), Ok(1), "at once");
         for state in 2..100 {
-            keeper.keep(state);
+            newest.store(state, Ordering::SeqCst);
+            bell.ring();
         }
-        keeper.finish(async { drop(ended.await) }, Duration::from_secs(20)).await;
+        bell.finish(async { drop(ended.await) }, Duration::from_secs(20)).await;
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [99]);
     }
 
@@ -180,22 +200,23 @@ mod tests {
     async fn a_write_that_panics_or_never_ends_holds_nobody_up() {
         let (written, seen) = mpsc::channel();
         let (go_on, wait) = mpsc::channel::<()>();
-        let write = move |state: &u32| {
-            written.send(*state).expect("the test listens");
-            assert_ne!(*state, 1, "on purpose");
+        let mut count = 0;
+        let write = move || {
+            count += 1;
+            written.send(count).expect("the test listens");
+            assert_ne!(count, 1, "on purpose");
             // The file system stands still until the test is over.
             let _ = wait.recv();
-            Written::Whole
+            Written::Whole { length: 1 }
         };
-        let (keeper, ended) = start(pulse(), write).expect("a thread");
-        keeper.keep(1);
+        let (bell, ended) = start(pulse(), write).expect("a thread");
+        bell.ring();
         assert_eq!(seen.recv_timeout(Duration::from_secs(20)), Ok(1));
-        keeper.keep(2);
         let begun = tokio::time::Instant::now();
-        keeper.finish(async { drop(ended.await) }, Duration::from_millis(300)).await;
+        bell.finish(async { drop(ended.await) }, Duration::from_millis(300)).await;
         assert!(begun.elapsed() < Duration::from_secs(10));
-        assert_eq!(seen.recv_timeout(Duration::from_secs(20)), Ok(2), "after the panic it goes on");
-        keeper.keep(3);
+        assert_eq!(seen.recv_timeout(Duration::from_secs(20)), Ok(2), "after the panic it is tried again");
+        bell.ring();
         drop(go_on);
     }
 }

@@ -2,14 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use prometheus::{IntCounter, Opts, Registry};
+use prometheus::{IntCounter, Opts};
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::domain::conduct::admission::Places;
+use crate::exposition::Exposition;
+use crate::fleet::reload;
 use crate::supervision::stop::{self, StopSender};
-use crate::web::{Clients, Gathering};
+use crate::web::Clients;
 
 const GET: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n";
 const HEALTH: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n\r\n";
@@ -24,18 +26,13 @@ struct Client {
 
 /// A site whose metrics page is about 400 kB.
 fn site() -> Arc<Site> {
-    let registry = Registry::new();
+    let exposition = Arc::new(Exposition::default());
     for number in 0..400 {
         let counter = IntCounter::with_opts(Opts::new(format!("c{number}_total"), "x".repeat(1000)));
-        registry.register(Box::new(counter.expect("a good name"))).expect("the first of its name");
+        exposition.process().register(Box::new(counter.expect("a good name"))).expect("the first of its name");
     }
-    Arc::new(Site {
-        registry,
-        health: Arc::default(),
-        telemetry_path: "/metrics".to_owned(),
-        gathering: Gathering::default(),
-        clients: Arc::new(Clients::new(Places::default())),
-    })
+    let clients = Clients::new(Places::default());
+    Arc::new(Site::new(exposition, Arc::default(), "/metrics".to_owned(), clients, reload::channel().0))
 }
 
 impl Client {
