@@ -156,6 +156,8 @@ impl Lives {
             password_file: None,
             tls_mode,
             tls_ca: None,
+            tls_identity: None,
+            tls_server_name: None,
             get_server_public_key: false,
         };
         let networks = (0..HELD[1] / OF_ONE).map(|number| {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
 use mysql_canary_exporter::app::{ExportError, StartError};
-use mysql_canary_exporter::config::flags::{Command, LowArgs};
+use mysql_canary_exporter::config::check;
+use mysql_canary_exporter::config::flags::{Command, ExportArgs, LowArgs};
 use mysql_canary_exporter::config::settings::{Settings, TargetSettings};
 use mysql_canary_exporter::domain::conduct::admission::Places;
 use mysql_canary_exporter::domain::conduct::health::Loop;
@@ -30,10 +30,11 @@ const BAD_INPUT: u8 = 2;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let args = LowArgs::parse();
+    let args = LowArgs::read();
     let outcome = match args.command {
         Some(Command::Demo) => demo::run().map_err(|error| error.to_string()),
-        None => match args.export.into_settings() {
+        None => match args.export.settings() {
+            Ok(settings) if args.export.config_check => return tell(&args.export, &settings),
             Ok(settings) => return export(settings),
             Err(error) => Err(error.to_string()),
         },
@@ -44,6 +45,18 @@ fn main() -> ExitCode {
             report(&message);
             ExitCode::from(BAD_INPUT)
         }
+    }
+}
+
+/// Says what would run.
+fn tell(args: &ExportArgs, settings: &Settings) -> ExitCode {
+    for warning in check::warnings(settings) {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
+    let source = args.config_file().map_or_else(|| "flags".to_owned(), |file| file.display().to_string());
+    match io::stdout().write_all(check::summary(settings, &source).as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
     }
 }
 
@@ -72,7 +85,7 @@ fn export(settings: Settings) -> ExitCode {
 fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
     let connections = settings.targets.iter().map(TargetSettings::most_connections).sum();
     let paths = settings.targets.iter().flat_map(|target| &target.paths);
-    let longest = paths.map(|path| path.probe_timeout).max().unwrap_or_default();
+    let longest = paths.map(|path| path.connect_timeout).max().unwrap_or_default();
     let left = descriptors::make_room(connections, longest).map_err(StartError::from)?;
     let listeners = app::listen(&settings.listen_addresses)?;
     try_threads().map_err(StartError::Runtime)?;
@@ -87,6 +100,9 @@ fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
             version = env!("CARGO_PKG_VERSION"),
             "Starting mysql-canary-exporter"
         );
+        for warning in &settings.warnings {
+            tracing::warn!(event = "configuration", "{warning}");
+        }
         let (say_stop, stop) = stop::channel();
         // Held here too: that the loop of the signals is gone must not pass for the word to stop.
         let say_stop = Arc::new(say_stop);

@@ -137,7 +137,7 @@ fn settings(flags: &[String]) -> Result<Settings, DemoError> {
     LowArgs::try_parse_from(words)
         .map_err(|error| DemoError::Flags(error.to_string()))?
         .export
-        .into_settings()
+        .settings()
         .map_err(|error| DemoError::Flags(error.to_string()))
 }
 

@@ -52,5 +52,5 @@ pub use login::Account;
 pub use notes::Sight;
 pub use questions::Asking;
 pub use roster::Roster;
-pub use tls::TlsMode;
+pub use tls::{TlsIdentity, TlsMode, WrongIdentity, check_authorities, check_identity, check_server_name};
 pub use wire::Closed;
