@@ -30,7 +30,7 @@ use mysql_canary_exporter::prober::orders::{self, Teller};
 use mysql_canary_exporter::prober::standstill::Standstills;
 use mysql_canary_exporter::prober::witness::WitnessDesk;
 use mysql_canary_exporter::session::roster::{Rules, TargetRoster};
-use mysql_canary_exporter::session::{Account, LoginPace, Connector, Roster, TlsMode};
+use mysql_canary_exporter::session::{Account, Connector, LoginPace, TlsMode};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop::{self, StopSender};
 use prometheus::{IntCounter, Registry};
@@ -156,6 +156,8 @@ impl Lives {
             password_file: None,
             tls_mode,
             tls_ca: None,
+            tls_identity: None,
+            tls_server_name: None,
             get_server_public_key: false,
         };
         let networks = (0..HELD[1] / OF_ONE).map(|number| {

@@ -21,7 +21,7 @@ use mysql_canary_exporter::domain::applications::{Counters, Errors, Follower, Li
 use mysql_canary_exporter::server::processlist::{RawRow, Source};
 use mysql_canary_exporter::server::{Applications, Heard};
 use mysql_canary_exporter::session::Roster;
-use mysql_canary_exporter::session::roster::Rules;
+use mysql_canary_exporter::session::roster::{Rules, TargetRoster};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter};
 
 /// Seconds between two rounds.
@@ -118,7 +118,13 @@ impl Bench {
             .wait_timeout(Some(28_800));
         let counter = IntCounter::new("aborted", "none").expect("a good name");
         let roster =
-            Roster::new(Rules { budget: 12, kill_ghosts: false, aborted: counter, kills: BTreeMap::new() });
+            TargetRoster::new(counter).share(Rules {
+                path: "bench".to_owned(),
+                budget: 12,
+                reads_the_view: true,
+                kill_ghosts: false,
+                kills: BTreeMap::new(),
+            });
         let ages = HistogramVec::new(HistogramOpts::new("ages", "survived"), &["target"]);
         let ages = ages.expect("a good name");
         Self {

@@ -175,7 +175,13 @@ impl Running {
     /// Reads the settings anew and runs what they say: all of it, or nothing.
     async fn reload(&mut self, reread: &Reread, supervisor: &mut Supervisor) -> Result<(), String> {
         let outcome = match reread.read().await {
-            Ok(settings) => self.change_to(settings.targets, supervisor).await,
+            Ok(Settings { targets, warnings, .. }) => {
+                let outcome = self.change_to(targets, supervisor).await;
+                if outcome.is_ok() {
+                    tell_warnings(&warnings);
+                }
+                outcome
+            }
             Err(error) => Err(error),
         };
         match &outcome {
@@ -206,13 +212,20 @@ impl Running {
     }
 }
 
+/// Tells what is no error and should be mended all the same.
+pub fn tell_warnings(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(event = "configuration", "{warning}");
+    }
+}
+
 /// Makes room for the descriptors that these targets need, and gives how many are left for the clients of the pages.
 ///
 /// # Errors
 /// When there cannot be so many.
 pub fn make_room(targets: &[TargetSettings]) -> Result<u64, TooFewDescriptors> {
     let connections = targets.iter().map(TargetSettings::most_connections).sum();
-    let timeouts = targets.iter().flat_map(|target| &target.paths).map(|path| path.probe_timeout);
+    let timeouts = targets.iter().flat_map(|target| &target.paths).map(|path| path.connect_timeout);
     descriptors::make_room(connections, timeouts.max().unwrap_or_default())
 }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
 use mysql_canary_exporter::app::{ExportError, Exporter, StartError};
+use mysql_canary_exporter::config::check;
 use mysql_canary_exporter::config::flags::{Command, ExportArgs, LowArgs};
 use mysql_canary_exporter::config::settings::Settings;
 use mysql_canary_exporter::domain::conduct::admission::Places;
@@ -31,10 +31,11 @@ const BAD_INPUT: u8 = 2;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let args = LowArgs::parse();
+    let args = LowArgs::read();
     let outcome = match args.command {
         Some(Command::Demo) => demo::run().map_err(|error| error.to_string()),
         None => match args.export.settings() {
+            Ok(settings) if args.export.config_check => return tell(&args.export, &settings),
             Ok(settings) => return export(args.export, settings),
             Err(error) => Err(error.to_string()),
         },
@@ -45,6 +46,18 @@ fn main() -> ExitCode {
             report(&message);
             ExitCode::from(BAD_INPUT)
         }
+    }
+}
+
+/// Says what would run.
+fn tell(args: &ExportArgs, settings: &Settings) -> ExitCode {
+    for warning in check::warnings(settings) {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
+    let source = args.config_file().map_or_else(|| "flags".to_owned(), |file| file.display().to_string());
+    match io::stdout().write_all(check::summary(settings, &source).as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
     }
 }
 
@@ -85,6 +98,7 @@ fn run(args: ExportArgs, settings: Settings, log: &mut LogWriter) -> Result<(), 
             version = env!("CARGO_PKG_VERSION"),
             "Starting mysql-canary-exporter"
         );
+        app::tell_warnings(&settings.warnings);
         let (say_stop, stop) = stop::channel();
         // Held here too: that the loop of the signals is gone must not pass for the word to stop.
         let say_stop = Arc::new(say_stop);

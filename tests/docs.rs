@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
+use mysql_canary_exporter::config::file::keys;
 use mysql_canary_exporter::config::flags::LowArgs;
 use mysql_canary_exporter::domain::life::kind::Kind;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
@@ -12,6 +13,7 @@ use mysql_canary_exporter::metrics::{Metrics, ProcessMetrics};
 use prometheus::Registry;
 
 const README: &str = include_str!("../README.md");
+const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 /// A label that every metric but the exporter's own has; the README says so once.
 const EVERYWHERE: &str = "target";
 
@@ -84,11 +86,39 @@ fn every_flag_is_in_the_readme_and_every_flag_there_exists() {
     for flag in &flags {
         assert!(README.contains(&format!("| `{flag}")), "README.md has no row for {flag}");
     }
-    for prefix in
-        ["--mysql.", "--canary.", "--server.", "--web.", "--log.", "--config.", "--state.", "--pool"]
-    {
+    for prefix in [
+        "--mysql.",
+        "--canary.",
+        "--server.",
+        "--target.",
+        "--web.",
+        "--log.",
+        "--config.",
+        "--state.",
+        "--pool",
+    ] {
         for word in words(prefix, &['-', '.']) {
             assert!(flags.contains(word), "README.md names {word}");
         }
     }
+}
+
+#[test]
+fn every_key_of_the_file_is_documented_and_every_key_there_exists() {
+    let documented: BTreeSet<(String, String)> = CONFIGURATION
+        .split("\n## ")
+        .skip(1)
+        .flat_map(|section| {
+            let heading = section.lines().next().unwrap_or_default().trim_matches('`').to_lowercase();
+            let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+            let keys: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+            keys.into_iter().map(move |key| (heading.clone(), key.to_owned())).collect::<Vec<_>>()
+        })
+        .collect();
+    let known: BTreeSet<(String, String)> = keys::SECTIONS
+        .iter()
+        .flat_map(|section| section.keys.iter().map(|key| (section.name.to_owned(), (*key).to_owned())))
+        .collect();
+    assert!(known.len() > 50, "the keys were read: {}", known.len());
+    assert_eq!(documented, known);
 }

@@ -223,3 +223,11 @@ fn help_and_version() {
     assert_eq!(run(Command::new(exporter).arg("--version")), version);
     assert_eq!(run(Command::new(exporter).arg("-V")), version);
 }
+
+#[test]
+fn the_address_is_the_name_of_the_target() {
+    // Nobody listens on port 1.
+    let exporter = Launch::at("127.0.0.1:1").nameless().start();
+    let page = exporter.get("/metrics").body;
+    assert!(page.contains("target=\"127.0.0.1:1\"") && !page.contains("target=\"default\""), "{page}");
+}

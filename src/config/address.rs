@@ -29,6 +29,9 @@ pub enum AddressError {
     /// A URL, a socket path, or something else that is no host.
     #[error("{0:?} is no host: write host:port, without a scheme, a user, a password or a path")]
     NotAHost(String),
+    /// Parameters behind a `?`: perhaps a password, so nothing of it is repeated.
+    #[error("the address holds a ?: write host:port, without parameters")]
+    Parameters,
     /// Something before an `@`: perhaps a password, so nothing of it is repeated.
     #[error("the address holds an @: write host:port, without a scheme, a user or a password")]
     User,
@@ -40,10 +43,10 @@ impl std::str::FromStr for Address {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let whole = || text.to_owned();
         if text.contains(['/', '@', ' ', '?']) {
-            return Err(if text.contains('@') {
-                AddressError::User
-            } else {
-                AddressError::NotAHost(whole())
+            return Err(match (text.contains('@'), text.contains('?')) {
+                (true, _) => AddressError::User,
+                (false, true) => AddressError::Parameters,
+                (false, false) => AddressError::NotAHost(whole()),
             });
         }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
@@ -115,6 +118,7 @@ mod tests {
                 "mysql://db",
                 "\"mysql://db\" is no host: write host:port, without a scheme, a user, a password or a path",
             ),
+            ("db?password=secret", "the address holds a ?: write host:port, without parameters"),
             (
                 "u:secret@db",
                 "the address holds an @: write host:port, without a scheme, a user or a password",

@@ -1,9 +1,9 @@
 //! Credentials from files and the environment; never from the command line, never in a URL.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::secret::Secret;
+use super::source::{advice, read_regular_text, read_text};
 
 /// The environment variable a password may stand in.
 pub const PASSWORD_VARIABLE: &str = "MYSQL_CANARY_PASSWORD";
@@ -12,7 +12,7 @@ pub const PASSWORD_VARIABLE: &str = "MYSQL_CANARY_PASSWORD";
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The password file cannot be read.
-    #[error("--mysql.password-file: cannot read {}: {source}: {}", file.display(), advice(source))]
+    #[error("cannot read {}: {source}: {}", file.display(), advice(source))]
     PasswordFile {
         /// The file.
         file: PathBuf,
@@ -20,7 +20,7 @@ pub enum CredentialsError {
         source: std::io::Error,
     },
     /// The option file cannot be read.
-    #[error("--mysql.defaults-file: cannot read {}: {source}: {}", file.display(), advice(source))]
+    #[error("cannot read {}: {source}: {}", file.display(), advice(source))]
     OptionFile {
         /// The file.
         file: PathBuf,
@@ -28,7 +28,7 @@ pub enum CredentialsError {
         source: std::io::Error,
     },
     /// The option file lacks the group.
-    #[error("--mysql.defaults-group: {} has no group [{group}]: add a line [{group}] there, or name another group", file.display())]
+    #[error("{} has no group [{group}]: add a line [{group}] there, or name another group", file.display())]
     NoGroup {
         /// The file.
         file: PathBuf,
@@ -36,7 +36,7 @@ pub enum CredentialsError {
         group: String,
     },
     /// A line of the option file makes no sense.
-    #[error("--mysql.defaults-file: line {line} of {} is neither a [group], an option=value nor a # comment: correct it, or put # before it", file.display())]
+    #[error("line {line} of {} is neither a [group], an option=value nor a # comment: correct it, or put # before it", file.display())]
     BadLine {
         /// The file.
         file: PathBuf,
@@ -48,27 +48,6 @@ pub enum CredentialsError {
         "the variable {PASSWORD_VARIABLE} is not valid UTF-8: put the password into --mysql.password-file"
     )]
     Environment,
-}
-
-/// What to do where a file cannot be read.
-fn advice(source: &std::io::Error) -> &'static str {
-    match source.kind() {
-        std::io::ErrorKind::InvalidData => "write it in UTF-8",
-        _ => "name a file that the exporter's user may read",
-    }
-}
-
-/// The longest file of credentials that is read, in bytes.
-const LONGEST_FILE: u64 = 1 << 20;
-
-/// Reads a text file of at most [`LONGEST_FILE`].
-fn read_text(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    let read = std::fs::File::open(file)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
-    if read as u64 > LONGEST_FILE {
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
-    }
-    Ok(text)
 }
 
 /// A file that holds the password, and may hold another one later.
@@ -93,12 +72,10 @@ impl PasswordFile {
             Self::Options(..) => CredentialsError::OptionFile { file: file.clone(), source },
         };
         // What a pipe held was read at the start, and to open it again may never end.
-        if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
-            return Err(unreadable(std::io::Error::other("it is no regular file")));
-        }
+        let (text, _) = read_regular_text(file).map_err(unreadable)?;
         let password = match self {
-            Self::Password(file) => Some(read_password_file(file)?),
-            Self::Options(file, group) => read_option_file(file, group)?.password,
+            Self::Password(_) => Some(first_line(&text)),
+            Self::Options(file, group) => options_of(&text, file, group)?.password,
         };
         password
             .filter(|password| !password.reveal().is_empty())
@@ -122,8 +99,13 @@ pub struct FileOptions {
 pub fn read_password_file(file: &Path) -> Result<Secret, CredentialsError> {
     let text =
         read_text(file).map_err(|source| CredentialsError::PasswordFile { file: file.to_owned(), source })?;
+    Ok(first_line(&text))
+}
+
+/// The password in the text of a password file.
+pub(super) fn first_line(text: &str) -> Secret {
     let line = text.split('\n').next().unwrap_or_default();
-    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
+    Secret::new(line.strip_suffix('\r').unwrap_or(line))
 }
 
 /// Reads the password from the environment, where it is set and not empty.
@@ -146,7 +128,12 @@ pub fn password_from_environment() -> Result<Option<Secret>, CredentialsError> {
 pub fn read_option_file(file: &Path, group: &str) -> Result<FileOptions, CredentialsError> {
     let text =
         read_text(file).map_err(|source| CredentialsError::OptionFile { file: file.to_owned(), source })?;
-    match parse_option_file(&text, group) {
+    options_of(&text, file, group)
+}
+
+/// The same, from the text of that file.
+pub(super) fn options_of(text: &str, file: &Path, group: &str) -> Result<FileOptions, CredentialsError> {
+    match parse_option_file(text, group) {
         Ok(Some(options)) => Ok(options),
         Ok(None) => Err(CredentialsError::NoGroup { file: file.to_owned(), group: group.to_owned() }),
         Err(line) => Err(CredentialsError::BadLine { file: file.to_owned(), line }),

@@ -1,17 +1,26 @@
 //! The command line: raw flags first, then settings that are known to be good.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::address::{Address, AddressError};
-use crate::config::credentials::{self, CredentialsError, PasswordFile};
-use crate::config::settings::{FEWEST_CONNECTIONS, PathSettings, Settings, TargetSettings};
-use crate::domain::layers::pool::{Pool, PoolError, check_distinct, check_name};
-use crate::domain::life::duration::{self, DurationError};
-use crate::domain::limit::ladder::{LONGEST_AGE_SECONDS, Ladder};
+use crate::config::address::Address;
+use crate::config::credentials::{self, CredentialsError, FileOptions, PASSWORD_VARIABLE, PasswordFile};
+use crate::config::error::SettingsError;
+use crate::config::file::{self, Configured};
+use crate::config::secret::Secret;
+use crate::config::settings::{PathSettings, Settings, TargetSettings};
+use crate::config::source;
+use crate::config::values::{
+    parse_budget, parse_interval, parse_listen_address, parse_positive, parse_precision, parse_target_name,
+    parse_telemetry_path, parse_user,
+};
+use crate::domain::layers::pool::{Pool, check_distinct};
+use crate::domain::limit::ladder::Ladder;
 use crate::machine::logging::{LogFormat, LogLevel};
 use crate::session::{Account, TlsMode};
 
@@ -40,14 +49,22 @@ pub enum Command {
 /// The flags of the exporter.
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
-    /// The MySQL or MariaDB server, as the applications reach it
-    #[arg(long = "mysql.address", value_name = "HOST:PORT", default_value = "127.0.0.1:3306")]
-    // Parsed later: clap would repeat a bad value, and a URL may carry a password.
-    address: String,
+    /// A file that names several servers and several ways to each, instead of the flags --target, --mysql, --canary, --pool and --server
+    #[arg(long = "config.file", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+
+    /// Say what would run, and end: with code 0, or with 2 and what is wrong
+    #[arg(long = "config.check")]
+    pub config_check: bool,
 
     /// The name of the server on the pages and in the log: the label `target` [default: the address]
     #[arg(long = "target.name", value_name = "NAME", value_parser = parse_target_name)]
     target_name: Option<String>,
+
+    /// The MySQL or MariaDB server, as the applications reach it
+    #[arg(long = "mysql.address", value_name = "HOST:PORT", default_value = "127.0.0.1:3306")]
+    // Parsed later: clap would repeat a bad value, and a URL may carry a password.
+    address: String,
 
     /// The user to log in as; or `user` in --mysql.defaults-file
     #[arg(long = "mysql.username", value_name = "USER")]
@@ -141,72 +158,133 @@ pub struct ExportArgs {
     /// How log lines are written
     #[arg(long = "log.format", value_enum, value_name = "FORMAT", default_value = "logfmt")]
     log_format: LogFormat,
+
+    /// The flags about a target that were given, with which a file cannot stand.
+    #[arg(skip)]
+    about_a_target: Vec<String>,
+
+    /// What pipes held: they can be read once, and settings are read again at each reload.
+    #[arg(skip)]
+    piped: Arc<Piped>,
 }
 
-/// Flags that are good each by itself and wrong together, or files that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The server's address cannot be one.
-    #[error("--mysql.address: {0}")]
-    Address(#[from] AddressError),
-    /// No user anywhere.
-    #[error("no user to log in as: give --mysql.username, or --mysql.defaults-file with a line `user=…`")]
-    NoUser,
-    /// A file with credentials is bad.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsError),
-    /// Two pools have one name.
-    #[error("--pool: {0}")]
-    Pools(#[from] PoolError),
-    /// The authorities' file is bad.
-    #[error("--mysql.tls-ca: cannot read {}: {source}: name a file that the exporter's user may read", file.display())]
-    TlsCa {
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The authorities' file holds none.
-    #[error("--mysql.tls-ca: {} holds no PEM certificate: name a file with -----BEGIN CERTIFICATE----- lines", .0.display())]
-    NoCertificate(PathBuf),
+/// What was read from pipes.
+#[derive(Debug, Default)]
+struct Piped {
+    password: OnceLock<Secret>,
+    options: OnceLock<FileOptions>,
+}
+
+/// The beginnings of the flags that a configuration file stands for.
+const ABOUT_A_TARGET: [&str; 5] = ["target.", "mysql.", "canary.", "pool", "server."];
+
+impl LowArgs {
+    /// Reads the command line; ends the process where it is wrong, or asks for help.
+    pub fn read() -> Self {
+        Self::try_read_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The same from these words, of which the first is the program's.
+    ///
+    /// # Errors
+    /// Where they are wrong, or ask for help.
+    pub fn try_read_from<I, T>(words: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(words)?;
+        let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        for flag in command.get_arguments() {
+            let given = matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine);
+            if let Some(name) = flag.get_long().filter(|_| given)
+                && ABOUT_A_TARGET.iter().any(|begin| name.starts_with(begin))
+            {
+                args.export.about_a_target.push(format!("--{name}"));
+            }
+        }
+        Ok(args)
+    }
 }
 
 impl ExportArgs {
-    /// Reads the files that flags name, and checks what must fit together.
+    /// The configuration file, where there is one.
+    pub fn config_file(&self) -> Option<&Path> {
+        self.config_file.as_deref()
+    }
+
+    /// Reads the files that flags name, and checks what must fit together; anew each time, so that it can be called at
+    /// each reload. It waits for the file system, and for nothing else.
     ///
     /// # Errors
     /// The first thing that is wrong, with what to do.
     pub fn settings(&self) -> Result<Settings, SettingsError> {
-        self.clone().into_settings()
+        let Configured { targets, mut warnings } = match &self.config_file {
+            Some(_) if !self.about_a_target.is_empty() => {
+                return Err(SettingsError::FlagsBesideFile(self.about_a_target.clone()));
+            }
+            Some(file) => file::read(file)?,
+            None => self.one_target()?,
+        };
+        let ignored = |password: &std::ffi::OsString| self.config_file.is_some() && !password.is_empty();
+        if std::env::var_os(PASSWORD_VARIABLE).as_ref().is_some_and(ignored) {
+            warnings.push(format!(
+                "the variable {PASSWORD_VARIABLE} is not used with --config.file: write password_env: {PASSWORD_VARIABLE} there where it is meant"
+            ));
+        }
+        Ok(Settings {
+            targets,
+            state_file: self.state_file.clone(),
+            listen_addresses: self.listen_addresses.clone(),
+            telemetry_path: self.telemetry_path.clone(),
+            log_level: self.log_level,
+            log_format: self.log_format,
+            warnings,
+        })
     }
 
-    fn into_settings(self) -> Result<Settings, SettingsError> {
+    /// The target that flags name.
+    fn one_target(&self) -> Result<Configured, SettingsError> {
         let address: Address = self.address.parse()?;
+        let mut warnings = Vec::new();
         let options = match &self.defaults_file {
-            Some(file) => credentials::read_option_file(file, &self.defaults_group)?,
-            None => credentials::FileOptions::default(),
-        };
-        let username = self.username.or(options.user).ok_or(SettingsError::NoUser)?;
-        let (password, password_file) = match (self.password_file, credentials::password_from_environment()) {
-            (Some(file), _) => {
-                (Some(credentials::read_password_file(&file)?), Some(PasswordFile::Password(file)))
+            Some(file) => {
+                once(file, &self.piped.options, || credentials::read_option_file(file, &self.defaults_group))?
             }
-            (None, environment) => match (environment?, options.password, self.defaults_file) {
+            None => FileOptions::default(),
+        };
+        let username = self.username.clone().or(options.user).ok_or(SettingsError::NoUser)?;
+        let (password, password_file) = match (&self.password_file, credentials::password_from_environment())
+        {
+            (Some(file), _) => {
+                let password = once(file, &self.piped.password, || credentials::read_password_file(file))?;
+                (Some(password), Some(PasswordFile::Password(file.clone())))
+            }
+            (None, environment) => match (environment?, options.password, &self.defaults_file) {
                 (None, Some(password), Some(file)) => {
-                    (Some(password), Some(PasswordFile::Options(file, self.defaults_group)))
+                    (Some(password), Some(PasswordFile::Options(file.clone(), self.defaults_group.clone())))
                 }
                 (environment, _, _) => (environment, None),
             },
         };
+        if let Some(PasswordFile::Password(file) | PasswordFile::Options(file, _)) = &password_file
+            && let Some(mode) = std::fs::metadata(file).ok().and_then(|found| source::open_to_all(&found))
+        {
+            warnings.push(format!(
+                "everybody may read {}, which holds a password (mode {mode:04o}): take the right from others, chmod o-rwx",
+                file.display()
+            ));
+        }
         check_distinct(&self.pools)?;
         if let Some(file) = &self.tls_ca {
-            let pem =
-                std::fs::read(file).map_err(|source| SettingsError::TlsCa { file: file.clone(), source })?;
+            let (pem, _) = source::read_regular(file)
+                .map_err(|source| SettingsError::TlsCa { file: file.clone(), source })?;
             if !pem.windows(BEGIN_CERTIFICATE.len()).any(|window| window == BEGIN_CERTIFICATE) {
                 return Err(SettingsError::NoCertificate(file.clone()));
             }
         }
-        let target = self.target_name.unwrap_or_else(|| address.to_string());
+        let name = self.target_name.clone().unwrap_or_else(|| address.to_string());
         let path = PathSettings {
             name: DIRECT.to_owned(),
             address,
@@ -215,111 +293,50 @@ impl ExportArgs {
                 password,
                 password_file,
                 tls_mode: self.tls_mode,
-                tls_ca: self.tls_ca,
+                tls_ca: self.tls_ca.clone(),
+                tls_identity: None,
+                tls_server_name: None,
                 get_server_public_key: self.get_server_public_key,
             },
             max_connections: self.max_connections,
+            connect_timeout: self.probe_timeout,
             probe_timeout: self.probe_timeout,
             precision: self.precision,
             kill_ghosts: self.kill_ghosts,
             devices: Vec::new(),
         };
         let target = TargetSettings {
-            name: target,
+            name,
             view_path: path.name.clone(),
             paths: vec![path],
             server_interval: self.server_interval,
-            excluded_users: self.excluded_users.into_iter().collect(),
-            pools: self.pools,
-            ladder: self.ages.unwrap_or_default(),
+            excluded_users: self.excluded_users.iter().cloned().collect(),
+            pools: self.pools.clone(),
+            ladder: self.ages.clone().unwrap_or_default(),
         };
-        Ok(Settings {
-            targets: vec![target],
-            state_file: self.state_file,
-            listen_addresses: self.listen_addresses,
-            telemetry_path: self.telemetry_path,
-            log_level: self.log_level,
-            log_format: self.log_format,
-        })
+        Ok(Configured { targets: vec![target], warnings })
     }
+}
+
+/// Reads a file; one that can be read once only, such as a pipe, once.
+fn once<T: Clone>(
+    file: &Path,
+    kept: &OnceLock<T>,
+    read: impl FnOnce() -> Result<T, CredentialsError>,
+) -> Result<T, CredentialsError> {
+    if let Some(kept) = kept.get() {
+        return Ok(kept.clone());
+    }
+    let lasts = std::fs::metadata(file).is_ok_and(|found| found.is_file());
+    let value = read()?;
+    if !lasts {
+        kept.get_or_init(|| value.clone());
+    }
+    Ok(value)
 }
 
 const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 fn long_version() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION"))
-}
-
-fn parse_budget(text: &str) -> Result<usize, String> {
-    let count: usize = text.parse().map_err(|_| "write a whole number, such as 12".to_owned())?;
-    if count < FEWEST_CONNECTIONS {
-        return Err(format!(
-            "one rung needs {FEWEST_CONNECTIONS} connections (the canary, its witness, the server view): give {FEWEST_CONNECTIONS} or more"
-        ));
-    }
-    Ok(count)
-}
-
-fn parse_positive(text: &str) -> Result<Duration, String> {
-    let seconds = duration::parse_seconds(text).map_err(|error: DurationError| error.to_string())?;
-    if seconds <= 0.0 {
-        return Err("must be longer than nothing, write for example 10s".to_owned());
-    }
-    if seconds > LONGEST_AGE_SECONDS {
-        return Err("must be a year (1y) at most".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    let interval = parse_positive(text)?;
-    if interval < Duration::from_secs(1) {
-        return Err("must be 1s or more: each round asks the server several questions".to_owned());
-    }
-    Ok(interval)
-}
-
-fn parse_user(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("an empty name: write MySQL users, such as mysqld_exporter,backup".to_owned()),
-        user => Ok(user.to_owned()),
-    }
-}
-
-fn parse_target_name(text: &str) -> Result<String, String> {
-    check_name(text).map_err(|error| error.to_string())
-}
-
-fn parse_precision(text: &str) -> Result<f64, String> {
-    let wrong = || "write a share from 0.1% to 50%, such as 1%".to_owned();
-    let percent: f64 =
-        text.strip_suffix('%').and_then(|number| number.trim().parse().ok()).ok_or_else(wrong)?;
-    if (0.1..=50.0).contains(&percent) { Ok(percent / 100.0) } else { Err(wrong()) }
-}
-
-fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
-    let whole = match text.strip_prefix(':') {
-        Some(port) => format!("[::]:{port}"),
-        None => text.to_owned(),
-    };
-    whole
-        .parse()
-        .map_err(|_| "write :PORT, IP:PORT or [IPv6]:PORT, such as :10052 or 127.0.0.1:10052".to_owned())
-}
-
-fn parse_telemetry_path(text: &str) -> Result<String, String> {
-    match text {
-        "/" | "/-/healthy" | "/-/ready" => {
-            Err("that page is another one: write for example /metrics".to_owned())
-        }
-        _ if !text.starts_with('/') => {
-            Err("a path begins with a slash: write for example /metrics".to_owned())
-        }
-        _ => match text.chars().find(|&c| !c.is_ascii_alphanumeric() && !"/-_.~".contains(c)) {
-            Some(stranger) => Err(format!(
-                "{stranger:?} cannot stand in it: write letters, digits and /-_.~ only, for example /metrics"
-            )),
-            None => Ok(text.to_owned()),
-        },
-    }
 }

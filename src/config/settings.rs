@@ -16,6 +16,9 @@ use crate::session::Account;
 /// server view. Any other path needs one less.
 pub const FEWEST_CONNECTIONS: usize = 3;
 
+/// The fewest connections of any other path: a canary and its witness.
+pub const FEWEST_OF_ANOTHER_PATH: usize = FEWEST_CONNECTIONS - 1;
+
 /// Everything that the exporter runs with.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -31,6 +34,9 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What is no error and should be mended all the same, such as a password file that everybody may read: for the
+    /// log, at the start and after each reload.
+    pub warnings: Vec<String>,
 }
 
 /// One server, and the ways to it.
@@ -63,7 +69,9 @@ pub struct PathSettings {
     pub account: Account,
     /// The most connections. Those of a target's paths together are the most that the server sees of us.
     pub max_connections: usize,
-    /// How long connects and answers may take.
+    /// How long a connect and its login may take.
+    pub connect_timeout: Duration,
+    /// How long an answer to a canary's probe may take.
     pub probe_timeout: Duration,
     /// How sharp the limit is wanted, as a share.
     pub precision: f64,

@@ -75,7 +75,7 @@ impl Shared<'_> {
 
     /// How long a round of a loop that asks the server over this path may take.
     pub(super) fn longest_asking(path: &PathSettings) -> Duration {
-        path.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS)
+        path.connect_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS)
     }
 
     fn watch_loop(&self, name: Loop, path: &str, longest_round: Duration) -> Pulse {
@@ -127,7 +127,7 @@ impl RunningPath {
         let connector = Arc::new(Connector::new(
             settings.address.clone(),
             settings.account.clone(),
-            settings.probe_timeout,
+            settings.connect_timeout,
             shared.roster.share(Rules {
                 path: path.to_owned(),
                 budget: settings.max_connections,

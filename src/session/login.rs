@@ -12,7 +12,7 @@ use super::error::Failure;
 use super::guard::LONGEST_PACKET;
 use super::packet::{self, Greeting};
 use super::tap::Tap;
-use super::tls::{Setup, Tls, TlsMode};
+use super::tls::{Setup, Tls, TlsIdentity, TlsMode};
 use crate::config::credentials::PasswordFile;
 use crate::config::secret::Secret;
 use crate::domain::applications::driver::OUR_PROGRAM_NAME;
@@ -31,6 +31,10 @@ pub struct Account {
     pub tls_mode: TlsMode,
     /// A PEM file of the authorities to trust; without it, the well-known ones.
     pub tls_ca: Option<PathBuf>,
+    /// The certificate to show where the server asks for one.
+    pub tls_identity: Option<TlsIdentity>,
+    /// The name to tell the server and to look for in its certificate, where it is not the host's.
+    pub tls_server_name: Option<String>,
     /// Whether the password itself may go to a server that nobody verified.
     pub get_server_public_key: bool,
 }
@@ -54,7 +58,8 @@ impl Account {
         Ok(self.tls_mode.chooses(greeting)?.then(|| Tls {
             mode: self.tls_mode,
             authorities: self.tls_ca.clone(),
-            host: host.to_owned(),
+            identity: self.tls_identity.clone(),
+            host: self.tls_server_name.as_deref().unwrap_or(host).to_owned(),
             setup: setup.clone(),
         }))
     }

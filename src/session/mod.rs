@@ -54,5 +54,5 @@ pub use notes::Sight;
 pub use questions::Asking;
 pub use pace::LoginPace;
 pub use roster::Roster;
-pub use tls::TlsMode;
+pub use tls::{TlsIdentity, TlsMode, WrongIdentity, check_authorities, check_identity, check_server_name};
 pub use wire::Closed;

@@ -88,6 +88,8 @@ mod tests {
             password_file: Some(PasswordFile::Password(file.to_owned())),
             tls_mode: TlsMode::Preferred,
             tls_ca: None,
+            tls_identity: None,
+            tls_server_name: None,
             get_server_public_key: false,
         })
     }

@@ -6,25 +6,31 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use files::{Authorities, Identity};
+
 use super::error::Failure;
 use super::packet::{self, Greeting, HEADER};
 use super::wire::tls_error;
 use crate::domain::life::stage::Stage;
+
+mod files;
+
+pub use files::{TlsIdentity, WrongIdentity, check_authorities, check_identity};
 
 /// MySQL's `--ssl-mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -54,8 +60,19 @@ impl TlsMode {
         }
     }
 
+    /// Its word in flags and files.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Preferred => "preferred",
+            Self::Required => "required",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyIdentity => "verify-identity",
+        }
+    }
+
     /// Whether it is checked who the server is.
-    pub(super) fn verifies(self) -> bool {
+    pub fn verifies(self) -> bool {
         matches!(self, Self::VerifyCa | Self::VerifyIdentity)
     }
 }
@@ -67,29 +84,22 @@ pub(super) struct Tls {
     pub(super) mode: TlsMode,
     /// A PEM file of the authorities to trust; without it, the well-known ones.
     pub(super) authorities: Option<PathBuf>,
-    /// The host as it was asked for: a name or an IP address.
+    /// The certificate to show where the server asks for one.
+    pub(super) identity: Option<TlsIdentity>,
+    /// The name that the server is told and that its certificate must have: the host as it was asked for, a name or an
+    /// IP address, or another that was configured.
     pub(super) host: String,
     /// What was set up before.
     pub(super) setup: Setup,
 }
 
 /// What the sessions of one path share: a session keeps its settings for as long as it lives, and the well-known
-/// authorities alone would be more than all else that it is. Made anew when the file of the authorities has changed.
+/// authorities alone would be more than all else that it is. Made anew when one of the files has changed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Setup(Arc<Mutex<Option<Made>>>);
 
-/// What was made for these authorities.
-type Made = (Authorities, Arc<ClientConfig>);
-
-/// Whom to trust.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Authorities {
-    /// Nobody: the certificate is not checked.
-    None,
-    WellKnown,
-    /// Those of a PEM file with that name and these contents.
-    File(PathBuf, Vec<u8>),
-}
+/// What was made of these files.
+type Made = (Authorities, Option<Identity>, Arc<ClientConfig>);
 
 /// How much of a login packet an SSLRequest is, after the header.
 const SSL_REQUEST: usize = 32;
@@ -106,7 +116,11 @@ impl Tls {
     ) -> Result<TlsStream<TcpStream>, Failure> {
         let name = self.server_name()?;
         let authorities = Authorities::read(self.mode, self.authorities.as_deref()).await?;
-        let config = self.setup.config(self.mode, authorities)?;
+        let identity = match &self.identity {
+            Some(files) => Some(Identity::read(files).await?),
+            None => None,
+        };
+        let config = self.setup.config(self.mode, authorities, identity)?;
         let request = login
             .get_mut(HEADER..HEADER + SSL_REQUEST)
             .ok_or_else(|| failed("the driver's login packet is too short".to_owned()))?;
@@ -141,40 +155,21 @@ struct Verifier {
 
 impl Setup {
     /// The settings of a session.
-    fn config(&self, mode: TlsMode, authorities: Authorities) -> Result<Arc<ClientConfig>, Failure> {
+    fn config(
+        &self,
+        mode: TlsMode,
+        authorities: Authorities,
+        identity: Option<Identity>,
+    ) -> Result<Arc<ClientConfig>, Failure> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((theirs, config)) = &*last
-            && *theirs == authorities
+        if let Some((theirs, ours, config)) = &*last
+            && (theirs, ours) == (&authorities, &identity)
         {
             return Ok(Arc::clone(config));
         }
-        let config = Arc::new(Verifier::new(mode, &authorities)?.into_config()?);
-        *last = Some((authorities, Arc::clone(&config)));
+        let config = Arc::new(Verifier::new(mode, &authorities)?.into_config(identity.as_ref())?);
+        *last = Some((authorities, identity, Arc::clone(&config)));
         Ok(config)
-    }
-}
-
-impl Authorities {
-    /// Reads them where they are needed: anew for every login, for they may have been renewed.
-    async fn read(mode: TlsMode, file: Option<&Path>) -> Result<Self, Failure> {
-        let Some(file) = file.filter(|_| mode.verifies()) else {
-            return Ok(if mode.verifies() { Self::WellKnown } else { Self::None });
-        };
-        let name = file.to_owned();
-        let pem = tokio::task::spawn_blocking(move || std::fs::read(name))
-            .await
-            .map_err(io::Error::other)
-            .and_then(|read| read)
-            .map_err(|error| bad_file(file, format!("cannot be read: {error}")))?;
-        Ok(Self::File(file.to_owned(), pem))
-    }
-
-    fn roots(&self) -> Result<RootCertStore, Failure> {
-        match self {
-            Self::None => Ok(RootCertStore::empty()),
-            Self::WellKnown => Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()),
-            Self::File(file, pem) => parse_authorities(file, pem),
-        }
     }
 }
 
@@ -184,13 +179,18 @@ impl Verifier {
         Ok(Self { mode, roots: authorities.roots()?, algorithms })
     }
 
-    fn into_config(self) -> Result<ClientConfig, Failure> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    fn into_config(self, identity: Option<&Identity>) -> Result<ClientConfig, Failure> {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(rustls::DEFAULT_VERSIONS)
             .map_err(|error| failed(format!("TLS cannot be set up: {error}")))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(self))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(self));
+        let mut config = match identity {
+            Some(identity) => {
+                config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified()?)))
+            }
+            None => config.with_no_client_auth(),
+        };
         // Every session shows its certificate, and none is remembered.
         config.resumption = Resumption::disabled();
         Ok(config)
@@ -254,24 +254,9 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn bad_file(file: &Path, what: String) -> Failure {
-    failed(format!("--mysql.tls-ca: {} {what}", file.display()))
-}
-
-/// Parses a PEM file of authorities.
-fn parse_authorities(file: &Path, pem: &[u8]) -> Result<RootCertStore, Failure> {
-    let bad = |what: String| bad_file(file, what);
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| bad(format!("is no good PEM: {error}")))?;
-        roots
-            .add(certificate)
-            .map_err(|error| bad(format!("has a certificate that cannot be used: {error}")))?;
-    }
-    if roots.is_empty() {
-        return Err(bad("holds no PEM certificate any more".to_owned()));
-    }
-    Ok(roots)
+/// Whether a certificate can have this name: a host name or an IP address.
+pub fn check_server_name(name: &str) -> bool {
+    ServerName::try_from(name.trim_end_matches('.').to_owned()).is_ok()
 }
 
 fn failed(reason: String) -> Failure {

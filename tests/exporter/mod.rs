@@ -20,6 +20,9 @@ pub(crate) use page::Page;
 
 const KEY_FROM_ANYBODY: &str = "--mysql.get-server-public-key";
 
+/// Its address would be another one in each run.
+const NAME: &str = "--target.name=default";
+
 /// How an exporter is to be started.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch<'a> {
@@ -61,12 +64,19 @@ impl<'a> Launch<'a> {
             "--server.interval=1s",
             "--log.level=debug",
             KEY_FROM_ANYBODY,
+            NAME,
         ])
     }
 
     /// With the flag's default: the password itself goes to no server that nobody verified.
     pub(crate) fn verifying(mut self) -> Self {
         self.args.retain(|arg| arg != KEY_FROM_ANYBODY);
+        self
+    }
+
+    /// With the flag's default: the address is the target's name.
+    pub(crate) fn nameless(mut self) -> Self {
+        self.args.retain(|arg| arg != NAME);
         self
     }
 

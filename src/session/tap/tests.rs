@@ -205,12 +205,15 @@ async fn converse(conversation: Conversation, pause: Duration, how: How) -> Outc
             password_file: None,
             tls_mode: TlsMode::Disabled,
             tls_ca: None,
+            tls_identity: None,
+            tls_server_name: None,
             get_server_public_key: true,
         };
         let password = account.password.as_ref();
         let tls = (how != How::Plain).then(|| Tls {
             mode: TlsMode::Required,
             authorities: None,
+            identity: None,
             host: "db.example.org".to_owned(),
             setup: Setup::default(),
         });

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -17,7 +19,8 @@ use super::*;
 pub(in crate::session) struct Certificates(PathBuf);
 
 impl Certificates {
-    /// Two authorities, and certificates of the first: `good` for db.example.org and 127.0.0.1, `old` of version 1.
+    /// Two authorities, and certificates of the first: `good` for db.example.org and 127.0.0.1, `old` of version 1, and
+    /// `client` for whoever logs in; `locked.key` is its key under a passphrase.
     pub(in crate::session) fn make(test: &str) -> Self {
         const SCRIPT: &str = "
             set -e
@@ -25,10 +28,12 @@ impl Certificates {
             for ca in ca stranger; do
                 openssl req -x509 $key -keyout $ca.key -out $ca.pem -days 30 -subj \"/CN=$ca\"
             done
-            for cert in good old; do openssl req $key -keyout $cert.key -out $cert.csr -subj '/CN=db'; done
+            for cert in good old client; do openssl req $key -keyout $cert.key -out $cert.csr -subj '/CN=db'; done
+            openssl pkey -in client.key -aes128 -passout pass:x -out locked.key
             printf 'subjectAltName=DNS:db.example.org,IP:127.0.0.1\\n' > names
             sign='-CA ca.pem -CAkey ca.key -set_serial 2 -days 30'
             openssl x509 -req -in good.csr $sign -extfile names -out good.pem
+            openssl x509 -req -in client.csr $sign -extfile names -out client.pem
             openssl x509 -req -in old.csr $sign -out old.pem";
         let dir = std::env::temp_dir().join(format!("mysql-canary-tls-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("the directory is ours");
@@ -82,6 +87,7 @@ impl Certificates {
         let tls = Tls {
             mode,
             authorities: authorities.map(|name| self.file(name)),
+            identity: None,
             host: host.to_owned(),
             setup: Setup::default(),
         };
@@ -186,7 +192,7 @@ async fn authorities_that_went_bad_since_the_start() {
     let name = "-----BEGIN CERTIFICATE-----";
     for (text, words) in [
         (None, "cannot be read"),
-        (Some(String::new()), "holds no PEM certificate any more"),
+        (Some(String::new()), "holds no PEM certificate"),
         (Some(format!("{name}\n====\n-----END CERTIFICATE-----\n")), "is no good PEM"),
         (Some(format!("{name}\nAAAA\n-----END CERTIFICATE-----\n")), "has a certificate that cannot be used"),
     ] {
@@ -205,7 +211,7 @@ async fn sessions_share_their_settings_until_the_authorities_change() {
     let (file, setup) = (made.file("renewed.pem"), Setup::default());
     let config = async || {
         let read = Authorities::read(TlsMode::VerifyCa, Some(&file)).await.expect("the file is there");
-        setup.config(TlsMode::VerifyCa, read).expect("a good file")
+        setup.config(TlsMode::VerifyCa, read, None).expect("a good file")
     };
     std::fs::copy(made.file("ca.pem"), &file).expect("the directory is ours");
     let (first, second) = (config().await, config().await);
@@ -233,6 +239,7 @@ async fn servers_that_do_not_shake_hands() {
         let tls = Tls {
             mode: TlsMode::Required,
             authorities: None,
+            identity: None,
             host: "db.example.org".to_owned(),
             setup: Setup::default(),
         };
@@ -244,10 +251,123 @@ async fn servers_that_do_not_shake_hands() {
     let nameless = Tls {
         mode: TlsMode::VerifyIdentity,
         authorities: None,
+        identity: None,
         host: "my db".to_owned(),
         setup: Setup::default(),
     };
     let (socket, _server) = pair().await;
     let failure = nameless.begin(socket, &mut login()).await.expect_err("no name");
     assert!(failure.reason.contains("no certificate can name the host \"my db\""), "{}", failure.reason);
+}
+
+/// What a server that demands a certificate of its first authority makes of what it is shown.
+async fn shows(
+    made: &Certificates,
+    identity: Option<(&str, &str)>,
+) -> (Result<(), Failure>, Result<(), String>) {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(made.certificate("ca")).expect("openssl made it");
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .expect("it has an authority");
+    let key = PrivateKeyDer::from_pem_file(made.file("good.key")).expect("openssl made it");
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+        .expect("ring has suites")
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![made.certificate("good")], key)
+        .expect("they fit");
+    let (socket, mut server) = pair().await;
+    let peer = tokio::spawn(async move {
+        let mut request = [0; HEADER + SSL_REQUEST];
+        server.read_exact(&mut request).await.map_err(|error| error.to_string())?;
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), server);
+        let hello = hello.await.map_err(|error| error.to_string())?;
+        hello.into_stream(Arc::new(config)).await.map(drop).map_err(|error| error.to_string())
+    });
+    let tls = Tls {
+        mode: TlsMode::VerifyIdentity,
+        authorities: Some(made.file("ca.pem")),
+        identity: identity.map(|(certificates, key)| TlsIdentity {
+            certificates: made.file(certificates),
+            key: made.file(key),
+        }),
+        host: "db.example.org".to_owned(),
+        setup: Setup::default(),
+    };
+    // Told at once, so that the server does not wait for a client that gave up.
+    let ours = tls.begin(socket, &mut login()).await.map(drop);
+    (ours, peer.await.expect("no panic"))
+}
+
+#[tokio::test]
+async fn a_server_that_demands_a_certificate() {
+    let made = Certificates::make("identity");
+    assert_eq!(shows(&made, Some(("client.pem", "client.key"))).await.1, Ok(()));
+    let (_, none) = shows(&made, None).await;
+    assert!(none.is_err_and(|error| error.contains("peer sent no certificates")));
+    let (_, stranger) = shows(&made, Some(("stranger.pem", "stranger.key"))).await;
+    assert!(stranger.is_err_and(|error| error.contains("invalid peer certificate")));
+    for (identity, words) in [
+        (("missing.pem", "client.key"), "missing.pem cannot be read"),
+        (("client.pem", "good.key"), "good.key holds a key that does not fit the certificate"),
+        (("names", "client.key"), "names holds no PEM certificate"),
+    ] {
+        let (ours, theirs) = shows(&made, Some(identity)).await;
+        let failure = ours.expect_err("nothing to show");
+        assert_eq!(failure.stage, Stage::Tls);
+        assert!(failure.reason.contains(words), "{}", failure.reason);
+        assert!(theirs.is_err());
+    }
+}
+
+#[test]
+fn certificates_that_cannot_be_shown() {
+    let made = Certificates::make("unfit");
+    let read = |name: &str| std::fs::read(made.file(name)).expect("openssl made it");
+    let cut = |name: &str| read(name)[..100].to_vec();
+    let certificate = read("client.pem");
+    assert_eq!(check_identity(&certificate, &read("client.key")), Ok(()));
+    for (certificate, key, in_key, words) in [
+        (certificate.clone(), read("good.key"), true, "does not fit the certificate"),
+        (certificate.clone(), read("locked.key"), true, "holds a key under a passphrase"),
+        (certificate.clone(), read("client.pem"), true, "holds no PEM key"),
+        (certificate.clone(), cut("client.key"), true, "a -----BEGIN line without its -----END line"),
+        (certificate, Vec::new(), true, "holds no PEM key"),
+        (read("client.key"), read("client.key"), false, "holds no PEM certificate"),
+        (cut("client.pem"), read("client.key"), false, "is no good PEM"),
+        (read("old.pem"), read("old.key"), false, "has a certificate that cannot be used"),
+    ] {
+        let wrong = check_identity(&certificate, &key).expect_err(words);
+        assert!(wrong.in_key == in_key && wrong.what.contains(words), "{wrong:?}");
+    }
+    assert_eq!(check_authorities(&read("ca.pem")), Ok(()));
+    assert!(
+        check_authorities(&read("client.key")).is_err_and(|what| what.contains("holds no PEM certificate"))
+    );
+    assert!(
+        check_server_name("db.example.org.") && check_server_name("10.0.0.1") && !check_server_name("my db")
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_renewed_is_shown_to_the_next() {
+    let made = Certificates::make("renewed");
+    let setup = Setup::default();
+    let files = TlsIdentity { certificates: made.file("client.pem"), key: made.file("client.key") };
+    let config = async || {
+        let identity = Identity::read(&files).await.expect("the files are there");
+        setup.config(TlsMode::Required, Authorities::None, Some(identity)).expect("good files")
+    };
+    let first = config().await;
+    assert!(Arc::ptr_eq(&first, &config().await));
+    for (name, other) in [("client.pem", "good.pem"), ("client.key", "good.key")] {
+        std::fs::copy(made.file(other), made.file(name)).expect("the directory is ours");
+    }
+    assert!(!Arc::ptr_eq(&first, &config().await), "renewed");
+    assert!(
+        !format!("{:?}", Identity::read(&files).await.expect("there")).contains("BEGIN"),
+        "no key is printed"
+    );
 }
