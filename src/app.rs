@@ -275,6 +275,9 @@ async fn start(
         applications: applications.clone(),
         connector: Arc::clone(&connector),
         pools: target.pools.clone(),
+        devices: Vec::new(),
+        // One path has none beside it.
+        siblings: watch::channel(Vec::new()).1,
         ladder_end: target.ladder.longest(),
     };
     let diagnosing = watch_loop(Loop::Diagnosis, LONGEST_ROUND);
