@@ -117,14 +117,13 @@ impl Bench {
             .max_allowed_packet(Some(1 << 24))
             .wait_timeout(Some(28_800));
         let counter = IntCounter::new("aborted", "none").expect("a good name");
-        let roster =
-            TargetRoster::new(counter).share(Rules {
-                path: "bench".to_owned(),
-                budget: 12,
-                reads_the_view: true,
-                kill_ghosts: false,
-                kills: BTreeMap::new(),
-            });
+        let roster = TargetRoster::new(counter).share(Rules {
+            path: "bench".to_owned(),
+            budget: 12,
+            reads_the_view: true,
+            kill_ghosts: false,
+            kills: BTreeMap::new(),
+        });
         let ages = HistogramVec::new(HistogramOpts::new("ages", "survived"), &["target"]);
         let ages = ages.expect("a good name");
         Self {

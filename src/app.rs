@@ -249,7 +249,8 @@ async fn start(
     process.config_last_reload.succeeded(now);
 
     let health = Arc::new(Health::default());
-    let pulse = settings.state_file.as_ref().map(|_| health.watch(Loop::State, "", LONGEST_ROUND, failed_rounds));
+    let pulse =
+        settings.state_file.as_ref().map(|_| health.watch(Loop::State, "", LONGEST_ROUND, failed_rounds));
     let mut opening = settings.state_file.clone().map(|file| spawn_blocking(move || StateFile::open(&file)));
     let mut opened = None;
     if let Some(opening) = &mut opening {
@@ -294,8 +295,7 @@ async fn start(
     }
     let (standstills, ticks) = Standstills::watch();
     supervisor.spawn(Loop::Ticks, ticks);
-    let ground =
-        Ground { health, standstills, logins: LoginPace::default(), epoch, keeper: keeper.clone() };
+    let ground = Ground { health, standstills, logins: LoginPace::default(), epoch, keeper: keeper.clone() };
     let fleet = Fleet::start(settings.targets, ground, supervisor)?;
     exposition.show(fleet.shown());
     Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })

@@ -138,7 +138,13 @@ mod tests {
             stale_after: Duration::from_secs(35),
             epoch: Epoch::new(START),
             thresholds: Vec::new(),
-            paths: vec![PathState { path: name(), address: name(), pulse: Pulse::unwatched(Loop::Prober), report, diagnosis }],
+            paths: vec![PathState {
+                path: name(),
+                address: name(),
+                pulse: Pulse::unwatched(Loop::Prober),
+                report,
+                diagnosis,
+            }],
         };
         tokio::time::advance(Duration::from_secs(60)).await;
         for step in [0.0, 3600.0, -3600.0] {

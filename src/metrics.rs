@@ -151,7 +151,11 @@ impl Metrics {
                 for metric in family.get_metric() {
                     // The page sorts labels by name; a series is named by them in the order of the metric.
                     let value_of = |name: &String| {
-                        metric.get_label().iter().find(|label| label.name() == name).map_or("", |label| label.value())
+                        metric
+                            .get_label()
+                            .iter()
+                            .find(|label| label.name() == name)
+                            .map_or("", |label| label.value())
                     };
                     let values: Vec<&str> = description.iter().map(value_of).collect();
                     if values.get(PATH_PLACE) == Some(&path) {

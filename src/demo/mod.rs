@@ -97,8 +97,7 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
     tracing::info!("Ctrl-C ends it all, and removes what it made");
 
     let (say_stop, stop) = stop::channel();
-    let mut exporter =
-        tokio::spawn(app::run(exporter(settings, listener), stop, Supervisor::default()));
+    let mut exporter = tokio::spawn(app::run(exporter(settings, listener), stop, Supervisor::default()));
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

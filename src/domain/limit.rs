@@ -4,7 +4,7 @@
 //! it was not below. An audible death says both, but for the little that timers stray.
 
 use crate::domain::life::kind::Kind;
-use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::observation::{Fate, History, NEWEST_OF_SERVERS, Observation};
 use crate::domain::life::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
 
 mod killing;
@@ -26,9 +26,6 @@ const DOUBT_RATIO: f64 = 1.25;
 
 /// How many of the newest deaths may tell that a survivor keeps an older setting.
 const NEWEST_DEATHS: usize = 16;
-
-/// So many of the newest observations tell which servers are behind a path now.
-const NEWEST_OF_SERVERS: usize = 256;
 
 /// How many agreeing observations make a bound worth an alert.
 const ENOUGH: usize = 2;

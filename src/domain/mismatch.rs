@@ -8,6 +8,7 @@ mod bracket;
 mod facts;
 mod idle_transaction;
 pub mod killer;
+pub mod paths;
 mod rules;
 mod witnesses;
 mod words;
@@ -201,7 +202,7 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         }
         Rule::GhostsOnServer => of_path(rules::ghosts_on_server(facts), words::ghosts_on_server),
         Rule::LifetimeLimit => of_path(rules::lifetime_limit(facts), words::lifetime_limit),
-        Rule::PathsDisagree => of_path(rules::paths_disagree(facts), words::paths_disagree),
+        Rule::PathsDisagree => of_path(paths::paths_disagree(facts), words::paths_disagree),
         Rule::IdleTransactionEndsFirst => {
             of_path(idle_transaction::idle_transaction_ends_first(facts), idle_transaction::words)
         }

@@ -2,6 +2,7 @@
 
 mod drivers;
 mod news;
+mod paths;
 mod sentences;
 mod settings;
 

@@ -8,7 +8,14 @@ use crate::prober::PathReport;
 
 impl Families {
     /// Draws what is known of a path, whose times are so many seconds `behind` the calendar.
-    pub(super) fn draw_path(&self, target: &str, path: &str, report: &PathReport, diagnosis: &Diagnosis, behind: f64) {
+    pub(super) fn draw_path(
+        &self,
+        target: &str,
+        path: &str,
+        report: &PathReport,
+        diagnosis: &Diagnosis,
+        behind: f64,
+    ) {
         for (kind, limit) in &report.limits {
             let labels = [target, path, kind.label()];
             self.limit_lower.with_label_values(&labels).set(limit.survived);

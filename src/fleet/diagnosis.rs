@@ -17,7 +17,7 @@ use crate::domain::layers::{
 };
 use crate::domain::life::kind::Kind;
 use crate::domain::mismatch::{
-    AtRisk, Facts, Finding, HeldSessions, IdleTransactions, UserSessions, evaluate, path_facts,
+    AtRisk, Facts, Finding, HeldSessions, IdleTransactions, OtherPath, UserSessions, evaluate, path_facts,
     sessions_at_risk_by_user, sessions_held_past_recycle, sessions_left_behind_by_user,
 };
 use crate::domain::verdict::{self, Verdict, judge, recommended_recycle, suspect_question};
@@ -72,15 +72,15 @@ pub struct Sources {
     pub connector: Arc<Connector>,
     /// The declared pools.
     pub pools: Vec<Pool>,
-    /// What is known to stand on the path.
+    /// The devices that are declared to be on this path.
     pub devices: Vec<Device>,
-    /// The paths of the target, this one among them.
+    /// Every path of the target, this one among them.
     pub siblings: watch::Receiver<Vec<Sibling>>,
     /// The ladder's last rung, in seconds.
     pub ladder_end: f64,
 }
 
-/// One path as the others of its target see it.
+/// A path of the target as the others see it.
 #[derive(Debug, Clone)]
 pub struct Sibling {
     /// Its configured name.
@@ -89,7 +89,21 @@ pub struct Sibling {
     pub report: watch::Receiver<PathReport>,
 }
 
-/// Keeps diagnosing until told to stop.
+impl Sibling {
+    /// What is known of it now.
+    fn look(&self) -> OtherPath {
+        let report = self.report.borrow();
+        OtherPath {
+            name: self.path.clone(),
+            idle: report.limit(Kind::Idle),
+            killer: report.killer,
+            identities: report.identities.clone(),
+        }
+    }
+}
+
+/// Keeps diagnosing until told to stop. What is new of the other paths is taken up with the next news of this one
+/// or of the server view, which come every few seconds.
 pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut stop: Stop, pulse: Pulse) {
     let mut told = BTreeMap::new();
     let mut last_verdict = None;
@@ -107,6 +121,7 @@ pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut s
             tokio::select! {
                 Ok(()) = sources.report.changed() => {}
                 Ok(()) = sources.reading.changed() => {}
+                Ok(()) = sources.siblings.changed() => {}
                 else => std::future::pending().await,
             }
             sleep(SETTLE).await;
@@ -136,11 +151,18 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         global_wait_timeout: timeouts.global.or(server.get("wait_timeout")),
         kernel,
         pools: sources.pools.clone(),
-        devices: Vec::new(),
+        devices: sources.devices.clone(),
         sessions: view.as_deref().and_then(user_sessions),
         applications: None,
         ghosts: view.as_deref().and_then(|view| view.ghosts_of(&sources.path)),
-        other_paths: Vec::new(),
+        identities: report.identities.clone(),
+        other_paths: sources
+            .siblings
+            .borrow_and_update()
+            .iter()
+            .filter(|sibling| sibling.path != sources.path)
+            .map(Sibling::look)
+            .collect(),
         idle_transactions: view.as_deref().and_then(|view| idle_transactions(view, &server)),
         ladder_end: Some(sources.ladder_end),
     };
@@ -162,7 +184,8 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
             .map(|(killer, upper)| (killer.culprit.layer(), upper)),
         stall: report.longest_stall,
     };
-    let mut layers = inventory(&sources.path, &measured, &server, kernel.as_ref(), &sources.pools, &[]);
+    let mut layers =
+        inventory(&sources.path, &measured, &server, kernel.as_ref(), &sources.pools, &facts.devices);
     if let Some(evidence) = &facts.applications {
         layers.extend(evidence.settings(&sources.path, &sources.pools));
     }

@@ -75,7 +75,11 @@ impl Fleet {
         Ok(fleet)
     }
 
-    fn start_target(&mut self, settings: TargetSettings, supervisor: &mut Supervisor) -> prometheus::Result<()> {
+    fn start_target(
+        &mut self,
+        settings: TargetSettings,
+        supervisor: &mut Supervisor,
+    ) -> prometheus::Result<()> {
         let name = settings.name.clone();
         let target = Target::start(settings, &self.ground, supervisor)?;
         self.targets.insert(name, target);

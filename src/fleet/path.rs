@@ -8,6 +8,7 @@ use tracing::Instrument;
 
 use super::Ground;
 use super::diagnosis::{self, Diagnosis};
+use super::published::PathState;
 use super::state_file::Observed;
 use crate::config::settings::{PathSettings, TargetSettings};
 use crate::domain::conduct::health::Loop;
@@ -15,7 +16,6 @@ use crate::domain::conduct::suspension::Headroom;
 use crate::domain::layers::catalogue::landmarks;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::History;
-use super::published::PathState;
 use crate::machine::calendar::unix_now;
 use crate::metrics::Metrics;
 use crate::prober::canary::Network;
@@ -171,8 +171,7 @@ impl RunningPath {
             *leave.lock().unwrap_or_else(PoisonError::into_inner) = Some(history);
         };
         supervisor.spawn_in(part, Loop::Prober, run.instrument(span.clone()));
-        let diagnosing =
-            Diagnosing::start(shared, settings, &connector, report.clone(), supervisor);
+        let diagnosing = Diagnosing::start(shared, settings, &connector, report.clone(), supervisor);
         Self {
             settings: settings.clone(),
             reads_the_view,
@@ -211,8 +210,7 @@ impl RunningPath {
         self.settings = wanted.clone();
         declared_anew.then(|| {
             self.diagnosing.say_stop.say_leave();
-            let next =
-                Diagnosing::start(shared, wanted, &self.connector, self.report.clone(), supervisor);
+            let next = Diagnosing::start(shared, wanted, &self.connector, self.report.clone(), supervisor);
             std::mem::replace(&mut self.diagnosing, next).part
         })
     }

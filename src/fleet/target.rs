@@ -10,12 +10,12 @@ use tracing::Instrument;
 
 use super::diagnosis::Sibling;
 use super::path::{LONGEST_ROUND, RunningPath, Shared, full_name};
+use super::published::{Published, Shown, TargetState};
 use super::{Ground, headroom};
 use crate::config::settings::TargetSettings;
 use crate::domain::conduct::health::Loop;
 use crate::domain::conduct::suspension::Headroom;
 use crate::domain::life::observation::History;
-use super::published::{Published, Shown, TargetState};
 use crate::metrics::Metrics;
 use crate::server::{self, Applications, Reading};
 use crate::session::roster::TargetRoster;
@@ -256,7 +256,8 @@ impl Target {
             }
         }
         let before = std::mem::replace(&mut self.settings, wanted);
-        let account = |settings: &TargetSettings| settings.paths.first().map(|path| path.account.username.clone());
+        let account =
+            |settings: &TargetSettings| settings.paths.first().map(|path| path.account.username.clone());
         let applications_anew = before.excluded_users != self.settings.excluded_users
             || account(&before) != account(&self.settings);
         if applications_anew {

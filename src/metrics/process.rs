@@ -54,10 +54,7 @@ impl ProcessMetrics {
         Ok(Self {
             config_last_reload: ConfigReload {
                 successful: gauge("exporter_config_last_reload_successful", successful)?,
-                success_timestamp: gauge(
-                    "exporter_config_last_reload_success_timestamp_seconds",
-                    timestamp,
-                )?,
+                success_timestamp: gauge("exporter_config_last_reload_success_timestamp_seconds", timestamp)?,
             },
         })
     }

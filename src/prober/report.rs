@@ -38,6 +38,8 @@ pub struct PathReport {
     /// Whether the rows of canaries that died at the limit had left the server's list. `None` where that was not
     /// seen.
     pub takes_the_row: Option<bool>,
+    /// The servers that answer here, by the names that they give themselves, as far as the newest lives tell.
+    pub identities: Vec<String>,
 }
 
 /// Of the newest idle canaries that died at an age that bounds others' too: that age in seconds, and whether the row
@@ -114,6 +116,7 @@ impl PathReport {
             killer,
             deaths,
             servers: where_servers_differ(history, &idle),
+            identities: history.newest_servers().into_iter().map(str::to_owned).collect(),
             limits: limits.into_iter().filter(|(_, limit)| limit.evidence_at.is_some()).collect(),
         }
     }

@@ -54,7 +54,6 @@ struct State {
     pace: Pace,
 }
 
-
 /// How a session that logged in proved to be of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Useless {

@@ -132,8 +132,7 @@ impl TargetRoster {
         state.shares += 1;
         let number = state.shares;
         drop(state);
-        let share =
-            Share { number, rules, crowded: Notify::new(), identities: Identities::default() };
+        let share = Share { number, rules, crowded: Notify::new(), identities: Identities::default() };
         Roster { inner: Arc::clone(&self.0), share: Arc::new(share) }
     }
 }

@@ -92,7 +92,8 @@ impl Health {
     /// Why the exporter is not ready; nothing where it is.
     pub fn unready(&self) -> Vec<Unready> {
         let known = self.lock();
-        let loops: Vec<LoopState> = known.loops.iter().filter_map(Weak::upgrade).map(|beats| beats.state()).collect();
+        let loops: Vec<LoopState> =
+            known.loops.iter().filter_map(Weak::upgrade).map(|beats| beats.state()).collect();
         let untried: Vec<String> =
             known.paths.iter().filter(|(_, was_tried)| !was_tried()).map(|(path, _)| path.clone()).collect();
         unready(&loops, &untried)

@@ -111,9 +111,10 @@ async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
         None => Ok(None),
     };
     match page {
-        Ok(None) => {
-            text(StatusCode::NOT_FOUND, format!("no target of that name is configured; there are: {}\n", names()))
-        }
+        Ok(None) => text(
+            StatusCode::NOT_FOUND,
+            format!("no target of that name is configured; there are: {}\n", names()),
+        ),
         page => metrics(page),
     }
 }

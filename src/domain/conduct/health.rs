@@ -55,14 +55,8 @@ impl Loop {
     ];
 
     /// Those of them that run for a target or a path of it.
-    pub const OF_A_TARGET: [Self; 6] = [
-        Self::Prober,
-        Self::Canary,
-        Self::Witness,
-        Self::ServerView,
-        Self::Diagnosis,
-        Self::Headroom,
-    ];
+    pub const OF_A_TARGET: [Self; 6] =
+        [Self::Prober, Self::Canary, Self::Witness, Self::ServerView, Self::Diagnosis, Self::Headroom];
 
     /// Its name in labels, log lines and on the page of readiness.
     pub fn label(self) -> &'static str {
@@ -174,17 +168,16 @@ impl std::fmt::Display for Named<'_> {
 /// paths that have not had a login or a failure yet.
 pub fn unready(loops: &[LoopState], untried: &[String]) -> Vec<Unready> {
     let untried = untried.iter().map(|path| Unready::NotTried { path: path.clone() });
-    let loops =
-        loops.iter().filter_map(|state| {
-            let &LoopState { name, silent, longest_round, failures, since_failure, .. } = state;
-            let of = state.of.clone();
-            if silent > longest_round {
-                Some(Unready::Stuck { name, of, silent })
-            } else {
-                let is_failing = failures > 0 && since_failure <= FAILURE_COUNTS_SECONDS;
-                is_failing.then_some(Unready::Failing { name, of, failures })
-            }
-        });
+    let loops = loops.iter().filter_map(|state| {
+        let &LoopState { name, silent, longest_round, failures, since_failure, .. } = state;
+        let of = state.of.clone();
+        if silent > longest_round {
+            Some(Unready::Stuck { name, of, silent })
+        } else {
+            let is_failing = failures > 0 && since_failure <= FAILURE_COUNTS_SECONDS;
+            is_failing.then_some(Unready::Failing { name, of, failures })
+        }
+    });
     untried.chain(loops).collect()
 }
 
@@ -211,8 +204,16 @@ mod tests {
         let cases = [
             (well.clone(), &[][..], &[][..]),
             (LoopState { silent: 30.0, ..well.clone() }, &[], &[]),
-            (LoopState { silent: 31.2, ..well.clone() }, &[], &["loop witness of shop: stuck, it has not moved for 31 s"]),
-            (LoopState { failures: 2, ..well.clone() }, &[], &["loop witness of shop: its newest round failed (2 in a row)"]),
+            (
+                LoopState { silent: 31.2, ..well.clone() },
+                &[],
+                &["loop witness of shop: stuck, it has not moved for 31 s"],
+            ),
+            (
+                LoopState { failures: 2, ..well.clone() },
+                &[],
+                &["loop witness of shop: its newest round failed (2 in a row)"],
+            ),
             // Nothing was to be done since.
             (LoopState { failures: 3, since_failure: 901.0, ..well.clone() }, &[], &[]),
             // It failed, and now it does not even move.
@@ -234,7 +235,8 @@ mod tests {
         ];
         for (state, untried, expected) in cases {
             let untried: Vec<String> = untried.iter().map(|path| (*path).to_owned()).collect();
-            let reasons: Vec<String> = unready(std::slice::from_ref(&state), &untried).iter().map(ToString::to_string).collect();
+            let reasons: Vec<String> =
+                unready(std::slice::from_ref(&state), &untried).iter().map(ToString::to_string).collect();
             assert_eq!(reasons, expected, "{state:?}");
         }
     }

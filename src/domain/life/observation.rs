@@ -1,6 +1,6 @@
 //! Observations: what finished lives taught about one path, oldest first and bounded.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,9 @@ const KEPT_OF_EACH: usize = 64;
 
 /// So many servers are told apart behind one path; the names of more are not kept.
 pub const MOST_SERVERS: usize = 32;
+
+/// So many of the newest observations tell which servers are behind a path now.
+pub const NEWEST_OF_SERVERS: usize = 256;
 
 /// The longest name of a server that is kept, in characters: a UUID has 36.
 const LONGEST_NAME: usize = 64;
@@ -160,6 +163,17 @@ impl History {
         &self.servers
     }
 
+    /// The names of the servers that the newest lives were on.
+    pub fn newest_servers(&self) -> BTreeSet<&str> {
+        let numbers: BTreeSet<u16> =
+            self.seen.iter().rev().take(NEWEST_OF_SERVERS).filter_map(|seen| seen.server).collect();
+        numbers
+            .into_iter()
+            .filter_map(|number| self.servers.get(usize::from(number)))
+            .map(String::as_str)
+            .collect()
+    }
+
     /// Takes up the names of the servers, by number.
     pub fn set_servers(&mut self, servers: Vec<String>) {
         self.servers = servers;
@@ -233,6 +247,21 @@ mod tests {
             assert_ne!(number, Some(0), "the one that was seen keeps its number");
         }
         assert_eq!(history.servers().len(), MOST_SERVERS);
+    }
+
+    #[test]
+    fn the_servers_of_now_are_those_of_the_newest_lives() {
+        let mut history = History::default();
+        history.set_servers(["a", "b", "c"].map(str::to_owned).to_vec());
+        history.push(Observation { server: Some(0), ..lived(0.0, 1.0) });
+        for number in 1..=NEWEST_OF_SERVERS {
+            assert_eq!(history.newest_servers().contains("a"), number <= NEWEST_OF_SERVERS);
+            history.push(Observation {
+                server: [Some(1), None, Some(9)][number % 3],
+                ..lived(number as f64, 1.0)
+            });
+        }
+        assert_eq!(history.newest_servers().into_iter().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]

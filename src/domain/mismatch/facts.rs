@@ -45,6 +45,8 @@ pub struct Facts {
     pub applications: Option<Evidence>,
     /// How many sessions the server lists whose client is known dead. `None` while it cannot be asked.
     pub ghosts: Option<usize>,
+    /// The servers that answer on this path, by the names that they give themselves. Empty where none is known.
+    pub identities: Vec<String>,
     /// The other paths to the same server.
     pub other_paths: Vec<OtherPath>,
     /// What ends sessions inside a transaction, and who rests in one. `None` while the server cannot be asked.
@@ -106,6 +108,10 @@ pub struct OtherPath {
     pub name: String,
     /// The limit of its idle canaries.
     pub idle: IdleLimit,
+    /// Who ends its idle canaries at the limit, and how. `None` while nothing died.
+    pub killer: Option<Killer>,
+    /// The servers that answer there, as in [`Facts::identities`].
+    pub identities: Vec<String>,
 }
 
 impl UserSessions {

@@ -108,17 +108,26 @@ fn idle_transactions() -> impl Strategy<Value = IdleTransactions> {
         .prop_map(|(reading, writing, sessions)| IdleTransactions { reading, writing, sessions })
 }
 
+fn servers() -> impl Strategy<Value = Vec<String>> {
+    vec(select(["a", "b"].map(str::to_owned).to_vec()), 0..2)
+}
+
 /// Any facts at all, consistent or not.
 pub(crate) fn facts() -> impl Strategy<Value = Facts> {
     let killer = (select(Culprit::ALL.to_vec()), select(Ending::ALL.to_vec()))
         .prop_map(|(culprit, ending)| Killer { culprit, ending });
-    let other = (0..5_u8, limit()).prop_map(|(name, idle)| OtherPath { name: format!("o{name}"), idle });
+    let other = (0..5_u8, limit(), servers()).prop_map(|(name, idle, identities)| OtherPath {
+        name: format!("o{name}"),
+        idle,
+        killer: None,
+        identities,
+    });
     (
         (limit(), limit(), option::of(killer), vec(deaths(), 0..4)),
         (option::of(any::<bool>()), option::of(any::<bool>()), option::of(seconds()), option::of(seconds())),
         (option::of(kernel()), vec(pool(), 0..4), vec(device(), 0..4)),
         (option::of(vec(sessions(), 0..4)), option::of(any::<usize>()), vec(other, 0..4)),
-        (option::of(idle_transactions()), option::of(seconds())),
+        (option::of(idle_transactions()), option::of(seconds()), servers()),
     )
         .prop_map(|(canaries, (tcp_keepalive, app_ping, session, global), declared, server, more)| {
             Facts {
@@ -137,6 +146,7 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
                 sessions: server.0,
                 applications: None,
                 ghosts: server.1,
+                identities: more.2,
                 other_paths: server.2,
                 idle_transactions: more.0,
                 ladder_end: more.1,
@@ -339,8 +349,8 @@ proptest! {
     #[test]
     fn paths_disagree_in_both_directions(a in 1.0..5000.0_f64, b in 1.0..5000.0_f64) {
         let seen = |one: f64, other: f64| {
-            let other = OtherPath { name: "o".to_owned(), idle: exact(other * 0.9, other) };
-            rules::paths_disagree(&Facts {
+            let other = OtherPath { name: "o".to_owned(), idle: exact(other * 0.9, other), ..OtherPath::default() };
+            paths::paths_disagree(&Facts {
                 idle: exact(one * 0.9, one),
                 other_paths: vec![other],
                 ..Facts::default()

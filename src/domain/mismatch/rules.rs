@@ -7,7 +7,7 @@ use crate::domain::life::tolerance::{DECLARED_EARLY, is_near_wait_timeout};
 use crate::domain::limit::IdleLimit;
 
 use super::bracket::{allowed, device_acts_by, firm_upper, reached, safe_below};
-use super::facts::{Facts, HeldSessions, OtherPath};
+use super::facts::{Facts, HeldSessions};
 
 /// A recycle age under this, in seconds, may be too eager.
 pub(super) const EAGER_SECONDS: f64 = 60.0;
@@ -220,36 +220,6 @@ pub(super) fn lifetime_limit(facts: &Facts) -> Option<bool> {
         (None, Some(idle)) => (active.lower >= idle).then_some(false),
         (None, None) => (active.lower > 0.0).then_some(false),
     }
-}
-
-/// Two paths to one server have different limits.
-///
-/// True when some other path's bracket and this one's cannot hold the same limit, lateness granted.
-/// False when every other path's limit is known as closely as lateness allows, and is the same.
-pub(super) fn paths_disagree(facts: &Facts) -> Option<bool> {
-    let answers: Vec<Option<bool>> =
-        facts.other_paths.iter().map(|other| path_disagrees(facts, other)).collect();
-    if answers.contains(&Some(true)) {
-        Some(true)
-    } else if answers.is_empty() || answers.contains(&None) {
-        None
-    } else {
-        Some(false)
-    }
-}
-
-/// Whether one other path's limit differs.
-pub(super) fn path_disagrees(facts: &Facts, other: &OtherPath) -> Option<bool> {
-    let (a, b) = (allowed(&facts.idle), allowed(&other.idle));
-    let (shorter, longer) = if a.1 <= b.1 { (a, b) } else { (b, a) };
-    if shorter.1.is_infinite() {
-        return None;
-    }
-    if longer.0 > device_acts_by(shorter.1) {
-        return Some(true);
-    }
-    let same = longer.1 <= device_acts_by(shorter.0.min(longer.0));
-    same.then_some(false)
 }
 
 /// The longest that a connection of this pool can have been idle when it is lent, in seconds. `None`

@@ -336,29 +336,6 @@ fn lifetime_limit() {
     );
 }
 
-#[test]
-fn paths_disagree() {
-    let with = |idle, others: &[IdleLimit]| {
-        let other = |(index, idle): (usize, &IdleLimit)| OtherPath { name: format!("p{index}"), idle: *idle };
-        facts! { idle: idle, other_paths: others.iter().enumerate().map(other).collect() }
-    };
-    check(
-        Rule::PathsDisagree,
-        vec![
-            ("apart", with(silent(320.0, 420.0), &[silent(3200.0, 3600.0)]), TRUE),
-            ("the other lives on", with(silent(320.0, 420.0), &[lived(3600.0)]), TRUE),
-            ("this one lives on", with(lived(3600.0), &[silent(320.0, 420.0)]), TRUE),
-            ("one of two", with(exact(4.0, 5.0), &[exact(4.0, 5.05), silent(8.0, 12.0)]), TRUE),
-            ("the same", with(exact(4.0, 5.0), &[exact(4.0, 5.05)]), FALSE),
-            ("the same, sharp brackets", with(silent(345.0, 352.0), &[silent(346.0, 353.0)]), FALSE),
-            ("apart by no more than timers are late", with(exact(4.0, 5.0), &[exact(5.0, 6.0)]), None),
-            ("wide brackets", with(silent(320.0, 420.0), &[silent(320.0, 420.0)]), None),
-            ("one unknown", with(exact(4.0, 5.0), &[exact(4.0, 5.05), lived(3.0)]), None),
-            ("one death", with(once(320.0, 420.0), &[lived(3600.0)]), None),
-            ("no other path", with(silent(320.0, 420.0), &[]), None),
-        ],
-    );
-}
-
 mod incidents;
+mod paths;
 mod pools;

@@ -7,6 +7,7 @@ use crate::domain::layers::pool::{Framework, Pool, Recycle};
 use crate::domain::limit::IdleLimit;
 
 use super::facts::Facts;
+use super::paths::{self, Comparison};
 use super::rules;
 use super::witnesses::{self, AtRisk};
 
@@ -237,13 +238,11 @@ pub(super) fn pool_not_as_declared(facts: &Facts, pool: &Pool) -> String {
 }
 
 pub(super) fn paths_disagree(facts: &Facts) -> String {
-    let mut others: Vec<String> = facts
-        .other_paths
-        .iter()
-        .filter(|other| rules::path_disagrees(facts, other) == Some(true))
-        .map(|other| format!("path {}: {}", other.name, limit(&other.idle)))
+    let others: Vec<String> = paths::compared(facts)
+        .into_iter()
+        .filter(|(_, comparison)| matches!(comparison, Comparison::Shorter | Comparison::Longer))
+        .map(|(other, _)| format!("path {}: {}", other.name, limit(&other.idle)))
         .collect();
-    others.sort();
     format!(
         "the idle limit of path {} is {}, of {}; the hop in which they differ ends the sessions",
         facts.path,

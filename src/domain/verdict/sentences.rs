@@ -8,7 +8,7 @@ use crate::domain::life::tolerance::{WAIT_TIMEOUT_EARLY_SECONDS, WAIT_TIMEOUT_LA
 use crate::domain::limit::IdleLimit;
 use crate::domain::mismatch::{Facts, spelled, transaction_timeouts_below_limit};
 
-use super::is_lifetime;
+use super::{is_lifetime, paths};
 
 /// Every sentence there is to say, in the order of reading.
 pub(super) fn of(facts: &Facts) -> Vec<String> {
@@ -29,6 +29,7 @@ pub(super) fn of(facts: &Facts) -> Vec<String> {
     } else {
         sentences.push(nothing_died(facts));
     }
+    sentences.extend(paths::of(facts));
     sentences.extend(in_transactions(facts));
     sentences.extend(not_limits(facts));
     sentences

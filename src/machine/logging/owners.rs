@@ -1,8 +1,8 @@
 //! Whose a line is: the target and the path in whose span it was said.
 
 use serde_json::Value;
-use tracing::span::{Attributes, Id};
 use tracing::Subscriber;
+use tracing::span::{Attributes, Id};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, Scope};

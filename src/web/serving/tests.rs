@@ -29,7 +29,10 @@ fn site() -> Arc<Site> {
     let exposition = Arc::new(Exposition::default());
     for number in 0..400 {
         let counter = IntCounter::with_opts(Opts::new(format!("c{number}_total"), "x".repeat(1000)));
-        exposition.process().register(Box::new(counter.expect("a good name"))).expect("the first of its name");
+        exposition
+            .process()
+            .register(Box::new(counter.expect("a good name")))
+            .expect("the first of its name");
     }
     let clients = Clients::new(Places::default());
     Arc::new(Site::new(exposition, Arc::default(), "/metrics".to_owned(), clients, reload::channel().0))
