@@ -7,16 +7,18 @@ use tokio::time::Instant;
 use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
-use crate::domain::companions::{
+use crate::domain::culprit::companions::{
     Spared, Struck, are_kills_read, died_unkilled, kills_near, same_age, same_instant,
 };
+use crate::domain::culprit::lost_state::{Beside, Life, Sent, Story, explain};
+use crate::domain::culprit::twins;
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
-use crate::domain::kind::Kind;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::{
+    AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age,
+};
 use crate::domain::limit::idle_limit;
-use crate::domain::lost_state::{Beside, Life, Sent, Story, explain};
-use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::{AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
-use crate::domain::twins;
 
 /// Those that die at one instant are known to be many this much later, in seconds.
 const INSTANT_SECONDS: f64 = 1.0;

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use super::flights::Flight;
 use super::life::{Leash, World};
 use super::{Prober, RETRY_SECONDS};
-use crate::domain::kind::Kind;
+use crate::domain::conduct::suspension::Suspension;
+use crate::domain::culprit::twins;
+use crate::domain::life::kind::Kind;
 use crate::domain::limit::{IdleLimit, idle_limit};
 use crate::domain::schedule::{InFlight, Plan, Scene, plan};
-use crate::domain::suspension::Suspension;
-use crate::domain::twins;
 
 /// The shortest pause between two launches of one kind of twin, in seconds.
 const TWIN_REST_SECONDS: f64 = 5.0;
