@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{OK, PATIENCE};
 use crate::config::address::Address;
-use crate::domain::ladder::Ladder;
+use crate::domain::limit::ladder::Ladder;
 use crate::metrics::Metrics;
 use crate::session::packet::{self, HEADER};
 use crate::session::roster::Rules;
@@ -82,7 +82,7 @@ async fn serve(listener: TcpListener, certificates: Option<TlsAcceptor>) -> Serv
     let (mut socket, _) = listener.accept().await.expect("somebody comes");
     socket.set_nodelay(true).expect("it is open");
     let greeting =
-        b"\x4a\0\0\0\x0a9.7.0\0\x07\0\0\012345678\0\x0d\x8a\x2d\x02\0\x0a\x01\x15\0\0\0\0\0\0\0\0\0\0\
+        b"\x4a\0\0\0\x0a9.7.0\0\x07\0\0\x0012345678\0\x0d\x8a\x2d\x02\0\x0a\x01\x15\0\0\0\0\0\0\0\0\0\0\
         901234567890\0mysql_native_password\0";
     let mut greeting = greeting.to_vec();
     greeting[0] = u8::try_from(greeting.len() - HEADER).expect("short");
