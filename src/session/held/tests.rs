@@ -142,8 +142,8 @@ async fn an_answer_is_read_wherever_it_is_cut() {
         for records in [vec![&*slept], SLEPT.to_vec(), slept.chunks(1).collect()] {
             for cut in Cut::of(path.length(&records), 17) {
                 let bytes = server.words(&records);
-                say(&mut server, &cut.pieces(&bytes), held.run("SELECT SLEEP(1)")).await.expect("rows");
-                assert_eq!(server.hear().await[HEADER..], *b"\x03SELECT SLEEP(1)");
+                say(&mut server, &cut.pieces(&bytes), held.run("anything")).await.expect("rows");
+                assert_eq!(server.hear().await[HEADER..], *b"\x03anything");
             }
         }
         let refusal = server.words(&[&REFUSAL[..9], &REFUSAL[9..]]);
