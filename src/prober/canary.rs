@@ -9,20 +9,19 @@ use tokio::time::{Instant, sleep, timeout};
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
 use super::kills::KillCount;
-use super::life::{Assignment, Leash, Notice, Outcome, Unborn, Voided, World};
+use super::life::{Assignment, Leash, Notice, Outcome, Unborn, World};
 use super::standstill::Standstills;
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::conduct::health::Loop;
-use crate::domain::culprit::Row;
-use crate::domain::culprit::judgement::{self, Clocks, Origin, judge};
-use crate::domain::culprit::restart::{Glimpse, has_restarted};
 use crate::domain::life::kind::Kind;
 use crate::domain::life::void::VoidCause;
 use crate::server::birth::Birth;
 use crate::server::introduction;
-use crate::server::witness::Statement;
-use crate::session::{Connector, Held, Identities, NoSession, Purpose, Unanswered};
+use crate::session::{Connector, NoSession, Purpose, Unanswered};
 use crate::supervision::{Mode, is_due};
+use resting::Resting;
+
+mod resting;
 
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -76,19 +75,6 @@ impl World for Network {
     fn crowded(&self) -> impl Future<Output = ()> + Send {
         self.0.connector.roster().crowded()
     }
-}
-
-/// A canary at rest: born, and not yet ended.
-struct Resting {
-    session: Held,
-    birth: Birth,
-    proxy_seen: bool,
-    /// Whether its `wait_timeout` was set by us.
-    own_timer: bool,
-    /// From when its idle age counts.
-    since: Instant,
-    born_at: Instant,
-    gap: ClockGap,
 }
 
 /// What came of a probe.
@@ -285,126 +271,4 @@ impl Inner {
         let stood_still = self.standstills.stood_still_since(end.at);
         resting.die(end, testimony, self.connector.identities(), kills_rose, stood_still)
     }
-}
-
-impl Resting {
-    /// The loop wants it back.
-    async fn go_home(self, leash: Leash) -> Outcome {
-        let outcome = self.called_back(leash);
-        self.session.quit(FAREWELL).await;
-        outcome
-    }
-
-    /// The loop wants it back in the middle of its statement, in which it can say nothing: the connection is
-    /// closed. The session is a ghost until the server notices.
-    fn abandon(self, leash: Leash) -> Outcome {
-        let outcome = self.called_back(leash);
-        drop(self.session);
-        outcome
-    }
-
-    fn called_back(&self, leash: Leash) -> Outcome {
-        match leash {
-            Leash::Stop => self.voided(VoidCause::Stopped, Instant::now()),
-            Leash::Leave => self.voided(VoidCause::PathGone, Instant::now()),
-            Leash::Hold | Leash::Recall => Outcome::Recalled,
-        }
-    }
-
-    /// The probe, sent at this moment, was answered.
-    async fn retire(self, sent: Instant) -> Outcome {
-        let jumped = self.gap.has_jumped().then(|| self.voided(VoidCause::Suspended, sent));
-        let age = self.idle_for(sent);
-        self.session.quit(FAREWELL).await;
-        let server = self.birth.identity;
-        jumped.unwrap_or(Outcome::Survived { age, server })
-    }
-
-    /// The canary is dead, and this is what the witness said.
-    fn die(
-        self,
-        end: End,
-        testimony: Option<Testimony>,
-        identities: &Identities,
-        kills_rose: Option<bool>,
-        stood_still: f64,
-    ) -> Outcome {
-        let thread_id = self.session.thread_id();
-        // Dropped unspoken, the membership leaves a ghost on the roster.
-        let membership = self.session.bury();
-        let (born_at, gap, since) = (self.born_at, self.gap, self.since);
-        let age = end.at.saturating_duration_since(since).as_secs_f64();
-        let said = testimony.as_ref().map(|Testimony { at, statement, failed_before }| {
-            identities.answered(statement.identity.as_deref(), *at);
-            let between = at.saturating_duration_since(born_at).as_secs_f64();
-            let (then, now) = glimpses(&self.birth, statement, self.proxy_seen);
-            judgement::Testimony {
-                identity: statement.identity.as_deref(),
-                uptime: statement.uptime,
-                since_birth: between,
-                has_started_over: has_restarted(&then, &now, between),
-                are_balanced: identities.are_balanced(*at),
-                is_listed: statement.listed.as_ref().map(|listed| listed.contains(&thread_id)),
-                failed_before: *failed_before,
-                kills_rose,
-            }
-        });
-        let origin = Origin {
-            thread_id,
-            identity: self.birth.identity.as_deref(),
-            wait_timeout: self.birth.wait_timeout,
-            own_timer: self.own_timer,
-            uptime: self.birth.uptime,
-            proxy_seen: self.proxy_seen,
-        };
-        let seen = judgement::End {
-            ending: end.ending,
-            age,
-            exact: end.exact,
-            error_code: end.error_code,
-            stall: end.stall,
-        };
-        let clocks = Clocks { was_suspended: gap.has_jumped(), stood_still };
-        let death = match judge(&seen, &origin, said.as_ref(), clocks) {
-            Ok(death) => death,
-            Err(cause) => {
-                return Outcome::Void(Voided { cause, age: Some(age), thread_id: Some(thread_id) });
-            }
-        };
-        match death.row {
-            _ if death.restarted => membership.leave(),
-            Row::Gone => membership.abort(),
-            Row::Present | Row::Unknown => drop(membership),
-        }
-        Outcome::Died(death)
-    }
-
-    /// The idle age at a moment, in seconds.
-    fn idle_for(&self, at: Instant) -> f64 {
-        at.saturating_duration_since(self.since).as_secs_f64()
-    }
-
-    /// It says nothing, as it stood at this moment.
-    fn voided(&self, cause: VoidCause, at: Instant) -> Outcome {
-        let thread_id = Some(self.session.thread_id());
-        Outcome::Void(Voided { cause, age: Some(self.idle_for(at)), thread_id })
-    }
-}
-
-/// What the server said of itself at the birth and to the witness.
-fn glimpses(birth: &Birth, statement: &Statement, proxy_seen: bool) -> (Glimpse, Glimpse) {
-    // Behind a proxy each of the two may have met another server's count of sessions.
-    let thread_id = |id: Option<u64>| id.filter(|_| !proxy_seen);
-    (
-        Glimpse {
-            uptime: birth.uptime,
-            identity: birth.identity.clone(),
-            thread_id: thread_id(birth.backend_id),
-        },
-        Glimpse {
-            uptime: statement.uptime,
-            identity: statement.identity.clone(),
-            thread_id: thread_id(statement.thread_id),
-        },
-    )
 }

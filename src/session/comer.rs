@@ -1,11 +1,14 @@
 //! Who comes: on loopback anybody on this machine may knock, and only our own driver is let in.
 //!
 //! A socket is ours where the kernel gives it an inode that is open in this process. The kernel is asked for the one
-//! connection ([`sock_diag`]), and where it does not answer, its whole table is read.
+//! connection ([`sock_diag`]), and where it does not answer, its whole table is read. The descriptors of this process are
+//! looked at from the comer's own on: thousands of others may be open.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +18,9 @@ use super::sock_diag;
 
 /// This process's view of the IPv4 connections around it.
 const TABLE: &str = "/proc/self/net/tcp";
+
+/// What this process has open.
+const OPEN: &str = "/proc/self/fd";
 
 /// Nobody was let in.
 #[derive(Debug)]
@@ -51,24 +57,24 @@ pub(super) async fn accept(listener: &TcpListener) -> Result<TcpStream, NotLetIn
 
 /// Whether whoever came is our own driver.
 async fn let_in(comer: &TcpStream, from: SocketAddr) -> io::Result<bool> {
-    let to = comer.local_addr()?;
+    let (to, number) = (comer.local_addr()?, comer.as_raw_fd());
     // The kernel may have to load a module first, and a long table takes milliseconds.
-    tokio::task::spawn_blocking(move || is_ours(from, to)).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || is_ours(from, to, number)).await.map_err(io::Error::other)?
 }
 
 /// Whether the socket at the other end of a connection is open in this process. Where the system does not tell,
-/// nobody can be turned away.
+/// nobody can be turned away. `number` is the descriptor of this end.
 ///
 /// # Errors
 /// What this machine lacks to find out.
-fn is_ours(from: SocketAddr, to: SocketAddr) -> io::Result<bool> {
+fn is_ours(from: SocketAddr, to: SocketAddr, number: RawFd) -> io::Result<bool> {
     /// The kernel was asked for one connection and does not answer such questions.
     static REFUSED: AtomicBool = AtomicBool::new(false);
     let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else { return Ok(true) };
     if !REFUSED.load(Ordering::Relaxed) {
         // Otherwise the table knows whether there is none, or the kernel does not tell.
         if let Some(inode) = unless_short(sock_diag::inode(from, to))? {
-            return is_open_here(inode);
+            return is_open_here(inode, number);
         }
     }
     let Some(table) = unless_short(File::open(TABLE))? else { return Ok(true) };
@@ -77,7 +83,7 @@ fn is_ours(from: SocketAddr, to: SocketAddr) -> io::Result<bool> {
         Some(None) => Ok(false),
         Some(Some(inode)) => {
             REFUSED.store(true, Ordering::Relaxed);
-            is_open_here(inode)
+            is_open_here(inode, number)
         }
     }
 }
@@ -91,13 +97,26 @@ fn unless_short<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Whether this process has the socket of this inode open. True where the system does not tell.
-fn is_open_here(inode: u64) -> io::Result<bool> {
+/// Whether this process has the socket of this inode open, as it will have been since shortly before it opened the
+/// descriptor `number`. True where the system does not tell.
+fn is_open_here(inode: u64, number: RawFd) -> io::Result<bool> {
     let wanted = format!("socket:[{inode}]");
-    let Some(open) = unless_short(fs::read_dir("/proc/self/fd"))? else { return Ok(true) };
-    Ok(open
-        .filter_map(Result::ok)
-        .any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())))
+    if is_open_below(&wanted, number).is_some() {
+        return Ok(true);
+    }
+    let Some(open) = unless_short(fs::read_dir(OPEN))? else { return Ok(true) };
+    Ok(open.filter_map(Result::ok).any(|entry| leads_to(&entry.path(), &wanted)))
+}
+
+/// Looks at the descriptors below one, from it on, and says which it is. The kernel gives the lowest number that is free: of
+/// two opened after one another the first is the next lower one that was free, unless something was closed between.
+fn is_open_below(wanted: &str, number: RawFd) -> Option<RawFd> {
+    let open = Path::new(OPEN);
+    (0..number).rev().find(|lower| leads_to(&open.join(lower.to_string()), wanted))
+}
+
+fn leads_to(descriptor: &Path, wanted: &str) -> bool {
+    fs::read_link(descriptor).is_ok_and(|link| link.as_os_str() == wanted)
 }
 
 /// The inode of the socket that goes from one address to the other: the inner `None` where there is none, the
@@ -142,6 +161,30 @@ mod tests {
         }
         assert_eq!(inode(table.as_bytes(), at(3306), at(0xa1b2)), Some(None));
         assert_eq!(inode(&b""[..], at(1), at(2)), Some(None));
+    }
+
+    #[tokio::test]
+    async fn whichever_number_the_driver_has() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a port");
+        let address = listener.local_addr().expect("a listener has an address");
+        // The second driver has a higher number than its comer, unless another test took the one that was given back.
+        for given_back in [None, File::open(TABLE).ok()] {
+            let driver = TcpStream::connect(address).await.expect("it listens");
+            drop(given_back);
+            let let_in = accept(&listener).await.expect("no error");
+            assert_eq!(let_in.peer_addr().ok(), driver.local_addr().ok());
+            let link = fs::read_link(format!("{OPEN}/{}", driver.as_raw_fd())).expect("it is open");
+            let link = link.to_string_lossy();
+            let above = driver.as_raw_fd() + 1;
+            assert_eq!(is_open_below(&link, above), Some(driver.as_raw_fd()));
+            assert_eq!(is_open_below(&link, driver.as_raw_fd()), None);
+            let inode = link.trim_matches(|letter: char| !letter.is_ascii_digit()).parse().expect("a number");
+            for number in [above, driver.as_raw_fd(), 0] {
+                assert!(is_open_here(inode, number).expect("it is told"), "by looking at all, if need be");
+            }
+            drop(driver);
+            assert!(!is_open_here(inode, above).expect("it is told"));
+        }
     }
 
     #[tokio::test]

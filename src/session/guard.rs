@@ -7,7 +7,7 @@
 //!
 //! What streams by is looked at and not kept, but for the beginnings of the packets that say what follows.
 
-use super::packet::{self, ErrPacket, HEADER};
+use super::packet::{self, ERR_CODE, ERR_STATE, ErrPacket, HEADER};
 use row::Row;
 
 mod key;
@@ -51,6 +51,10 @@ pub(crate) enum Nonsense {
     /// An ERR that is too short for its code and its SQL state: the driver takes it for an answer of another kind.
     #[error("an error without a code")]
     ShortError,
+    /// An ERR without its SQL state to a command of the driver, which takes it for an answer of another kind; for a pong,
+    /// for one. In the login, where the server may not know yet that there is to be one, it gets one on its way.
+    #[error("an error without an SQL state")]
+    StatelessError,
     /// No RSA key of 1024 to 8192 bits where one must be.
     #[error("something else than its RSA key")]
     NoKey,
@@ -122,6 +126,8 @@ pub(crate) struct Guard {
     awaited: Awaited,
     /// Whether a command was asked, so that the login is over.
     logged_in: bool,
+    /// Whether there is no driver any more, and ERR is read as [`packet::parse_err`] does.
+    held: bool,
     deprecates_eof: bool,
     /// How many bytes and rows this answer has so far.
     answer: usize,
@@ -137,6 +143,8 @@ pub(crate) struct Guard {
     row: Row,
     /// The ERR that answered.
     refusal: Option<ErrPacket>,
+    /// Once something begins to come where all is answered: how much of what was heard last that was.
+    unasked: Option<usize>,
 }
 
 impl Guard {
@@ -144,6 +152,7 @@ impl Guard {
         Self {
             awaited: Awaited::Nothing,
             logged_in: false,
+            held: false,
             deprecates_eof: false,
             answer: 0,
             rows: 0,
@@ -154,6 +163,7 @@ impl Guard {
             missing: 0,
             row: Row::default(),
             refusal: None,
+            unasked: None,
         }
     }
 
@@ -162,6 +172,7 @@ impl Guard {
         self.answer = 0;
         self.rows = 0;
         self.refusal = None;
+        self.unasked = None;
         // A command starts counting packets afresh.
         self.logged_in |= matches!(bytes, [_, _, _, 0, _, ..]);
         self.awaited = match bytes {
@@ -179,7 +190,7 @@ impl Guard {
 
     /// One for the commands of a session that was logged in under this one's eyes.
     pub(crate) fn take_up(manner: Manner) -> Self {
-        Self { logged_in: true, deprecates_eof: manner.deprecates_eof, ..Self::new() }
+        Self { logged_in: true, held: true, deprecates_eof: manner.deprecates_eof, ..Self::new() }
     }
 
     /// All that the next command needs to know.
@@ -198,13 +209,23 @@ impl Guard {
             .then(|| self.refusal.take().map_or(Ok(()), Err))
     }
 
+    /// How many of the bytes that were heard last, counted from their end, came after the answer: a server's last words
+    /// may come in one piece with it.
+    pub(crate) fn unasked(&self) -> usize {
+        self.unasked.unwrap_or_default()
+    }
+
     /// The server said this.
     pub(crate) fn heard(&mut self, mut bytes: &[u8]) -> Result<(), Nonsense> {
         self.answer = self.answer.saturating_add(bytes.len());
         if self.answer > LONGEST_ANSWER {
             return Err(Nonsense::LongAnswer);
         }
+        self.unasked = self.unasked.map(|_| bytes.len());
         while !bytes.is_empty() {
+            if self.unasked.is_none() && self.head == 0 && self.awaited == Awaited::Nothing {
+                self.unasked = Some(bytes.len());
+            }
             bytes = self.take(bytes)?;
         }
         Ok(())
@@ -241,7 +262,7 @@ impl Guard {
         };
         if self.missing == 0 {
             self.awaited = self.look()?;
-            if self.payload.first() == Some(&0xff) {
+            if self.payload.first() == Some(&0xff) && self.unasked.is_none() {
                 self.refusal = packet::parse_err(&self.payload);
             }
             self.head = 0;
@@ -268,6 +289,9 @@ impl Guard {
             (Anything, _) => Ok(Anything),
             (End, _) => Err(Nonsense::Unasked),
             (_, 0xff) if !is_error(payload) => Err(Nonsense::ShortError),
+            (_, 0xff) if self.logged_in && !self.held && !packet::has_state(payload) => {
+                Err(Nonsense::StatelessError)
+            }
             // ERR answers everything. Without a question, and in the login, it is the server's last word.
             (Nothing | Login | Key | Verdict, 0xff) => Ok(End),
             (_, 0xff) => Ok(Nothing),
@@ -309,9 +333,7 @@ const SHORTEST_LONG_CELL: usize = 9;
 
 /// Whether an ERR has its code, and its SQL state where one begins.
 fn is_error(payload: &[u8]) -> bool {
-    const CODE: usize = 3;
-    const STATE: usize = 6;
-    payload.len() >= if payload.get(CODE) == Some(&b'#') { CODE + STATE } else { CODE }
+    payload.len() >= if packet::has_state(payload) { ERR_CODE + ERR_STATE } else { ERR_CODE }
 }
 
 /// An answer ended with this first byte of status, where it has one.

@@ -188,3 +188,6 @@ impl std::fmt::Display for Unanswered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,15 +119,26 @@ impl Notes {
     pub(super) fn hear(&mut self, bytes: &[u8], now: Instant) -> Heard {
         if !self.idle {
             self.last_byte = now;
-            let Err(nonsense) = self.guard().heard(bytes) else { return Heard::Answer };
-            self.refuse(nonsense);
-            return Heard::Nonsense;
+            if let Err(nonsense) = self.guard().heard(bytes) {
+                self.refuse(nonsense);
+                return Heard::Nonsense;
+            }
+            let unasked = self.guard().unasked();
+            if unasked > 0 {
+                self.keep(&bytes[bytes.len() - unasked..], now);
+            }
+            return Heard::Answer;
         }
+        self.keep(bytes, now);
+        Heard::Unsolicited
+    }
+
+    /// Keeps what nobody asked for.
+    fn keep(&mut self, bytes: &[u8], now: Instant) {
         let heard = &mut self.seen().heard;
         let room = KEPT_BYTES.saturating_sub(heard.len());
         heard.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.spoke(now);
-        Heard::Unsolicited
     }
 
     /// Bytes came that are no record of the TLS session.

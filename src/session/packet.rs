@@ -108,16 +108,23 @@ fn parse_greeting_v10(rest: &[u8]) -> Option<Greeting> {
     })
 }
 
+/// How long an ERR is up to the end of its code, in bytes, and how long the SQL state is that may follow, with its mark.
+pub(super) const ERR_CODE: usize = 3;
+pub(super) const ERR_STATE: usize = 6;
+
+/// Whether an SQL state begins behind the code of this ERR.
+pub(super) fn has_state(err: &[u8]) -> bool {
+    err.get(ERR_CODE) == Some(&b'#')
+}
+
 /// Parses the payload of an ERR packet. Before the login there is no SQL state in it.
 pub(crate) fn parse_err(payload: &[u8]) -> Option<ErrPacket> {
     if payload.first() != Some(&0xff) {
         return None;
     }
-    let code = u16::from_le_bytes(payload.get(1..3)?.try_into().ok()?);
-    let mut text = &payload[3..];
-    if text.first() == Some(&b'#') {
-        text = text.get(6..).unwrap_or_default();
-    }
+    let code = u16::from_le_bytes(payload.get(1..ERR_CODE)?.try_into().ok()?);
+    let state = if has_state(payload) { ERR_STATE } else { 0 };
+    let text = payload.get(ERR_CODE + state..).unwrap_or_default();
     let text = &text[..text.len().min(LONGEST_MESSAGE)];
     Some(ErrPacket { code, message: String::from_utf8_lossy(text).into_owned() })
 }

@@ -5,13 +5,18 @@
 //!
 //! The driver (mysql_common 0.37.3) takes a zero byte off the end of each challenge. Those of ed25519 have none to
 //! spare: of 256 logins one failed. So they get one.
+//!
+//! An ERR without an SQL state, which is no error to the driver, and in the place of a key made it panic, gets one: a server
+//! that has not taken the login packet in does not know that there is to be one.
 
-use super::packet::{HEADER, payload_length};
+use super::packet::{ERR_CODE, HEADER, has_state, payload_length};
 
 /// A request to log in by ed25519, up to the challenge.
 const ED25519: &[u8] = b"\xfeclient_ed25519\0";
 /// How long its challenge is, in bytes.
 const CHALLENGE: usize = 32;
+/// The SQL state of whatever has none of its own.
+const NO_STATE: &[u8] = b"#HY000";
 
 /// Translates the packets that go one way. The guard has looked at them before: none is long.
 #[derive(Debug)]
@@ -41,17 +46,26 @@ impl Translation {
         while let Some(&[low, middle, high, sequence]) = rest.first_chunk::<HEADER>() {
             let length = payload_length([low, middle, high, sequence]);
             let Some(payload) = rest.get(HEADER..HEADER + length) else { break };
-            let needs_zero = length == ED25519.len() + CHALLENGE && payload.starts_with(ED25519);
-            // Such a packet is short: its length stands in the lowest byte.
-            whole.extend([low + u8::from(needs_zero), middle, high, sequence.wrapping_add(self.shift)]);
-            whole.extend_from_slice(payload);
-            whole.extend(needs_zero.then_some(0));
+            let (begin, added, end) = amend(payload);
+            let told = u32::try_from(length + added.len()).unwrap_or_default().to_le_bytes();
+            whole.extend([told[0], told[1], told[2], sequence.wrapping_add(self.shift)]);
+            whole.extend([begin, added, end].concat());
             rest = &rest[HEADER + length..];
         }
         let passed = self.partial.len() - rest.len();
         self.partial.drain(..passed);
         whole
     }
+}
+
+/// What the driver lacks in this packet, between what goes before and what follows.
+fn amend(payload: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    if payload.first() == Some(&0xff) && payload.len() >= ERR_CODE && !has_state(payload) {
+        let (code, message) = payload.split_at(ERR_CODE);
+        return (code, NO_STATE, message);
+    }
+    let needs_zero = payload.len() == ED25519.len() + CHALLENGE && payload.starts_with(ED25519);
+    (payload, if needs_zero { &[0] } else { &[] }, &[])
 }
 
 #[cfg(test)]
@@ -75,6 +89,20 @@ mod tests {
         }
         let longer = packet(2, &[ED25519, &[9; CHALLENGE + 1]].concat());
         assert_eq!(Translation::of_server(false).translate(&longer), longer);
+    }
+
+    #[test]
+    fn an_error_without_a_state_gets_one() {
+        let message = "m".repeat(300);
+        for (told, expected) in [
+            ("\u{13}\u{4}Bad handshake", "\u{13}\u{4}#HY000Bad handshake"),
+            ("\0\0", "\0\0#HY000"),
+            (&*format!("\0\0{message}"), &*format!("\0\0#HY000{message}")),
+            ("\u{15}\u{4}#28000Access denied", "\u{15}\u{4}#28000Access denied"),
+        ] {
+            let err = |text: &str| packet(2, &[&[0xff], text.as_bytes()].concat());
+            assert_eq!(Translation::of_server(false).translate(&err(told)), err(expected));
+        }
     }
 
     proptest! {

@@ -62,6 +62,7 @@ fn endings_under_tls() {
     let say = |bytes: Vec<u8>| -> Evil { Box::new(move |scene: &Scene| send(scene, &bytes)) };
     let cases = [
         ("goodbye", Value::from(4031), say(wire::goodbye())),
+        ("goodbye", Value::from(4031), Box::new(in_three_records)),
         ("goodbye", Value::Null, say(random_bytes(3_000))),
         ("goodbye", Value::Null, end(TlsEnd::Garbage)),
         ("fin", Value::Null, end(TlsEnd::Alert)),
@@ -75,4 +76,13 @@ fn endings_under_tls() {
             assert_eq!((&death["ending"], &death["error_code"]), (&ending.into(), &code), "{death}");
         }
     });
+}
+
+/// A goodbye that does not come at once.
+fn in_three_records(scene: &Scene) {
+    let goodbye = wire::goodbye();
+    for part in goodbye.chunks(goodbye.len().div_ceil(3)) {
+        send(scene, part);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
 }

@@ -96,6 +96,8 @@ fn what_no_server_says_is_refused() {
         (ASK_FOR_KEY, &[&[0xff]], Nonsense::ShortError),
         (ASK_FOR_KEY, &[&ERR[..2]], Nonsense::ShortError),
         (QUERY, &[&ERR[..8]], Nonsense::ShortError),
+        (QUERY, &[b"\xff\x10\x04Too many connections"], Nonsense::StatelessError),
+        (PING, &[b"\xff\x10\x04Too many connections"], Nonsense::StatelessError),
         // Sent ahead of the next question.
         (LOGIN, &[OK, OK], Nonsense::Unasked),
         (LOGIN, &[&[1, 4], OK], Nonsense::Unasked),
@@ -116,6 +118,36 @@ fn a_goodbye_between_two_questions_is_the_last_word() {
     assert_eq!(guard.heard(&packet(OK)), Ok(()));
     assert_eq!(guard.heard(&packet(ERR)), Ok(()));
     assert_eq!(guard.heard(&packet(ERR)), Err(Nonsense::Unasked));
+}
+
+#[test]
+fn an_error_without_a_state_is_one_where_no_driver_reads_it() {
+    let stateless = b"\xff\x10\x04Too many connections";
+    for said in [LOGIN, SCRAMBLE, ASK_FOR_KEY] {
+        assert_eq!(after(said, &packet(stateless)), Ok(()), "it gets one on its way");
+    }
+    let mut held = Guard::take_up(Manner::default());
+    held.said(PING);
+    assert_eq!(held.heard(&packet(stateless)), Ok(()));
+    let refusal = held.answer().expect("it is answered").expect_err("by an error");
+    assert_eq!((refusal.code, &*refusal.message), (1040, "Too many connections"));
+}
+
+#[test]
+fn last_words_are_told_from_the_answer_they_come_with() {
+    let joined = packets(&[OK, ERR]);
+    for cut in 0..joined.len() {
+        let mut held = Guard::take_up(Manner::default());
+        held.said(PING);
+        let (first, second) = joined.split_at(cut);
+        let mut unasked = Vec::new();
+        for part in [first, second] {
+            assert_eq!(held.heard(part), Ok(()));
+            unasked.extend_from_slice(&part[part.len() - held.unasked()..]);
+        }
+        assert_eq!(unasked, packet(ERR));
+        assert_eq!(held.answer(), Some(Ok(())), "the ERR answers nothing");
+    }
 }
 
 #[test]
