@@ -3,6 +3,7 @@
 //!
 //! | module | what it shows |
 //! |---|---|
+//! | `addresses` | IPv6, names with a dead address, names that come to lead elsewhere |
 //! | `applications` | drivers and errors by user, as real servers tell them |
 //! | `parts` | the parts themselves, against ground truth that is not ours |
 //! | `wait_timeout` | the server's idle timer, on every server and thread mode |
@@ -32,6 +33,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "real parts run in real time, which no test can pause")]
 
+mod addresses;
 mod alerting;
 mod applications;
 mod bad_input;

@@ -72,6 +72,10 @@ impl World for Network {
         self.0.connector.roster().haunting()
     }
 
+    fn moves(&self) -> u64 {
+        self.0.connector.moves()
+    }
+
     fn crowded(&self) -> impl Future<Output = ()> + Send {
         self.0.connector.roster().crowded()
     }
@@ -103,9 +107,10 @@ impl Inner {
             };
             self.kills.note(resting.born_at, resting.birth.identity.as_deref(), resting.birth.kills);
             assert!(!is_due(Loop::Canary, Mode::Round), "a failpoint in a canary's life");
-            let server = resting.birth.identity.clone();
+            let (server, moves) = (resting.birth.identity.clone(), resting.moves);
             // The loop may be gone already; then the leash says so.
-            let _ = assignment.notices.send(Notice::Born { id: assignment.id, at: resting.since, server });
+            let _ =
+                assignment.notices.send(Notice::Born { id: assignment.id, at: resting.since, server, moves });
             let (session, since) = (&mut resting.session, resting.since);
             let held = match assignment.kind {
                 Kind::Idle | Kind::Keepalive => hold::in_silence(session, since, &mut assignment).await,
@@ -192,14 +197,14 @@ impl Inner {
         self.connector.trust();
         self.connector.identities().answered(birth.identity.as_deref(), Instant::now());
         self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
-        let born_at = Instant::now();
+        let (born_at, moves) = (Instant::now(), session.moves());
         let (mut session, since) = session.let_go().await;
         if assignment.kind == Kind::Busy {
             session.is_busy_until(since + Duration::from_secs_f64(assignment.orders.orders().age));
         }
         let own_timer = wait_timeout != birth.wait_timeout;
         let birth = Birth { wait_timeout, ..birth };
-        Ok(Resting { session, birth, proxy_seen, own_timer, since, born_at, gap: ClockGap::now() })
+        Ok(Resting { session, birth, proxy_seen, own_timer, since, born_at, gap: ClockGap::now(), moves })
     }
 
     /// The `wait_timeout` to set, in whole seconds, so that a ghost of this canary dies by itself a

@@ -117,6 +117,12 @@ impl Undecided {
         self.cases.iter().any(|case| case.foretold.as_ref() == Some(seen))
     }
 
+    /// Gives back every one, undecided: what it did, its idle age in seconds, and the server's thread id.
+    pub(super) fn give_up(&mut self) -> Vec<(Kind, f64, u64)> {
+        let cases = std::mem::take(self).cases;
+        cases.into_iter().map(|case| (case.kind, case.death.age, case.death.thread_id)).collect()
+    }
+
     /// Decides what can be decided now; at the end (`last_call`), everything.
     pub(super) fn review(
         &mut self,

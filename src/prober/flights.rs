@@ -34,6 +34,8 @@ pub(super) struct Flight {
     pub(super) born: Option<Instant>,
     /// Which server it is on, by its number in the history.
     pub(super) server: Option<u16>,
+    /// After how many moves of the path's address it connected; `None` while it still connects.
+    pub(super) moves: Option<u64>,
     /// When something happened to it: its outcome is on its way.
     pub(super) stirred: Option<Instant>,
     orders: Teller,
@@ -44,8 +46,9 @@ pub(super) struct Flight {
 pub(super) enum News {
     /// It says something while it lives.
     Notice(Notice),
-    /// Its life is over: what it did, when it began to be idle, what became of it.
-    Outcome(Kind, Option<Instant>, Outcome),
+    /// Its life is over: what it did, when it began to be idle, after how many moves of the path's address it
+    /// connected, what became of it.
+    Outcome(Kind, Option<Instant>, Option<u64>, Outcome),
     /// Its task ended without an outcome: a fault of ours.
     Lost(JoinError),
 }
@@ -78,8 +81,10 @@ impl Flights {
         });
         let task = self.lives.spawn(life.in_current_span());
         self.tasks.insert(task.id(), id);
-        self.flights
-            .insert(id, Flight { kind, age, longest, born: None, server: None, stirred: None, orders });
+        self.flights.insert(
+            id,
+            Flight { kind, age, longest, born: None, server: None, moves: None, stirred: None, orders },
+        );
     }
 
     /// The next thing that a canary says, or its end. Never, while none is in flight.
@@ -93,9 +98,11 @@ impl Flights {
                     News::Lost(error)
                 }
                 Ok((task, outcome)) => match self.land(task) {
-                    Some(flight) => News::Outcome(flight.kind, flight.born, outcome.of_aim(flight.age)),
+                    Some(flight) => {
+                        News::Outcome(flight.kind, flight.born, flight.moves, outcome.of_aim(flight.age))
+                    }
                     // Not reached: each task has its flight.
-                    None => News::Outcome(Kind::Idle, None, Outcome::Recalled),
+                    None => News::Outcome(Kind::Idle, None, None, Outcome::Recalled),
                 },
             },
             else => std::future::pending().await,
@@ -109,9 +116,9 @@ impl Flights {
     /// Takes note of what a canary said.
     pub(super) fn note(&mut self, notice: Notice, number_of: impl FnOnce(Option<&str>) -> Option<u16>) {
         match notice {
-            Notice::Born { id, at, server } => {
+            Notice::Born { id, at, server, moves } => {
                 if let Some(flight) = self.flights.get_mut(&id) {
-                    flight.born = Some(at);
+                    (flight.born, flight.moves) = (Some(at), Some(moves));
                     flight.server = number_of(server.as_deref());
                 }
             }

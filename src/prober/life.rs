@@ -61,6 +61,8 @@ pub enum Notice {
         at: Instant,
         /// Which server it is on, by the server's own name for itself.
         server: Option<String>,
+        /// After how many moves of the path's address it connected: [`World::moves`].
+        moves: u64,
     },
     /// Something happened to it: its idle age counts no further, and its outcome is on its way.
     Stirred {
@@ -144,6 +146,11 @@ pub trait World: Send + Sync + 'static {
 
     /// How many sessions of the dead the server may hold.
     fn haunting(&self) -> usize;
+
+    /// How often the path has come to lead to another address. What began before the last time says nothing of now.
+    fn moves(&self) -> u64 {
+        0
+    }
 
     /// Waits until the witness or the server view lacks a place in the budget.
     fn crowded(&self) -> impl Future<Output = ()> + Send;

@@ -9,6 +9,7 @@ mod flights;
 mod hold;
 mod kills;
 pub mod life;
+mod moves;
 pub mod orders;
 mod plans;
 mod report;
@@ -109,6 +110,8 @@ pub struct Prober<W> {
     headroom: Headroom,
     /// Canaries that it did not count: on their way when it was read, or launched since.
     launched: usize,
+    /// After how many moves of the path's address the history began.
+    moves: u64,
     epoch: Epoch,
 }
 
@@ -149,6 +152,7 @@ impl<W: World> Prober<W> {
             wake: None,
             headroom: Headroom::default(),
             launched: 0,
+            moves: 0,
             epoch,
         }
     }
@@ -206,9 +210,11 @@ impl<W: World> Prober<W> {
     }
 
     fn hear(&mut self, news: News, lives: &Pulse) {
+        self.follow_the_address();
         match news {
             News::Notice(notice) => {
                 let is_birth = matches!(notice, Notice::Born { .. });
+                let notice = self.sort_birth(notice);
                 self.flights.note(notice, |name| self.history.number_of(name));
                 if is_birth {
                     lives.note(true);
@@ -217,7 +223,10 @@ impl<W: World> Prober<W> {
                     self.retry_at = None;
                 }
             }
-            News::Outcome(kind, born, outcome) => self.settle(kind, born, outcome),
+            News::Outcome(kind, born, moves, outcome) => {
+                let outcome = self.of_this_address(moves, outcome);
+                self.settle(kind, born, outcome);
+            }
             News::Lost(error) => {
                 tracing::error!(event = "life_lost", error = %error, "a canary's task ended without an outcome");
                 lives.note(false);

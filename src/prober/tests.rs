@@ -1,5 +1,6 @@
 //! The loop in virtual time, in a scripted world: hours pass in milliseconds.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use prometheus::Registry;
@@ -26,6 +27,8 @@ struct Script {
     /// Whether the death is heard at once, or found by the probe.
     audible: bool,
     tally: Arc<Mutex<Tally>>,
+    /// How often the path has come to lead elsewhere.
+    moves: Arc<AtomicU64>,
 }
 
 /// What the script did, for comparison with what was counted.
@@ -40,7 +43,7 @@ struct Tally {
 
 impl Script {
     fn new(limit: f64, audible: bool) -> Self {
-        Self { limit: Arc::new(Mutex::new(limit)), audible, tally: Arc::default() }
+        Self { limit: Arc::new(Mutex::new(limit)), audible, tally: Arc::default(), moves: Arc::default() }
     }
 
     fn tally(&self) -> Tally {
@@ -59,6 +62,10 @@ impl World for Script {
 
     fn haunting(&self) -> usize {
         0
+    }
+
+    fn moves(&self) -> u64 {
+        self.moves.load(Ordering::SeqCst)
     }
 
     async fn crowded(&self) {
@@ -91,7 +98,7 @@ impl World for Script {
 impl Script {
     async fn hold(&self, assignment: &mut Assignment) -> Outcome {
         let since = Instant::now();
-        let notice = Notice::Born { id: assignment.id, at: since, server: None };
+        let notice = Notice::Born { id: assignment.id, at: since, server: None, moves: self.moves() };
         assignment.notices.send(notice).expect("the loop listens");
         let limit = *self.limit.lock().expect("no test panics holding it");
         // Keepalive and pings keep a session alive here, as on a path that counts packets.
@@ -286,4 +293,33 @@ async fn a_ladder_of_seconds_is_refined_past_its_first_death() {
     let seen: Vec<_> =
         history.iter().map(|seen| (seen.at - 1.8e9, seen.kind, seen.age, seen.is_survival())).collect();
     assert!(limit.lower <= 33.0 && upper >= 33.0 && upper - limit.lower < 0.7, "{limit:?} {seen:#?}");
+}
+
+/// Canaries of a path that kills at 40 s are held and die while it comes to lead to one that kills at 300 s.
+#[tokio::test(start_paused = true)]
+async fn what_was_seen_at_another_address_is_not_mixed_in() {
+    for audible in [true, false] {
+        let script = Script::new(40.0, audible);
+        let ladder = Ladder::parse("10s,25s,60s,200s,400s").expect("a ladder");
+        let moving = script.clone();
+        let mover = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            *moving.limit.lock().expect("no test panics holding it") = 300.0;
+            moving.moves.store(1, Ordering::SeqCst);
+            let died = moving.tally().died;
+            assert!(died > 2, "it was well known before");
+            died
+        });
+        let (history, sum) = run(&script, ladder, 2.0 * 3600.0).await;
+        let died_before = mover.await.expect("it moved");
+        let first = history.iter().next().expect("something was seen since").born();
+        assert!(history.iter().all(|seen| seen.is_survival() || seen.age > 200.0), "nothing of 40 s is left");
+        assert!(history.iter().all(|seen| seen.born() >= first - 60.0));
+        let limit = idle_limit(&history, Kind::Idle);
+        assert!(limit.confirmed && limit.upper.is_some_and(|upper| upper >= 299.0), "{limit:?}");
+        let tally = script.tally();
+        let (deaths, voided) = (sum("mysql_canary_deaths_total"), sum("mysql_canary_voided_total"));
+        assert!(deaths > died_before as f64 - 10.0, "{deaths} of {tally:?}");
+        assert!(deaths + voided >= tally.died as f64, "each is counted: {deaths}, {voided} of {tally:?}");
+    }
 }

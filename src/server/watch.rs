@@ -192,6 +192,11 @@ async fn stay(control: Control, connector: &Connector) -> Option<Control> {
             event = "server_view_moved",
             "another server answers new sessions: the server view logs in again, to read that one"
         );
+    } else if control.session.moves() != connector.moves() {
+        tracing::info!(
+            event = "server_view_moved",
+            "the host's name leads to another address: the server view logs in again, to read who answers there"
+        );
     } else if control.outdated {
         tracing::info!(
             event = "privilege_granted",

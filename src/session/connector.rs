@@ -1,5 +1,6 @@
 //! The connector of one path: name, TCP, greeting, TLS and login, each stage with its own error.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use super::roster::{Place, Roster};
 use super::tap::Tap;
 use super::tls::{Setup, TlsMode};
 use super::told::Told;
+use super::whereabouts::Whereabouts;
 use crate::config::address::Address;
 use crate::config::secret::Secret;
 use crate::domain::life::stage::Stage;
@@ -44,6 +46,7 @@ pub struct Connector {
     told: Told,
     /// Shared with all other paths of the process.
     pace: LoginPace,
+    whereabouts: Mutex<Whereabouts>,
 }
 
 /// What sessions of a path found at login, in seconds.
@@ -78,6 +81,7 @@ impl Connector {
             roster,
             metrics,
             timeouts: Mutex::default(),
+            whereabouts: Mutex::default(),
         }
     }
 
@@ -89,6 +93,30 @@ impl Connector {
     /// The servers that answered here, as far as new sessions asked them.
     pub fn identities(&self) -> &Identities {
         self.roster.identities()
+    }
+
+    /// How often the host's name has come to lead elsewhere, as far as new sessions found: what a session shows that
+    /// logged in before says nothing of where it leads now.
+    pub fn moves(&self) -> u64 {
+        self.whereabouts.lock().unwrap_or_else(PoisonError::into_inner).moves()
+    }
+
+    /// A session logged in at one of these addresses. Gives after how many moves it did; a move is told.
+    fn arrived(&self, found: &[IpAddr]) -> u64 {
+        let mut whereabouts = self.whereabouts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (moves, moved) = whereabouts.arrived(found, Instant::now());
+        if let Some(moved) = moved {
+            tracing::warn!(
+                event = "address_changed",
+                address = %self.address,
+                from = moved.from,
+                to = moved.to,
+                "{} leads to another address now: what was measured at the one before is dropped, and the search \
+                 starts afresh",
+                self.address
+            );
+        }
+        moves
     }
 
     /// Keeps what a session found at login, in seconds.
@@ -223,7 +251,7 @@ impl Connector {
     async fn attempt(&self, place: Place, keepalive: Option<Duration>) -> Result<Session, Failure> {
         let begun = Instant::now();
         let deadline = begun + self.timeout;
-        let socket = self.dial(deadline).await?;
+        let (socket, found) = self.dial(deadline).await?;
         set_socket_options(&socket, keepalive)
             .map_err(|error| Failure::by_system(Stage::Tcp, "the socket cannot be set up", &error))?;
         match self.log_in(socket, deadline).await {
@@ -231,6 +259,7 @@ impl Connector {
                 let membership = place.join(u64::from(greeting.thread_id));
                 let (connect_duration, questions) = (begun.elapsed(), self.questions.clone());
                 let since = Instant::now();
+                let moves = self.arrived(&found);
                 Ok(Session {
                     conn,
                     tap,
@@ -240,6 +269,7 @@ impl Connector {
                     questions,
                     skipped: false,
                     since,
+                    moves,
                 })
             }
             Err(failure) => {
@@ -271,8 +301,8 @@ impl Connector {
         Ok((conn, tap, greeting))
     }
 
-    /// Resolves the host and connects to the first of its addresses that answers.
-    async fn dial(&self, deadline: Instant) -> Result<TcpStream, Failure> {
+    /// Resolves the host and connects to the first of its addresses that answers; gives all of them too.
+    async fn dial(&self, deadline: Instant) -> Result<(TcpStream, Vec<IpAddr>), Failure> {
         let Address { host, port } = &self.address;
         let found = timeout_at(deadline, tokio::net::lookup_host((host.as_str(), *port))).await;
         let addresses = match found {
@@ -282,13 +312,14 @@ impl Connector {
         };
         let mut last = Failure::new(Stage::Dns, format!("the host {host:?} has no address"));
         let addresses: Vec<_> = addresses.collect();
+        let found: Vec<IpAddr> = addresses.iter().map(std::net::SocketAddr::ip).collect();
         let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         for address in addresses {
             // An address that does not answer must leave time for the next.
             let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
             left = left.saturating_sub(1);
             last = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-                Ok(Ok(socket)) => return Ok(socket),
+                Ok(Ok(socket)) => return Ok((socket, found)),
                 Ok(Err(error)) => {
                     Failure::by_system(Stage::Tcp, &format!("TCP connect to {address} failed"), &error)
                 }

@@ -29,12 +29,18 @@ pub struct Session {
     pub(super) skipped: bool,
     /// When it logged in.
     pub(super) since: Instant,
+    pub(super) moves: u64,
 }
 
 impl Session {
     /// The server's thread id of this session, as far as is known.
     pub fn thread_id(&self) -> u64 {
         self.membership.thread_id()
+    }
+
+    /// After how many moves of the name its address is one: [`Connector::moves`](super::Connector::moves).
+    pub fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// Asks a question that may stay unanswered. `None` while it rests, because it cost sessions.

@@ -40,6 +40,7 @@ mod tap;
 mod tls;
 mod told;
 mod translation;
+mod whereabouts;
 mod wire;
 
 pub use connector::Connector;

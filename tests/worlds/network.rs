@@ -271,7 +271,7 @@ impl Scene {
         let kills = self.kills(fated.server, fated.born);
         self.with(|shared| shared.readings.push((fated.server, fated.born, kills)));
         let name = self.0.nature.servers.len().gt(&1).then(|| format!("server {}", fated.server));
-        let born = Notice::Born { id: assignment.id, at: Instant::now(), server: name.clone() };
+        let born = Notice::Born { id: assignment.id, at: Instant::now(), server: name.clone(), moves: 0 };
         let _ = assignment.notices.send(born);
         loop {
             let orders = assignment.orders.heed();

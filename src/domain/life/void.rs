@@ -11,7 +11,7 @@ pub enum VoidReason {
     Stalled,
     /// The exporter was told to stop.
     Shutdown,
-    /// The configuration changed and the path is gone.
+    /// The path is gone, or leads elsewhere: the configuration changed, or the address that its name stands for.
     Reload,
 }
 
@@ -52,11 +52,13 @@ pub enum VoidCause {
     Stopped,
     /// A reload took the path away, or changed it.
     PathGone,
+    /// The host's name leads to another address than the one it was connected to.
+    AddressChanged,
 }
 
 impl VoidCause {
     /// Every cause.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoWitness,
         Self::WayWasOut,
         Self::AnsweredLate,
@@ -66,6 +68,7 @@ impl VoidCause {
         Self::OwnTimer,
         Self::Stopped,
         Self::PathGone,
+        Self::AddressChanged,
     ];
 
     /// The label that it is counted by.
@@ -75,7 +78,7 @@ impl VoidCause {
             Self::Suspended | Self::ClockStoodStill => VoidReason::ClockJump,
             Self::ProcessStoodStill | Self::OwnTimer => VoidReason::Stalled,
             Self::Stopped => VoidReason::Shutdown,
-            Self::PathGone => VoidReason::Reload,
+            Self::PathGone | Self::AddressChanged => VoidReason::Reload,
         }
     }
 
@@ -91,6 +94,9 @@ impl VoidCause {
             Self::OwnTimer => "the session reached the wait_timeout that this exporter had set itself",
             Self::Stopped => "the exporter was told to stop",
             Self::PathGone => "the path is not configured any more",
+            Self::AddressChanged => {
+                "the host's name leads to another address than the one it was connected to"
+            }
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Resting {
     pub(super) since: Instant,
     pub(super) born_at: Instant,
     pub(super) gap: ClockGap,
+    /// After how many moves of the path's address it connected.
+    pub(super) moves: u64,
 }
 
 impl Resting {

@@ -15,9 +15,9 @@ use crate::config::address::Address;
 use crate::domain::limit::ladder::Ladder;
 use crate::metrics::Metrics;
 use crate::session::packet::{self, HEADER};
-use crate::session::roster::Rules;
+use crate::session::roster::{Rules, TargetRoster};
 use crate::session::tls::tests::Certificates;
-use crate::session::{Account, Connector, Held, Purpose, Roster, TlsMode};
+use crate::session::{Account, Connector, Held, LoginPace, Purpose, Roster, TlsMode};
 
 /// The server's side of one session, by the record.
 pub(super) struct Server {
@@ -139,18 +139,26 @@ impl Path {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a port");
         let port = listener.local_addr().expect("a listener has an address").port();
         let aborted = IntCounter::new("count", "count").expect("a good name");
-        let roster = Roster::new(Rules { budget: 10, kill_ghosts: false, aborted, kills: BTreeMap::new() });
+        let roster = TargetRoster::new(aborted).share(Rules {
+            path: "p".to_owned(),
+            budget: 10,
+            reads_the_view: true,
+            kill_ghosts: false,
+            kills: BTreeMap::new(),
+        });
         let account = Account {
             username: "canary".to_owned(),
             password: None,
             password_file: None,
             tls_mode: if self.tls.is_some() { TlsMode::Required } else { TlsMode::Disabled },
+            tls_identity: None,
+            tls_server_name: None,
             tls_ca: None,
             get_server_public_key: false,
         };
         let address = Address { host: "127.0.0.1".to_owned(), port };
         let metrics = self.metrics.path("held", "held", &[]);
-        let connector = Connector::new(address, account, PATIENCE, roster.clone(), metrics);
+        let connector = Connector::new(address, account, PATIENCE, roster.clone(), metrics, LoginPace::default());
         let connect = async {
             let mut session = connector.connect(Purpose::Canary, None).await.expect("the server is good");
             session.conn.ping().await.expect("the server is good");
