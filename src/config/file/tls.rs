@@ -14,6 +14,8 @@ use crate::session::{TlsIdentity, TlsMode, check_authorities, check_identity, ch
 pub(super) struct TlsKeys {
     mode: Option<TlsMode>,
     ca_file: Option<Located<String>>,
+    /// The mode stands nearer than the authorities, which are meant for other paths.
+    ca_is_others: bool,
     /// Certificate and key of the client.
     identity: Option<(Located<String>, Located<String>)>,
     server_name: Option<String>,
@@ -60,6 +62,7 @@ impl TlsKeys {
                 })
                 .transpose()?,
             ca_file: file("ca_file", "a PEM file with the authorities to trust")?,
+            ca_is_others: false,
             identity,
             server_name: tls
                 .get("server_name")
@@ -79,7 +82,9 @@ impl TlsKeys {
 
     /// What holds where `above` says the rest.
     pub(super) fn over(self, above: Self) -> Self {
+        let inherited = self.ca_file.is_none() && (above.ca_is_others || self.mode.is_some());
         Self {
+            ca_is_others: self.ca_is_others || inherited,
             mode: self.mode.or(above.mode),
             ca_file: self.ca_file.or(above.ca_file),
             identity: self.identity.or(above.identity),
@@ -99,7 +104,7 @@ impl TlsKeys {
                     file.fault(format!("cannot read {}: {error}: {}", name.display(), advice(&error)))
                 })?;
                 check_authorities(&pem).map_err(|what| file.fault(format!("{} {what}", name.display())))?;
-                if !mode.verifies() {
+                if !mode.verifies() && !self.ca_is_others {
                     files.warn(format!(
                         "{}: the authorities are not used with the mode {}: write mode: verify-identity, or verify-ca where certificates name no host",
                         file.path,

@@ -185,7 +185,7 @@ fn explain(error: &ScanError, text: &str) -> Trouble {
             "a quotation mark that is not closed, or something behind the closing one: a value stands whole between two of them".to_owned()
         }
         ErrorKind::UnknownAnchor => {
-            "an alias (*name) without its anchor: write the value out, or put it in quotes if it begins with *".to_owned()
+            "an alias (*name) without its anchor: write the value out, or put it between quotation marks if it begins with *".to_owned()
         }
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
             "a colon where none can stand: write a space behind the colon of a key, indent the keys of one section alike, and put a value that has a colon and a space between quotation marks"
