@@ -29,11 +29,11 @@ fn histograms(registry: &Registry, name: &str) -> Vec<prometheus::proto::Metric>
 #[test]
 fn a_path_is_born_with_the_histograms_that_idle_canaries_need() {
     let (registry, path) = fresh();
-    assert_eq!(series(&registry), 410);
+    assert_eq!(series(&registry), 406);
     assert_eq!(histograms(&registry, "survival_age_seconds").len(), 1);
     assert_eq!(histograms(&registry, "death_age_seconds").len(), Culprit::ALL.len());
     path.set_connections(Kind::Busy, 0);
-    assert_eq!(series(&registry), 410, "no twin runs");
+    assert_eq!(series(&registry), 406, "no twin runs");
     path.set_connections(Kind::Busy, 1);
     assert_eq!(histograms(&registry, "survival_age_seconds").len(), 2, "born before the first survival");
 }
@@ -71,7 +71,7 @@ fn a_settled_path_stays_within_its_budget() {
         }
     }
     let series = series(&registry);
-    assert_eq!(series, 410 + 3 * 21 + 3 * 3 * 21);
+    assert_eq!(series, 406 + 3 * 21 + 3 * 3 * 21);
     assert!(series + DRAWN_ELSEWHERE < BUDGET, "{series} series");
 }
 
@@ -87,7 +87,7 @@ fn the_most_series_that_events_can_make() {
             }
         }
     }
-    assert_eq!(series(&registry), 410 + 3 * 21 + (9 + 9 + 6) * 21);
+    assert_eq!(series(&registry), 406 + 3 * 21 + (9 + 9 + 6) * 21);
 }
 
 #[test]
@@ -99,4 +99,24 @@ fn a_path_was_tried_once_a_connect_has_succeeded_or_failed() {
     let (_, path) = fresh();
     path.connected(0.01);
     assert!(path.was_tried());
+}
+
+#[test]
+fn a_path_that_is_gone_leaves_no_series_and_the_other_stays_whole() {
+    let (registry, path) = fresh();
+    let other = path.metrics.path("default", "balancer", &Kind::ALL);
+    let alone = series(&registry);
+    for path in [&path, &other] {
+        for kind in Kind::ALL {
+            path.survived(kind, 300.0);
+            path.died(kind, Ending::Fin, Culprit::ServerKill, 350.0);
+        }
+        path.connect_failed(Stage::Tls);
+        path.stalled(1.0);
+    }
+    assert!(series(&registry) > alone);
+    path.metrics.forget_path("balancer");
+    let page = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("a page");
+    assert!(!page.contains("balancer"), "{page}");
+    assert_eq!(path.lives(Kind::Idle).get(), 2, "the other's counters stay as they were");
 }

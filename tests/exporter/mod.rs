@@ -59,7 +59,6 @@ impl<'a> Launch<'a> {
         }
         // The lab's servers forget passwords, and few of them speak TLS.
         .args(&[
-            "--target.name=default",
             "--mysql.username=canary",
             "--server.interval=1s",
             "--log.level=debug",

@@ -158,7 +158,8 @@ impl Path {
         };
         let address = Address { host: "127.0.0.1".to_owned(), port };
         let metrics = self.metrics.path("held", "held", &[]);
-        let connector = Connector::new(address, account, PATIENCE, roster.clone(), metrics, LoginPace::default());
+        let connector =
+            Connector::new(address, account, PATIENCE, roster.clone(), metrics, LoginPace::default());
         let connect = async {
             let mut session = connector.connect(Purpose::Canary, None).await.expect("the server is good");
             session.conn.ping().await.expect("the server is good");
