@@ -231,3 +231,29 @@ async fn who_is_missing_from_the_list_may_have_been_aborted() {
     living.abort();
     assert_eq!((roster.aborted(), roster.missing(&BTreeSet::new())), ((1, 1), 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_path_left_behind_takes_places_when_it_begins_anew_or_is_gone() {
+    let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
+    let target = TargetRoster::new(counter());
+    target.set_bound(BUDGET);
+    let before = target.share(rules("lb", &kills));
+    for id in 0..2 {
+        drop(join(&before, Purpose::Canary, id));
+    }
+    let lingering = join(&before, Purpose::Witness, 2);
+    let anew = target.share(rules("lb", &kills));
+    assert_eq!(
+        anew.room(),
+        BUDGET - 3 - 1,
+        "two ghosts, the witness that has not ended, a place for the view"
+    );
+    drop(anew);
+    // The path is removed, and another one has all places.
+    let other = target.share(rules("direct", &kills));
+    assert_eq!(other.room(), 0, "a place is kept for its witness, one for its view");
+    assert!(other.claim(Purpose::Witness).is_some());
+    lingering.leave();
+    tokio::time::advance(CLEARING).await;
+    assert_eq!(other.room(), 1);
+}
