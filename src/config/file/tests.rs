@@ -124,6 +124,14 @@ fn every_known_key_is_read() {
 }
 
 #[test]
+fn a_key_that_swallowed_a_value_is_not_repeated() {
+    for key in ["username hunter2-in-disguise", "\"user\\nname\"", "password_file=hunter2-in-disguise"] {
+        let fault = try_to_configure(&format!("global: {{auth: {{{key}: x}}}}")).map(drop).expect_err(key);
+        assert!(fault.what.starts_with("unknown key: the keys here are username"), "{}", fault.what);
+    }
+}
+
+#[test]
 fn cut_off_anywhere() {
     let whole = whole();
     for end in 0..whole.len() {
