@@ -15,7 +15,7 @@ use crate::domain::conduct::health::Loop;
 use crate::exposition::{Exposition, LogLines};
 use crate::fleet::reload::{ReloadDesk, Reloads, Reread};
 use crate::fleet::state_file::{Keeper, StateFile, StateFileError};
-use crate::fleet::{Fleet, Ground};
+use crate::fleet::{self, Fleet, Ground};
 use crate::machine::calendar::unix_now;
 use crate::machine::descriptors::{self, TooFewDescriptors};
 use crate::metrics::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
@@ -263,9 +263,14 @@ async fn start(
             ),
         }
     }
-    let mut keeper = match (opened, &pulse) {
-        (Some(opened), Some(pulse)) => Some(keep(opened, pulse.clone(), supervisor)?),
-        _ => None,
+    let (standstills, ticks) = Standstills::watch();
+    supervisor.spawn(Loop::Ticks, ticks);
+    let ground = |keeper| Ground {
+        health: Arc::clone(&health),
+        standstills,
+        logins: LoginPace::default(),
+        epoch,
+        keeper,
     };
     let site = Arc::new(Site::new(
         Arc::clone(&exposition),
@@ -274,31 +279,51 @@ async fn start(
         Clients::new(places),
         desk,
     ));
+    let (fleet, keeper) = match (opening, opened, pulse) {
+        (Some(opening), None, Some(pulse)) => {
+            for target in &settings.targets {
+                for path in &target.paths {
+                    health.expect_a_try(fleet::full_name(&target.name, &path.name), || false);
+                }
+            }
+            serve(listeners, &site, stop, supervisor);
+            let keeper = keep(opening.await, pulse, supervisor)?;
+            let fleet = Fleet::start(settings.targets, ground(Some(keeper.clone())), supervisor)?;
+            (fleet, Some(keeper))
+        }
+        (_, opened, pulse) => {
+            let keeper = match (opened, pulse) {
+                (Some(opened), Some(pulse)) => Some(keep(opened, pulse, supervisor)?),
+                _ => None,
+            };
+            let fleet = Fleet::start(settings.targets, ground(keeper.clone()), supervisor)?;
+            exposition.show(fleet.shown());
+            serve(listeners, &site, stop, supervisor);
+            (fleet, keeper)
+        }
+    };
+    exposition.show(fleet.shown());
+    Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })
+}
+
+/// Starts the loops of the pages.
+fn serve(
+    listeners: Vec<std::net::TcpListener>,
+    site: &Arc<Site>,
+    stop: &Stop,
+    supervisor: &mut Supervisor,
+) {
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(event = "listening", address = %address, "Listening on {address}");
         }
-        let (site, stop) = (Arc::clone(&site), stop.clone());
+        let (site, stop) = (Arc::clone(site), stop.clone());
         supervisor.spawn(Loop::Web, async move {
             if let Err(error) = web::serve(listener, site, stop).await {
                 tracing::error!(event = "web_failed", error = %error, "the web side ended");
             }
         });
     }
-    if let (None, Some(opening), Some(pulse)) = (&keeper, opening.filter(|_| keeper.is_none()), pulse) {
-        for target in &settings.targets {
-            for path in &target.paths {
-                health.expect_a_try(format!("{}/{}", target.name, path.name), || false);
-            }
-        }
-        keeper = Some(keep(opening.await, pulse, supervisor)?);
-    }
-    let (standstills, ticks) = Standstills::watch();
-    supervisor.spawn(Loop::Ticks, ticks);
-    let ground = Ground { health, standstills, logins: LoginPace::default(), epoch, keeper: keeper.clone() };
-    let fleet = Fleet::start(settings.targets, ground, supervisor)?;
-    exposition.show(fleet.shown());
-    Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })
 }
 
 /// Hands the state file to its thread.

@@ -28,6 +28,7 @@ use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
 use crate::session::LoginPace;
 use crate::supervision::{Health, Part, Supervisor};
+pub use path::full_name;
 use published::Shown;
 use state_file::Keeper;
 use target::Target;

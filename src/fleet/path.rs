@@ -86,7 +86,7 @@ impl Shared<'_> {
 }
 
 /// How a path is called where its target is not said.
-pub(super) fn full_name(target: &str, path: &str) -> String {
+pub fn full_name(target: &str, path: &str) -> String {
     format!("{target}/{path}")
 }
 
