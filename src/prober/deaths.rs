@@ -1,6 +1,6 @@
 //! Deaths: each is held until its evidence decides, then counted once, observed once and told once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tokio::time::Instant;
 
@@ -12,8 +12,8 @@ use crate::domain::companions::{
 };
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::kind::Kind;
-use crate::domain::limit::idle_limit;
-use crate::domain::lost_state::{Beside, Life, Sent, Story, explain};
+use crate::domain::limit::{IdleLimit, idle_limit};
+use crate::domain::lost_state::{Beside, Life, Reading, Sent, Story};
 use crate::domain::observation::{Fate, History, Observation};
 use crate::domain::tolerance::{AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
 use crate::domain::twins;
@@ -126,9 +126,14 @@ impl Undecided {
         let now = Instant::now();
         let unix_now = epoch.unix(now);
         let mut decided = Vec::new();
+        if self.cases.is_empty() {
+            return decided;
+        }
+        let idle = idle_limit(history, Kind::Idle);
         let mut waiting: Vec<Case> = Vec::new();
         self.past.retain(|struck| unix_now - struck.at <= WITNESS_LATE_SECONDS);
         let others = Others::of(&self.cases, &self.past, flights, epoch);
+        let mut readings: BTreeMap<Option<u16>, Reading> = BTreeMap::new();
         let patience: Vec<f64> = self.cases.iter().map(|case| self.until(case)).collect();
         for (mut case, until) in self.cases.drain(..).zip(patience) {
             let survivors = births_of_survivors(&case, history, flights, epoch, now);
@@ -136,10 +141,12 @@ impl Undecided {
             case.outlived_by_younger |=
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
             let lives = history.told() + others.silent.len();
-            if case.story.is_none_or(|(by, _)| by != lives) {
-                case.story = Some((lives, story(&case, history, &others)));
+            if case.is_silent() && case.story.is_none_or(|(by, _)| by != lives) {
+                let reading =
+                    readings.entry(case.server).or_insert_with(|| reading(case.server, history, &others));
+                case.story = Some((lives, reading.story(&case.life())));
             }
-            let conclusion = conclude(&evidence(&case, history, &others));
+            let conclusion = conclude(&evidence(&case, history, &others, &idle));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= until {
                 if case.death.exact {
@@ -292,12 +299,9 @@ const fn sent_by(kind: Kind) -> Sent {
     }
 }
 
-/// The story that explains a silent death, by the idle lives beside it.
-fn story(case: &Case, history: &History, others: &Others) -> Story {
-    if !case.is_silent() {
-        return Story::Open;
-    }
-    let is_here = |server| history.is_one_server(case.server, server);
+/// What the lives of one server tell together of its silent deaths.
+fn reading(server: Option<u16>, history: &History, others: &Others) -> Reading {
+    let is_here = |other| history.is_one_server(server, other);
     let life = |seen: &Observation| {
         let is_dead = match seen.fate {
             Fate::Lived => false,
@@ -313,22 +317,17 @@ fn story(case: &Case, history: &History, others: &Others) -> Story {
         Some(Life { born: seen.born(), seen: seen.at, is_dead, sent: sent_by(seen.kind) })
     };
     let told = history.iter().rev().filter(|seen| is_here(seen.server) && !others.is_foretold(seen));
-    let itself = case.life();
     let open = others.silent.iter().filter(|(server, _)| is_here(*server)).map(|(_, life)| *life);
-    // Its own age counts among those of the dead, and it is told of apart.
-    let mut beside = Beside::of(told.filter_map(life), open.collect());
-    beside.lives.retain(|life| *life != itself);
-    explain(&itself, &beside)
+    Reading::of(&Beside::of(told.filter_map(life), open.collect()))
 }
 
 /// Whether the limit that stands at an age, in seconds, rules a part of the connections only.
-fn is_of_a_part(history: &History, age: f64) -> bool {
-    let limit = idle_limit(history, Kind::Idle);
+fn is_of_a_part(limit: &IdleLimit, age: f64) -> bool {
     limit.upper.is_some_and(|upper| limit.server.is_none() && limit.share < 1.0 && is_one_age(upper, age))
 }
 
 /// All that is known of a death now.
-fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
+fn evidence(case: &Case, history: &History, others: &Others, idle: &IdleLimit) -> Evidence {
     let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, killed, .. } =
         case.death;
     let told = Struck { at: case.at, ..case.as_struck() };
@@ -350,7 +349,7 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
-        of_a_part: is_of_a_part(history, age),
+        of_a_part: is_of_a_part(idle, age),
         story: case.story.map_or(Story::Open, |(_, story)| story),
         twins: twins::read(history, age, case.server),
     }
