@@ -15,8 +15,8 @@ mod rivals;
 #[path = "locate/world.rs"]
 mod world;
 
-use domain::catalogue;
-use domain::ladder::Ladder;
+use domain::layers::catalogue;
+use domain::limit::ladder::Ladder;
 use picture::Curve;
 use world::{Found, Random, START, Search, Truth, World};
 

@@ -11,18 +11,19 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::calendar::unix_now;
-use crate::cli::Settings;
-use crate::descriptors::TooFewDescriptors;
-use crate::diagnosis::{self, Diagnosis};
-use crate::domain::admission::Places;
-use crate::domain::catalogue::landmarks;
-use crate::domain::health::Loop;
-use crate::domain::kind::Kind;
-use crate::domain::observation::History;
-use crate::domain::suspension::Headroom;
-use crate::http::{self, Clients, Site};
-use crate::metrics::{Metrics, PathState, StateCollector, TargetState};
+use crate::config::settings::{PathSettings, Settings, TargetSettings};
+use crate::domain::conduct::admission::Places;
+use crate::domain::conduct::health::Loop;
+use crate::domain::conduct::suspension::Headroom;
+use crate::domain::layers::catalogue::landmarks;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::History;
+use crate::exposition::{PathState, StateCollector, TargetState};
+use crate::fleet::diagnosis::{self, Diagnosis};
+use crate::fleet::state_file::{Keeper, Observed, StateFile, StateFileError};
+use crate::machine::calendar::unix_now;
+use crate::machine::descriptors::TooFewDescriptors;
+use crate::metrics::Metrics;
 use crate::prober::canary::Network;
 use crate::prober::standstill::Standstills;
 use crate::prober::witness::WitnessDesk;
@@ -30,9 +31,9 @@ use crate::prober::{self, Epoch, Memory, PathReport, Prober, Wires};
 use crate::server::{self, Applications, Reading};
 use crate::session::roster::Rules;
 use crate::session::{Connector, Roster};
-use crate::state_file::{Keeper, Observed, StateFile, StateFileError};
-use crate::stop::{self, Stop};
+use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
+use crate::web::{self, Clients, Site};
 
 /// Connections of a path that are no canaries: the server view and the witness.
 const OTHER_CONNECTIONS: usize = 2;
@@ -106,7 +107,7 @@ fn advice(kind: io::ErrorKind) -> &'static str {
 pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<std::net::TcpListener>, StartError> {
     addresses
         .iter()
-        .map(|&address| http::listen(address).map_err(|source| StartError::Listen { address, source }))
+        .map(|&address| web::listen(address).map_err(|source| StartError::Listen { address, source }))
         .collect()
 }
 
@@ -166,29 +167,31 @@ async fn start(
 ) -> Result<LastWrites, StartError> {
     let now = unix_now();
     let epoch = Epoch::new(now);
+    let Settings { targets, state_file, telemetry_path, .. } = settings;
+    let target = targets.into_iter().next().expect("there is a target");
+    let path = target.paths.first().cloned().expect("there is a path");
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry, &settings.ladder)?;
+    let metrics = Metrics::register(&registry, &target.ladder)?;
     // Without a process filesystem there are no process metrics, and that is all.
     let _ = registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
-    let path_metrics = metrics.path(&settings.target, &settings.path, &Kind::ALL);
+    let path_metrics = metrics.path(&target.name, &path.name, &Kind::ALL);
     metrics.config_last_reload.successful.set(1.0);
     metrics.config_last_reload.success_timestamp.set(now.round());
 
     let health = Arc::new(Health::default());
-    let watch_loop = |name, longest_round| {
-        health.watch(name, longest_round, metrics.failed_rounds(&settings.target, name))
-    };
-    let asking = settings.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS);
+    let watch_loop =
+        |name, longest_round| health.watch(name, longest_round, metrics.failed_rounds(&target.name, name));
+    let asking = path.probe_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS);
     let tried = path_metrics.clone();
-    health.expect_a_try(format!("{}/{}", settings.target, settings.path), move || tried.was_tried());
-    let mut opening = settings
-        .state_file
-        .clone()
+    health.expect_a_try(format!("{}/{}", target.name, path.name), move || tried.was_tried());
+    let mut opening = state_file
         .map(|file| (spawn_blocking(move || StateFile::open(&file)), watch_loop(Loop::State, LONGEST_ROUND)));
     let mut remembered = None;
     if let Some((opening, pulse)) = &mut opening {
         match timeout(LONG_OPENING, opening).await {
-            Ok(opened) => remembered = Some(remember(&settings, opened, epoch, pulse.clone(), supervisor)?),
+            Ok(opened) => {
+                remembered = Some(remember(&target, &path, opened, epoch, pulse.clone(), supervisor)?)
+            }
             // The pages answer meanwhile, and the word to stop is heard.
             Err(_) => tracing::warn!(
                 event = "state_not_opened",
@@ -198,21 +201,21 @@ async fn start(
     }
 
     let connector = Arc::new(Connector::new(
-        settings.address.clone(),
-        settings.account.clone(),
-        settings.probe_timeout,
+        path.address.clone(),
+        path.account.clone(),
+        path.probe_timeout,
         Roster::new(Rules {
-            budget: settings.max_connections,
-            kill_ghosts: settings.kill_ghosts,
+            budget: path.max_connections,
+            kill_ghosts: path.kill_ghosts,
             aborted: path_metrics.self_aborted_clients(),
             kills: path_metrics.ghost_kills(),
         }),
         path_metrics.clone(),
     ));
     let applications = Applications::new(
-        &settings.target,
-        &settings.account.username,
-        settings.excluded_users.clone(),
+        &target.name,
+        &path.account.username,
+        target.excluded_users.clone(),
         metrics.application_survival_ages(),
     );
     let (publish_reading, reading) = watch::channel(Reading::default());
@@ -223,13 +226,13 @@ async fn start(
     let (publish_headroom, headroom) = watch::channel(Headroom::default());
     let pulse = watch_loop(Loop::Prober, LONGEST_ROUND);
     registry.register(Box::new(StateCollector::new(vec![TargetState {
-        target: settings.target.clone(),
+        target: target.name.clone(),
         server: reading.clone(),
-        stale_after: settings.server_interval * 2 + Duration::from_secs(5),
+        stale_after: target.server_interval * 2 + Duration::from_secs(5),
         epoch,
-        thresholds: settings.ladder.ages().to_vec(),
+        thresholds: target.ladder.ages().to_vec(),
         paths: vec![PathState {
-            path: settings.path.clone(),
+            path: path.name.clone(),
             pulse: pulse.clone(),
             report: report.clone(),
             diagnosis,
@@ -239,8 +242,8 @@ async fn start(
     let site = Arc::new(Site {
         registry,
         health: Arc::clone(&health),
-        telemetry_path: settings.telemetry_path.clone(),
-        gathering: http::Gathering::default(),
+        telemetry_path: telemetry_path.clone(),
+        gathering: web::Gathering::default(),
         clients: Arc::new(Clients::new(places)),
     });
     for listener in listeners {
@@ -249,7 +252,7 @@ async fn start(
         }
         let (site, stop) = (Arc::clone(&site), stop.clone());
         supervisor.spawn(Loop::Web, async move {
-            if let Err(error) = http::serve(listener, site, stop).await {
+            if let Err(error) = web::serve(listener, site, stop).await {
                 tracing::error!(event = "web_failed", error = %error, "the web side ended");
             }
         });
@@ -257,7 +260,7 @@ async fn start(
     let (memory, last_writes) = match (remembered, opening) {
         (Some(remembered), _) => remembered,
         (None, Some((opening, pulse))) => {
-            let late = remember(&settings, opening.await, epoch, pulse, supervisor)?;
+            let late = remember(&target, &path, opening.await, epoch, pulse, supervisor)?;
             publish_report.send_replace(PathReport::new(&late.0.history, None));
             late
         }
@@ -265,14 +268,14 @@ async fn start(
     };
 
     let sources = diagnosis::Sources {
-        target: settings.target.clone(),
-        path: settings.path.clone(),
+        target: target.name.clone(),
+        path: path.name.clone(),
         report,
         reading: reading.clone(),
         applications: applications.clone(),
         connector: Arc::clone(&connector),
-        pools: settings.pools.clone(),
-        ladder_end: settings.ladder.longest(),
+        pools: target.pools.clone(),
+        ladder_end: target.ladder.longest(),
     };
     let diagnosing = watch_loop(Loop::Diagnosis, LONGEST_ROUND);
     supervisor.spawn(Loop::Diagnosis, diagnosis::keep(sources, publish_diagnosis, stop.clone(), diagnosing));
@@ -281,7 +284,7 @@ async fn start(
     let reading_loop = server::watch(
         Arc::clone(&connector),
         applications,
-        settings.server_interval,
+        target.server_interval,
         publish_reading,
         stop.clone(),
         watch_loop(Loop::ServerView, asking),
@@ -294,13 +297,13 @@ async fn start(
     supervisor.spawn(Loop::Ticks, ticks);
     let lives = watch_loop(Loop::Canary, Duration::MAX);
     let prober = Prober::new(
-        Network::new(connector, desk, standstills, settings.probe_timeout),
+        Network::new(connector, desk, standstills, path.probe_timeout),
         prober::Settings {
-            target: settings.target,
-            path: settings.path,
-            ladder: settings.ladder,
-            precision: settings.precision,
-            canaries: settings.max_connections.saturating_sub(OTHER_CONNECTIONS),
+            target: target.name,
+            path: path.name,
+            ladder: target.ladder,
+            precision: path.precision,
+            canaries: path.max_connections.saturating_sub(OTHER_CONNECTIONS),
             landmarks: landmarks(),
         },
         path_metrics,
@@ -318,16 +321,18 @@ async fn start(
 /// What the path's loop remembers, and where it keeps it: in the calendar's time, to which `epoch` ties the
 /// loop's.
 fn remember(
-    settings: &Settings,
+    target: &TargetSettings,
+    path: &PathSettings,
     opened: Result<Result<StateFile, StateFileError>, JoinError>,
     epoch: Epoch,
     pulse: Pulse,
     supervisor: &mut Supervisor,
 ) -> Result<(Memory, LastWrites), StartError> {
     let mut state = opened.map_err(|error| StartError::Runtime(io::Error::other(error)))??;
-    let (target, path) = (&settings.target, &settings.path);
+    let address = &path.address;
+    let (target, path) = (&target.name, &path.name);
     state.keep_only(&[(target, path)]);
-    let mut history = state.history(target, path, &settings.address);
+    let mut history = state.history(target, path, address);
     history.end_at(unix_now());
     let (keeper, ended) = state.write_apart(target, path, pulse).map_err(StartError::Runtime)?;
     supervisor.spawn(Loop::State, async { drop(ended.await) });

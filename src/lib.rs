@@ -11,24 +11,23 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`domain`] | the pure core: ladder, endings, culprits, idle limit, schedule, layers, mismatches, verdict; and the applications' sessions followed |
-//! | [`session`] | how every connection is made: login by stages, the tap under it, the gate, the roster |
+//! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
+//! | [`demo`] | the exporter on a private MariaDB, for the eye |
+//! | [`web`] | the pages, and the clients that ask for them; knows nothing of MySQL |
+//! | [`exposition`] | the published state as series, drawn at a scrape |
+//! | [`fleet`] | what runs: targets, their paths, the diagnosis of each, the state file |
 //! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
 //! | [`server`] | the server view, one file per source; the only SQL that is sent to a server |
-//! | [`diagnosis`] | joins both loops' findings into mismatches and the verdict |
-//! | [`calendar`] | what the calendar says now |
-//! | [`descriptors`] | the limit on open files |
-//! | [`kernel`] | the TCP settings of the kernel below |
-//! | [`state_file`] | what was observed, kept across restarts |
-//! | [`metrics`] | every metric's name, help, labels and buckets; those read from state at a scrape in `metrics::state` |
-//! | [`http`] | the pages, and the clients that ask for them |
-//! | [`cli`], [`config`] | flags and files, parsed once; what exists is good |
-//! | [`logging`] | log lines |
-//! | [`app`], [`signals`], [`stop`] | the exporter put together, what signals do, and the word that ends it |
-//! | [`supervision`] | who owns the permanent loops, and whether they move |
-//! | [`demo`] | the exporter on a private MariaDB, for the eye |
+//! | [`session`] | how every connection is made: login by stages, the tap under it, the gate, the roster |
+//! | [`metrics`] | what events count: every such metric's name, help, labels and buckets |
+//! | [`supervision`] | who owns the permanent loops, whether they move, and the word that ends them |
+//! | [`machine`] | what the machine below says: calendar, kernel, open files, signals, log lines |
+//! | [`config`] | flags and files, parsed once; what exists is good |
+//! | [`domain`] | the pure core: lives, culprits, idle limit, schedule, layers, mismatches, verdict; the applications' sessions followed |
 //!
-//! A first reading: `domain::ending`, `domain::culprit`, `prober::life`, `prober::canary`, then `app`.
+//! Arrows run down this list only.
+//!
+//! A first reading: `domain::life::ending`, `domain::culprit`, `prober::life`, `prober::canary`, then `app`.
 //!
 //! # Invariants
 //!
@@ -38,7 +37,7 @@
 //! - The connection budget is hard, for canaries, witness and server view together, and for failures too.
 //! - No scrape touches MySQL: pages are drawn from what the loops last published.
 //! - Every session that can still be spoken to ends with COM_QUIT; one in a statement is closed.
-//! - Nothing is killed that is not proved to be ours and dead (`domain::proof`); nobody else's is touched.
+//! - Nothing is killed that is not proved to be ours and dead (`domain::conduct::proof`); nobody else's is touched.
 //! - Each permanent loop has one owner. A round that panics is a failed round; a loop that ends ends the process;
 //!   one that does not move is told at `/-/ready`. Never green and blind.
 //! - Nobody waits for the log or for the state file.
@@ -74,21 +73,15 @@
 //! session of that age would share bound the limit.
 
 pub mod app;
-pub mod calendar;
-pub mod cli;
 pub mod config;
 pub mod demo;
-pub mod descriptors;
-pub mod diagnosis;
 pub mod domain;
-pub mod http;
-pub mod kernel;
-pub mod logging;
+pub mod exposition;
+pub mod fleet;
+pub mod machine;
 pub mod metrics;
 pub mod prober;
 pub mod server;
 pub mod session;
-pub mod signals;
-pub mod state_file;
-pub mod stop;
 pub mod supervision;
+pub mod web;

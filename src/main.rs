@@ -10,13 +10,16 @@ use std::time::Duration;
 
 use clap::Parser;
 use mysql_canary_exporter::app::{ExportError, StartError};
-use mysql_canary_exporter::cli::{Command, LowArgs, Settings};
-use mysql_canary_exporter::domain::admission::Places;
-use mysql_canary_exporter::domain::health::Loop;
-use mysql_canary_exporter::logging::LogWriter;
-use mysql_canary_exporter::signals::Signals;
+use mysql_canary_exporter::config::flags::{Command, LowArgs};
+use mysql_canary_exporter::config::settings::{Settings, TargetSettings};
+use mysql_canary_exporter::domain::conduct::admission::Places;
+use mysql_canary_exporter::domain::conduct::health::Loop;
+use mysql_canary_exporter::machine::logging::LogWriter;
+use mysql_canary_exporter::machine::signals::Signals;
+use mysql_canary_exporter::machine::{descriptors, logging, signals};
 use mysql_canary_exporter::supervision::Supervisor;
-use mysql_canary_exporter::{app, demo, descriptors, logging, signals, stop};
+use mysql_canary_exporter::supervision::stop;
+use mysql_canary_exporter::{app, demo};
 use tokio::runtime::Builder;
 
 /// The exit code of an exporter that could not go on.
@@ -67,8 +70,10 @@ fn export(settings: Settings) -> ExitCode {
 }
 
 fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
-    let left =
-        descriptors::make_room(settings.max_connections, settings.probe_timeout).map_err(StartError::from)?;
+    let connections = settings.targets.iter().map(TargetSettings::most_connections).sum();
+    let paths = settings.targets.iter().flat_map(|target| &target.paths);
+    let longest = paths.map(|path| path.probe_timeout).max().unwrap_or_default();
+    let left = descriptors::make_room(connections, longest).map_err(StartError::from)?;
     let listeners = app::listen(&settings.listen_addresses)?;
     try_threads().map_err(StartError::Runtime)?;
     let runtime = Builder::new_multi_thread()
@@ -80,7 +85,6 @@ fn run(settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
         tracing::info!(
             event = "starting",
             version = env!("CARGO_PKG_VERSION"),
-            address = %settings.address,
             "Starting mysql-canary-exporter"
         );
         let (say_stop, stop) = stop::channel();

@@ -1,6 +1,6 @@
 //! Every metric: its name, help, labels and buckets, once. Values that events make live in
 //! [`Metrics`]; values that describe the present are drawn afresh at each scrape from what the loops
-//! last published (`state.rs`), so that what is gone vanishes.
+//! last published (`exposition`), so that what is gone vanishes.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,15 @@ use prometheus::{
     Registry,
 };
 
+use crate::domain::conduct::health::Loop;
+use crate::domain::conduct::proof::GhostKill;
+use crate::domain::conduct::suspension::Suspension;
 use crate::domain::culprit::{Culprit, possible_culprits};
-use crate::domain::ending::Ending;
-use crate::domain::health::Loop;
-use crate::domain::kind::Kind;
-use crate::domain::ladder::Ladder;
-use crate::domain::proof::GhostKill;
-use crate::domain::suspension::Suspension;
-use crate::domain::void::VoidReason;
-use crate::session::Stage;
-
-mod state;
-
-pub use state::{PathState, StateCollector, TargetState};
+use crate::domain::life::ending::Ending;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::stage::Stage;
+use crate::domain::life::void::VoidReason;
+use crate::domain::limit::ladder::Ladder;
 
 /// Bucket bounds of connects, in seconds.
 const CONNECT_BUCKETS: [f64; 9] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
@@ -162,7 +158,7 @@ impl Metrics {
 }
 
 /// Options of a metric with the project's prefix.
-fn named(name: &str, help: &str) -> Opts {
+pub fn named(name: &str, help: &str) -> Opts {
     Opts::new(format!("mysql_canary_{name}"), help)
 }
 

@@ -62,7 +62,7 @@ fn the_core_is_pure() {
         "crate::server",
         "crate::session",
         "crate::metrics",
-        "crate::http",
+        "crate::web",
         "crate::app",
         "crate::cli",
     ];
@@ -71,17 +71,61 @@ fn the_core_is_pure() {
 
 #[test]
 fn the_server_view_does_not_know_the_prober() {
-    refuse("src/server", &["crate::prober", "crate::metrics"], "the server view only reads");
+    let above = ["crate::prober", "crate::metrics", "crate::exposition", "crate::fleet", "crate::web"];
+    refuse("src/server", &above, "the server view only reads");
 }
 
 #[test]
 fn sessions_know_neither() {
-    refuse("src/session", &["crate::prober", "crate::server"], "sessions stand below both loops");
+    let above = ["crate::prober", "crate::server", "crate::exposition", "crate::fleet", "crate::web"];
+    refuse("src/session", &above, "sessions stand below both loops");
+}
+
+#[test]
+fn what_events_count_knows_the_words_of_the_core_and_nobody_else() {
+    let others = [
+        "crate::prober",
+        "crate::server",
+        "crate::session",
+        "crate::exposition",
+        "crate::fleet",
+        "crate::machine",
+        "crate::config",
+        "crate::web",
+        "crate::app",
+    ];
+    for file in ["src/metrics.rs", "src/metrics"] {
+        refuse(
+            file,
+            &others,
+            "what is counted stands below those who count; draw state in src/exposition.rs",
+        );
+    }
+}
+
+#[test]
+fn the_loop_of_a_path_knows_neither_pages_nor_fleet() {
+    let above = ["crate::exposition", "crate::fleet", "crate::web", "crate::app"];
+    refuse("src/prober", &above, "a path publishes what it saw; who shows it stands above");
+}
+
+#[test]
+fn the_pages_do_not_know_mysql() {
+    let below = ["crate::prober", "crate::server", "crate::session"];
+    refuse("src/web", &below, "the web side knows documents and exposition");
 }
 
 #[test]
 fn sql_stands_in_the_server_view() {
-    for below in ["src/prober", "src/session", "src/metrics", "src/http", "src/domain"] {
+    for below in [
+        "src/prober",
+        "src/session",
+        "src/metrics",
+        "src/exposition.rs",
+        "src/web",
+        "src/fleet",
+        "src/domain",
+    ] {
         refuse(below, &["\"SELECT ", "\"SHOW ", "\"SET ", "\"KILL "], "SQL belongs to src/server");
     }
 }

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
-use mysql_canary_exporter::cli::LowArgs;
-use mysql_canary_exporter::domain::kind::Kind;
-use mysql_canary_exporter::domain::ladder::Ladder;
-use mysql_canary_exporter::metrics::{Metrics, StateCollector};
+use mysql_canary_exporter::config::flags::LowArgs;
+use mysql_canary_exporter::domain::life::kind::Kind;
+use mysql_canary_exporter::domain::limit::ladder::Ladder;
+use mysql_canary_exporter::exposition::StateCollector;
+use mysql_canary_exporter::metrics::Metrics;
 use prometheus::Registry;
 use prometheus::core::Collector;
 

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mysql_canary_exporter::domain::culprit::possible_culprits;
-use mysql_canary_exporter::domain::ending::Ending;
-use mysql_canary_exporter::domain::kind::Kind;
+use mysql_canary_exporter::domain::life::ending::Ending;
+use mysql_canary_exporter::domain::life::kind::Kind;
 
 use crate::exporter::{Launch, Page};
 use crate::lab::process::{run, spawn};

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use mysql_canary_exporter::domain::health::Loop;
+use mysql_canary_exporter::domain::conduct::health::Loop;
 use rustix::process::Signal;
 
 use crate::exporter::{Exporter, Launch, wait_until_gone};

@@ -1,7 +1,7 @@
 //! What others do: one connection at a time, doubling and then bisecting, as studies of NAT lifetimes do,
 //! and a ladder of fixed ages side by side.
 
-use super::domain::ladder::Ladder;
+use super::domain::limit::ladder::Ladder;
 use super::quantile;
 use super::world::Random;
 

@@ -4,11 +4,11 @@
 //! has passed.
 
 use super::domain::culprit::Culprit;
-use super::domain::ending::Ending;
-use super::domain::kind::Kind;
-use super::domain::ladder::Ladder;
+use super::domain::life::ending::Ending;
+use super::domain::life::kind::Kind;
+use super::domain::life::observation::{Fate, History, Observation};
+use super::domain::limit::ladder::Ladder;
 use super::domain::limit::{IdleLimit, idle_limit};
-use super::domain::observation::{Fate, History, Observation};
 use super::domain::schedule::{self, InFlight, Plan, Scene};
 
 /// When the world begins, in seconds: a time stamp of today's size, so that rounding shows.

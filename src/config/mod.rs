@@ -2,4 +2,6 @@
 
 pub mod address;
 pub mod credentials;
+pub mod flags;
 pub mod secret;
+pub mod settings;

@@ -15,11 +15,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{self, ExportError, StartError};
-use crate::cli::{LowArgs, Settings};
-use crate::domain::admission::Places;
-use crate::logging::{self, LogFormat, LogLevel};
-use crate::stop;
+use crate::config::flags::LowArgs;
+use crate::config::settings::Settings;
+use crate::domain::conduct::admission::Places;
+use crate::machine::logging::{self, LogFormat, LogLevel};
 use crate::supervision::Supervisor;
+use crate::supervision::stop;
 use mariadb::{MariaDb, MariaDbError};
 use tally::Tally;
 

@@ -1,6 +1,12 @@
 //! Culprits: who ended a canary, and the layers they sit in. How one is inferred: [`conclude`].
 
+pub mod companions;
 mod conclude;
+pub mod judgement;
+pub mod lost_state;
+pub mod remedy;
+pub mod restart;
+pub mod twins;
 
 use serde::{Deserialize, Serialize};
 

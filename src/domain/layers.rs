@@ -1,13 +1,15 @@
 //! The layer inventory: every timeout between the application and its rows that is known, in seconds,
 //! with what its clock counts and how it is known.
 
+pub mod catalogue;
 mod device;
+pub mod pool;
 
 use serde::Serialize;
 
-use super::culprit::Layer;
-use super::duration;
-use super::pool::{Pool, Recycle};
+use crate::domain::culprit::Layer;
+use crate::domain::layers::pool::{Pool, Recycle};
+use crate::domain::life::duration;
 
 pub use device::{Device, DeviceError};
 

@@ -3,11 +3,12 @@
 //! A silent death at an age says that the limit is not above it and nothing else; a survival says that
 //! it was not below. An audible death says both, but for the little that timers stray.
 
-use super::kind::Kind;
-use super::observation::{Fate, History, Observation};
-use super::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
 
 mod killing;
+pub mod ladder;
 mod recurring;
 mod silent;
 mod told;
@@ -49,7 +50,7 @@ pub struct IdleLimit {
     /// Absent while there is none.
     pub evidence_at: Option<f64>,
     /// Deaths that bear the upper bound out: at its age, or above it within
-    /// what probes stray ([`tolerance::PROBED`](super::tolerance::PROBED)), or within the scatter of timers where both were heard.
+    /// what probes stray ([`tolerance::PROBED`](crate::domain::life::tolerance::PROBED)), or within the scatter of timers where both were heard.
     pub deaths: usize,
     /// Survivals that bear the lower bound out: at its age or within what probes stray below.
     pub survivals: usize,

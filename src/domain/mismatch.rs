@@ -7,6 +7,7 @@
 mod bracket;
 mod facts;
 mod idle_transaction;
+pub mod killer;
 mod rules;
 mod witnesses;
 mod words;
@@ -142,9 +143,9 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         };
         answer.map(finding).into_iter().collect()
     };
-    let of_pools = |ask: fn(&Facts, &super::pool::Pool) -> Option<bool>,
-                    words: fn(&Facts, &super::pool::Pool) -> String| {
-        let finding = |pool: &super::pool::Pool| {
+    let of_pools = |ask: fn(&Facts, &crate::domain::layers::pool::Pool) -> Option<bool>,
+                    words: fn(&Facts, &crate::domain::layers::pool::Pool) -> String| {
+        let finding = |pool: &crate::domain::layers::pool::Pool| {
             ask(facts, pool).map(|holds| Finding {
                 rule,
                 pool: pool.name.clone(),
@@ -154,19 +155,20 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
         };
         facts.pools.iter().filter_map(finding).collect()
     };
-    let of_observed_pools = |ask: fn(&Facts, &super::pool::Pool) -> Option<bool>,
-                             words: fn(&Facts, &super::pool::Pool) -> String| {
-        let pools = facts.applications.as_ref().map(|evidence| evidence.pools(&facts.pools));
-        let finding = |pool: super::pool::Pool| {
-            ask(facts, &pool).map(|holds| Finding {
-                rule,
-                words: if holds { words(facts, &pool) } else { String::new() },
-                pool: pool.name,
-                holds,
-            })
+    let of_observed_pools =
+        |ask: fn(&Facts, &crate::domain::layers::pool::Pool) -> Option<bool>,
+         words: fn(&Facts, &crate::domain::layers::pool::Pool) -> String| {
+            let pools = facts.applications.as_ref().map(|evidence| evidence.pools(&facts.pools));
+            let finding = |pool: crate::domain::layers::pool::Pool| {
+                ask(facts, &pool).map(|holds| Finding {
+                    rule,
+                    words: if holds { words(facts, &pool) } else { String::new() },
+                    pool: pool.name,
+                    holds,
+                })
+            };
+            pools.into_iter().flatten().filter_map(finding).collect::<Vec<_>>()
         };
-        pools.into_iter().flatten().filter_map(finding).collect::<Vec<_>>()
-    };
     match rule {
         Rule::PathShorterThanServer => {
             of_path(rules::path_shorter_than_server(facts), words::path_shorter_than_server)

@@ -11,12 +11,13 @@
 //! the bracket is sharp and confirmed, or the ladder's end was survived -> watch
 //! ```
 
-use super::kind::Kind;
-use super::ladder::Ladder;
-use super::limit::{self, IdleLimit};
-use super::observation::History;
-use super::tolerance;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::History;
+use crate::domain::life::tolerance;
+use crate::domain::limit::ladder::Ladder;
+use crate::domain::limit::{self, IdleLimit};
 
+mod aims;
 mod refine;
 mod sweep;
 mod watch;

@@ -9,11 +9,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::catalogue::{self, Question};
-use super::culprit::Culprit;
-use super::layers::Clock;
-use super::limit::IdleLimit;
-use super::mismatch::{self, Facts, Finding};
+use crate::domain::culprit::Culprit;
+use crate::domain::layers::Clock;
+use crate::domain::layers::catalogue::{self, Question};
+use crate::domain::limit::IdleLimit;
+use crate::domain::mismatch::{self, Facts, Finding};
 
 pub use news::Told;
 pub use settings::{Setting, recommended_recycle};

@@ -7,16 +7,18 @@ use tokio::time::Instant;
 use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
-use crate::domain::companions::{
+use crate::domain::culprit::companions::{
     Spared, Struck, are_kills_read, died_unkilled, kills_near, same_age, same_instant,
 };
+use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story};
+use crate::domain::culprit::twins;
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
-use crate::domain::kind::Kind;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::{
+    AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age,
+};
 use crate::domain::limit::{IdleLimit, idle_limit};
-use crate::domain::lost_state::{Beside, Life, Reading, Sent, Story};
-use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::{AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age};
-use crate::domain::twins;
 
 /// Those that die at one instant are known to be many this much later, in seconds.
 const INSTANT_SECONDS: f64 = 1.0;
@@ -133,7 +135,7 @@ impl Undecided {
         let mut waiting: Vec<Case> = Vec::new();
         self.past.retain(|struck| unix_now - struck.at <= WITNESS_LATE_SECONDS);
         let others = Others::of(&self.cases, &self.past, flights, epoch);
-        let mut readings: BTreeMap<Option<u16>, Reading> = BTreeMap::new();
+        let mut stories: BTreeMap<Option<u16>, Stories> = BTreeMap::new();
         let patience: Vec<f64> = self.cases.iter().map(|case| self.until(case)).collect();
         for (mut case, until) in self.cases.drain(..).zip(patience) {
             let survivors = births_of_survivors(&case, history, flights, epoch, now);
@@ -142,9 +144,9 @@ impl Undecided {
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
             let lives = history.told() + others.silent.len();
             if case.is_silent() && case.story.is_none_or(|(by, _)| by != lives) {
-                let reading =
-                    readings.entry(case.server).or_insert_with(|| reading(case.server, history, &others));
-                case.story = Some((lives, reading.story(&case.life())));
+                let told_by_all =
+                    stories.entry(case.server).or_insert_with(|| told_by_all(case.server, history, &others));
+                case.story = Some((lives, told_by_all.of_one(&case.life())));
             }
             let conclusion = conclude(&evidence(&case, history, &others, &idle));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
@@ -300,7 +302,7 @@ const fn sent_by(kind: Kind) -> Sent {
 }
 
 /// What the lives of one server tell together of its silent deaths.
-fn reading(server: Option<u16>, history: &History, others: &Others) -> Reading {
+fn told_by_all(server: Option<u16>, history: &History, others: &Others) -> Stories {
     let is_here = |other| history.is_one_server(server, other);
     let life = |seen: &Observation| {
         let is_dead = match seen.fate {
@@ -318,7 +320,7 @@ fn reading(server: Option<u16>, history: &History, others: &Others) -> Reading {
     };
     let told = history.iter().rev().filter(|seen| is_here(seen.server) && !others.is_foretold(seen));
     let open = others.silent.iter().filter(|(server, _)| is_here(*server)).map(|(_, life)| *life);
-    Reading::of(&Beside::of(told.filter_map(life), open.collect()))
+    Stories::of(&Beside::of(told.filter_map(life), open.collect()))
 }
 
 /// Whether the limit that stands at an age, in seconds, rules a part of the connections only.

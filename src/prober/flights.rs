@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::life::{Assignment, Leash, Notice, Orders, Outcome, World};
 use super::orders::{self, Teller};
-use crate::domain::kind::Kind;
+use crate::domain::life::kind::Kind;
 
 /// Everything in flight on one path.
 #[derive(Debug)]

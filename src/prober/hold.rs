@@ -6,7 +6,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::life::{Assignment, Leash, Orders};
-use crate::domain::ending::Ending;
+use crate::domain::life::ending::Ending;
 use crate::server::statement;
 use crate::session::packet::Unsolicited;
 use crate::session::{Closed, Held, Sight, Unanswered};

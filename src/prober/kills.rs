@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
-use crate::domain::tolerance::{CONVICTS_SECONDS, READ_BEFORE_SECONDS};
+use crate::domain::life::tolerance::{CONVICTS_SECONDS, READ_BEFORE_SECONDS};
 
 /// So many readings are kept.
 const KEPT: usize = 64;

@@ -5,11 +5,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::orders::Hearer;
-use crate::domain::kind::Kind;
-use crate::domain::void::VoidCause;
-use crate::session::Stage;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::stage::Stage;
+use crate::domain::life::void::VoidCause;
 
-pub use crate::domain::judgement::Death;
+pub use crate::domain::culprit::judgement::Death;
 
 /// What one canary is asked to do.
 #[derive(Debug)]

@@ -5,18 +5,18 @@ use std::collections::VecDeque;
 use super::Settings;
 use super::deaths::Decided;
 use super::life::Voided;
+use crate::domain::conduct::suspension::Suspension;
 use crate::domain::culprit::Row;
-use crate::domain::killer::{Toll, is_borne_out, toll};
-use crate::domain::kind::Kind;
+use crate::domain::culprit::remedy::Remedies;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{History, Observation};
+use crate::domain::life::tolerance::{ONE_AGE, is_one_age};
+use crate::domain::life::void::VoidCause;
 use crate::domain::limit::{
     IdleLimit, ServerLimit, idle_limit, is_told_by_all_lives, told, where_servers_differ,
 };
+use crate::domain::mismatch::killer::{Toll, is_borne_out, toll};
 use crate::domain::mismatch::{Deaths, Killer};
-use crate::domain::observation::{History, Observation};
-use crate::domain::remedy::Remedies;
-use crate::domain::suspension::Suspension;
-use crate::domain::tolerance::{ONE_AGE, is_one_age};
-use crate::domain::void::VoidCause;
 
 /// What is known of a path now.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -8,13 +8,13 @@ use tokio::time::sleep_until;
 
 use super::life::{Assignment, Death, Leash, Voided};
 use super::*;
+use crate::domain::conduct::health::Loop;
 use crate::domain::culprit::{Culprit, Row};
-use crate::domain::ending::Ending;
-use crate::domain::health::Loop;
+use crate::domain::life::ending::Ending;
+use crate::domain::life::void::VoidCause;
 use crate::domain::limit::idle_limit;
-use crate::domain::void::VoidCause;
 use crate::metrics::Metrics;
-use crate::stop;
+use crate::supervision::stop;
 
 /// How long a probe of a silent death takes, in seconds.
 const STALL: f64 = 1.0;

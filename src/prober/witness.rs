@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::domain::life::stage::Stage;
 use crate::server::witness::{Statement, state};
-use crate::session::{Connector, NoSession, Purpose, Stage};
-use crate::stop::Stop;
+use crate::session::{Connector, NoSession, Purpose};
 use crate::supervision::Pulse;
+use crate::supervision::stop::Stop;
 
 /// How long deaths of one moment are gathered, and the server given time to clear its list.
 const SETTLE: Duration = Duration::from_millis(200);

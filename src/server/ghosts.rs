@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::processlist::Source;
 use super::{birth, introduction, statement, unless_fatal, value};
-use crate::domain::proof::{Executioner, Gap, GhostKill, ListedRow, Proof, prove};
+use crate::domain::conduct::proof::{Executioner, Gap, GhostKill, ListedRow, Proof, prove};
 use crate::session::ghost::Ghost;
 use crate::session::{Connector, Session};
 

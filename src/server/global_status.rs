@@ -6,7 +6,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::value;
-use crate::domain::words::{self, Field, OTHER, WordsCut};
+use crate::domain::life::words::{self, Field, OTHER, WordsCut};
 
 /// The status counters that speak of connections.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -5,7 +5,7 @@ use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
 use super::{Flavor, optional, unless_fatal, value};
-use crate::domain::proof::{OwnRow, ServerMark};
+use crate::domain::conduct::proof::{OwnRow, ServerMark};
 use crate::session::{Roster, Session};
 
 /// Lets a session read about itself, and tells the roster. `uptime` is the server's in seconds, as this very

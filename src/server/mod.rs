@@ -27,8 +27,8 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
+use crate::domain::conduct::sight::Sight;
 use crate::domain::mismatch::OpenTransaction;
-use crate::domain::sight::Sight;
 use crate::session::Asking;
 
 pub use applications::{Applications, Followed, Heard};

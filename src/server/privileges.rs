@@ -10,7 +10,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::{unless_fatal, value};
-use crate::domain::sight::grants_process;
+use crate::domain::conduct::sight::grants_process;
 
 /// What the server says of the account that this session runs as.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -11,7 +11,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::{Flavor, value};
-use crate::domain::words::{self, Field, OTHER, WordsCut};
+use crate::domain::life::words::{self, Field, OTHER, WordsCut};
 
 /// The most rows that are read: no server accepts more than 100,000 sessions, and its own threads come on top.
 pub const MOST_ROWS: usize = 120_000;

@@ -22,12 +22,12 @@ use super::{
     Applications, Collector, CollectorRun, Flavor, GlobalStatus, GlobalVariables, ServerView, ghosts,
     innodb_trx, privileges,
 };
-use crate::calendar::unix_now;
 use crate::domain::applications::Errors;
+use crate::domain::conduct::patience::Trouble;
+use crate::domain::conduct::sight::Sight;
+use crate::domain::life::words::{Field, version_numbers};
 use crate::domain::mismatch::OpenTransaction;
-use crate::domain::patience::Trouble;
-use crate::domain::sight::Sight;
-use crate::domain::words::{Field, version_numbers};
+use crate::machine::calendar::unix_now;
 use crate::session::Connector;
 use crate::session::ghost::Ghost;
 

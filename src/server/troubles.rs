@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::Collector;
-use crate::domain::patience::{self, Trouble};
+use crate::domain::conduct::patience::{self, Trouble};
 
 /// A part of a round, in the order they are asked: one that hangs cannot starve those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::domain::restart::{Glimpse, has_restarted};
+use crate::domain::culprit::restart::{Glimpse, has_restarted};
 
 /// `Uptime` as it was between question and answer, which lie seconds apart on a bad line.
 #[derive(Debug, Clone, Copy)]

@@ -16,11 +16,11 @@ use super::seldom::Seldom;
 use super::troubles::Troubles;
 use super::uptime::Uptime;
 use super::{Applications, Flavor, GlobalVariables, ServerView, ghosts, statement};
-use crate::domain::sight::{self, Sight};
-use crate::domain::words::WordsCut;
+use crate::domain::conduct::sight::{self, Sight};
+use crate::domain::life::words::WordsCut;
 use crate::session::{Connector, NoSession, Purpose, Session};
-use crate::stop::Stop;
 use crate::supervision::Pulse;
+use crate::supervision::stop::Stop;
 
 /// How long one source may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);

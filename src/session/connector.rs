@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::driven::Session;
-use super::error::{ConnectError, Failure, NoSession, Stage, shortage};
+use super::error::{ConnectError, Failure, NoSession, shortage};
 use super::gate::{Gate, Useless};
 use super::ghost::Purpose;
 use super::identities::Identities;
@@ -23,6 +23,7 @@ use super::tap::Tap;
 use super::tls::{Setup, TlsMode};
 use super::told::Told;
 use crate::config::address::Address;
+use crate::domain::life::stage::Stage;
 use crate::metrics::PathMetrics;
 
 /// Opens the sessions of one path, one like the other.

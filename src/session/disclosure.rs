@@ -7,7 +7,8 @@
 //! a secure one, which the tap lets it do only under TLS with a server that was verified, or need not be
 //! ([`super::door`]). Else it first asks for an RSA key to encrypt it with: anybody's key. That question is seen.
 
-use super::error::{Failure, Stage};
+use super::error::Failure;
+use crate::domain::life::stage::Stage;
 
 /// The question for the RSA key that the password would be encrypted with, in a packet of its own.
 const ASK_FOR_KEY: u8 = 2;

@@ -11,7 +11,7 @@ use super::questions::{Asking, Questions};
 use super::relay::Parted;
 use super::roster::Membership;
 use super::tap::Tap;
-use crate::domain::proof::{OwnRow, ServerMark};
+use crate::domain::conduct::proof::{OwnRow, ServerMark};
 
 /// One logged-in session over its tap.
 #[derive(Debug)]

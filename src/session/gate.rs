@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::error::Stage;
+use crate::domain::life::stage::Stage;
 
 /// The first rest after a refused login: a wrong password does not get right by trying again at once.
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(15);

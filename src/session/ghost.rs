@@ -2,7 +2,7 @@
 
 use tokio::time::{Duration, Instant};
 
-use crate::domain::proof::{Claim, GhostKill, OwnRow, ServerMark};
+use crate::domain::conduct::proof::{Claim, GhostKill, OwnRow, ServerMark};
 
 /// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::disclosure::Watch;
 use super::door::Way;
-use super::error::{Failure, Stage};
+use super::error::Failure;
 use super::guard::LONGEST_PACKET;
 use super::packet::{self, Greeting};
 use super::tap::Tap;
@@ -16,9 +16,10 @@ use super::tls::{Setup, Tls, TlsMode};
 use crate::config::credentials::PasswordFile;
 use crate::config::secret::Secret;
 use crate::domain::applications::driver::OUR_PROGRAM_NAME;
+use crate::domain::life::stage::Stage;
 
 /// Who logs in, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The MySQL user.
     pub username: String,

@@ -43,7 +43,7 @@ mod wire;
 
 pub use connector::Connector;
 pub use driven::Session;
-pub use error::{ConnectError, NoSession, Stage};
+pub use error::{ConnectError, NoSession};
 pub use gate::most_attempts;
 pub use ghost::Purpose;
 pub use held::{Held, Unanswered};

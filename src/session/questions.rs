@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::roster::Roster;
-use crate::domain::patience::{self, Trouble};
+use crate::domain::conduct::patience::{self, Trouble};
 
 /// The questions of one path that cost sessions of late.
 #[derive(Debug, Clone)]

@@ -9,13 +9,14 @@ use tokio::time::{Instant, timeout};
 
 use super::comer::NotLetIn;
 use super::door::{Door, Duplex};
-use super::error::{Failure, Stage};
+use super::error::Failure;
 use super::notes::Heard;
 use super::packet::{self, HEADER};
 use super::tap::Shared;
 use super::tls::Tls;
 use super::translation::Translation;
 use super::wire::{Came, Closed, LINGER, Wire};
+use crate::domain::life::stage::Stage;
 
 /// What the server did when the driver had said its last words and closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

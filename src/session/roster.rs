@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 use super::ghost::{Ghost, Parting, Purpose};
-use crate::domain::proof::{Claim, GhostKill, ServerMark};
+use crate::domain::conduct::proof::{Claim, GhostKill, ServerMark};
 
 mod membership;
 

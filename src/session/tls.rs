@@ -21,9 +21,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::error::{Failure, Stage};
+use super::error::Failure;
 use super::packet::{self, Greeting, HEADER};
 use super::wire::tls_error;
+use crate::domain::life::stage::Stage;
 
 /// MySQL's `--ssl-mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

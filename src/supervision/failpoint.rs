@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::health::Loop;
+use crate::domain::conduct::health::Loop;
 
 /// How a loop is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use tokio::task::{Id, JoinSet};
 
-use crate::domain::health::Loop;
+use crate::domain::conduct::health::Loop;
 
 mod beat;
 mod failpoint;
 mod pulse;
+pub mod stop;
 
 pub use beat::until_next;
 pub use failpoint::{Mode, is_due};

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::beat::until_next;
 use super::failpoint::{self, Mode, is_due};
-use crate::domain::health::{Loop, LoopState, Unready, rest_after, unready};
+use crate::domain::conduct::health::{Loop, LoopState, Unready, rest_after, unready};
 
 /// How often a loop that waits shows that it is alive: all at the same moments, so that the process wakes once.
 const HEARTBEAT: Duration = Duration::from_secs(4);

@@ -10,8 +10,8 @@ use super::reports::Sleeper;
 use super::risk::{Limit, UserRisk, judge_all};
 use super::rules::{Difference, PathFacts, application_path_differs};
 use crate::domain::culprit::Layer;
+use crate::domain::layers::pool::{Framework, Pool, Recycle};
 use crate::domain::layers::{Clock, LayerSetting, Source};
-use crate::domain::pool::{Framework, Pool, Recycle};
 
 /// The evidence of one path, by user.
 #[derive(Debug, Clone, PartialEq, Default)]

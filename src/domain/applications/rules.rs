@@ -4,7 +4,7 @@
 use super::groups::Group;
 use super::pools::Observed;
 use super::risk::{Limit, outlives, well_past};
-use crate::domain::pool::{Pool, Recycle};
+use crate::domain::layers::pool::{Pool, Recycle};
 
 /// Aborted sessions that make an age.
 const ENOUGH: usize = 3;

@@ -6,10 +6,10 @@
 use serde::Serialize;
 
 use super::Culprit;
-use crate::domain::ending::Ending;
-use crate::domain::kind::Kind;
-use crate::domain::lost_state::Story;
-use crate::domain::tolerance::is_near_wait_timeout;
+use crate::domain::culprit::lost_state::Story;
+use crate::domain::life::ending::Ending;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::tolerance::is_near_wait_timeout;
 
 /// What the server's processlist said of a dead canary's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -1,9 +1,9 @@
 //! One row a rule, and what must not be concluded.
 
 use super::*;
-use crate::domain::ending::Ending;
-use crate::domain::kind::Kind;
-use crate::domain::lost_state::Story;
+use crate::domain::culprit::lost_state::Story;
+use crate::domain::life::ending::Ending;
+use crate::domain::life::kind::Kind;
 
 fn death() -> Evidence {
     Evidence {

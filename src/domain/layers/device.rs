@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::domain::culprit::Layer;
-use crate::domain::duration::{self, DurationError};
-use crate::domain::pool::{NameError, PairError, check_name, split_pairs};
+use crate::domain::layers::pool::{NameError, PairError, check_name, split_pairs};
+use crate::domain::life::duration::{self, DurationError};
 
 /// A device on a path whose idle timeout is known from its configuration.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -2,11 +2,11 @@
 //! apart. That is one limit between two ages, and what lives between them says nothing against it.
 
 use super::IdleLimit;
-use crate::domain::companions::SELDOM_RATIO;
 use crate::domain::culprit::Culprit;
-use crate::domain::kind::Kind;
-use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, heard};
+use crate::domain::culprit::companions::SELDOM_RATIO;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, heard};
 
 /// So many of the newest deaths are looked at.
 const NEWEST_DEATHS: usize = 64;
@@ -122,7 +122,7 @@ fn is_by_kill(seen: &Observation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ending::Ending;
+    use crate::domain::life::ending::Ending;
     use crate::domain::limit::idle_limit;
 
     fn history(lives: &[(f64, bool)]) -> History {

@@ -5,11 +5,11 @@
 //! cluster recurs, and is withdrawn when so many outlived it since that its share would be no chance.
 
 use super::IdleLimit;
-use crate::domain::companions::SELDOM_RATIO;
 use crate::domain::culprit::Culprit;
-use crate::domain::kind::Kind;
-use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, PROBED, heard};
+use crate::domain::culprit::companions::SELDOM_RATIO;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, PROBED, heard};
 
 /// So many of the newest deaths are looked at.
 const NEWEST_DEATHS: usize = 64;

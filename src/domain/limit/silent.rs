@@ -3,10 +3,10 @@
 
 use super::IdleLimit;
 use super::recurring::survived_by_all;
-use crate::domain::kind::Kind;
-use crate::domain::lost_state::{Beside, Life, Part, Sent, bears_out_all, timer_of_a_part};
-use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::probed;
+use crate::domain::culprit::lost_state::{Beside, Life, Part, Sent, bears_out_all, timer_of_a_part};
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::probed;
 
 /// So many found dead beside one another bear the upper bound out.
 const ENOUGH: usize = 2;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::culprit::Culprit;
-use crate::domain::ending::Ending;
-use crate::domain::observation::Observation;
+use crate::domain::life::ending::Ending;
+use crate::domain::life::observation::Observation;
 
 pub(super) const LIVED: Fate = Fate::Lived;
 pub(super) const SILENT: Fate = Fate::Died {

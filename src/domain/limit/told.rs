@@ -3,9 +3,9 @@
 
 use super::{IdleLimit, keeps_an_older_setting, newest_deaths};
 use crate::domain::culprit::Culprit;
-use crate::domain::kind::Kind;
-use crate::domain::observation::{Fate, History, Observation};
-use crate::domain::tolerance::{ONE_AGE, is_one_age};
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::{ONE_AGE, is_one_age};
 
 /// So many deaths at shorter ages speak against a limit, whose culprit is known.
 const SHORTER_DEATHS: usize = 2;
@@ -118,7 +118,7 @@ fn is_shorter_now(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ending::Ending;
+    use crate::domain::life::ending::Ending;
     use crate::domain::limit::idle_limit;
 
     const LIVED: Option<Culprit> = None;

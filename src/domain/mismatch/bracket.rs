@@ -1,7 +1,7 @@
 //! Comparing a configured time with a limit that is known only as a bracket.
 
+use crate::domain::life::tolerance::{DEVICE_LATE, DEVICE_LATE_MOST_SHARE, SET_BEFORE};
 use crate::domain::limit::IdleLimit;
-use crate::domain::tolerance::{DEVICE_LATE, DEVICE_LATE_MOST_SHARE, SET_BEFORE};
 
 /// Whether a configured time reaches the limit, both in seconds, so that a connection may be idle (or
 /// old) past it.

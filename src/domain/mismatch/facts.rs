@@ -2,11 +2,11 @@
 
 use crate::domain::applications::Evidence;
 use crate::domain::culprit::Culprit;
-use crate::domain::ending::Ending;
+use crate::domain::culprit::remedy::Remedies;
+use crate::domain::layers::pool::Pool;
 use crate::domain::layers::{Device, Kernel};
+use crate::domain::life::ending::Ending;
 use crate::domain::limit::{IdleLimit, ServerLimit};
-use crate::domain::pool::Pool;
-use crate::domain::remedy::Remedies;
 
 use super::idle_transaction::IdleTransactions;
 

@@ -7,12 +7,12 @@ use proptest::sample::select;
 
 use super::tests::{exact, lived, silent, watched};
 use super::*;
+use crate::domain::culprit::remedy::Remedies;
 use crate::domain::culprit::{Culprit, Layer};
-use crate::domain::ending::Ending;
+use crate::domain::layers::pool::{Framework, Pool, Recycle};
 use crate::domain::layers::{Device, Kernel, stall_lower_bound};
+use crate::domain::life::ending::Ending;
 use crate::domain::limit::IdleLimit;
-use crate::domain::pool::{Framework, Pool, Recycle};
-use crate::domain::remedy::Remedies;
 
 /// Seconds of every size a reader might hand in, never NaN.
 fn seconds() -> impl Strategy<Value = f64> {

@@ -1,10 +1,10 @@
 //! The rules, one function each: `Some(true)`, `Some(false)`, or `None` where the facts do not decide.
 
 use crate::domain::culprit::Culprit;
+use crate::domain::layers::pool::{Pool, Recycle};
 use crate::domain::layers::{Device, stall_lower_bound};
+use crate::domain::life::tolerance::{DECLARED_EARLY, is_near_wait_timeout};
 use crate::domain::limit::IdleLimit;
-use crate::domain::pool::{Pool, Recycle};
-use crate::domain::tolerance::{DECLARED_EARLY, is_near_wait_timeout};
 
 use super::bracket::{allowed, device_acts_by, firm_upper, reached, safe_below};
 use super::facts::{Facts, HeldSessions, OtherPath};

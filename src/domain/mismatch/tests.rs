@@ -3,11 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::applications::{Counters, Evidence, Follower, Listing, Row, Whose};
 use crate::domain::culprit::Culprit;
-use crate::domain::ending::Ending;
+use crate::domain::culprit::remedy::Remedies;
+use crate::domain::layers::pool::Pool;
 use crate::domain::layers::{Device, Kernel};
+use crate::domain::life::ending::Ending;
 use crate::domain::limit::IdleLimit;
-use crate::domain::pool::Pool;
-use crate::domain::remedy::Remedies;
 
 /// A confirmed silent bracket, in seconds.
 pub(super) fn silent(lower: f64, upper: f64) -> IdleLimit {

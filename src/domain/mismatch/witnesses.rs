@@ -7,7 +7,7 @@ use crate::domain::applications::Evidence;
 use crate::domain::applications::risk::{Limit, Severity, Stakes, Tense, severity};
 use crate::domain::applications::rules::{self, PathFacts};
 use crate::domain::culprit::Culprit;
-use crate::domain::pool::Pool;
+use crate::domain::layers::pool::Pool;
 
 use super::bracket::{firm_upper, safe_below};
 use super::facts::Facts;

@@ -3,8 +3,8 @@
 use crate::domain::applications::risk::Tense;
 use crate::domain::applications::rules::Difference;
 use crate::domain::layers::in_words;
+use crate::domain::layers::pool::{Framework, Pool, Recycle};
 use crate::domain::limit::IdleLimit;
-use crate::domain::pool::{Framework, Pool, Recycle};
 
 use super::facts::Facts;
 use super::rules;

@@ -4,10 +4,10 @@
 //! Each step weighs, for every canary and every age worth a probe, how long the probe takes to come and
 //! how long the canaries that remain will need after either outcome.
 
-use super::limit::{self, IdleLimit};
+use super::aims::{listening_age, past};
+use super::limit::IdleLimit;
 use super::sweep::{self, PAST_LANDMARK};
 use super::tolerance::HEARD;
-use super::watch;
 use super::{Canary, Draft, LOWEST_SHARE, Purpose, SETTLED, Scene, is_same_age};
 
 /// A probe this share below a landmark finds its limit not yet reached.
@@ -45,11 +45,6 @@ pub(super) fn plan(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut
     for _ in coming..needed {
         draft.launch(upper, Purpose::Refine);
     }
-}
-
-/// Where to look at an upper bound again that a probe found, in seconds: at the ladder's end at most.
-pub(super) fn past(scene: &Scene<'_>, upper: f64) -> f64 {
-    limit::above(upper).min(scene.ladder.longest())
 }
 
 /// Canaries older than the shortest death: the youngest of them tells at once whether that death was a
@@ -95,7 +90,7 @@ fn confirm(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) 
     // Two deaths heard so far apart that they bear out no common lower bound ask for a third.
     let deaths = wanted.saturating_sub(limit.deaths).max(usize::from(limit.exact && !limit.confirmed));
     let survivals = if limit.exact { 0 } else { wanted.saturating_sub(limit.survivals) };
-    let past = if limit.exact { watch::listening_age(scene, upper) } else { past(scene, upper) };
+    let past = if limit.exact { listening_age(scene, upper) } else { past(scene, upper) };
     let short_of = limit.below();
     let mut below = survivals;
     for canary in draft.free().filter(|canary| canary.idle <= short_of) {

@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::culprit::Culprit;
-use crate::domain::ending::Ending;
+use crate::domain::life::ending::Ending;
+use crate::domain::life::observation::{Fate, Observation};
 use crate::domain::limit::idle_limit;
-use crate::domain::observation::{Fate, Observation};
 
 mod domain {
     pub(super) use crate::domain::*;

@@ -1,9 +1,10 @@
 //! The watch: what is known is looked at again and again, at a rate the server does not feel.
 
+use super::aims::{listening_age, past};
 use super::limit::IdleLimit;
 use super::tolerance::HEARD;
-use super::{Draft, Purpose, Scene, is_longer, is_same_age, refine};
-use crate::domain::observation::Observation;
+use super::{Draft, Purpose, Scene, is_longer, is_same_age};
+use crate::domain::life::observation::Observation;
 
 /// Logins an hour for visits to the ladder's rungs.
 const LOGINS_PER_HOUR: f64 = 150.0;
@@ -28,7 +29,7 @@ const SECONDS_PER_HOUR: f64 = 3600.0;
 /// Looks again at both bounds of a limit that is sharp and confirmed.
 pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     // Where deaths are heard, a canary aimed further up hears a limit that moved up as well.
-    let above = if limit.exact { listening_age(scene, upper) } else { refine::past(scene, upper) };
+    let above = if limit.exact { listening_age(scene, upper) } else { past(scene, upper) };
     // Where it rules a part of the connections only, one goes on to the ladder's end: how long do the others live?
     let is_of_a_part = limit.share < 1.0 || limit.server.is_some();
     let far = Some(scene.ladder.longest()).filter(|&far| is_of_a_part && is_longer(far, above));
@@ -64,16 +65,6 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
             canary.recalled = true;
         }
     }
-}
-
-/// Where to aim a canary that is to hear an audible limit (seconds) strike: well past it, for a probe
-/// in the very moment of the death would hide it.
-pub(super) fn listening_age(scene: &Scene<'_>, limit: f64) -> f64 {
-    /// Timers stray by less than this, in seconds.
-    const CLEAR_SECONDS: f64 = 1.0;
-    let past = limit * (1.0 + HEARD.share) + CLEAR_SECONDS;
-    let longest = scene.ladder.longest();
-    scene.ladder.ages().iter().copied().find(|&rung| rung >= past).unwrap_or(past.min(longest))
 }
 
 /// Re-aims a canary that the search left in flight, the oldest that fits, and says whether there was one.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::domain::applications::Driver;
+use crate::domain::layers::pool::Framework;
 use crate::domain::mismatch::Facts;
-use crate::domain::pool::Framework;
 
 use super::Setting;
 
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::domain::applications::{Evidence, Witness};
-    use crate::domain::pool::Pool;
+    use crate::domain::layers::pool::Pool;
 
     fn facts(users: &[(&str, &[Driver])], pools: &[&str]) -> Facts {
         let of =

@@ -1,12 +1,12 @@
 //! The sentences of a verdict: what was seen, who does it, what helps.
 
 use crate::domain::culprit::Culprit;
-use crate::domain::ending::Ending;
+use crate::domain::culprit::remedy::Remedy;
 use crate::domain::layers::in_words;
+use crate::domain::life::ending::Ending;
+use crate::domain::life::tolerance::{WAIT_TIMEOUT_EARLY_SECONDS, WAIT_TIMEOUT_LATE};
 use crate::domain::limit::IdleLimit;
 use crate::domain::mismatch::{Facts, spelled, transaction_timeouts_below_limit};
-use crate::domain::remedy::Remedy;
-use crate::domain::tolerance::{WAIT_TIMEOUT_EARLY_SECONDS, WAIT_TIMEOUT_LATE};
 
 use super::is_lifetime;
 

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
+use crate::domain::layers::pool::Framework;
 use crate::domain::layers::{Kernel, in_words};
 use crate::domain::mismatch::{Facts, reached, safe_below};
-use crate::domain::pool::Framework;
 
 use super::{drivers, is_lifetime, lifetime};
 

@@ -1,9 +1,9 @@
 use super::*;
-use crate::domain::ending::Ending;
+use crate::domain::culprit::remedy::Remedies;
+use crate::domain::layers::pool::Pool;
 use crate::domain::layers::{Device, Kernel, ServerTimeouts};
+use crate::domain::life::ending::Ending;
 use crate::domain::mismatch::{Deaths, IdleTransactions, Killer, Rule, evaluate};
-use crate::domain::pool::Pool;
-use crate::domain::remedy::Remedies;
 
 fn limit(lower: f64, upper: f64, exact: bool) -> IdleLimit {
     IdleLimit {

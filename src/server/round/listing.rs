@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{Round, Unreachable, timed};
 use crate::domain::applications::{CountsFrom, Listing};
-use crate::domain::sight::Sight;
+use crate::domain::conduct::sight::Sight;
 use crate::server::processlist::{ProcessList, RawRow, Source};
 use crate::server::troubles::Part;
 use crate::server::uptime::Uptime;

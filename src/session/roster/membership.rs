@@ -3,7 +3,7 @@
 use tokio::time::{Duration, Instant};
 
 use super::{LEAVING, Place};
-use crate::domain::proof::{OwnRow, ServerMark};
+use crate::domain::conduct::proof::{OwnRow, ServerMark};
 use crate::session::ghost::{Ghost, Parting, Purpose};
 
 /// One session's place on the roster. Dropped without a word, the session is a ghost: it ended without

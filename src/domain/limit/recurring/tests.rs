@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::culprit::Culprit;
-use crate::domain::ending::Ending;
+use crate::domain::life::ending::Ending;
 use crate::domain::limit::idle_limit;
 use crate::domain::limit::tests::{LIVED, SILENT, history, limit_of as limit};
 

@@ -1,0 +1,155 @@
+//! Companions: other deaths at one age, or at one instant. A timer strikes at one age again and again; a
+//! person's KILL strikes once, and a restart or a proxy's reload strikes every age at one instant.
+//!
+//! Only deaths on one server are compared: each server behind a path has timers of its own.
+
+use crate::domain::culprit::Culprit;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, SAME_EVENT_SPREAD_SECONDS};
+
+/// How many of the newest deaths are looked at: what happened long ago is another story.
+const NEWEST: usize = 50;
+
+/// So many others at one age are a timer's, whoever outlived that age between them.
+const CLUSTER: usize = 2;
+
+/// A tool that looks seldom kills at ages up to this ratio apart: each minute those idle for five, say.
+pub const SELDOM_RATIO: f64 = 1.6;
+
+/// One death, as it is compared with others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Struck {
+    /// What the canary did.
+    pub kind: Kind,
+    /// Idle age at death, in seconds.
+    pub age: f64,
+    /// When it died, in seconds since the Unix epoch.
+    pub at: f64,
+    /// Which server it was on.
+    pub server: Option<u16>,
+    /// Whether the server's count of KILLs rose with it.
+    pub killed: Option<bool>,
+}
+
+/// One canary that lives on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spared {
+    /// When it was born, in seconds since the Unix epoch.
+    pub born: f64,
+    /// Which server it is on.
+    pub server: Option<u16>,
+}
+
+/// How many canaries died at this age while nothing was being sent, at another instant: those of the history,
+/// and `others` not yet in it. One or two that struck before somebody younger survived this age are another
+/// story; more are a timer that rules only a part of the connections.
+pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
+    let is_company = |other: &Struck| {
+        (other.age - one.age).abs() <= ONE_AGE.either(one.age)
+            && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
+            && history.is_one_server(one.server, other.server)
+            && other.kind != Kind::Active
+    };
+    let mut youngest_survivor = f64::NEG_INFINITY;
+    let (mut since, mut before) = (0, 0);
+    let mut looked_at = 0;
+    for seen in history.iter().rev().filter(|seen| seen.kind != Kind::Active) {
+        match seen.fate {
+            Fate::Lived
+                if seen.kind == Kind::Idle
+                    && seen.age > one.age + ONE_AGE.either(one.age)
+                    && history.is_one_server(one.server, seen.server) =>
+            {
+                youngest_survivor = youngest_survivor.max(seen.born());
+            }
+            Fate::Died { exact: true, culprit, killed, .. } if may_be_a_timer(culprit) => {
+                looked_at += 1;
+                if looked_at > NEWEST {
+                    break;
+                }
+                let (kind, age, at, server) = (seen.kind, seen.age, seen.at, seen.server);
+                if is_company(&Struck { kind, age, at, server, killed }) {
+                    *if at - age > youngest_survivor { &mut since } else { &mut before } += 1;
+                }
+            }
+            Fate::Died { .. } | Fate::Lived => {}
+        }
+    }
+    since += others.iter().filter(|other| is_company(other)).count();
+    if since + before >= CLUSTER { since + before } else { since }
+}
+
+/// How many KILLs struck others near this age, at other instants: a tool that looks seldom kills at ages that
+/// lie apart.
+pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
+    let is_company = |other: &Struck| {
+        other.killed == Some(true)
+            && (one.age / other.age).max(other.age / one.age) <= SELDOM_RATIO
+            && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
+            && history.is_one_server(one.server, other.server)
+    };
+    let told = history.iter().rev().filter_map(|seen| match seen.fate {
+        Fate::Died { exact: true, killed, .. } => {
+            Some(Struck { kind: seen.kind, age: seen.age, at: seen.at, server: seen.server, killed })
+        }
+        Fate::Died { .. } | Fate::Lived => None,
+    });
+    told.take(NEWEST).chain(others.iter().copied()).filter(is_company).count()
+}
+
+/// Whether the count of KILLs stood still while another died at this age: no KILL strikes at it then.
+pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool {
+    let told = history.iter().rev().filter_map(|seen| match seen.fate {
+        Fate::Died { exact: true, killed, .. } => {
+            Some(Struck { kind: seen.kind, age: seen.age, at: seen.at, server: seen.server, killed })
+        }
+        Fate::Died { .. } | Fate::Lived => None,
+    });
+    told.take(NEWEST).chain(others.iter().copied()).any(|other| {
+        other.killed == Some(false)
+            && (other.age - one.age).abs() <= ONE_AGE.either(one.age)
+            && history.is_one_server(one.server, other.server)
+    })
+}
+
+/// Whether the count of KILLs was read for any of the newest deaths.
+pub fn are_kills_read(history: &History, others: &[Struck]) -> bool {
+    let is_read = |seen: &Observation| matches!(seen.fate, Fate::Died { exact: true, killed: Some(_), .. });
+    others.iter().any(|other| other.killed.is_some()) || history.iter().rev().take(NEWEST).any(is_read)
+}
+
+/// Deaths by these may be a timer's at their age.
+const fn may_be_a_timer(culprit: Culprit) -> bool {
+    !matches!(culprit, Culprit::ServerRestart | Culprit::MassDisconnect | Culprit::NetworkStateLoss)
+}
+
+/// How many others died at the instant of this one by something that does not ask for their ages. `others` are
+/// all that died, this one among them or not; `spared` those that live on. None, where an age would explain
+/// who was struck and who spared: a tool that kills idle sessions spares the young.
+pub fn same_instant(history: &History, others: &[Struck], spared: &[Spared], one: &Struck) -> usize {
+    let is_here = |server| history.is_one_server(one.server, server);
+    let is_itself = |other: &Struck| other.kind == one.kind && other.at == one.at && other.age == one.age;
+    let mut company: Vec<&Struck> = others
+        .iter()
+        .filter(|other| (one.at - other.at).abs() <= ONE_INSTANT_SECONDS && is_here(other.server))
+        .filter(|other| !is_itself(other))
+        .collect();
+    let count = company.len();
+    company.push(one);
+    let youngest = company.iter().map(|other| other.age).fold(f64::INFINITY, f64::min);
+    let oldest = company.iter().map(|other| other.age).fold(0.0, f64::max);
+    let left: Vec<f64> = spared
+        .iter()
+        .filter(|spared| is_here(spared.server) && spared.born < one.at - ONE_INSTANT_SECONDS)
+        .map(|spared| one.at - spared.born)
+        .collect();
+    let are_many_ages = oldest - youngest > 2.0 * ONE_AGE.either(oldest);
+    // Launches are spread and a timer's deaths with them; one event strikes them all at once.
+    let are_spread = oldest - youngest > SAME_EVENT_SPREAD_SECONDS && left.is_empty();
+    let is_an_age = !left.is_empty() && left.iter().all(|age| *age < youngest);
+    if (are_many_ages || are_spread) && !is_an_age { count } else { 0 }
+}
+
+#[cfg(test)]
+mod tests;

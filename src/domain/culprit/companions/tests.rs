@@ -1,0 +1,111 @@
+use super::*;
+use crate::domain::life::ending::Ending;
+use crate::domain::life::observation::Observation;
+
+fn death(at: f64, age: f64) -> Observation {
+    let (ending, culprit) = (Ending::Fin, Culprit::Unknown);
+    let fate = Fate::Died { ending, exact: true, culprit, recurs: false, killed: None };
+    Observation { at, kind: Kind::Idle, age, fate, server: None }
+}
+
+fn survival(at: f64, age: f64) -> Observation {
+    Observation { at, kind: Kind::Idle, age, fate: Fate::Lived, server: None }
+}
+
+fn struck(age: f64, at: f64) -> Struck {
+    Struck { kind: Kind::Idle, age, at, server: None, killed: None }
+}
+
+fn of(observations: &[Observation]) -> History {
+    let mut history = History::default();
+    observations.iter().for_each(|observation| history.push(*observation));
+    history
+}
+
+#[test]
+fn one_age_at_several_instants_is_company() {
+    let history = of(&[death(10.0, 4.0), death(14.1, 4.02), death(20.0, 4.0), death(20.0, 2.5)]);
+    assert_eq!(same_age(&history, &[], &struck(4.0, 30.0)), 3);
+    let others = [struck(4.1, 15.0)];
+    assert_eq!(
+        same_age(&history, &others, &struck(4.0, 20.1)),
+        3,
+        "the one of this instant is the same event"
+    );
+    assert_eq!(same_age(&history, &[], &struck(8.0, 30.0)), 0);
+}
+
+#[test]
+fn a_younger_survivor_makes_it_another_story_unless_it_recurs() {
+    let mut history = of(&[death(100.0, 60.0), survival(150.0, 5400.0)]);
+    let here = |history: &History| same_age(history, &[], &struck(60.0, 400.0));
+    assert_eq!(here(&history), 1, "that one was born under another setting");
+    history.push(survival(250.0, 90.0));
+    assert_eq!(here(&history), 0);
+    history.push(death(320.0, 60.1));
+    assert_eq!(here(&history), 2, "two proxies, one of which has a timer");
+}
+
+#[test]
+fn only_one_servers_deaths_are_company() {
+    let mut history = History::default();
+    let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
+    history.push(Observation { server: a, ..death(10.0, 4.0) });
+    let one = |server| Struck { server, ..struck(4.0, 30.0) };
+    assert_eq!(same_age(&history, &[], &one(a)), 1);
+    assert_eq!(same_age(&history, &[], &one(b)), 0);
+    assert_eq!(same_age(&history, &[], &one(None)), 0, "it might be either");
+}
+
+#[test]
+fn kills_of_a_tool_that_looks_seldom_are_company_at_ages_apart() {
+    let killed = |at, age| {
+        let Fate::Died { ending, exact, culprit, recurs, .. } = death(at, age).fate else {
+            unreachable!("it died")
+        };
+        Observation {
+            fate: Fate::Died { ending, exact, culprit, recurs, killed: Some(true) },
+            ..death(at, age)
+        }
+    };
+    let history = of(&[killed(10.0, 20.2), killed(40.0, 23.9), death(60.0, 22.0), killed(90.0, 60.0)]);
+    assert_eq!(kills_near(&history, &[], &struck(21.5, 100.0)), 2);
+    assert_eq!(same_age(&history, &[], &struck(21.5, 100.0)), 1);
+    assert!(!died_unkilled(&history, &[], &struck(21.5, 100.0)));
+    let proxy = Struck { killed: Some(false), ..struck(21.0, 95.0) };
+    assert!(died_unkilled(&history, &[proxy], &struck(21.5, 100.0)));
+}
+
+#[test]
+fn many_at_one_instant_are_one_event_whatever_their_age() {
+    let others = [
+        struck(4.0, 100.0),
+        struck(60.0, 100.1),
+        struck(300.0, 99.9),
+        struck(61.0, 100.0),
+        struck(25.0, 90.0),
+    ];
+    let history = History::default();
+    let one = struck(60.0, 100.1);
+    let company = |spared: &[f64]| {
+        let spared: Vec<Spared> = spared.iter().map(|&born| Spared { born, server: None }).collect();
+        same_instant(&history, &others, &spared, &one)
+    };
+    assert_eq!(company(&[]), 3, "25 s died at another time");
+    assert_eq!(company(&[100.2]), 3, "one that was born after it was not spared");
+    assert_eq!(company(&[97.0]), 0, "only the young live on: an age explains it");
+    assert_eq!(company(&[97.0, 50.0]), 3, "one of 50 s lives on where one of 4 s died: another node's");
+    assert_eq!(same_instant(&history, &others[1..2], &[], &one), 0);
+}
+
+#[test]
+fn a_timer_strikes_those_that_were_launched_together_as_they_come() {
+    let history = History::default();
+    // Launched within two seconds, closed at one instant, and nobody else was there.
+    let event = [struck(29.1, 100.0), struck(29.9, 100.0), struck(30.8, 100.1)];
+    assert_eq!(same_instant(&history, &event, &[], &event[0]), 2);
+    let timer = [struck(30.0, 100.0), struck(30.0, 100.9), struck(30.1, 101.8)];
+    assert_eq!(same_instant(&history, &timer, &[], &timer[0]), 0);
+    let together = [struck(5.0, 100.0), struck(5.1, 100.1), struck(5.1, 100.1)];
+    assert_eq!(same_instant(&history, &together, &[], &together[0]), 0);
+}

@@ -1,0 +1,278 @@
+//! Silent deaths: an idle timer, or a device that forgot its flows?
+//!
+//! A silent death tells only that the flow was forgotten at some time between the canary's birth and its
+//! probe. Three stories explain a row of them, and each says something else of the lives beside it:
+//!
+//! ```text
+//! a timer          all (or a share) of those die that are older than it, and none that are younger
+//! one moment       all are dead that were born before it, and those born after it live
+//! here and there   the longer a life, the likelier its death, and every age is outlived by others
+//! ```
+//!
+//! Each story gives what was seen a likelihood; one that is ahead of the others by enough is believed.
+
+use crate::domain::life::tolerance::ONE_AGE;
+
+mod timer;
+
+pub use timer::{Part, Since};
+
+use timer::{Timer, timer};
+
+/// One life on the path, as far as it was seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Life {
+    /// When it was born, in seconds since the Unix epoch.
+    pub born: f64,
+    /// When it was last seen alive, or found dead, in seconds since the Unix epoch.
+    pub seen: f64,
+    /// Whether it was found dead then.
+    pub is_dead: bool,
+    /// What it sent meanwhile.
+    pub sent: Sent,
+}
+
+/// What a canary sends while it waits for its probe: whether an idle timer of the network reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing.
+    Nothing,
+    /// The packets of TCP keepalive, which hardly any device ignores.
+    Keepalive,
+    /// Pings: no idle timer reaches it.
+    Pings,
+}
+
+impl Life {
+    /// How old it was when it was last seen, in seconds.
+    pub fn age(&self) -> f64 {
+        self.seen - self.born
+    }
+
+    /// Whether it lasted through a moment: born before it, and seen at it or later.
+    fn spans(&self, moment: f64) -> bool {
+        self.born < moment && moment <= self.seen
+    }
+}
+
+/// What explains a silent death.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Story {
+    /// An idle timer.
+    Timer,
+    /// A device forgot all its flows at one moment.
+    OneMoment,
+    /// A device forgets flows here and there.
+    HereAndThere,
+    /// Not decided yet.
+    Open,
+}
+
+/// How unlikely it is, as a logarithm, that a life ends against its story.
+const AGAINST: f64 = -4.6;
+/// How unlikely a moment of loss is beforehand, as a logarithm.
+const MOMENT: f64 = -1.2;
+/// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
+const SCATTER_AHEAD: f64 = 5.0;
+/// The same for one moment, which is said of all the deaths around it at once ...
+const MOMENT_AHEAD: f64 = 6.0;
+/// ... and of so many at least.
+const AT_ONE_MOMENT: usize = 3;
+/// So many moments are looked for among the lives that are compared.
+const MOST_MOMENTS: usize = 3;
+/// The same for a timer.
+const TIMER_AHEAD: f64 = 5.0;
+/// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
+const UNSHOWN_MOMENT: f64 = -3.0;
+/// ... and by how much a timer must be ahead of such.
+const OVER_MOMENTS: f64 = 2.0;
+/// So many that died, and so many that lived at the same ages, are the least that a timer of a part is seen by.
+const OF_A_PART: usize = 3;
+/// So many of the newest lives are looked at ...
+const LOOKED_AT: usize = 384;
+/// ... and so many that tell are compared.
+pub const COMPARED: usize = 96;
+
+/// What the lives of one server tell together of the silent deaths among them.
+#[derive(Debug, Clone)]
+pub struct Stories {
+    /// The moments at which flows were lost, and the oldest age that each explains, in seconds.
+    moments: Vec<(f64, f64)>,
+    /// The lives that no such moment explains.
+    lives: Vec<Life>,
+    young: f64,
+    survivors: Vec<Life>,
+    timer: Timer,
+    scatter: f64,
+}
+
+impl Stories {
+    /// Reads those found dead in silence and those that answered.
+    pub fn of(beside: &Beside) -> Self {
+        let young = beside.young;
+        let mut lives: Vec<Life> = beside.lives.clone();
+        lives.sort_by(|a, b| a.seen.total_cmp(&b.seen));
+        let mut lives = lives.split_off(lives.len().saturating_sub(COMPARED));
+        let survivors: Vec<Life> = lives.iter().filter(|life| !life.is_dead).copied().collect();
+        let mut moments = Vec::new();
+        for _ in 0..MOST_MOMENTS {
+            let Some(found) = moment(&lives, young, &survivors) else { break };
+            lives.retain(|life| !is_explained_by(found, life));
+            moments.push(found);
+        }
+        let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
+        Self { moments, lives, young, survivors, timer, scatter }
+    }
+
+    /// Explains one of those found dead.
+    pub fn of_one(&self, one: &Life) -> Story {
+        let Self { timer, scatter, .. } = self;
+        if self.moments.iter().any(|found| is_explained_by(*found, one)) {
+            Story::OneMoment
+        } else if timer.likelihood - scatter >= TIMER_AHEAD
+            && timer.likelihood - lost_at_moments(one, &self.lives, self.young, &self.survivors) >= OVER_MOMENTS
+        {
+            // One that is younger than what strikes is of another story.
+            if timer.strikes(one) { Story::Timer } else { Story::Open }
+        } else if scatter - timer.likelihood >= SCATTER_AHEAD {
+            Story::HereAndThere
+        } else {
+            Story::Open
+        }
+    }
+}
+
+/// Whether a moment of loss, which explains the dead up to an age in seconds, explains a life's end.
+fn is_explained_by((moment, oldest): (f64, f64), life: &Life) -> bool {
+    life.is_dead && life.spans(moment) && life.age() <= oldest
+}
+
+/// The lives of one server that tell of silent deaths.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Beside {
+    /// The newest, in any order.
+    pub lives: Vec<Life>,
+    /// How long those lived together that are left out of them, in seconds: they live on at less than half the age of
+    /// the youngest that died, are many, and tell of nothing but flows that are forgotten here and there.
+    pub young: f64,
+}
+
+impl Beside {
+    /// Of the newest lives, and of these too, which died.
+    pub fn of(newest_first: impl Iterator<Item = Life>, dead: Vec<Life>) -> Self {
+        let looked_at: Vec<Life> = newest_first.take(LOOKED_AT).collect();
+        let all_dead = looked_at.iter().filter(|life| life.is_dead).chain(&dead);
+        let youngest = all_dead.map(Life::age).fold(f64::INFINITY, f64::min);
+        let mut beside = Self { lives: dead, young: 0.0 };
+        for life in looked_at {
+            if !life.is_dead && life.age() < youngest / 2.0 {
+                beside.young += life.age();
+            } else if beside.lives.len() < COMPARED {
+                beside.lives.push(life);
+            } else {
+                break;
+            }
+        }
+        beside
+    }
+
+    /// Of all these.
+    pub fn all(lives: Vec<Life>) -> Self {
+        Self { lives, young: 0.0 }
+    }
+}
+
+/// Whether the lives beside it bear out that a timer strikes all of an age between these two, in seconds, as it is set
+/// now. Deaths by chance between survivals by chance look like one, too.
+pub fn bears_out_all(beside: &Beside, from: f64, to: f64) -> bool {
+    let limit = timer(&beside.lives).of_all(&beside.lives);
+    limit.is_some_and(|limit| limit >= from - ONE_AGE.either(from) && limit <= to + ONE_AGE.either(to))
+}
+
+/// The timer of now that rules a part of the connections, where it explains the lives so much better than lost state
+/// that it is believed: `None` where a timer of all does, or none.
+pub fn timer_of_a_part(beside: &Beside) -> Option<Part> {
+    let Beside { lives, young } = beside;
+    let died = lives.iter().filter(|life| life.is_dead).count();
+    if died < OF_A_PART || lives.len() - died < OF_A_PART {
+        return None;
+    }
+    let found = timer(lives);
+    let part = found.part(lives)?;
+    let is_enough = part.died >= OF_A_PART && part.lived >= OF_A_PART;
+    (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_AHEAD).then_some(part)
+}
+
+/// The moment that explains the most deaths, where it explains them so much better than anything else that it
+/// is believed; and the oldest age that it explains, in seconds.
+fn moment(lives: &[Life], young: f64, survivors: &[Life]) -> Option<(f64, f64)> {
+    let dead = || lives.iter().filter(|life| life.is_dead);
+    // That they are lost, and do not die of a timer that was set shorter, is shown by those that are born later
+    // and live past their ages.
+    let outlived = |moment: f64| {
+        let later = survivors.iter().filter(|life| life.sent == Sent::Nothing && life.born >= moment);
+        later.map(Life::age).fold(0.0, f64::max)
+    };
+    let (count, best) = moments(lives, survivors)
+        .map(|moment| (moment, outlived(moment)))
+        .map(|found| (dead().filter(|life| is_explained_by(found, life)).count(), found))
+        .max_by_key(|(count, _)| *count)?;
+    if count < AT_ONE_MOMENT {
+        return None;
+    }
+    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, young));
+    let rest: Vec<Life> = lives.iter().filter(|life| !is_explained_by(best, life)).copied().collect();
+    (MOMENT + likelihood(&rest) - likelihood(lives) >= MOMENT_AHEAD).then_some(best)
+}
+
+/// The moments that some of the dead span, and no survivor: each span of them by its end.
+fn moments(lives: &[Life], survivors: &[Life]) -> impl Iterator<Item = f64> {
+    let ends = lives.iter().filter(|life| life.is_dead).map(|life| life.seen);
+    let ends = ends.chain(survivors.iter().map(|life| life.born));
+    ends.filter(|&moment| !survivors.iter().any(|life| life.spans(moment)))
+}
+
+/// The log-likelihood that this one was lost at a moment with others, whether or not those that are born later
+/// show it yet: with moments that nobody lived through before, where they explain more.
+fn lost_at_moments(one: &Life, lives: &[Life], young: f64, survivors: &[Life]) -> f64 {
+    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, young));
+    let (mut rest, mut best, mut prior) = (lives.to_vec(), f64::NEG_INFINITY, 0.0);
+    for place in 0..MOST_MOMENTS {
+        let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
+        let moments = moments(&rest, survivors).filter(|moment| place > 0 || one.spans(*moment));
+        let Some(moment) = moments.max_by_key(|moment| count(*moment)) else { break };
+        rest.retain(|life| !life.is_dead || !life.spans(moment));
+        prior += UNSHOWN_MOMENT;
+        best = best.max(prior + likelihood(&rest));
+    }
+    best
+}
+
+/// The logarithm of the sum of two numbers that are given by theirs.
+fn either(one: f64, other: f64) -> f64 {
+    let (less, more) = if one < other { (one, other) } else { (other, one) };
+    more + (less - more).exp().ln_1p()
+}
+
+/// The log-likelihood that flows are forgotten whatever their age: every rate is as likely beforehand. Others lived
+/// for `young` seconds together.
+fn here_and_there(lives: &[Life], young: f64) -> f64 {
+    /// From a hundredth of the longest life to a hundred of them, in steps of a quarter.
+    const STEPS: i32 = 42;
+    let longest = lives.iter().map(Life::age).fold(1.0, f64::max);
+    let at = |rate: f64| -> f64 {
+        let beside: f64 = lives
+            .iter()
+            .map(|life| {
+                let dies = (1.0 - (-rate * life.age()).exp()).max(1e-9);
+                if life.is_dead { dies.ln() } else { -rate * life.age() }
+            })
+            .sum();
+        beside - rate * young
+    };
+    let rates = (0..STEPS).map(|step| at(0.01 * 1.25_f64.powi(step) / longest));
+    rates.reduce(either).unwrap_or(f64::NEG_INFINITY) - f64::from(STEPS).ln()
+}
+
+#[cfg(test)]
+mod tests;

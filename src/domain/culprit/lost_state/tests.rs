@@ -1,0 +1,142 @@
+//! One world a case, as its lives are seen one after the other.
+
+use super::*;
+
+/// Explains one silent death by the lives beside it, this one not among them.
+fn explain(one: &Life, beside: &Beside) -> Story {
+    let mut all = beside.clone();
+    all.lives.push(*one);
+    Stories::of(&all).of_one(one)
+}
+
+fn lived(born: f64, age: f64) -> Life {
+    Life { born, seen: born + age, is_dead: false, sent: Sent::Nothing }
+}
+
+fn died(born: f64, age: f64) -> Life {
+    Life { is_dead: true, ..lived(born, age) }
+}
+
+/// The story of the first death, as it is told after each further life.
+fn stories(lives: &[Life]) -> Vec<Story> {
+    let first = lives.iter().position(|life| life.is_dead).expect("somebody dies");
+    let told = |until: usize| {
+        let beside: Vec<Life> = lives[..until]
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| *place != first)
+            .map(|(_, life)| *life)
+            .collect();
+        explain(&lives[first], &Beside::all(beside))
+    };
+    (first + 1..=lives.len()).map(told).collect()
+}
+
+fn last(lives: &[Life]) -> Story {
+    *stories(lives).last().expect("somebody dies")
+}
+
+#[test]
+fn a_timer_is_told_when_one_that_was_born_later_dies_too() {
+    let mut lives: Vec<Life> = [25.0, 40.0, 55.0, 150.0].map(|age| lived(0.0, age)).to_vec();
+    lives.extend([died(0.0, 420.0), died(1.0, 425.0)]);
+    assert_eq!(last(&lives), Story::Open, "they may have been lost at one moment");
+    lives.extend([died(430.0, 380.0), lived(432.0, 340.0), died(434.0, 390.0), lived(436.0, 345.0)]);
+    assert_eq!(last(&lives), Story::Open, "a narrow gap, and few that tell of it");
+    lives.extend([lived(780.0, 345.0), died(785.0, 380.0), lived(790.0, 346.0)]);
+    lives.extend([lived(1140.0, 345.0), died(1145.0, 381.0), died(1150.0, 382.0)]);
+    assert_eq!(last(&lives), Story::Timer);
+}
+
+#[test]
+fn a_timer_is_told_when_a_younger_one_lived_through_every_moment() {
+    let lives = [
+        lived(0.0, 150.0),
+        lived(0.0, 255.0),
+        died(0.0, 420.0),
+        died(10.0, 425.0),
+        lived(200.0, 280.0),
+        lived(210.0, 300.0),
+        lived(215.0, 320.0),
+        died(205.0, 400.0),
+        lived(500.0, 330.0),
+        lived(510.0, 340.0),
+        died(520.0, 390.0),
+        died(530.0, 395.0),
+        lived(910.0, 350.0),
+        died(920.0, 390.0),
+    ];
+    assert_eq!(last(&lives), Story::Timer);
+}
+
+#[test]
+fn what_was_lost_at_one_moment_is_told_when_those_born_later_live() {
+    // Flushed at 300 s.
+    let mut lives = vec![lived(0.0, 25.0), lived(0.0, 150.0), lived(30.0, 200.0)];
+    lives.extend([
+        died(0.0, 320.0),
+        died(26.0, 300.0),
+        died(150.0, 180.0),
+        died(160.0, 190.0),
+        died(240.0, 120.0),
+    ]);
+    assert!(stories(&lives).iter().all(|story| *story != Story::Timer), "{:?}", stories(&lives));
+    lives.extend([lived(330.0, 320.0), lived(335.0, 330.0), lived(350.0, 330.0), lived(360.0, 330.0)]);
+    assert_eq!(last(&lives), Story::OneMoment);
+    assert!(stories(&lives).iter().all(|story| *story != Story::Timer), "{:?}", stories(&lives));
+}
+
+#[test]
+fn a_moment_of_loss_beside_a_timer_is_told_from_it() {
+    let mut lives: Vec<Life> = Vec::new();
+    for round in 0..8 {
+        let born = 500.0 * f64::from(round);
+        lives.extend([lived(born, 345.0), died(born + 5.0, 352.0)]);
+    }
+    // Flushed at 4300 s: those in flight are found dead at ages that were survived a dozen times.
+    let flushed = died(4050.0, 344.0);
+    lives.extend([died(4100.0, 260.0), died(4200.0, 150.0), lived(4310.0, 345.0), lived(4320.0, 345.0)]);
+    assert_eq!(explain(&flushed, &Beside::all(lives.clone())), Story::OneMoment);
+    lives.push(flushed);
+    let timed = died(4700.0, 352.0);
+    assert_eq!(explain(&timed, &Beside::all(lives.clone())), Story::Timer);
+}
+
+#[test]
+fn flows_that_are_forgotten_here_and_there_are_no_timers() {
+    let mut lives = Vec::new();
+    let ages = [60.0, 120.0, 200.0, 300.0, 350.0, 400.0, 90.0, 260.0];
+    for round in 0..90_u32 {
+        let (born, age) = (100.0 * f64::from(round), ages[round as usize % ages.len()]);
+        // Some five hundred seconds is what a flow lives on average.
+        let chance = f64::from((round + 1).wrapping_mul(2_654_435_761) % 10_007) / 10_007.0;
+        let is_dead = chance < 1.0 - f64::exp(-age / 500.0);
+        lives.push(if is_dead { died(born, age) } else { lived(born, age) });
+    }
+    let one = died(8900.0, 150.0);
+    assert_eq!(explain(&one, &Beside::all(lives.clone())), Story::HereAndThere);
+}
+
+#[test]
+fn a_timer_that_rules_a_part_of_the_connections_is_one() {
+    let mut lives = Vec::new();
+    for round in 0..36 {
+        let born = 100.0 * f64::from(round);
+        lives.push(lived(born, 320.0));
+        lives.push(if round % 2 == 0 { died(born + 3.0, 420.0) } else { lived(born + 3.0, 420.0) });
+    }
+    assert_eq!(explain(&died(3700.0, 420.0), &Beside::all(lives.clone())), Story::Timer);
+}
+
+#[test]
+fn a_timer_that_was_set_anew_is_one() {
+    let mut lives = Vec::new();
+    for round in 0..10 {
+        lives.extend([lived(500.0 * f64::from(round), 345.0), died(500.0 * f64::from(round), 352.0)]);
+    }
+    for round in 0..6 {
+        lives.push(lived(5000.0 + 100.0 * f64::from(round), 700.0));
+    }
+    lives.extend([died(6000.0, 900.0), died(7000.0, 910.0)]);
+    assert_eq!(explain(&died(8000.0, 900.0), &Beside::all(lives.clone())), Story::Timer);
+}

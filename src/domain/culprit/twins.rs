@@ -1,0 +1,374 @@
+//! The twins: canaries of the other kinds, launched only where they decide something, at an age just
+//! past the one that idle canaries die at. Their lives and deaths are the signature of a layer.
+
+use crate::domain::culprit::{Culprit, Twins};
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, History, Observation};
+use crate::domain::life::tolerance::{HEARD, ONE_AGE};
+use crate::domain::limit::{IdleLimit, by_server};
+
+/// The kinds that are launched on demand, the most telling first.
+pub const TWINS: [Kind; 3] = [Kind::Busy, Kind::Active, Kind::Keepalive];
+
+/// How far past the limit a twin is probed, as a share of it: timers fire late.
+const PAST_SHARE: f64 = 0.05;
+/// A settled twin is launched again after this many lengths of the limit ...
+const REPEAT_LENGTHS: f64 = 30.0;
+/// ... but not before this, in seconds.
+const REPEAT_SECONDS: f64 = 3600.0;
+
+/// The kinds whose deaths become advice. One death may be a stray: it is repeated before it is believed.
+const REPEATED: [Kind; 2] = [Kind::Keepalive, Kind::Active];
+
+/// The age to probe twins at for a limit, both in seconds.
+pub fn probe_age(limit: f64) -> f64 {
+    limit * (1.0 + PAST_SHARE) + ONE_AGE.either(limit) + 0.4
+}
+
+/// A living twin is believed where the chance that it was on the other part of the connections is below this.
+const UNSURE: f64 = 0.05;
+/// The same where what it shows is against the nature of who does it.
+const AGAINST_NATURE: f64 = 0.002;
+
+/// How twins fared at a limit (seconds) of a server, or of all (`None`), as far as the history tells; the newest
+/// counts.
+pub fn read(history: &History, limit: f64, server: Option<u16>) -> Twins {
+    let fared = |kind| telling(history, kind, (limit, limit), server).next().map(|told| told.lived);
+    Twins { keepalive: fared(Kind::Keepalive), busy: fared(Kind::Busy), active: fared(Kind::Active) }
+}
+
+/// Whether canaries of a kind live past a limit, as firmly as advice needs it: that they die is said after two
+/// deaths in a row. Where the limit rules a share of the connections only, a twin that lives may have been on the
+/// other part: that they live is said after so many lives that this is no chance, and that they die after two
+/// deaths. `None` while that is not measured.
+pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool> {
+    let mut told = telling(history, kind, ages(limit)?, limit.server).map(|told| told.lived);
+    let share = share_met(history, kind, limit);
+    let unsure = if minds_no_packets(history, kind, limit) { AGAINST_NATURE } else { UNSURE };
+    if share < 1.0 {
+        let told: Vec<bool> = told.collect();
+        let died = told.iter().filter(|lived| !**lived).count();
+        let chance = (1.0 - share).powi(i32::try_from(told.len()).unwrap_or(i32::MAX));
+        return match died {
+            0 => (chance < unsure).then_some(true),
+            1 => None,
+            _ => Some(false),
+        };
+    }
+    match (told.next()?, told.next()) {
+        (true, _) => Some(true),
+        (false, before) => before,
+    }
+}
+
+/// The share of twins of a kind that meet the limit unless what they do keeps them from it. One that looks seldom, or
+/// does not count packets, is not met by every one that lives on by TCP keepalive: it was elsewhere, or between two looks.
+fn share_met(history: &History, kind: Kind, limit: &IdleLimit) -> f64 {
+    /// Of those that a living one with TCP keepalive cannot be told from.
+    const BY_CHANCE: f64 = 0.5;
+    let share = of_its_part(history, limit);
+    if minds_no_packets(history, kind, limit) { share.min(BY_CHANCE) } else { share }
+}
+
+/// Whether twins of this kind do nothing that counts for who ends idle canaries there.
+fn minds_no_packets(history: &History, kind: Kind, limit: &IdleLimit) -> bool {
+    let killer = killers(history, limit.upper, limit.server).next().map(|(killer, _)| killer);
+    kind == Kind::Keepalive && matches!(killer, Some(Culprit::ServerKill | Culprit::ProxyIdleTimeout))
+}
+
+/// The share that a limit rules of the connections to its own server: where it is one server's of several, that
+/// server's connections are told apart from the others', and only they are asked.
+fn of_its_part(history: &History, limit: &IdleLimit) -> f64 {
+    match limit.server {
+        Some(_) => by_server(history, Kind::Idle)
+            .into_iter()
+            .find(|(server, _)| *server == limit.server)
+            .map_or(limit.share, |(_, of_server)| of_server.share),
+        None => limit.share,
+    }
+}
+
+/// The twins to launch now for a limit, with their ages in seconds. `in_flight` are the kinds that are held already;
+/// `now` is seconds since the Unix epoch.
+pub fn plan(history: &History, limit: &IdleLimit, in_flight: &[Kind], now: f64) -> Vec<(Kind, f64)> {
+    let Some((age, top)) = ages(limit) else { return Vec::new() };
+    let rest = REPEAT_SECONDS.max(REPEAT_LENGTHS * age);
+    TWINS
+        .into_iter()
+        .filter(|kind| !in_flight.contains(kind))
+        .filter(|&kind| {
+            let mut told = telling(history, kind, (age, top), limit.server);
+            let (newest, before) = (told.next(), told.next());
+            let is_lone_death = REPEATED.contains(&kind)
+                && newest.is_some_and(|told| !told.lived)
+                && before.is_none_or(|told| told.lived);
+            let is_unsure = newest.is_some()
+                && REPEATED.contains(&kind)
+                && share_met(history, kind, limit) < 1.0
+                && outlives(history, kind, limit).is_none();
+            is_lone_death || is_unsure || newest.is_none_or(|told| now - told.at >= rest)
+        })
+        .map(|kind| (kind, probe_age(top)))
+        .collect()
+}
+
+/// The shortest and the longest age that a limit strikes at, in seconds: one age, but for one that looks seldom.
+fn ages(limit: &IdleLimit) -> Option<(f64, f64)> {
+    limit.upper.map(|upper| (upper, limit.spread_to.unwrap_or(upper).max(upper)))
+}
+
+/// What one twin says of a limit.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    /// When, in seconds since the Unix epoch.
+    at: f64,
+    /// Whether it outlived the limit.
+    lived: bool,
+}
+
+/// What twins of a kind say of this limit (seconds), the newest first: that they lived past it, or died at
+/// it. One that died exactly, and well past it, outlived it and died of something else; so did one that another
+/// layer ended audibly later. What was seen while another one killed at about that age is of the past. The limit
+/// strikes between two ages, in seconds: one that lives between them says nothing.
+fn telling(
+    history: &History,
+    kind: Kind,
+    (limit, top): (f64, f64),
+    server: Option<u16>,
+) -> impl Iterator<Item = Told> {
+    let since = killer_changed_at(history, Some(limit), server);
+    let killer = killers(history, Some(limit), server).next().map(|(killer, _)| killer);
+    let is_of_now = move |seen: &&Observation| since.is_none_or(|since| seen.at > since);
+    let is_near = move |age: f64| age >= top && age <= 1.5 * probe_age(top);
+    let is_of_another = move |culprit: Culprit| {
+        let named = |culprit: Culprit| Some(culprit).filter(|culprit| *culprit != Culprit::Unknown);
+        named(culprit).zip(killer).is_some_and(|(one, other)| one.layer() != other.layer())
+    };
+    history
+        .iter()
+        .rev()
+        .take_while(is_of_now)
+        .filter(move |seen| seen.kind == kind && is_of(history, server, seen))
+        .filter_map(move |seen| {
+            let lived = match seen.fate {
+                Fate::Died { culprit: Culprit::ServerRestart | Culprit::MassDisconnect, .. } => return None,
+                Fate::Died { culprit: Culprit::NetworkStateLoss, .. } => return None,
+                Fate::Died { exact: true, culprit, .. }
+                    if is_of_another(culprit) && seen.age > top + HEARD.either(top) =>
+                {
+                    true
+                }
+                Fate::Died { exact: true, .. }
+                    if seen.age >= limit - 2.0 * ONE_AGE.either(limit)
+                        && seen.age <= top + 2.0 * ONE_AGE.either(top) =>
+                {
+                    false
+                }
+                Fate::Died { exact, .. } if is_near(seen.age) => exact,
+                Fate::Lived if is_near(seen.age) => true,
+                Fate::Died { .. } | Fate::Lived => return None,
+            };
+            Some(Told { at: seen.at, lived })
+        })
+}
+
+fn is_of(history: &History, server: Option<u16>, seen: &Observation) -> bool {
+    server.is_none() || history.is_one_server(server, seen.server)
+}
+
+/// Who ended idle canaries near an age (seconds), or at any, on a server, or on all: the newest first, with when, in
+/// seconds since the Unix epoch.
+fn killers(
+    history: &History,
+    near: Option<f64>,
+    server: Option<u16>,
+) -> impl Iterator<Item = (Culprit, f64)> {
+    let is_near = move |age: f64| near.is_none_or(|near| age <= 2.0 * near && age >= near / 2.0);
+    history.iter().rev().filter_map(move |seen| match seen.fate {
+        Fate::Died { culprit, .. }
+            if seen.kind == Kind::Idle
+                && seen.is_bounding_death()
+                && culprit != Culprit::Unknown
+                && is_near(seen.age)
+                && is_of(history, server, seen) =>
+        {
+            Some((culprit, seen.at))
+        }
+        Fate::Died { .. } | Fate::Lived => None,
+    })
+}
+
+/// When the one before who now ends idle canaries struck last, near an age (seconds) or at any, on a server or on
+/// all: in seconds since the Unix epoch.
+pub fn killer_changed_at(history: &History, near: Option<f64>, server: Option<u16>) -> Option<f64> {
+    let mut known = killers(history, near, server);
+    let (killer, _) = known.next()?;
+    known.find(|(culprit, _)| *culprit != killer).map(|(_, at)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::life::ending::Ending;
+
+    fn at(limit: f64) -> IdleLimit {
+        IdleLimit { upper: Some(limit), share: 1.0, ..IdleLimit::default() }
+    }
+
+    fn seen(kind: Kind, at: f64, age: f64, lived: bool) -> Observation {
+        let (ending, culprit) = (Ending::Fin, Culprit::Unknown);
+        let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: None };
+        Observation { at, kind, age, fate: if lived { Fate::Lived } else { died }, server: None }
+    }
+
+    #[test]
+    fn all_three_are_launched_once_and_then_rest() {
+        let mut history = History::default();
+        let kinds = |plan: Vec<(Kind, f64)>| plan.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        assert_eq!(kinds(plan(&history, &at(100.0), &[], 0.0)), TWINS);
+        assert_eq!(kinds(plan(&history, &at(100.0), &[Kind::Busy], 0.0)), [Kind::Active, Kind::Keepalive]);
+        for kind in TWINS {
+            history.push(seen(kind, 10.0, probe_age(100.0), true));
+        }
+        assert_eq!(outlives(&history, Kind::Keepalive, &at(100.0)), Some(true));
+        assert_eq!(plan(&history, &at(100.0), &[], 11.0), []);
+        assert_eq!(kinds(plan(&history, &at(100.0), &[], 3611.0)), TWINS, "repeated rarely");
+        assert_eq!(
+            kinds(plan(&history, &at(200.0), &[], 11.0)),
+            TWINS,
+            "a change of the limit launches them anew"
+        );
+    }
+
+    #[test]
+    fn a_death_is_repeated_before_it_is_believed() {
+        let mut history = History::default();
+        let sent = |history: &History, now| plan(history, &at(100.0), &[Kind::Busy, Kind::Active], now).len();
+        let told = |history: &History| outlives(history, Kind::Keepalive, &at(100.0));
+        assert_eq!((sent(&history, 0.0), told(&history)), (1, None));
+        history.push(seen(Kind::Keepalive, 10.0, 100.0, false));
+        assert_eq!((sent(&history, 11.0), told(&history)), (1, None), "one death may be a stray");
+        history.push(seen(Kind::Keepalive, 20.0, 100.1, false));
+        assert_eq!((sent(&history, 21.0), told(&history)), (0, Some(false)));
+        history.push(seen(Kind::Keepalive, 30.0, probe_age(100.0), true));
+        assert_eq!((sent(&history, 31.0), told(&history)), (0, Some(true)));
+        history.push(seen(Kind::Keepalive, 40.0, 100.1, false));
+        assert_eq!((sent(&history, 41.0), told(&history)), (1, Some(true)), "a stray, until it is repeated");
+    }
+
+    #[test]
+    fn a_twin_that_dies_of_something_later_outlived_the_limit() {
+        let mut history = History::default();
+        history.push(seen(Kind::Keepalive, 10.0, 4.0, false));
+        history.push(seen(Kind::Active, 10.0, 7.0, false));
+        let found = Fate::Died {
+            ending: Ending::Silence,
+            exact: false,
+            culprit: Culprit::Unknown,
+            recurs: false,
+            killed: None,
+        };
+        history.push(Observation { at: 11.0, kind: Kind::Busy, age: 6.0, fate: found, server: None });
+        assert_eq!(
+            read(&history, 4.0, None),
+            Twins { keepalive: Some(false), busy: Some(false), active: Some(true) }
+        );
+        assert_eq!(read(&history, 60.0, None), Twins::default(), "of a limit that moved they say nothing");
+        assert_eq!(read(&history, 1.0, None), Twins::default());
+    }
+
+    #[test]
+    fn another_killer_at_that_age_is_another_story() {
+        let idle_death = |at, culprit| {
+            let fate =
+                Fate::Died { ending: Ending::Silence, exact: false, culprit, recurs: false, killed: None };
+            Observation { at, kind: Kind::Idle, age: 100.0, fate, server: None }
+        };
+        let mut history = History::default();
+        history.push(idle_death(1.0, Culprit::NetworkIdleTimeout));
+        history.push(seen(Kind::Keepalive, 10.0, probe_age(100.0), true));
+        history.push(idle_death(20.0, Culprit::NetworkIdleTimeout));
+        history.push(idle_death(30.0, Culprit::Unknown));
+        assert_eq!(read(&history, 100.0, None).keepalive, Some(true));
+        history.push(idle_death(40.0, Culprit::ServerIdleTimeout));
+        assert_eq!(read(&history, 100.0, None), Twins::default());
+        assert_eq!(plan(&history, &at(100.0), &[], 41.0).len(), TWINS.len());
+        history.push(seen(Kind::Keepalive, 50.0, 100.0, false));
+        assert_eq!(read(&history, 100.0, None).keepalive, Some(false));
+    }
+
+    #[test]
+    fn twins_that_live_say_nothing_of_a_part_until_they_are_many() {
+        let part = IdleLimit { share: 0.5, ..at(100.0) };
+        let mut history = History::default();
+        let told = |history: &History| outlives(history, Kind::Keepalive, &part);
+        for place in 0..4 {
+            history.push(seen(Kind::Keepalive, f64::from(place), probe_age(100.0), true));
+            assert_eq!(told(&history), None, "one in {} is of the other part by chance", 2 << place);
+            assert_eq!(plan(&history, &part, &[Kind::Busy, Kind::Active], 10.0).len(), 1);
+        }
+        history.push(seen(Kind::Keepalive, 5.0, probe_age(100.0), true));
+        assert_eq!(told(&history), Some(true));
+        history.push(seen(Kind::Keepalive, 6.0, 100.0, false));
+        assert_eq!(told(&history), None);
+        history.push(seen(Kind::Keepalive, 7.0, 100.1, false));
+        history.push(seen(Kind::Keepalive, 8.0, probe_age(100.0), true));
+        assert_eq!(told(&history), Some(false), "whatever lives on the other part");
+    }
+
+    #[test]
+    fn one_with_keepalive_that_lives_past_a_kill_or_a_proxy_was_elsewhere() {
+        for culprit in [Culprit::ServerKill, Culprit::ProxyIdleTimeout] {
+            let mut history = History::default();
+            let fate = Fate::Died { ending: Ending::Fin, exact: true, culprit, recurs: true, killed: None };
+            history.push(Observation { at: 0.0, kind: Kind::Idle, age: 100.0, fate, server: None });
+            let told = |history: &History| outlives(history, Kind::Keepalive, &at(100.0));
+            let again =
+                |history: &History| plan(history, &at(100.0), &[Kind::Busy, Kind::Active], 10.0).len();
+            history.push(seen(Kind::Keepalive, 1.0, 100.0, false));
+            history.push(seen(Kind::Keepalive, 2.0, probe_age(100.0), true));
+            assert_eq!((told(&history), again(&history)), (None, 1), "{culprit:?}");
+            history.push(seen(Kind::Keepalive, 3.0, 100.0, false));
+            history.push(seen(Kind::Keepalive, 4.0, probe_age(100.0), true));
+            assert_eq!((told(&history), again(&history)), (Some(false), 0), "{culprit:?}");
+            history.push(seen(Kind::Active, 5.0, probe_age(100.0), true));
+            assert_eq!(outlives(&history, Kind::Active, &at(100.0)), Some(true), "a ping is heard by all");
+        }
+    }
+
+    #[test]
+    fn only_twins_of_the_server_whose_limit_it_is_say_anything() {
+        let mut history = History::default();
+        let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
+        let of_a = IdleLimit { server: a, share: 0.5, ..at(100.0) };
+        history.push(Observation { server: b, ..seen(Kind::Keepalive, 1.0, probe_age(100.0), true) });
+        assert_eq!(read(&history, 100.0, a), Twins::default());
+        assert_eq!(plan(&history, &of_a, &[Kind::Busy, Kind::Active], 10.0).len(), 1);
+        history.push(Observation { server: a, ..seen(Kind::Keepalive, 2.0, 100.0, false) });
+        assert_eq!(read(&history, 100.0, a).keepalive, Some(false));
+    }
+
+    #[test]
+    fn a_twin_that_a_later_timer_of_another_layer_ends_outlived_the_limit() {
+        let died = |kind, at, age, exact, culprit| {
+            let fate = Fate::Died { ending: Ending::Fin, exact, culprit, recurs: false, killed: None };
+            Observation { at, kind, age, fate, server: None }
+        };
+        let mut history = History::default();
+        history.push(died(Kind::Idle, 1.0, 5.02, false, Culprit::NetworkIdleTimeout));
+        history.push(died(Kind::Keepalive, 2.0, 6.0, true, Culprit::ServerIdleTimeout));
+        assert_eq!(read(&history, 5.02, None).keepalive, Some(true), "past the firewall");
+        history.push(died(Kind::Keepalive, 3.0, 5.1, true, Culprit::ProxyIdleTimeout));
+        assert_eq!(read(&history, 5.02, None).keepalive, Some(false), "a proxy's timer of the same age");
+    }
+
+    #[test]
+    fn what_they_showed_is_read_at_their_limit_only() {
+        let mut history = History::default();
+        history.push(seen(Kind::Keepalive, 1.0, 108.0, true));
+        history.push(seen(Kind::Busy, 2.0, 100.3, false));
+        let twins = read(&history, 100.0, None);
+        assert_eq!(twins, Twins { keepalive: Some(true), busy: Some(false), active: None });
+        assert_eq!(read(&history, 300.0, None), Twins::default());
+    }
+}

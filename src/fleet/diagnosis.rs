@@ -1,0 +1,243 @@
+//! The diagnosis of one path: gathers what the loops published, lets the core judge it, publishes the
+//! findings, and tells people when the verdict changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::domain::applications::Evidence;
+use crate::domain::culprit::remedy::Remedies;
+use crate::domain::layers::catalogue::{NO_SUSPECT, suspect_label};
+use crate::domain::layers::pool::Pool;
+use crate::domain::layers::{
+    LayerSetting, MeasuredTimeouts, SESSION_WAIT_TIMEOUT, ServerTimeouts, inventory,
+};
+use crate::domain::life::kind::Kind;
+use crate::domain::mismatch::{
+    AtRisk, Facts, Finding, HeldSessions, IdleTransactions, UserSessions, evaluate, path_facts,
+    sessions_at_risk_by_user, sessions_held_past_recycle, sessions_left_behind_by_user,
+};
+use crate::domain::verdict::{self, Verdict, judge, recommended_recycle, suspect_question};
+use crate::machine::kernel;
+use crate::prober::PathReport;
+use crate::server::applications::Seen;
+use crate::server::{Applications, Reading, ServerView};
+use crate::session::Connector;
+use crate::supervision::Pulse;
+use crate::supervision::stop::Stop;
+
+/// News is gathered for this long before it is judged: deaths come in flocks.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// What is concluded of one path now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Diagnosis {
+    /// Every rule that could be evaluated.
+    pub findings: Vec<Finding>,
+    /// Every known timeout.
+    pub layers: Vec<LayerSetting>,
+    /// What helps, as far as it was measured.
+    pub remedies: Remedies,
+    /// Who sits at the limit: the label `suspect`.
+    pub suspect: String,
+    /// Application sessions at risk, by user. `None` while that cannot be told.
+    pub at_risk: Option<Vec<AtRisk>>,
+    /// Application sessions that nobody will use any more, by user. `None` while that cannot be told.
+    pub left_behind: Option<Vec<(String, usize)>>,
+    /// Sessions idle past the recycle age of their own pool, for every pool that can be judged.
+    pub held_past_recycle: Vec<HeldSessions>,
+    /// The age at which pools should replace their connections, in seconds.
+    pub recommended_recycle: Option<f64>,
+    /// What there is to say.
+    pub verdict: Option<Verdict>,
+}
+
+/// What a diagnosis is made from.
+#[derive(Debug)]
+pub struct Sources {
+    /// The target's configured name.
+    pub target: String,
+    /// The path's configured name.
+    pub path: String,
+    /// What the path's loop publishes.
+    pub report: watch::Receiver<PathReport>,
+    /// The server view.
+    pub reading: watch::Receiver<Reading>,
+    /// The applications' sessions as they were followed.
+    pub applications: Applications,
+    /// Where the sessions' own timeouts are known.
+    pub connector: Arc<Connector>,
+    /// The declared pools.
+    pub pools: Vec<Pool>,
+    /// The ladder's last rung, in seconds.
+    pub ladder_end: f64,
+}
+
+/// Keeps diagnosing until told to stop.
+pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut stop: Stop, pulse: Pulse) {
+    let mut told = BTreeMap::new();
+    let mut last_verdict = None;
+    loop {
+        let round = pulse.round_at_once(|| {
+            let diagnosis = diagnose(&mut sources);
+            tell(&sources, &diagnosis, &mut told, &mut last_verdict);
+            publish.send_replace(diagnosis);
+        });
+        let news = async {
+            if round.is_none() {
+                return sleep(pulse.rest()).await;
+            }
+            // That a source is gone is told by who owns it; until the word to stop there is nothing to do.
+            tokio::select! {
+                Ok(()) = sources.report.changed() => {}
+                Ok(()) = sources.reading.changed() => {}
+                else => std::future::pending().await,
+            }
+            sleep(SETTLE).await;
+        };
+        tokio::select! {
+            () = stop.told() => return,
+            () = pulse.wait(news) => {}
+        }
+    }
+}
+
+fn diagnose(sources: &mut Sources) -> Diagnosis {
+    let report = sources.report.borrow_and_update().clone();
+    let view = sources.reading.borrow_and_update().view.clone();
+    let kernel = kernel::read();
+    let timeouts = sources.connector.timeouts();
+    let server = server_timeouts(view.as_deref(), timeouts.session);
+    let mut facts = Facts {
+        path: sources.path.clone(),
+        idle: report.limit(Kind::Idle),
+        lifetime: report.limit(Kind::Active),
+        killer: report.killer,
+        servers: report.servers.clone(),
+        deaths: report.deaths.clone(),
+        remedies: report.remedies,
+        session_wait_timeout: timeouts.session,
+        global_wait_timeout: timeouts.global.or(server.get("wait_timeout")),
+        kernel,
+        pools: sources.pools.clone(),
+        devices: Vec::new(),
+        sessions: view.as_deref().and_then(user_sessions),
+        applications: None,
+        ghosts: view.as_deref().and_then(|view| view.ghosts),
+        other_paths: Vec::new(),
+        idle_transactions: view.as_deref().and_then(|view| idle_transactions(view, &server)),
+        ladder_end: Some(sources.ladder_end),
+    };
+    if let Some(followed) = view.as_deref().and_then(|view| view.followed.as_ref()) {
+        let now = sources.connector.roster().seconds(Instant::now());
+        let path = path_facts(&facts, report.takes_the_row, now);
+        facts.applications = Some(sources.applications.show(|Seen { follower, covered, known }| {
+            Evidence::gather(follower, covered, known, &followed.drivers, &path)
+        }));
+    }
+    let measured = MeasuredTimeouts {
+        idle_limit: report
+            .killer
+            .zip(facts.idle.upper)
+            .map(|(killer, upper)| (killer.culprit.layer(), upper)),
+        lifetime_limit: report
+            .killer
+            .zip(facts.lifetime.upper)
+            .map(|(killer, upper)| (killer.culprit.layer(), upper)),
+        stall: report.longest_stall,
+    };
+    let mut layers = inventory(&sources.path, &measured, &server, kernel.as_ref(), &sources.pools, &[]);
+    if let Some(evidence) = &facts.applications {
+        layers.extend(evidence.settings(&sources.path, &sources.pools));
+    }
+    Diagnosis {
+        findings: evaluate(&facts),
+        layers,
+        remedies: report.remedies,
+        suspect: suspect_question(&facts)
+            .map_or_else(|| NO_SUSPECT.to_owned(), |question| suspect_label(&question)),
+        at_risk: sessions_at_risk_by_user(&facts),
+        left_behind: sessions_left_behind_by_user(&facts),
+        held_past_recycle: sessions_held_past_recycle(&facts),
+        recommended_recycle: recommended_recycle(&facts),
+        verdict: Some(judge(&facts)),
+    }
+}
+
+fn server_timeouts(view: Option<&ServerView>, session: Option<f64>) -> ServerTimeouts {
+    let mut timeouts = ServerTimeouts::default();
+    for (name, &seconds) in
+        view.and_then(|view| view.variables.as_ref()).iter().flat_map(|variables| &variables.timeouts)
+    {
+        timeouts.put(name, seconds);
+    }
+    if let Some(seconds) = session {
+        timeouts.put(SESSION_WAIT_TIMEOUT, seconds);
+    }
+    timeouts
+}
+
+/// Nothing where the server's settings were not read.
+fn idle_transactions(view: &ServerView, timeouts: &ServerTimeouts) -> Option<IdleTransactions> {
+    view.variables.as_ref().map(|_| IdleTransactions::new(timeouts, view.open_transactions.clone()))
+}
+
+fn user_sessions(view: &ServerView) -> Option<Vec<UserSessions>> {
+    let list = view.applications()?;
+    let sessions = list.users.iter().map(|(user, of)| UserSessions {
+        user: user.clone(),
+        idle: of.idle.clone(),
+        ageless: of.ageless,
+    });
+    Some(sessions.collect())
+}
+
+/// After how many rounds without it a rule is over: one that comes and goes with every round is told
+/// once.
+const ROUNDS_TO_BE_OVER: u32 = 4;
+
+/// The rules that were told to hold, by rule and pool, and for how many rounds they have not held.
+type Told = BTreeMap<(&'static str, String), u32>;
+
+/// Tells which rules begin and cease to hold, and the verdict when it is news.
+fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict: &mut Option<verdict::Told>) {
+    let holding = diagnosis.findings.iter().filter(|finding| finding.holds);
+    let holding: BTreeMap<(&'static str, String), &str> = holding
+        .map(|finding| ((finding.rule.label(), finding.pool.clone()), finding.words.as_str()))
+        .collect();
+    for (key, words) in &holding {
+        if told.insert(key.clone(), 0).is_none() {
+            let (rule, pool) = key;
+            let (target_name, path) = (&sources.target, &sources.path);
+            tracing::warn!(event = "mismatch", target_name, path, rule, pool, "{words}");
+        }
+    }
+    told.retain(|key, missed| {
+        if !holding.contains_key(key) {
+            *missed += 1;
+        }
+        let stays = *missed < ROUNDS_TO_BE_OVER;
+        if !stays {
+            let ((rule, pool), target_name, path) = (key, &sources.target, &sources.path);
+            let words = "the rule no longer holds, or can no longer be judged";
+            tracing::info!(event = "mismatch_over", target_name, path, rule, pool, "{words}");
+        }
+        stays
+    });
+    let Some(verdict) = &diagnosis.verdict else { return };
+    let now = verdict::Told::of(verdict);
+    if now.is_news_after(last_verdict.as_ref()) {
+        *last_verdict = Some(now);
+        tracing::info!(
+            event = "verdict",
+            target_name = sources.target,
+            path = sources.path,
+            sound = verdict.sound,
+            "{}",
+            verdict.to_string().trim_end()
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! What the machine below says, and what is said to it: calendar, kernel, open files, signals, log lines.
+
+pub mod calendar;
+pub mod descriptors;
+pub mod kernel;
+pub mod logging;
+pub mod signals;

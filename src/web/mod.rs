@@ -1,0 +1,26 @@
+//! The web side: `/metrics` and its neighbours, served from memory; no request ever waits for MySQL, and no
+//! client for another one.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `listening` | the sockets, and what clients inherit from them |
+//! | `serving` | the loop that lets clients in, and one client's visit from its first byte to its last |
+//! | `clients` | who is here, since when, in which phase; who gives up its place |
+//! | `watched` | a client's socket that notes what the client does |
+//! | `pages` | what is answered |
+//! | `gathering` | the metrics page, written once for all who wait for it |
+//!
+//! How many may be here, for how long, and who has to go is decided in `domain::conduct::admission`.
+
+mod clients;
+mod gathering;
+mod listening;
+mod pages;
+mod serving;
+mod watched;
+
+pub use clients::Clients;
+pub use gathering::Gathering;
+pub use listening::listen;
+pub use pages::Site;
+pub use serving::serve;
