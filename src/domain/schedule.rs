@@ -192,7 +192,14 @@ impl Draft {
             .map(|canary| {
                 let idle = scene.now - canary.born;
                 let idle = if idle.is_finite() { idle.max(0.0) } else { 0.0 };
-                Canary { id: canary.id, idle, aimed: canary.age, target: canary.age, recalled: false, is_kept: false }
+                Canary {
+                    id: canary.id,
+                    idle,
+                    aimed: canary.age,
+                    target: canary.age,
+                    recalled: false,
+                    is_kept: false,
+                }
             })
             .collect();
         canaries.sort_by(|a, b| b.idle.total_cmp(&a.idle).then(a.id.cmp(&b.id)));

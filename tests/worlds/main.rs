@@ -68,7 +68,10 @@ fn no_world_refutes_what_is_said_of_it() {
                     if seed >= end {
                         return;
                     }
-                    if only.as_ref().is_some_and(|only| !only.contains(&format!("{:?}", Nature::of(seed).sort))) {
+                    if only
+                        .as_ref()
+                        .is_some_and(|only| !only.contains(&format!("{:?}", Nature::of(seed).sort)))
+                    {
                         continue;
                     }
                     let findings = judge(seed, false);

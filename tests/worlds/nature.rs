@@ -221,7 +221,8 @@ impl Nature {
     }
 
     fn happen(&mut self, random: &mut Random) {
-        let count = if self.sort == Sort::Events { 1 + random.one_of(4) } else { random.one_of(3).saturating_sub(1) };
+        let count =
+            if self.sort == Sort::Events { 1 + random.one_of(4) } else { random.one_of(3).saturating_sub(1) };
         for _ in 0..count {
             let at = random.between(60.0, PROBING.lasts - 300.0);
             let event = match random.one_of(7) {

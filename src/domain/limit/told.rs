@@ -9,10 +9,11 @@ use crate::domain::life::tolerance::{ONE_AGE, is_one_age};
 
 /// So many deaths at shorter ages speak against a limit, whose culprit is known.
 const SHORTER_DEATHS: usize = 2;
-/// A limit is withdrawn when so many outlived it as would be rarer than this, were it still there.
-const STILL_THERE_BELOW: f64 = 0.01;
+/// A limit is withdrawn when so many in a row outlived it as would be rarer than this, were it still there. Each of its
+/// deaths begins another row: what is as rare as one in a hundred would happen within hours.
+const STILL_THERE_BELOW: f64 = 5e-4;
 /// The most that a limit may be met, as a share: a packet that was sent late may carry one session past it.
-const MOST_SHARE: f64 = 0.97;
+const MOST_SHARE: f64 = 0.98;
 
 /// What is told of a kind's limit: `now`, as the history says it, or the one that was told `before` and still stands.
 /// `is_open` tells deaths whose culprit is not decided yet.

@@ -43,11 +43,12 @@ pub(super) fn keep(scene: &Scene<'_>, limit: &IdleLimit, draft: &mut Draft) {
 fn contested(history: &History) -> Option<f64> {
     let (mut survived, mut died, mut youngest) = (0.0_f64, f64::INFINITY, f64::INFINITY);
     let mut contradictions = 0;
-    let lives = history.iter().rev().filter(|seen| seen.kind == Kind::Idle).filter_map(|seen| match seen.fate {
-        Fate::Lived => Some((seen.age, false)),
-        Fate::Died { exact: false, .. } if seen.is_bounding_death() => Some((seen.age, true)),
-        Fate::Died { .. } => None,
-    });
+    let lives =
+        history.iter().rev().filter(|seen| seen.kind == Kind::Idle).filter_map(|seen| match seen.fate {
+            Fate::Lived => Some((seen.age, false)),
+            Fate::Died { exact: false, .. } if seen.is_bounding_death() => Some((seen.age, true)),
+            Fate::Died { .. } => None,
+        });
     for (age, is_dead) in lives.take(NEWEST) {
         if is_dead {
             youngest = youngest.min(age);
@@ -57,8 +58,7 @@ fn contested(history: &History) -> Option<f64> {
         } else {
             let is_against = age >= died + probed(died);
             contradictions += usize::from(is_against);
-            (survived, died) =
-                if is_against { (age, f64::INFINITY) } else { (survived.max(age), died) };
+            (survived, died) = if is_against { (age, f64::INFINITY) } else { (survived.max(age), died) };
         }
     }
     (contradictions >= CONTRADICTIONS).then_some(youngest)

@@ -6,7 +6,7 @@ use super::*;
 fn explain(one: &Life, beside: &Beside) -> Story {
     let mut all = beside.clone();
     all.lives.push(*one);
-    Stories::of(&all).of_one(one)
+    Stories::of(&all).of_one(one, &Told::default())
 }
 
 fn lived(born: f64, age: f64) -> Life {

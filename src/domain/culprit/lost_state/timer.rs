@@ -8,13 +8,13 @@ use crate::domain::life::tolerance::PROBED;
 
 /// How unlikely it is beforehand, as a logarithm, that a timer was set anew at a time among the lives that are
 /// compared ...
-const CHANGE: f64 = -4.0;
+const CHANGE: f64 = -7.0;
 /// ... and so often at most.
 const MOST_CHANGES: usize = 2;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
-const PART: f64 = -2.5;
+const PART: f64 = -1.5;
 /// Those of one part and of the other take turns as they are born, so often at least.
-const TURNS: usize = 3;
+const TURNS: usize = 2;
 /// How unlikely it is, as a logarithm, that a timer ignores the packets of TCP keepalive, once for each that it killed.
 const IGNORES_KEEPALIVE: f64 = -1.0;
 /// How unlikely it is, as a logarithm, that one dies which its timer strikes.
