@@ -75,7 +75,7 @@ const MOMENT: f64 = -1.2;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
 const SCATTER_AHEAD: f64 = 5.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
-const MOMENT_AHEAD: f64 = 7.0;
+const MOMENT_AHEAD: f64 = 8.0;
 /// ... and of so many at least.
 const AT_ONE_MOMENT: usize = 3;
 /// So many moments are looked for among the lives that are compared.

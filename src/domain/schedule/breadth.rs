@@ -63,3 +63,63 @@ fn contested(history: &History) -> Option<f64> {
     }
     (contradictions >= CONTRADICTIONS).then_some(youngest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::culprit::Culprit;
+    use crate::domain::life::ending::Ending;
+    use crate::domain::life::observation::Observation;
+
+    fn history(lives: &[(f64, bool)]) -> History {
+        let (ending, culprit) = (Ending::Silence, Culprit::Unknown);
+        let died = Fate::Died { ending, exact: false, culprit, recurs: false, killed: None };
+        let mut history = History::default();
+        for (number, &(age, lived)) in lives.iter().enumerate() {
+            let fate = if lived { Fate::Lived } else { died };
+            let at = 1000.0 * (number + 1) as f64;
+            history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
+        }
+        history
+    }
+
+    #[test]
+    fn only_lives_that_contradict_one_another_again_and_again_are_contested() {
+        let search = [(10.0, true), (40.0, false), (20.0, true), (30.0, false), (24.0, true), (27.0, false)];
+        let moved = [(30.0, true), (60.0, true), (110.0, false), (70.0, true), (90.0, false), (75.0, true)];
+        let stray = [(40.0, true), (60.0, true)];
+        assert_eq!(contested(&history(&search)), None);
+        assert_eq!(contested(&history(&[search, moved].concat())), None, "it was set longer");
+        assert_eq!(
+            contested(&history(&[&search[..], &[(5.0, false)], &search[1..]].concat())),
+            None,
+            "a stray"
+        );
+        assert_eq!(contested(&history(&[&search[..], &stray[..]].concat())), None);
+        let part = [(8.0, false), (10.0, true), (9.0, false), (12.0, true), (8.5, false), (25.0, true)];
+        assert_eq!(contested(&history(&part)), Some(8.0));
+        let forgotten = [&part[..], &[(24.0, true); NEWEST]].concat();
+        assert_eq!(contested(&history(&forgotten)), None, "of the past");
+    }
+
+    #[test]
+    fn half_of_the_canaries_look_at_ages_far_apart_within_the_ladder() {
+        let ladder = crate::domain::limit::ladder::Ladder::parse("4s,8s,15s,25s,40s").expect("a good ladder");
+        let part = [(8.0, false), (10.0, true), (9.0, false), (12.0, true), (8.5, false), (25.0, true)];
+        let history = history(&part);
+        let plan = super::super::plan(&Scene {
+            now: 10_000.0,
+            ladder: &ladder,
+            precision: 0.01,
+            budget: 10,
+            history: &history,
+            in_flight: &[],
+            landmarks: &[],
+        });
+        for (age, count) in [(40.0, 2), (32.0, 1), (16.0, 1), (4.0, 1)] {
+            let aimed = plan.launches.iter().filter(|launch| is_same_age(launch.age, age)).count();
+            assert!(aimed >= count, "{age} s: {plan:?}");
+        }
+        assert!(plan.launches.len() <= 10);
+    }
+}
