@@ -15,7 +15,7 @@ use crate::domain::life::tolerance::ONE_AGE;
 
 mod timer;
 
-pub use timer::{Part, Since};
+pub use timer::{Part, Since, contradictions};
 
 use timer::{Timer, timer};
 

@@ -6,9 +6,9 @@
 //! until the lives together tell.
 
 use super::{Draft, Purpose, Scene, is_same_age};
+use crate::domain::culprit::lost_state::contradictions;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History};
-use crate::domain::life::tolerance::probed;
 use crate::domain::limit::IdleLimit;
 
 /// So many of the newest lives are looked at.
@@ -41,27 +41,15 @@ pub(super) fn keep(scene: &Scene<'_>, limit: &IdleLimit, draft: &mut Draft) {
 /// The shortest age that one was found dead at, in seconds, where deaths that only probes found and survivals
 /// contradict one another again and again.
 fn contested(history: &History) -> Option<f64> {
-    let (mut survived, mut died, mut youngest) = (0.0_f64, f64::INFINITY, f64::INFINITY);
-    let mut contradictions = 0;
     let lives =
         history.iter().rev().filter(|seen| seen.kind == Kind::Idle).filter_map(|seen| match seen.fate {
             Fate::Lived => Some((seen.age, false)),
             Fate::Died { exact: false, .. } if seen.is_bounding_death() => Some((seen.age, true)),
             Fate::Died { .. } => None,
         });
-    for (age, is_dead) in lives.take(NEWEST) {
-        if is_dead {
-            youngest = youngest.min(age);
-            let is_against = age <= survived;
-            contradictions += usize::from(is_against);
-            (survived, died) = if is_against { (0.0, age) } else { (survived, died.min(age)) };
-        } else {
-            let is_against = age >= died + probed(died);
-            contradictions += usize::from(is_against);
-            (survived, died) = if is_against { (age, f64::INFINITY) } else { (survived.max(age), died) };
-        }
-    }
-    (contradictions >= CONTRADICTIONS).then_some(youngest)
+    let lives: Vec<(f64, bool)> = lives.take(NEWEST).collect();
+    let died = lives.iter().filter(|(_, is_dead)| *is_dead).map(|(age, _)| *age);
+    died.reduce(f64::min).filter(|_| contradictions(lives.iter().copied()) >= CONTRADICTIONS)
 }
 
 #[cfg(test)]
