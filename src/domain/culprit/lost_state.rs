@@ -81,7 +81,9 @@ const AT_ONE_MOMENT: usize = 3;
 /// So many moments are looked for among the lives that are compared.
 const MOST_MOMENTS: usize = 3;
 /// The same for a timer.
-const TIMER_AHEAD: f64 = 6.5;
+const TIMER_AHEAD: f64 = 5.0;
+/// The same for a timer of a part of the connections, which flows that are forgotten here and there look like sooner.
+const TIMER_OF_A_PART_AHEAD: f64 = 6.5;
 /// By how much one of them must be ahead where the same is told already: a path seldom changes its nature ...
 const TIMER_AHEAD_AGAIN: f64 = 1.0;
 const SCATTER_AHEAD_AGAIN: f64 = 2.0;
@@ -139,7 +141,9 @@ impl Stories {
         } else if told.is_here_and_there {
             (AHEAD_OF_WHAT_IS_TOLD, OVER_MOMENTS, SCATTER_AHEAD_AGAIN)
         } else {
-            (TIMER_AHEAD, OVER_MOMENTS, SCATTER_AHEAD)
+            let is_of_a_part = timer.part(&self.lives).is_some();
+            let ahead = if is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
+            (ahead, OVER_MOMENTS, SCATTER_AHEAD)
         };
         if self.moments.iter().any(|found| is_explained_by(*found, one)) {
             Story::OneMoment
@@ -224,7 +228,7 @@ pub fn timer_of_a_part(beside: &Beside) -> Option<Part> {
     let found = timer(lives);
     let part = found.part(lives)?;
     let is_enough = part.died >= OF_A_PART && part.lived >= OF_A_PART;
-    (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_AHEAD).then_some(part)
+    (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_OF_A_PART_AHEAD).then_some(part)
 }
 
 /// The moment that explains the most deaths, where it explains them so much better than anything else that it
