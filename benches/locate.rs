@@ -1,7 +1,7 @@
 //! Locates thousands of hidden idle limits in virtual time, beside what others do, and draws the result.
 //!
 //! `cargo bench --bench locate` prints the tables of BENCHMARKS.md and writes docs/locate.svg. The same
-//! code gives the same numbers on every machine.
+//! code gives the same numbers on every machine. `cargo bench --bench locate -- moves` looks at limits that move only.
 
 use std::path::Path;
 use std::thread;
@@ -39,6 +39,9 @@ const PATIENCE: f64 = 60.0;
 fn main() {
     let ladder = Ladder::default();
     let landmarks = catalogue::landmarks();
+    if std::env::args().any(|word| word == "moves") {
+        return moves(&ladder, &landmarks);
+    }
     let mut random = Random::new(7);
     let ratio = LONGEST_LIMIT / SHORTEST_LIMIT;
     let arbitrary: Vec<f64> = (0..ARBITRARY).map(|_| SHORTEST_LIMIT * ratio.powf(random.share())).collect();

@@ -23,7 +23,8 @@ impl<W: World> Prober<W> {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
         }
-        let twins = self.plan_twins();
+        let idle = idle_limit(&self.history, Kind::Idle);
+        let twins = self.plan_twins(idle);
         let plan = self.plan_idle(now, twins.len());
         let deadline = self.undecided.next_deadline(self.epoch.unix(now));
         let wakes = [plan.wake, deadline].into_iter().flatten().map(|unix| self.epoch.instant(unix));
@@ -54,7 +55,7 @@ impl<W: World> Prober<W> {
             if kind != Kind::Idle {
                 self.twins_sent.insert(kind, self.epoch.now());
             }
-            let longest = self.longest_aim(age);
+            let longest = self.longest_aim(age, &idle);
             self.flights.launch(&self.world, kind, age, longest);
             self.launched += 1;
         }
@@ -115,15 +116,14 @@ impl<W: World> Prober<W> {
     }
 
     /// The twins to launch now.
-    fn plan_twins(&self) -> Vec<(Kind, f64)> {
-        let limit = idle_limit(&self.history, Kind::Idle);
+    fn plan_twins(&self, idle: IdleLimit) -> Vec<(Kind, f64)> {
         let waiting = self.undecided.newest().map(|(age, server)| IdleLimit {
             upper: Some(age),
             share: 1.0,
             server,
             ..IdleLimit::default()
         });
-        let limit = waiting.unwrap_or(limit);
+        let limit = waiting.unwrap_or(idle);
         let Some(age) = limit.upper else { return Vec::new() };
         let in_flight: Vec<Kind> = self.flights.iter().map(|(_, flight)| flight.kind).collect();
         let others = in_flight.iter().filter(|kind| **kind != Kind::Idle).count();
@@ -161,9 +161,8 @@ impl<W: World> Prober<W> {
     }
 
     /// The longest age a canary launched for `age` may be re-aimed at, in seconds.
-    fn longest_aim(&self, age: f64) -> f64 {
-        let limit = idle_limit(&self.history, Kind::Idle);
+    fn longest_aim(&self, age: f64, idle: &IdleLimit) -> f64 {
         let longest = self.settings.ladder.longest();
-        limit.upper.map_or(longest, |upper| (2.0 * upper).min(longest)).max(age)
+        idle.upper.map_or(longest, |upper| (2.0 * upper).min(longest)).max(age)
     }
 }
