@@ -307,12 +307,7 @@ async fn start(
 }
 
 /// Starts the loops of the pages.
-fn serve(
-    listeners: Vec<std::net::TcpListener>,
-    site: &Arc<Site>,
-    stop: &Stop,
-    supervisor: &mut Supervisor,
-) {
+fn serve(listeners: Vec<std::net::TcpListener>, site: &Arc<Site>, stop: &Stop, supervisor: &mut Supervisor) {
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(event = "listening", address = %address, "Listening on {address}");
