@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["serve", way] => return server::run(way == "tls"),
+        ["serve", way] => return server::run(way == "tls", false),
         ["memory", way] => return measure(way == "tls", memory),
         ["deaths", way] => return measure(way == "tls", deaths),
         _ => {}

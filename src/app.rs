@@ -17,11 +17,11 @@ use crate::fleet::reload::{ReloadDesk, Reloads, Reread};
 use crate::fleet::state_file::{Keeper, StateFile, StateFileError};
 use crate::fleet::{Fleet, Ground};
 use crate::machine::calendar::unix_now;
-use crate::machine::descriptors::{self, TooFewDescriptors};
+use crate::machine::descriptors::{self, TooFewDescriptors, Wanted};
 use crate::metrics::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
-use crate::session::LoginPace;
+use crate::session::{LoginPace, most_attempts};
 use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
 use crate::web::{self, Clients, Site};
@@ -224,9 +224,14 @@ pub fn tell_warnings(warnings: &[String]) {
 /// # Errors
 /// When there cannot be so many.
 pub fn make_room(targets: &[TargetSettings]) -> Result<u64, TooFewDescriptors> {
-    let connections = targets.iter().map(TargetSettings::most_connections).sum();
-    let timeouts = targets.iter().flat_map(|target| &target.paths).map(|path| path.connect_timeout);
-    descriptors::make_room(connections, timeouts.max().unwrap_or_default())
+    let paths = || targets.iter().flat_map(|target| &target.paths);
+    // A connect may take so long, and its first questions after it.
+    let opening = paths().map(|path| path.connect_timeout).max().unwrap_or_default().saturating_mul(2);
+    descriptors::make_room(Wanted {
+        sessions: targets.iter().map(TargetSettings::most_connections).sum(),
+        attempts: most_attempts(paths().count(), opening),
+        driven: targets.len() + paths().count(),
+    })
 }
 
 /// Starts every loop.
