@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
 use super::kills::KillCount;
-use super::life::{Assignment, Leash, Notice, Outcome, Unborn, World};
+use super::life::{Assignment, Directive, Notice, Outcome, Unborn, World};
 use super::standstill::Standstills;
 use super::witness::{Testimony, WitnessDesk};
 use crate::domain::conduct::health::Loop;
@@ -108,7 +108,7 @@ impl Inner {
             self.kills.note(resting.born_at, resting.birth.identity.as_deref(), resting.birth.kills);
             assert!(!is_due(Loop::Canary, Mode::Round), "a failpoint in a canary's life");
             let (server, moves) = (resting.birth.identity.clone(), resting.moves);
-            // The loop may be gone already; then the leash says so.
+            // The loop may be gone already; then the directive says so.
             let _ =
                 assignment.notices.send(Notice::Born { id: assignment.id, at: resting.since, server, moves });
             let (session, since) = (&mut resting.session, resting.since);
@@ -125,9 +125,9 @@ impl Inner {
             let _ = assignment.notices.send(Notice::Stirred { id: assignment.id });
             match held {
                 // What comes after the hours is kept apart from them: it needs more room.
-                Hold::Called(leash) => Box::pin(resting.go_home(leash)).await,
-                Hold::CalledBusy(leash) => resting.abandon(leash),
-                Hold::Disturbed => Box::pin(resting.go_home(Leash::Recall)).await,
+                Hold::Called(directive) => Box::pin(resting.go_home(directive)).await,
+                Hold::CalledBusy(directive) => resting.abandon(directive),
+                Hold::Disturbed => Box::pin(resting.go_home(Directive::Recall)).await,
                 Hold::Answered => Box::pin(resting.retire(Instant::now())).await,
                 Hold::Due => Box::pin(self.probe(resting)).await,
                 Hold::Ended(end) => {

@@ -34,7 +34,7 @@ use crate::supervision::Pulse;
 use crate::supervision::stop::Stop;
 use deaths::{Decided, Undecided};
 use flights::{Flights, News};
-use life::{Leash, Notice, Outcome, Unborn, World};
+use life::{Directive, Notice, Outcome, Unborn, World};
 use report::RowsOfTheDead;
 
 pub use epoch::Epoch;
@@ -383,7 +383,7 @@ impl<W: World> Prober<W> {
     }
 
     async fn stop(&mut self, wires: &Wires) {
-        self.flights.stop_all(if wires.stop.is_reload() { Leash::Leave } else { Leash::Stop });
+        self.flights.stop_all(if wires.stop.is_reload() { Directive::Leave } else { Directive::Stop });
         let deadline = Instant::now() + FAREWELL;
         while !self.flights.is_empty() {
             match timeout_at(deadline, self.flights.next()).await {
