@@ -28,7 +28,7 @@ use mysql_canary_exporter::prober::canary::Network;
 use mysql_canary_exporter::prober::life::{Assignment, Directive, Notice, Orders, Outcome, Unborn, World};
 use mysql_canary_exporter::prober::orders::{self, Teller};
 use mysql_canary_exporter::prober::standstill::Standstills;
-use mysql_canary_exporter::prober::witness::WitnessDesk;
+use mysql_canary_exporter::prober::witness::WitnessHandle;
 use mysql_canary_exporter::session::roster::{Rules, TargetRoster};
 use mysql_canary_exporter::session::{Account, Connector, LoginPace, TlsMode};
 use mysql_canary_exporter::supervision::Health;
@@ -177,11 +177,11 @@ impl Lives {
                 LoginPace::default(),
             ));
             let pulse = health.watch(Loop::Witness, "bench", Duration::MAX, counter());
-            let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), pulse);
+            let (handle, attend) = WitnessHandle::open(Arc::clone(&connector), stop.clone(), pulse);
             let (standstills, ticks) = Standstills::watch();
             tokio::spawn(attend);
             tokio::spawn(ticks);
-            Network::new(connector, desk, standstills, Duration::from_secs(10))
+            Network::new(connector, handle, standstills, Duration::from_secs(10))
         });
         Self {
             tls,

@@ -13,7 +13,7 @@ use crate::config::settings::{Settings, TargetSettings};
 use crate::domain::conduct::admission::Places;
 use crate::domain::conduct::health::Loop;
 use crate::exposition::{Exposition, LogLines};
-use crate::fleet::reload::{ReloadDesk, Reloads, Reread};
+use crate::fleet::reload::{ReloadHandle, Reloads, Reread};
 use crate::fleet::state_file::{Keeper, StateFile, StateFileError};
 use crate::fleet::{Fleet, Ground};
 use crate::machine::calendar::unix_now;
@@ -106,7 +106,7 @@ pub struct Exporter {
     /// How they are read anew.
     pub reread: Reread,
     /// Where the pages ask for a reload, and where those are heard.
-    pub reloads: (ReloadDesk, Reloads),
+    pub reloads: (ReloadHandle, Reloads),
     /// The sockets of the pages.
     pub listeners: Vec<std::net::TcpListener>,
     /// How many clients the pages may have at once.
@@ -124,8 +124,8 @@ pub async fn run(
     mut supervisor: Supervisor,
 ) -> Result<(), ExportError> {
     let (say_stop, stop) = stop::channel();
-    let Exporter { settings, reread, reloads: (desk, mut reloads), listeners, places } = exporter;
-    let start = start(settings, desk, listeners, places, &stop, &mut supervisor);
+    let Exporter { settings, reread, reloads: (handle, mut reloads), listeners, places } = exporter;
+    let start = start(settings, handle, listeners, places, &stop, &mut supervisor);
     let mut running = tokio::select! {
         started = start => started?,
         // A file system that does not answer keeps the start from its end.
@@ -237,7 +237,7 @@ pub fn make_room(targets: &[TargetSettings]) -> Result<u64, TooFewDescriptors> {
 /// Starts every loop.
 async fn start(
     settings: Settings,
-    desk: ReloadDesk,
+    handle: ReloadHandle,
     listeners: Vec<std::net::TcpListener>,
     places: Places,
     stop: &Stop,
@@ -277,7 +277,7 @@ async fn start(
         Arc::clone(&health),
         settings.telemetry_path.clone(),
         Clients::new(places),
-        desk,
+        handle,
     ));
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
