@@ -13,7 +13,7 @@ use super::state_file::Observed;
 use crate::config::settings::{PathSettings, TargetSettings};
 use crate::domain::conduct::health::Loop;
 use crate::domain::conduct::suspension::Headroom;
-use crate::domain::layers::catalogue::landmarks;
+use crate::domain::layers::catalogue::common_timeouts;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::History;
 use crate::machine::calendar::unix_now;
@@ -156,7 +156,7 @@ impl RunningPath {
                 ladder: target.ladder.clone(),
                 precision: settings.precision,
                 canaries: settings.max_connections.saturating_sub(others),
-                landmarks: landmarks(),
+                common_timeouts: common_timeouts(),
             },
             path_metrics,
             publish_report,

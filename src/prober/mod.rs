@@ -62,7 +62,7 @@ pub struct Settings {
     /// How many canaries at most.
     pub canaries: usize,
     /// Well-known default timeouts, in rising order, in seconds.
-    pub landmarks: Vec<f64>,
+    pub common_timeouts: Vec<f64>,
 }
 
 /// What the rest of the exporter tells a path's loop.

@@ -156,7 +156,7 @@ impl<W: World> Prober<W> {
             budget: self.settings.canaries.saturating_sub(others),
             history: &self.history,
             in_flight: &in_flight,
-            landmarks: &self.settings.landmarks,
+            common_timeouts: &self.settings.common_timeouts,
         })
     }
 

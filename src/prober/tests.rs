@@ -168,7 +168,7 @@ fn settings(ladder: Ladder) -> Settings {
         ladder,
         precision: 0.01,
         canaries: 10,
-        landmarks: Vec::new(),
+        common_timeouts: Vec::new(),
     }
 }
 
