@@ -39,23 +39,23 @@ pub struct Network(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     connector: Arc<Connector>,
-    handle: WitnessHandle,
+    witness: WitnessHandle,
     probe_timeout: Duration,
     kills: KillCount,
     standstills: Standstills,
 }
 
 impl Network {
-    /// A path by its connector, its witness's handle, and the watch on this process. `probe_timeout` is how long an
+    /// A path by its connector, its witness, and the watch on this process. `probe_timeout` is how long an
     /// answer to the probe may take.
     pub fn new(
         connector: Arc<Connector>,
-        handle: WitnessHandle,
+        witness: WitnessHandle,
         standstills: Standstills,
         probe_timeout: Duration,
     ) -> Self {
         let kills = KillCount::default();
-        Self(Arc::new(Inner { connector, handle, probe_timeout, kills, standstills }))
+        Self(Arc::new(Inner { connector, witness, probe_timeout, kills, standstills }))
     }
 }
 
@@ -132,7 +132,7 @@ impl Inner {
                 Hold::Due => Box::pin(self.probe(resting)).await,
                 Hold::Ended(end) => {
                     let audible = !end.ending.is_found_by_probe();
-                    let testimony = Box::pin(self.handle.testify(resting.session.thread_id(), audible)).await;
+                    let testimony = Box::pin(self.witness.testify(resting.session.thread_id(), audible)).await;
                     self.judge(resting, end, testimony)
                 }
             }
@@ -230,7 +230,7 @@ impl Inner {
                 Err(_) => {
                     let stall = sent.elapsed();
                     // An answer that comes while the witness is heard is a stuck server's, not a dead path's.
-                    let testimony = self.handle.testify(thread_id, false);
+                    let testimony = self.witness.testify(thread_id, false);
                     tokio::pin!(testimony);
                     let heard = tokio::select! {
                         late = &mut ping => Err(late.is_ok()),
@@ -252,7 +252,7 @@ impl Inner {
             Answer::InTime(Ok(())) => resting.retire(sent).await,
             Answer::InTime(Err(error)) => {
                 let end = hold::read_answer(&mut resting.session, &error, sent).await;
-                let testimony = self.handle.testify(thread_id, !end.ending.is_found_by_probe()).await;
+                let testimony = self.witness.testify(thread_id, !end.ending.is_found_by_probe()).await;
                 self.judge(resting, end, testimony)
             }
             Answer::Late => {
