@@ -13,15 +13,15 @@ use crate::config::settings::{Settings, TargetSettings};
 use crate::domain::conduct::admission::Places;
 use crate::domain::conduct::health::Loop;
 use crate::exposition::{Exposition, LogLines};
-use crate::fleet::reload::{ReloadDesk, Reloads, Reread};
+use crate::fleet::reload::{ReloadHandle, Reloads, Reread};
 use crate::fleet::state_file::{Keeper, StateFile, StateFileError};
 use crate::fleet::{self, Fleet, Ground};
 use crate::machine::calendar::unix_now;
-use crate::machine::descriptors::{self, TooFewDescriptors};
+use crate::machine::descriptors::{self, TooFewDescriptors, Wanted};
 use crate::metrics::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
-use crate::session::LoginPace;
+use crate::session::{LoginPace, most_attempts};
 use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
 use crate::web::{self, Clients, Site};
@@ -106,7 +106,7 @@ pub struct Exporter {
     /// How they are read anew.
     pub reread: Reread,
     /// Where the pages ask for a reload, and where those are heard.
-    pub reloads: (ReloadDesk, Reloads),
+    pub reloads: (ReloadHandle, Reloads),
     /// The sockets of the pages.
     pub listeners: Vec<std::net::TcpListener>,
     /// How many clients the pages may have at once.
@@ -124,8 +124,8 @@ pub async fn run(
     mut supervisor: Supervisor,
 ) -> Result<(), ExportError> {
     let (say_stop, stop) = stop::channel();
-    let Exporter { settings, reread, reloads: (desk, mut reloads), listeners, places } = exporter;
-    let start = start(settings, desk, listeners, places, &stop, &mut supervisor);
+    let Exporter { settings, reread, reloads: (handle, mut reloads), listeners, places } = exporter;
+    let start = start(settings, handle, listeners, places, &stop, &mut supervisor);
     let mut running = tokio::select! {
         started = start => started?,
         // A file system that does not answer keeps the start from its end.
@@ -224,15 +224,20 @@ pub fn tell_warnings(warnings: &[String]) {
 /// # Errors
 /// When there cannot be so many.
 pub fn make_room(targets: &[TargetSettings]) -> Result<u64, TooFewDescriptors> {
-    let connections = targets.iter().map(TargetSettings::most_connections).sum();
-    let timeouts = targets.iter().flat_map(|target| &target.paths).map(|path| path.connect_timeout);
-    descriptors::make_room(connections, timeouts.max().unwrap_or_default())
+    let paths = || targets.iter().flat_map(|target| &target.paths);
+    // A connect may take so long, and its first questions after it.
+    let opening = paths().map(|path| path.connect_timeout).max().unwrap_or_default().saturating_mul(2);
+    descriptors::make_room(Wanted {
+        sessions: targets.iter().map(TargetSettings::most_connections).sum(),
+        attempts: most_attempts(paths().count(), opening),
+        driven: targets.len() + paths().count(),
+    })
 }
 
 /// Starts every loop.
 async fn start(
     settings: Settings,
-    desk: ReloadDesk,
+    handle: ReloadHandle,
     listeners: Vec<std::net::TcpListener>,
     places: Places,
     stop: &Stop,
@@ -277,7 +282,7 @@ async fn start(
         Arc::clone(&health),
         settings.telemetry_path.clone(),
         Clients::new(places),
-        desk,
+        handle,
     ));
     let (fleet, keeper) = match (opening, opened, pulse) {
         (Some(opening), None, Some(pulse)) => {

@@ -11,21 +11,22 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`demo`] | the exporter on a private MariaDB, for the eye |
+//! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`web`] | the pages, and the clients that ask for them; knows nothing of MySQL |
 //! | [`exposition`] | the published state as series, drawn at a scrape |
 //! | [`fleet`] | what runs: targets, their paths, the diagnosis of each, the state file |
 //! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
 //! | [`server`] | the server view, one file per source; the only SQL that is sent to a server |
+//! | [`config`] | flags and files, parsed once; what exists is good |
 //! | [`session`] | how every connection is made: login by stages, the tap under it, the gate, the roster |
 //! | [`metrics`] | what events count: every such metric's name, help, labels and buckets |
-//! | [`supervision`] | who owns the permanent loops, whether they move, and the word that ends them |
 //! | [`machine`] | what the machine below says: calendar, kernel, open files, signals, log lines |
-//! | [`config`] | flags and files, parsed once; what exists is good |
+//! | [`supervision`] | who owns the permanent loops, whether they move, and the word that ends them |
 //! | [`domain`] | the pure core: lives, culprits, idle limit, schedule, layers, mismatches, verdict; the applications' sessions followed |
 //!
-//! Arrows run down this list only.
+//! Arrows run down this list only; but sessions know the three words of `config` that settings are made of too: an
+//! address, a secret, the file of a password. Those know nobody.
 //!
 //! A first reading: `domain::life::ending`, `domain::culprit`, `prober::life`, `prober::canary`, then `app`.
 //!

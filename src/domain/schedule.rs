@@ -40,7 +40,7 @@ pub struct Scene<'a> {
     /// The idle canaries in flight.
     pub in_flight: &'a [InFlight],
     /// Well-known default timeouts, in rising order, in seconds.
-    pub landmarks: &'a [f64],
+    pub common_timeouts: &'a [f64],
 }
 
 /// One idle canary in flight.

@@ -34,7 +34,7 @@ use crate::supervision::Pulse;
 use crate::supervision::stop::Stop;
 use deaths::{Decided, Undecided};
 use flights::{Flights, News};
-use life::{Leash, Notice, Outcome, Unborn, World};
+use life::{Directive, Notice, Outcome, Unborn, World};
 use report::RowsOfTheDead;
 
 pub use epoch::Epoch;
@@ -62,7 +62,7 @@ pub struct Settings {
     /// How many canaries at most.
     pub canaries: usize,
     /// Well-known default timeouts, in rising order, in seconds.
-    pub landmarks: Vec<f64>,
+    pub common_timeouts: Vec<f64>,
 }
 
 /// What the rest of the exporter tells a path's loop.
@@ -384,7 +384,7 @@ impl<W: World> Prober<W> {
     }
 
     async fn stop(&mut self, wires: &Wires) {
-        self.flights.stop_all(if wires.stop.is_reload() { Leash::Leave } else { Leash::Stop });
+        self.flights.stop_all(if wires.stop.is_reload() { Directive::Leave } else { Directive::Stop });
         let deadline = Instant::now() + FAREWELL;
         while !self.flights.is_empty() {
             match timeout_at(deadline, self.flights.next()).await {

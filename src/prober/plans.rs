@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::flights::Flight;
-use super::life::{Leash, World};
+use super::life::{Directive, World};
 use super::{Prober, RETRY_SECONDS};
 use crate::domain::conduct::suspension::Suspension;
 use crate::domain::culprit::twins;
@@ -35,7 +35,7 @@ impl<W: World> Prober<W> {
             self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
         }
         for id in plan.recalls {
-            self.flights.call(id, Leash::Recall);
+            self.flights.call(id, Directive::Recall);
         }
         for (id, age) in plan.retimes {
             self.flights.aim(id, age);
@@ -97,7 +97,7 @@ impl<W: World> Prober<W> {
             .collect();
         well.sort_by(|a, b| b.1.total_cmp(&a.1));
         for (id, _) in well.into_iter().take(count) {
-            self.flights.call(id, Leash::Recall);
+            self.flights.call(id, Directive::Recall);
         }
     }
 
@@ -105,7 +105,7 @@ impl<W: World> Prober<W> {
     pub(super) fn recall_unborn(&mut self) {
         let unborn = self.flights.iter().filter(|(_, flight)| flight.born.is_none()).map(|(id, _)| id);
         for id in unborn.collect::<Vec<_>>() {
-            self.flights.call(id, Leash::Recall);
+            self.flights.call(id, Directive::Recall);
         }
     }
 
@@ -156,7 +156,7 @@ impl<W: World> Prober<W> {
             budget: self.settings.canaries.saturating_sub(others),
             history: &self.history,
             in_flight: &in_flight,
-            landmarks: &self.settings.landmarks,
+            common_timeouts: &self.settings.common_timeouts,
         })
     }
 

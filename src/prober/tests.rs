@@ -7,7 +7,7 @@ use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use super::life::{Assignment, Death, Leash, Voided};
+use super::life::{Assignment, Death, Directive, Voided};
 use super::*;
 use crate::domain::conduct::health::Loop;
 use crate::domain::culprit::{Culprit, Row};
@@ -76,7 +76,7 @@ impl World for Script {
         let script = self.clone();
         async move {
             tokio::time::sleep(Duration::from_secs_f64(assignment.delay)).await;
-            if assignment.orders.orders().leash != Leash::Hold {
+            if assignment.orders.orders().directive != Directive::Hold {
                 return Outcome::Unborn(Unborn::Stopped);
             }
             script.count(|tally| {
@@ -105,18 +105,18 @@ impl Script {
         let mortal = matches!(assignment.kind, Kind::Idle | Kind::Busy);
         loop {
             let orders = assignment.orders.heed();
-            match orders.leash {
-                Leash::Hold => {}
-                Leash::Recall => {
+            match orders.directive {
+                Directive::Hold => {}
+                Directive::Recall => {
                     // On a dead path the farewell waits in vain.
                     tokio::time::sleep(Duration::from_millis(500)).await;
                     return Outcome::Recalled;
                 }
-                Leash::Stop => {
+                Directive::Stop => {
                     let voided = Voided { cause: VoidCause::Stopped, age: None, thread_id: None };
                     return Outcome::Void(voided);
                 }
-                Leash::Leave => {
+                Directive::Leave => {
                     let voided = Voided { cause: VoidCause::PathGone, age: None, thread_id: None };
                     return Outcome::Void(voided);
                 }
@@ -168,7 +168,7 @@ fn settings(ladder: Ladder) -> Settings {
         ladder,
         precision: 0.01,
         canaries: 10,
-        landmarks: Vec::new(),
+        common_timeouts: Vec::new(),
     }
 }
 
