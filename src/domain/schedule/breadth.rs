@@ -102,7 +102,7 @@ mod tests {
             budget: 10,
             history: &history,
             in_flight: &[],
-            landmarks: &[],
+            common_timeouts: &[],
         });
         for (age, count) in [(40.0, 2), (32.0, 1), (16.0, 1), (4.0, 1)] {
             let aimed = plan.launches.iter().filter(|launch| is_same_age(launch.age, age)).count();
