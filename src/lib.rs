@@ -42,7 +42,8 @@
 //! - Each permanent loop has one owner. A round that panics is a failed round; a loop that ends ends the process;
 //!   one that does not move is told at `/-/ready`. Never green and blind.
 //! - Nobody waits for the log or for the state file.
-//! - Labels are closed enums, born at zero; server messages, hosts and addresses are never labels.
+//! - Labels are closed enums, born at zero, or names that the configuration gives; nothing that a server or a network
+//!   says is one.
 //! - Secrets cannot be printed: a password is a type without `Display`, and no error repeats what a file holds.
 //! - The core has no clock: time is an argument, in seconds. `tests/architecture.rs` keeps these arrows.
 //!
