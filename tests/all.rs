@@ -16,6 +16,7 @@
 //! | `budget` | never more sessions than the budget, whatever becomes of them |
 //! | `whose` | another server answers at the same address; ids that greetings do not tell |
 //! | `server_view` | what the server view cannot see it does not call well; servers that answer too much, or never |
+//! | `fleet` | several targets and paths in one process, reloads, a password that is changed |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
 //! | `supervision` | every loop broken one by one, a driver that panics, a log nobody reads, stray signals |
@@ -41,6 +42,7 @@ mod budget;
 mod demo;
 mod exporter;
 mod firewall;
+mod fleet;
 mod guest;
 mod harmless;
 mod incidents;

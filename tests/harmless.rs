@@ -5,7 +5,7 @@
 //! two hundred foreign sessions on each pair of servers: most sleep, some are always in a statement.
 
 mod balancer;
-mod foreign;
+pub(crate) mod foreign;
 
 use std::time::{Duration, Instant};
 

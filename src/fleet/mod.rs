@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::settings::TargetSettings;
+use crate::domain::life::observation::History;
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
 use crate::session::LoginPace;
@@ -70,7 +71,7 @@ impl Fleet {
     ) -> prometheus::Result<Self> {
         let mut fleet = Self { ground, targets: BTreeMap::new() };
         for settings in targets {
-            fleet.start_target(settings, supervisor)?;
+            fleet.start_target(settings, BTreeMap::new(), supervisor)?;
         }
         fleet.retain_state();
         Ok(fleet)
@@ -79,10 +80,11 @@ impl Fleet {
     fn start_target(
         &mut self,
         settings: TargetSettings,
+        observed: BTreeMap<String, History>,
         supervisor: &mut Supervisor,
     ) -> prometheus::Result<()> {
         let name = settings.name.clone();
-        let target = Target::start(settings, &self.ground, supervisor)?;
+        let target = Target::start(settings, observed, &self.ground, supervisor)?;
         self.targets.insert(name, target);
         Ok(())
     }
@@ -124,15 +126,21 @@ impl Fleet {
             }
         }
         supervisor.part_with(&parts, LEAVE).await;
+        let mut observed = BTreeMap::new();
         for name in ending {
             if let Some(target) = self.targets.remove(&name) {
                 target.withdraw(&self.ground);
+                let again = wanted.iter().find(|wanted| wanted.name == name);
+                observed.extend(again.map(|wanted| (name, target.observed_for(wanted))));
             }
         }
         let mut late: BTreeSet<Part> = BTreeSet::new();
         for settings in wanted {
             match self.targets.get_mut(&settings.name) {
-                None => self.start_target(settings, supervisor)?,
+                None => {
+                    let observed = observed.remove(&settings.name).unwrap_or_default();
+                    self.start_target(settings, observed, supervisor)?;
+                }
                 Some(target) => {
                     if let Some(change) = changes.get(&settings.name) {
                         late.extend(target.end_change(settings, change, &self.ground, supervisor));

@@ -12,7 +12,7 @@ use super::diagnosis::Sibling;
 use super::path::{LONGEST_ROUND, RunningPath, Shared, full_name};
 use super::published::{Published, Shown, TargetState};
 use super::{Ground, headroom};
-use crate::config::settings::TargetSettings;
+use crate::config::settings::{PathSettings, TargetSettings};
 use crate::domain::conduct::health::Loop;
 use crate::domain::conduct::suspension::Headroom;
 use crate::domain::life::observation::History;
@@ -51,12 +51,13 @@ pub(super) struct Change {
 }
 
 impl Target {
-    /// Starts a target's loops, and shows it on the pages.
+    /// Starts a target's loops, and shows it on the pages. `observed` is what earlier loops of its paths saw.
     ///
     /// # Errors
     /// Never for the names of the metrics; the crate checks them all the same.
     pub(super) fn start(
         settings: TargetSettings,
+        observed: BTreeMap<String, History>,
         ground: &Ground,
         supervisor: &mut Supervisor,
     ) -> prometheus::Result<Self> {
@@ -99,7 +100,7 @@ impl Target {
             view_part: None,
             settings,
         };
-        target.start_missing(BTreeMap::new(), ground, supervisor);
+        target.start_missing(observed, ground, supervisor);
         Ok(target)
     }
 
@@ -110,6 +111,7 @@ impl Target {
         ground: &Ground,
         supervisor: &mut Supervisor,
     ) {
+        self.roster.set_bound(self.settings.most_connections());
         for path in &self.settings.paths {
             if !self.paths.contains_key(&path.name) {
                 let seen = observed.remove(&path.name);
@@ -213,6 +215,14 @@ impl Target {
     /// ages.
     pub(super) fn must_begin_anew(&self, wanted: &TargetSettings) -> bool {
         self.settings.ladder != wanted.ladder
+    }
+
+    /// What its paths saw that lead where they are wanted to, once its loops have ended.
+    pub(super) fn observed_for(&self, wanted: &TargetSettings) -> BTreeMap<String, History> {
+        let seen = |wanted: &PathSettings| {
+            Some((wanted.name.clone(), self.paths.get(&wanted.name)?.observed_for(wanted)?))
+        };
+        wanted.paths.iter().filter_map(seen).collect()
     }
 
     /// First half of a change: tells to end what cannot stay as it is, and gives what to wait for.

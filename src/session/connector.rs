@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mysql_async::Conn;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::dial::{dial, set_socket_options};
 use super::driven::Session;
-use super::error::{ConnectError, Failure, NoSession, shortage};
+use super::error::{ConnectError, Failure, NoSession};
 use super::gate::{Gate, Useless};
 use super::ghost::Purpose;
 use super::identities::Identities;
@@ -155,10 +155,19 @@ impl Connector {
             .map_err(|closed| NoSession::HeldBack { rest: closed.rest, failed_at: closed.failed_at })?;
         // Asked last: an attempt that is not made counts for nobody.
         self.pace.take().map_err(|rest| NoSession::HeldBack { rest, failed_at: None })?;
-        if self.gate.failed_at() == Some(Stage::Auth) {
+        let was_refused = self.gate.failed_at() == Some(Stage::Auth);
+        if was_refused {
             self.password.read_anew().await;
         }
-        match self.attempt(place, keepalive).await {
+        let mut outcome = self.attempt(place, keepalive).await;
+        if let Err(failure) = &outcome
+            && !was_refused
+            && let Some(place) = self.another_try(failure, purpose).await
+        {
+            self.failed_to_connect(failure);
+            outcome = self.attempt(place, keepalive).await;
+        }
+        match outcome {
             Ok(session) => {
                 ticket.succeeded();
                 self.metrics.connected(session.connect_duration.as_secs_f64());
@@ -166,23 +175,42 @@ impl Connector {
             }
             Err(failure) => {
                 ticket.failed(failure.rests_as());
-                self.metrics.connect_failed(failure.stage);
-                let error = ConnectError {
-                    address: self.address.clone(),
-                    stage: failure.stage,
-                    reason: failure.reason,
-                    code: failure.code,
-                };
-                tracing::warn!(
-                    event = "connect_failed",
-                    stage = error.stage.label(),
-                    error_code = error.code,
-                    user = self.account.username,
-                    "{error}"
-                );
-                Err(NoSession::Failed(error))
+                Err(NoSession::Failed(self.failed_to_connect(&failure)))
             }
         }
+    }
+
+    /// A place for a second try at once, where a login was refused and its password has been changed meanwhile: what
+    /// is mended needs no rest.
+    async fn another_try(&self, failure: &Failure, purpose: Purpose) -> Option<Place> {
+        if failure.stage != Stage::Auth {
+            return None;
+        }
+        let before = self.password.now();
+        self.password.read_anew().await;
+        if self.password.now() == before {
+            return None;
+        }
+        self.roster.claim(purpose)
+    }
+
+    /// Counts and tells a connect that failed.
+    fn failed_to_connect(&self, failure: &Failure) -> ConnectError {
+        self.metrics.connect_failed(failure.stage);
+        let error = ConnectError {
+            address: self.address.clone(),
+            stage: failure.stage,
+            reason: failure.reason.clone(),
+            code: failure.code,
+        };
+        tracing::warn!(
+            event = "connect_failed",
+            stage = error.stage.label(),
+            error_code = error.code,
+            user = self.account.username,
+            "{error}"
+        );
+        error
     }
 
     /// Takes note that a session logged in and then did not answer the first questions: as good as a
@@ -251,7 +279,7 @@ impl Connector {
     async fn attempt(&self, place: Place, keepalive: Option<Duration>) -> Result<Session, Failure> {
         let begun = Instant::now();
         let deadline = begun + self.timeout;
-        let (socket, found) = self.dial(deadline).await?;
+        let (socket, found) = dial(&self.address, deadline).await?;
         set_socket_options(&socket, keepalive)
             .map_err(|error| Failure::by_system(Stage::Tcp, "the socket cannot be set up", &error))?;
         match self.log_in(socket, deadline).await {
@@ -299,61 +327,6 @@ impl Connector {
             self.account.log_in(password, &tap, greeting.takes_attributes, deadline, self.timeout).await?;
         self.tell_risk(under_tls);
         Ok((conn, tap, greeting))
-    }
-
-    /// Resolves the host and connects to the first of its addresses that answers; gives all of them too.
-    async fn dial(&self, deadline: Instant) -> Result<(TcpStream, Vec<IpAddr>), Failure> {
-        let Address { host, port } = &self.address;
-        let found = timeout_at(deadline, tokio::net::lookup_host((host.as_str(), *port))).await;
-        let addresses = match found {
-            Err(_) => return Err(Failure::new(Stage::Dns, format!("no answer to the look-up of {host:?}"))),
-            Ok(Err(error)) => return Err(explain_look_up(host, &error)),
-            Ok(Ok(addresses)) => addresses,
-        };
-        let mut last = Failure::new(Stage::Dns, format!("the host {host:?} has no address"));
-        let addresses: Vec<_> = addresses.collect();
-        let found: Vec<IpAddr> = addresses.iter().map(std::net::SocketAddr::ip).collect();
-        let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        for address in addresses {
-            // An address that does not answer must leave time for the next.
-            let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
-            left = left.saturating_sub(1);
-            last = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-                Ok(Ok(socket)) => return Ok((socket, found)),
-                Ok(Err(error)) => {
-                    Failure::by_system(Stage::Tcp, &format!("TCP connect to {address} failed"), &error)
-                }
-                Err(_) => Failure::new(
-                    Stage::Tcp,
-                    format!("TCP connect to {address} was not answered within {} s", share.as_secs_f64()),
-                ),
-            };
-        }
-        Err(last)
-    }
-}
-
-/// Why a look-up failed. The resolver does not say when it could not open a socket or its own files, so that
-/// is tried.
-fn explain_look_up(host: &str, error: &std::io::Error) -> Failure {
-    let what = format!("the host {host:?} has no address");
-    match std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)) {
-        Err(lack) if shortage(&lack).is_some() => Failure::by_system(Stage::Local, &what, &lack),
-        _ => Failure::by_system(Stage::Dns, &what, error),
-    }
-}
-
-/// Withholds or sets TCP keepalive on the real socket.
-fn set_socket_options(socket: &TcpStream, keepalive: Option<Duration>) -> std::io::Result<()> {
-    /// How many unanswered probes end the connection: few, for the canary reports the end.
-    const PROBES: u32 = 3;
-    socket.set_nodelay(true)?;
-    let socket = SockRef::from(socket);
-    match keepalive {
-        None => socket.set_keepalive(false),
-        Some(interval) => socket.set_tcp_keepalive(
-            &TcpKeepalive::new().with_time(interval).with_interval(interval).with_retries(PROBES),
-        ),
     }
 }
 

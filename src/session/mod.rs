@@ -18,6 +18,7 @@
 
 mod comer;
 pub mod connector;
+mod dial;
 mod disclosure;
 mod door;
 mod driven;

@@ -19,13 +19,20 @@ pub(super) struct Password {
     file: Option<PasswordFile>,
     /// The file is being read: on a dead network file system that may last.
     reading: Arc<AtomicBool>,
+    /// Who asks for a reading while another one's is under way waits for its end.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Password {
     /// The password of an account.
     pub(super) fn of(account: &Account) -> Self {
         let now = Mutex::new(account.password.clone());
-        Self { now, file: account.password_file.clone(), reading: Arc::default() }
+        Self {
+            now,
+            file: account.password_file.clone(),
+            reading: Arc::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The password as it is known now.
@@ -41,6 +48,7 @@ impl Password {
     /// Reads the file anew, where it came from one. What cannot be read is told, and the old password kept.
     pub(super) async fn read_anew(&self) {
         let Some(file) = self.file.clone() else { return };
+        let _turn = self.turn.lock().await;
         if self.reading.swap(true, Ordering::AcqRel) {
             return;
         }

@@ -53,8 +53,10 @@ struct Inner {
 struct State {
     /// Places taken, by whose share and what for: of sessions that live, and of those that still connect.
     seats: BTreeMap<(u64, Purpose), usize>,
-    /// How many shares were given out so far.
-    shares: u64,
+    /// The number of each path's share, those of removed paths included.
+    shares: BTreeMap<String, u64>,
+    /// How many sessions of all paths together the server may hold at most, once that is said.
+    bound: Option<usize>,
     /// How many go by each id: behind a proxy, one's greeting may tell another's true one.
     living: BTreeMap<u64, usize>,
     /// By numbers of our own: two servers behind one address use the same ids.
@@ -94,20 +96,27 @@ impl State {
         self.leaving.get(&thread_id).is_some_and(|(_, since)| since.elapsed() < within)
     }
 
-    /// How many sessions of this share the server may hold now.
-    fn held(&mut self, share: &Share) -> usize {
+    /// How many sessions of these shares the server may hold now.
+    fn held_by(&mut self, is_one: impl Fn(u64) -> bool) -> usize {
         let now = Instant::now();
         let before = self.ghosts.len();
         self.ghosts.retain(|_, ghost| !ghost.is_over(now));
         self.doubtful += (before - self.ghosts.len()) as u64;
         self.half_open.retain(|(_, since)| since.elapsed() < HALF_OPEN);
-        let is_its = |number: u64| number == share.number;
         let leaving =
-            self.leaving.values().filter(|(of, since)| is_its(*of) && since.elapsed() < CLEARING).count();
-        let ghosts = self.ghosts.values().filter(|ghost| is_its(ghost.share.number) && ghost.counts(now));
-        let seats = self.seats.iter().filter(|((of, _), _)| is_its(*of)).map(|(_, count)| count);
-        let half_open = self.half_open.iter().filter(|(of, _)| is_its(*of)).count();
+            self.leaving.values().filter(|(of, since)| is_one(*of) && since.elapsed() < CLEARING).count();
+        let ghosts = self.ghosts.values().filter(|ghost| is_one(ghost.share.number) && ghost.counts(now));
+        let seats = self.seats.iter().filter(|((of, _), _)| is_one(*of)).map(|(_, count)| count);
+        let half_open = self.half_open.iter().filter(|(of, _)| is_one(*of)).count();
         seats.sum::<usize>() + leaving + ghosts.count() + half_open
+    }
+
+    /// How many more sessions this share has room for, by its own budget and by the bound of all paths together: what
+    /// a removed path left behind counts there.
+    fn room(&mut self, share: &Share) -> usize {
+        let own = share.rules.budget.saturating_sub(self.held_by(|of| of == share.number));
+        let Some(bound) = self.bound else { return own };
+        own.min(bound.saturating_sub(self.held_by(|_| true)))
     }
 
     /// How many places must stay free for the witness and, where the share reads it, for the server view: one each,
@@ -126,11 +135,17 @@ impl TargetRoster {
         Self(Arc::new(Inner { aborted, begun: Instant::now(), state }))
     }
 
+    /// Bounds the sessions of all paths together, in what is claimed from now on.
+    pub fn set_bound(&self, bound: usize) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).bound = Some(bound);
+    }
+
     /// Gives one path its share.
     pub fn share(&self, rules: Rules) -> Roster {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.shares += 1;
-        let number = state.shares;
+        let next = state.shares.len() as u64;
+        // A path that begins anew keeps its number: what its sessions left behind takes places still.
+        let number = *state.shares.entry(rules.path.clone()).or_insert(next);
         drop(state);
         let share = Share { number, rules, crowded: Notify::new(), identities: Identities::default() };
         Roster { inner: Arc::clone(&self.0), share: Arc::new(share) }
@@ -156,13 +171,12 @@ impl Roster {
             // Whoever of the two comes first: without the server view no ghost is ended.
             Purpose::Witness | Purpose::ServerView => 0,
         };
-        let budget = self.share.rules.budget;
-        let wanted = state.held(&self.share) + 1;
-        if purpose != Purpose::Canary && wanted + state.kept_for_others(&self.share, Some(purpose)) > budget {
+        let room = state.room(&self.share);
+        if purpose != Purpose::Canary && room < 1 + state.kept_for_others(&self.share, Some(purpose)) {
             // Either this one has no place now, or the other will have none.
             self.share.crowded.notify_one();
         }
-        (wanted + kept <= budget).then(|| {
+        (room > kept).then(|| {
             *state.seats.entry((self.share.number, purpose)).or_default() += 1;
             Place { roster: self.clone(), purpose, seated: true, claimed: Instant::now() }
         })
@@ -172,7 +186,7 @@ impl Roster {
     pub fn room(&self) -> usize {
         let mut state = self.lock();
         let kept = state.kept_for_others(&self.share, None);
-        self.share.rules.budget.saturating_sub(state.held(&self.share) + kept)
+        state.room(&self.share).saturating_sub(kept)
     }
 
     /// How many ghosts of this path the server may hold.

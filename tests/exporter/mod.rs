@@ -5,6 +5,7 @@ mod page;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,8 @@ const NAME: &str = "--target.name=default";
 /// How an exporter is to be started.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch<'a> {
-    address: String,
+    /// None where a file says which.
+    address: Option<String>,
     args: Vec<String>,
     password: String,
     inside: Option<&'a Namespace>,
@@ -51,7 +53,7 @@ impl<'a> Launch<'a> {
     /// On an address, as the user `canary`.
     pub(crate) fn at(address: &str) -> Self {
         Self {
-            address: address.to_owned(),
+            address: Some(address.to_owned()),
             args: Vec::new(),
             password: DEFAULT_PASSWORD.to_owned(),
             inside: None,
@@ -65,6 +67,18 @@ impl<'a> Launch<'a> {
             KEY_FROM_ANYBODY,
             NAME,
         ])
+    }
+
+    /// As a configuration file says.
+    pub(crate) fn from_file(file: &Path) -> Self {
+        Self {
+            address: None,
+            args: Vec::new(),
+            password: DEFAULT_PASSWORD.to_owned(),
+            inside: None,
+            around: Vec::new(),
+        }
+        .args(&[&format!("--config.file={}", file.display()), "--log.level=debug"])
     }
 
     /// With the flag's default: the password itself goes to no server that nobody verified.
@@ -104,7 +118,7 @@ impl<'a> Launch<'a> {
 
     /// From the same place to another address.
     pub(crate) fn to(self, address: &str) -> Self {
-        Self { address: address.to_owned(), ..self }
+        Self { address: Some(address.to_owned()), ..self }
     }
 
     /// With these idle ages.
@@ -145,11 +159,15 @@ impl<'a> Launch<'a> {
         let binary = std::env::var("MYSQL_CANARY_BINARY")
             .unwrap_or_else(|_| env!("CARGO_BIN_EXE_mysql-canary-exporter").to_owned());
         let mut command = bound_command(&around, &binary);
+        let has_address = self.address.is_some();
         command
-            .arg(format!("--mysql.address={}", self.address))
+            .args(self.address.map(|address| format!("--mysql.address={address}")))
             .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
-            .args(&self.args)
-            .env("MYSQL_CANARY_PASSWORD", &self.password);
+            .args(&self.args);
+        // A file says itself where the password is.
+        if has_address {
+            command.env("MYSQL_CANARY_PASSWORD", &self.password);
+        }
         let mut daemon = Daemon::start(command, &dir.path().join("log"));
         if let Err(output) = daemon.wait_for_output("\"event\":\"listening\"") {
             panic!("the exporter did not start: {output}");
@@ -181,7 +199,12 @@ impl Exporter<'_> {
 
     /// `GET path`, from where Prometheus would ask.
     pub(crate) fn get(&self, path: &str) -> http::Response {
-        let ask = || http::get(self.web, path);
+        self.ask("GET", path)
+    }
+
+    /// Any request without a body, from where Prometheus would ask.
+    pub(crate) fn ask(&self, method: &str, path: &str) -> http::Response {
+        let ask = || http::request(self.web, method, path, &[]);
         let answer = match self.inside {
             Some(namespace) => namespace.enter(ask),
             None => ask(),

@@ -15,7 +15,7 @@ use crate::lab::wait_for;
 
 /// The foreign sessions of all servers.
 #[derive(Debug)]
-pub(super) struct Foreign {
+pub(crate) struct Foreign {
     shared: Arc<Shared>,
     expected: usize,
     threads: Vec<JoinHandle<()>>,
@@ -23,6 +23,7 @@ pub(super) struct Foreign {
 
 #[derive(Debug, Default)]
 struct Shared {
+    user: &'static str,
     over: AtomicBool,
     ready: AtomicUsize,
     opened: AtomicUsize,
@@ -33,16 +34,26 @@ struct Shared {
 
 /// What became of them.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) alive: usize,
-    pub(super) opened: usize,
-    pub(super) finished: usize,
-    pub(super) harmed: Vec<String>,
+pub(crate) struct Told {
+    pub(crate) alive: usize,
+    pub(crate) opened: usize,
+    pub(crate) finished: usize,
+    pub(crate) harmed: Vec<String>,
 }
 
 impl Foreign {
-    pub(super) fn start(servers: &[SocketAddr], sleepers: usize, workers: usize) -> Self {
-        let shared = Arc::new(Shared::default());
+    pub(crate) fn start(servers: &[SocketAddr], sleepers: usize, workers: usize) -> Self {
+        Self::start_as("canary", servers, sleepers, workers)
+    }
+
+    /// The same as another user.
+    pub(crate) fn start_as(
+        user: &'static str,
+        servers: &[SocketAddr],
+        sleepers: usize,
+        workers: usize,
+    ) -> Self {
+        let shared = Arc::new(Shared { user, ..Shared::default() });
         let mut threads = Vec::new();
         for &server in servers {
             let shared = Arc::clone(&shared);
@@ -64,7 +75,7 @@ impl Foreign {
     }
 
     /// Waits until every session is there. Gives how many there are.
-    pub(super) fn wait_for_all(&self) -> usize {
+    pub(crate) fn wait_for_all(&self) -> usize {
         wait_for("every foreign session", Duration::from_secs(60), || {
             (self.shared.ready.load(Ordering::Relaxed) == self.expected).then_some(())
         });
@@ -72,7 +83,7 @@ impl Foreign {
     }
 
     /// Asks every session whether it lives, and ends it.
-    pub(super) fn end(self) -> Told {
+    pub(crate) fn end(self) -> Told {
         self.shared.over.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.join().expect("no foreign thread panics");
@@ -101,7 +112,7 @@ async fn open(server: SocketAddr, shared: &Shared) -> Conn {
     let options = OptsBuilder::default()
         .ip_or_hostname(server.ip().to_string())
         .tcp_port(server.port())
-        .user(Some("canary"))
+        .user(Some(shared.user))
         .pass(Some(DEFAULT_PASSWORD))
         .prefer_socket(Some(false));
     let conn = Conn::new(options).await.expect("a foreign session logs in");

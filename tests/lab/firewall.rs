@@ -22,6 +22,8 @@ use super::server::Server;
 
 const CLIENT: &str = "10.99.1.2";
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 2, 2));
+/// The server's address on a wire around the router.
+const AROUND: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 3, 2));
 const MYSQL: u16 = 3306;
 /// Where a proxy may listen beside the server.
 const PROXY: u16 = 3307;
@@ -136,6 +138,23 @@ impl Firewall {
     /// Puts a proxy beside the server that forgets connections idle for `idle`; it must go before the firewall.
     pub(crate) fn proxy(&self, idle: Duration) -> HaProxy {
         HaProxy::inside(&self.server_side, SocketAddr::new(SERVER, PROXY), self.addr(), idle)
+    }
+
+    /// Lays a second wire from client to server, around the router. Gives where the client reaches the server over it.
+    pub(crate) fn bypass(&self) -> SocketAddr {
+        self.client
+            .ip(&format!("link add around type veth peer name around netns {}", self.server_side.name()));
+        for (end, address) in [(&self.client, "10.99.3.1"), (&self.server_side, "10.99.3.2")] {
+            end.ip(&format!("address add {address}/24 dev around"));
+            end.ip("link set around up");
+        }
+        SocketAddr::new(AROUND, MYSQL)
+    }
+
+    /// As [`Firewall::proxy`], but reached over the [bypass](Firewall::bypass).
+    pub(crate) fn proxy_on_bypass(&self, idle: Duration) -> HaProxy {
+        let backend = SocketAddr::new(AROUND, MYSQL);
+        HaProxy::inside(&self.server_side, SocketAddr::new(AROUND, PROXY), backend, idle)
     }
 
     /// Forgets every flow at once, as a failover without state does.

@@ -44,4 +44,13 @@ impl Listing {
             })
             .collect()
     }
+
+    /// The most sessions that were listed at one moment.
+    #[track_caller]
+    pub(crate) fn most_at_once(&mut self) -> usize {
+        let sessions = self.sessions();
+        let at =
+            |moment: f64| sessions.values().filter(|one| one.since <= moment && moment <= one.until).count();
+        sessions.values().map(|session| at(session.since)).max().unwrap_or_default()
+    }
 }

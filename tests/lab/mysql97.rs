@@ -16,11 +16,13 @@ pub(crate) struct MySql97Options {
     pub(crate) args: Vec<String>,
     /// The accounts to make.
     pub(crate) accounts: Vec<Account>,
+    /// The network namespace on whose loopback it is reached; this one's if `None`.
+    pub(crate) netns: Option<String>,
 }
 
 impl Default for MySql97Options {
     fn default() -> Self {
-        Self { args: Vec::new(), accounts: vec![Account::canary(), Account::app()] }
+        Self { args: Vec::new(), accounts: vec![Account::canary(), Account::app()], netns: None }
     }
 }
 
@@ -49,7 +51,10 @@ impl MySql97 {
 
         let inside = inside_tree(&tree, dir.path());
         let tree = tree.to_str().expect("the path of the repository is UTF-8").to_owned();
-        let mut command = words(&bound_command(&["chroot", "--userspec=mysql", &tree], "mysqld"));
+        let mut around: Vec<&str> =
+            options.netns.iter().flat_map(|name| ["ip", "netns", "exec", name.as_str()]).collect();
+        around.extend(["chroot", "--userspec=mysql", &tree]);
+        let mut command = words(&bound_command(&around, "mysqld"));
         command.extend([
             "--no-defaults".to_owned(),
             format!("--datadir={inside}/data"),

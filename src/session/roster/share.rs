@@ -26,7 +26,7 @@ pub struct Rules {
 /// One path's share.
 #[derive(Debug)]
 pub(in crate::session) struct Share {
-    /// Unlike that of any other share of the roster, those of removed paths included.
+    /// Unlike that of any other path of the target, removed ones included.
     pub(in crate::session) number: u64,
     pub(in crate::session) rules: Rules,
     /// The witness or the server view lacks a place.

@@ -271,4 +271,28 @@ async fn a_path_that_comes_back_does_not_inherit_what_its_predecessor_left() {
         after.settle(&after.ghosts(), &BTreeSet::from([7])),
         BTreeMap::from([("direct".to_owned(), 1)])
     );
+
+async fn what_a_path_left_behind_takes_places_when_it_begins_anew_or_is_gone() {
+    let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
+    let target = TargetRoster::new(counter());
+    target.set_bound(BUDGET);
+    let before = target.share(rules("lb", &kills));
+    for id in 0..2 {
+        drop(join(&before, Purpose::Canary, id));
+    }
+    let lingering = join(&before, Purpose::Witness, 2);
+    let anew = target.share(rules("lb", &kills));
+    assert_eq!(
+        anew.room(),
+        BUDGET - 3 - 1,
+        "two ghosts, the witness that has not ended, a place for the view"
+    );
+    drop(anew);
+    // The path is removed, and another one has all places.
+    let other = target.share(rules("direct", &kills));
+    assert_eq!(other.room(), 0, "a place is kept for its witness, one for its view");
+    assert!(other.claim(Purpose::Witness).is_some());
+    lingering.leave();
+    tokio::time::advance(CLEARING).await;
+    assert_eq!(other.room(), 1);
 }

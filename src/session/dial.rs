@@ -1,0 +1,67 @@
+//! The first stages of a connect: the host's name, and TCP to one of its addresses.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{Failure, shortage};
+use crate::config::address::Address;
+use crate::domain::life::stage::Stage;
+
+/// Resolves the host and connects to the first of its addresses that answers; gives all of them too.
+pub(super) async fn dial(address: &Address, deadline: Instant) -> Result<(TcpStream, Vec<IpAddr>), Failure> {
+    let Address { host, port } = address;
+    let found = timeout_at(deadline, tokio::net::lookup_host((host.as_str(), *port))).await;
+    let addresses = match found {
+        Err(_) => return Err(Failure::new(Stage::Dns, format!("no answer to the look-up of {host:?}"))),
+        Ok(Err(error)) => return Err(explain_look_up(host, &error)),
+        Ok(Ok(addresses)) => addresses,
+    };
+    let mut last = Failure::new(Stage::Dns, format!("the host {host:?} has no address"));
+    let addresses: Vec<_> = addresses.collect();
+    let found: Vec<IpAddr> = addresses.iter().map(std::net::SocketAddr::ip).collect();
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for address in addresses {
+        // An address that does not answer must leave time for the next.
+        let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
+        left = left.saturating_sub(1);
+        last = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => return Ok((socket, found)),
+            Ok(Err(error)) => {
+                Failure::by_system(Stage::Tcp, &format!("TCP connect to {address} failed"), &error)
+            }
+            Err(_) => Failure::new(
+                Stage::Tcp,
+                format!("TCP connect to {address} was not answered within {} s", share.as_secs_f64()),
+            ),
+        };
+    }
+    Err(last)
+}
+
+/// Why a look-up failed. The resolver does not say when it could not open a socket or its own files, so that
+/// is tried.
+fn explain_look_up(host: &str, error: &std::io::Error) -> Failure {
+    let what = format!("the host {host:?} has no address");
+    match std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)) {
+        Err(lack) if shortage(&lack).is_some() => Failure::by_system(Stage::Local, &what, &lack),
+        _ => Failure::by_system(Stage::Dns, &what, error),
+    }
+}
+
+/// Withholds or sets TCP keepalive on the real socket.
+pub(super) fn set_socket_options(socket: &TcpStream, keepalive: Option<Duration>) -> std::io::Result<()> {
+    /// How many unanswered probes end the connection: few, for the canary reports the end.
+    const PROBES: u32 = 3;
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    match keepalive {
+        None => socket.set_keepalive(false),
+        Some(interval) => socket.set_tcp_keepalive(
+            &TcpKeepalive::new().with_time(interval).with_interval(interval).with_retries(PROBES),
+        ),
+    }
+}

@@ -1,0 +1,118 @@
+//! The configuration file of a test, with the password file beside it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use crate::lab::account::DEFAULT_PASSWORD;
+use crate::lab::place::PrivateDir;
+
+/// A folder with a configuration file; it goes with the test.
+#[derive(Debug)]
+pub(super) struct ConfigFile(PrivateDir);
+
+/// One target of the file.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    name: &'static str,
+    ages: &'static str,
+    /// More lines, such as `pools: []`.
+    lines: Vec<String>,
+    /// More keys of `canary`, in flow style.
+    canary: String,
+    paths: Vec<(&'static str, String, String)>,
+}
+
+impl Target {
+    /// One with these idle ages and no path yet.
+    pub(super) fn new(name: &'static str, ages: &'static str) -> Self {
+        Self { name, ages, lines: Vec::new(), canary: String::new(), paths: Vec::new() }
+    }
+
+    /// With a path.
+    pub(super) fn path(mut self, name: &'static str, address: impl ToString) -> Self {
+        self.paths.push((name, address.to_string(), String::new()));
+        self
+    }
+
+    /// With a path that has keys of its own.
+    pub(super) fn path_with(mut self, name: &'static str, address: impl ToString, keys: &str) -> Self {
+        self.paths.push((name, address.to_string(), format!(", {keys}")));
+        self
+    }
+
+    /// With one more line.
+    pub(super) fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+
+    /// With more keys of `canary`.
+    pub(super) fn canary(mut self, keys: &str) -> Self {
+        write!(self.canary, ", {keys}").expect("text takes text");
+        self
+    }
+
+    /// With other idle ages.
+    pub(super) fn ages(self, ages: &'static str) -> Self {
+        Self { ages, ..self }
+    }
+}
+
+impl ConfigFile {
+    /// A folder with the password of the lab's accounts, and no file yet.
+    pub(super) fn new() -> Self {
+        let folder = Self(PrivateDir::new());
+        folder.set_password(DEFAULT_PASSWORD);
+        folder
+    }
+
+    /// One that says this.
+    pub(super) fn of(targets: &[Target]) -> Self {
+        let file = Self::new();
+        file.write(targets);
+        file
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> PathBuf {
+        self.0.path().join("canary.yml")
+    }
+
+    /// Another password in the password file.
+    pub(super) fn set_password(&self, password: &str) {
+        let file = self.0.path().join("password");
+        fs::write(&file, format!("{password}\n")).expect("the folder is ours");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    }
+
+    /// Any text at all.
+    pub(super) fn write_text(&self, text: &str) {
+        // As an editor does it: nobody reads half a file.
+        let draft = self.0.path().join("draft");
+        fs::write(&draft, text).expect("the folder is ours");
+        fs::rename(&draft, self.path()).expect("the folder is ours");
+    }
+
+    /// These targets and no others.
+    pub(super) fn write(&self, targets: &[Target]) {
+        let mut text = "global:\n  auth: {username: canary, password_file: password}\n  \
+                        server: {interval: 1s}\n  tls_config: {get_server_public_key: true}\n\
+                        targets:\n"
+            .to_owned();
+        let mut say = |line: String| writeln!(text, "{line}").expect("text takes text");
+        for Target { name, ages, lines, canary, paths } in targets {
+            say(format!("  - name: {name}"));
+            for line in lines {
+                say(format!("    {line}"));
+            }
+            say(format!("    canary: {{ages: '{ages}', probe_timeout: 2s{canary}}}"));
+            say("    paths:".to_owned());
+            for (name, address, keys) in paths {
+                say(format!("      - {{name: {name}, address: '{address}'{keys}}}"));
+            }
+        }
+        self.write_text(&text);
+    }
+}
