@@ -132,7 +132,8 @@ impl Inner {
                 Hold::Due => Box::pin(self.probe(resting)).await,
                 Hold::Ended(end) => {
                     let audible = !end.ending.is_found_by_probe();
-                    let testimony = Box::pin(self.witness.testify(resting.session.thread_id(), audible)).await;
+                    let testimony =
+                        Box::pin(self.witness.testify(resting.session.thread_id(), audible)).await;
                     self.judge(resting, end, testimony)
                 }
             }
