@@ -47,6 +47,34 @@
 //! - Secrets cannot be printed: a password is a type without `Display`, and no error repeats what a file holds.
 //! - The core has no clock: time is an argument, in seconds. `tests/architecture.rs` keeps these arrows.
 //!
+//! # Words
+//!
+//! | word | what is meant |
+//! |---|---|
+//! | target, path | one server; one way to it, with an address, canaries and a diagnosis of its own |
+//! | canary, kind | a session that is opened to see how it ends; whether it is silent, has TCP keepalive, is in a statement, or pings |
+//! | ladder, rung | the idle ages that canaries are probed at; one of them |
+//! | probe | the ping that a canary sends at the age it was held for |
+//! | life, outcome | one canary from its login to the one thing that is counted of it: survived, died, void |
+//! | ending | what the wire showed of a death: a goodbye, FIN, RST, silence |
+//! | goodbye | the ERR packet that a server sends unasked before it closes |
+//! | witness | the fresh session that asks the server just after a death: does it answer, does it still list the dead one |
+//! | void | an outcome that says nothing, for the witness failed too, the machine slept, or we ended it ourselves |
+//! | culprit, layer | who ended a session, as a rule concludes from ending, witness and twins; where that sits |
+//! | suspect | a product whose default fits the limit; nobody saw it |
+//! | twin | a canary of another kind, sent just past the limit to tell one culprit from another |
+//! | bracket, sharp, confirmed | the idle limit as two ages, survived and died at; narrow enough; borne out twice on each side |
+//! | stray | an observation that the others contradict: no bound rests on it alone |
+//! | common timeouts | the catalogue's defaults: where a bracket is worth cutting first |
+//! | stall | the time from sending on a dead connection to knowing that it is dead |
+//! | ghost | a session of ours that the server still lists although its client is dead |
+//! | roster | which of a target's sessions are ours, over all its paths, and the budget that they are counted against |
+//! | gate, pace | what every login of a path passes, so that nobody is hammered; how fast logins may follow each other |
+//! | headroom | how much of `max_connections` is free; with too little of it, launches are suspended |
+//! | tap, guard | the relay that owns a session's real socket; its look at what a server answers, before the driver believes it |
+//! | server view, collector | what is read of a server, in rounds; one source of it |
+//! | pulse, standstill | whether a loop moves; a time in which the whole process did not run |
+//!
 //! # Absent on purpose
 //!
 //! A connection pool (the canary *is* the connection), retries that hide a failure, a global registry,
