@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures
+.PHONY: help check demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -17,6 +17,11 @@ dashboards_python := PYTHONDONTWRITEBYTECODE=1 $(parts)/dashboards-venv/bin/pyth
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: ## Before each commit: format, warnings, unit tests, architecture, documents (no root; under two minutes warm)
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo test --locked --quiet --lib --test architecture --test docs --test config
 
 demo: ## Watch canaries live and die on a private MariaDB; Ctrl-C ends it
 	script/install-test-parts mariadb
@@ -106,6 +111,9 @@ bench-footprint: ## Measure memory, scrape time and CPU beside another revision 
 
 bench-canaries: ## Measure memory, processor and the moment of death of 1,000 and 5,000 canaries, plain and under TLS (three minutes)
 	cargo bench --locked --bench canaries
+
+bench-fleet: ## Measure 100 targets of two paths in one exporter: logins, memory, tasks, scrapes (three minutes)
+	cargo bench --locked --bench fleet
 
 fuzz: ## Driver and guard together with servers that say anything, plain and under TLS (MINUTES=10)
 	MYSQL_CANARY_FUZZ_MINUTES=$(MINUTES) cargo test --locked --lib -- --nocapture whatever_changes

@@ -25,10 +25,10 @@ use mysql_canary_exporter::domain::life::kind::Kind;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
 use mysql_canary_exporter::metrics::Metrics;
 use mysql_canary_exporter::prober::canary::Network;
-use mysql_canary_exporter::prober::life::{Assignment, Leash, Notice, Orders, Outcome, Unborn, World};
+use mysql_canary_exporter::prober::life::{Assignment, Directive, Notice, Orders, Outcome, Unborn, World};
 use mysql_canary_exporter::prober::orders::{self, Teller};
 use mysql_canary_exporter::prober::standstill::Standstills;
-use mysql_canary_exporter::prober::witness::WitnessDesk;
+use mysql_canary_exporter::prober::witness::WitnessHandle;
 use mysql_canary_exporter::session::roster::{Rules, TargetRoster};
 use mysql_canary_exporter::session::{Account, Connector, LoginPace, TlsMode};
 use mysql_canary_exporter::supervision::Health;
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["serve", way] => return server::run(way == "tls"),
+        ["serve", way] => return server::run(way == "tls", false),
         ["memory", way] => return measure(way == "tls", memory),
         ["deaths", way] => return measure(way == "tls", deaths),
         _ => {}
@@ -177,11 +177,11 @@ impl Lives {
                 LoginPace::default(),
             ));
             let pulse = health.watch(Loop::Witness, "bench", Duration::MAX, counter());
-            let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), pulse);
+            let (handle, attend) = WitnessHandle::open(Arc::clone(&connector), stop.clone(), pulse);
             let (standstills, ticks) = Standstills::watch();
             tokio::spawn(attend);
             tokio::spawn(ticks);
-            Network::new(connector, desk, standstills, Duration::from_secs(10))
+            Network::new(connector, handle, standstills, Duration::from_secs(10))
         });
         Self {
             tls,
@@ -200,7 +200,7 @@ impl Lives {
     fn launch(&mut self) {
         const AGE: f64 = 30_000.0;
         self.last += 1;
-        let (orders, receiver) = orders::channel(Orders { age: AGE, leash: Leash::Hold });
+        let (orders, receiver) = orders::channel(Orders { age: AGE, directive: Directive::Hold });
         let number = usize::try_from(self.last).unwrap_or_default() % self.networks.len();
         let life = self.networks[number].live(Assignment {
             id: self.last,
@@ -255,7 +255,7 @@ impl Lives {
     /// Lets one live on each connector, and calls them home: what comes to be with the first is there.
     async fn warm_up(&mut self) {
         self.hold(self.networks.len()).await;
-        self.orders.values().for_each(|orders| orders.change(|orders| orders.leash = Leash::Recall));
+        self.orders.values().for_each(|orders| orders.change(|orders| orders.directive = Directive::Recall));
         while !self.lives.is_empty() {
             let (_, outcome) = self.next().await;
             assert_eq!(outcome, Outcome::Recalled);

@@ -1,7 +1,7 @@
 //! Locates thousands of hidden idle limits in virtual time, beside what others do, and draws the result.
 //!
 //! `cargo bench --bench locate` prints the tables of BENCHMARKS.md and writes docs/locate.svg. The same
-//! code gives the same numbers on every machine.
+//! code gives the same numbers on every machine. `cargo bench --bench locate -- moves` looks at limits that move only.
 
 use std::path::Path;
 use std::thread;
@@ -38,16 +38,19 @@ const PATIENCE: f64 = 60.0;
 
 fn main() {
     let ladder = Ladder::default();
-    let landmarks = catalogue::landmarks();
+    let common_timeouts = catalogue::common_timeouts();
+    if std::env::args().any(|word| word == "moves") {
+        return moves(&ladder, &common_timeouts);
+    }
     let mut random = Random::new(7);
     let ratio = LONGEST_LIMIT / SHORTEST_LIMIT;
     let arbitrary: Vec<f64> = (0..ARBITRARY).map(|_| SHORTEST_LIMIT * ratio.powf(random.share())).collect();
     let is_spanned = |limit: &f64| *limit > ladder.ages()[0] && *limit < ladder.longest();
-    let catalogued: Vec<f64> = landmarks.iter().copied().filter(is_spanned).collect();
+    let catalogued: Vec<f64> = common_timeouts.iter().copied().filter(is_spanned).collect();
     let repeated: Vec<f64> = (0..REPEATS).flat_map(|_| catalogued.clone()).collect();
     let run = |limits: &[f64], budget, audible, noise| {
         let truth = |limit| Truth { limit, audible, noise, deadline: 0.0 };
-        search_all(limits, &truth, budget, &ladder, &landmarks)
+        search_all(limits, &truth, budget, &ladder, &common_timeouts)
     };
 
     let mut curves = Vec::new();
@@ -74,7 +77,7 @@ fn main() {
                 repeated.iter().map(|limit| limit * (1.0 + LATENESS * random.share())).collect::<Vec<_>>();
             row("catalogued, up to 2 % late", 0.0, 12, &run(&late, 12, false, 0.0));
             let waiting = |limit| Truth { limit, audible: false, noise: 0.0, deadline: DEADLINE };
-            let found = search_all(&arbitrary, &waiting, 12, &ladder, &landmarks);
+            let found = search_all(&arbitrary, &waiting, 12, &ladder, &common_timeouts);
             row("arbitrary, deadline 10 s", 0.0, 12, &found);
         }
         println!();
@@ -82,8 +85,8 @@ fn main() {
     }
     let times = arbitrary.iter().map(|&limit| rivals::bisect(limit, false, 0.0, 0).time / limit).collect();
     curves.push(Curve { name: "one at a time: double, then bisect".to_owned(), times });
-    moves(&ladder, &landmarks);
-    steady(&ladder, &landmarks);
+    moves(&ladder, &common_timeouts);
+    steady(&ladder, &common_timeouts);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/locate.svg");
     match std::fs::write(&file, picture::draw(&curves)) {
         Ok(()) => println!("\ndrawn: docs/locate.svg"),
@@ -97,12 +100,12 @@ fn search_all(
     truth: &(impl Fn(f64) -> Truth + Sync),
     budget: usize,
     ladder: &Ladder,
-    landmarks: &[f64],
+    common_timeouts: &[f64],
 ) -> Vec<Search> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let part = limits.len().div_ceil(threads).max(1);
     let search = |seed: usize, limit: f64| {
-        let mut world = World::new(truth(limit), budget, ladder, landmarks, seed as u64);
+        let mut world = World::new(truth(limit), budget, ladder, common_timeouts, seed as u64);
         let search = world::search(&mut world, PATIENCE);
         assert!(world.peak <= budget, "the budget is hard");
         search
@@ -144,7 +147,7 @@ fn row(limits: &str, noise: f64, budget: usize, found: &[Search]) {
 }
 
 /// Limits that move after they were settled, up to five times the age or down to a tenth.
-fn moves(ladder: &Ladder, landmarks: &[f64]) {
+fn moves(ladder: &Ladder, common_timeouts: &[f64]) {
     println!("\nThe limit moves, 12 canaries, in lengths of the longer limit\n");
     println!(
         "| deaths | move | the old one reported last: median | most | the new one bracketed: most | settled: median |"
@@ -159,7 +162,7 @@ fn moves(ladder: &Ladder, landmarks: &[f64]) {
                 let moved =
                     (limit * (least + (most - least) * random.share())).clamp(SHORTEST_LIMIT, LONGEST_LIMIT);
                 let truth = Truth { limit, audible, noise: 0.0, deadline: 0.0 };
-                let mut world = World::new(truth, 12, ladder, landmarks, seed as u64);
+                let mut world = World::new(truth, 12, ladder, common_timeouts, seed as u64);
                 let start = world.now + limit * (4.0 + random.share());
                 while world.step(start) {}
                 seen.push(world::follow(&mut world, moved, 6.0));
@@ -177,13 +180,13 @@ fn moves(ladder: &Ladder, landmarks: &[f64]) {
 }
 
 /// A day on which nothing dies, from the eleventh hour on.
-fn steady(ladder: &Ladder, landmarks: &[f64]) {
+fn steady(ladder: &Ladder, common_timeouts: &[f64]) {
     println!("\nNothing dies, 24 hours after the ladder's end was reached\n");
     println!("| canaries | most connections | connections held on average | most logins in an hour |");
     println!("|---|---|---|---|");
     for budget in [6, 12, 24] {
         let truth = Truth { limit: f64::INFINITY, audible: false, noise: 0.0, deadline: 0.0 };
-        let mut world = World::new(truth, budget, ladder, landmarks, 1);
+        let mut world = World::new(truth, budget, ladder, common_timeouts, 1);
         let (mut peak, mut most, mut held) = (0, 0, 0.0);
         for hour in 1..=34 {
             let (logins, held_before) = (world.logins, world.held);

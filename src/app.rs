@@ -13,15 +13,15 @@ use crate::config::settings::{Settings, TargetSettings};
 use crate::domain::conduct::admission::Places;
 use crate::domain::conduct::health::Loop;
 use crate::exposition::{Exposition, LogLines};
-use crate::fleet::reload::{ReloadDesk, Reloads, Reread};
+use crate::fleet::reload::{ReloadHandle, Reloads, Reread};
 use crate::fleet::state_file::{Keeper, StateFile, StateFileError};
-use crate::fleet::{Fleet, Ground};
+use crate::fleet::{self, Fleet, Ground};
 use crate::machine::calendar::unix_now;
-use crate::machine::descriptors::{self, TooFewDescriptors};
+use crate::machine::descriptors::{self, TooFewDescriptors, Wanted};
 use crate::metrics::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
-use crate::session::LoginPace;
+use crate::session::{LoginPace, most_attempts};
 use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
 use crate::web::{self, Clients, Site};
@@ -106,7 +106,7 @@ pub struct Exporter {
     /// How they are read anew.
     pub reread: Reread,
     /// Where the pages ask for a reload, and where those are heard.
-    pub reloads: (ReloadDesk, Reloads),
+    pub reloads: (ReloadHandle, Reloads),
     /// The sockets of the pages.
     pub listeners: Vec<std::net::TcpListener>,
     /// How many clients the pages may have at once.
@@ -124,8 +124,8 @@ pub async fn run(
     mut supervisor: Supervisor,
 ) -> Result<(), ExportError> {
     let (say_stop, stop) = stop::channel();
-    let Exporter { settings, reread, reloads: (desk, mut reloads), listeners, places } = exporter;
-    let start = start(settings, desk, listeners, places, &stop, &mut supervisor);
+    let Exporter { settings, reread, reloads: (handle, mut reloads), listeners, places } = exporter;
+    let start = start(settings, handle, listeners, places, &stop, &mut supervisor);
     let mut running = tokio::select! {
         started = start => started?,
         // A file system that does not answer keeps the start from its end.
@@ -224,15 +224,20 @@ pub fn tell_warnings(warnings: &[String]) {
 /// # Errors
 /// When there cannot be so many.
 pub fn make_room(targets: &[TargetSettings]) -> Result<u64, TooFewDescriptors> {
-    let connections = targets.iter().map(TargetSettings::most_connections).sum();
-    let timeouts = targets.iter().flat_map(|target| &target.paths).map(|path| path.connect_timeout);
-    descriptors::make_room(connections, timeouts.max().unwrap_or_default())
+    let paths = || targets.iter().flat_map(|target| &target.paths);
+    // A connect may take so long, and its first questions after it.
+    let opening = paths().map(|path| path.connect_timeout).max().unwrap_or_default().saturating_mul(2);
+    descriptors::make_room(Wanted {
+        sessions: targets.iter().map(TargetSettings::most_connections).sum(),
+        attempts: most_attempts(paths().count(), opening),
+        driven: targets.len() + paths().count(),
+    })
 }
 
 /// Starts every loop.
 async fn start(
     settings: Settings,
-    desk: ReloadDesk,
+    handle: ReloadHandle,
     listeners: Vec<std::net::TcpListener>,
     places: Places,
     stop: &Stop,
@@ -263,42 +268,62 @@ async fn start(
             ),
         }
     }
-    let mut keeper = match (opened, &pulse) {
-        (Some(opened), Some(pulse)) => Some(keep(opened, pulse.clone(), supervisor)?),
-        _ => None,
+    let (standstills, ticks) = Standstills::watch();
+    supervisor.spawn(Loop::Ticks, ticks);
+    let ground = |keeper| Ground {
+        health: Arc::clone(&health),
+        standstills,
+        logins: LoginPace::default(),
+        epoch,
+        keeper,
     };
     let site = Arc::new(Site::new(
         Arc::clone(&exposition),
         Arc::clone(&health),
         settings.telemetry_path.clone(),
         Clients::new(places),
-        desk,
+        handle,
     ));
+    let (fleet, keeper) = match (opening, opened, pulse) {
+        (Some(opening), None, Some(pulse)) => {
+            for target in &settings.targets {
+                for path in &target.paths {
+                    health.expect_a_try(fleet::full_name(&target.name, &path.name), || false);
+                }
+            }
+            serve(listeners, &site, stop, supervisor);
+            let keeper = keep(opening.await, pulse, supervisor)?;
+            let fleet = Fleet::start(settings.targets, ground(Some(keeper.clone())), supervisor)?;
+            (fleet, Some(keeper))
+        }
+        (_, opened, pulse) => {
+            let keeper = match (opened, pulse) {
+                (Some(opened), Some(pulse)) => Some(keep(opened, pulse, supervisor)?),
+                _ => None,
+            };
+            let fleet = Fleet::start(settings.targets, ground(keeper.clone()), supervisor)?;
+            exposition.show(fleet.shown());
+            serve(listeners, &site, stop, supervisor);
+            (fleet, keeper)
+        }
+    };
+    exposition.show(fleet.shown());
+    Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })
+}
+
+/// Starts the loops of the pages.
+fn serve(listeners: Vec<std::net::TcpListener>, site: &Arc<Site>, stop: &Stop, supervisor: &mut Supervisor) {
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(event = "listening", address = %address, "Listening on {address}");
         }
-        let (site, stop) = (Arc::clone(&site), stop.clone());
+        let (site, stop) = (Arc::clone(site), stop.clone());
         supervisor.spawn(Loop::Web, async move {
             if let Err(error) = web::serve(listener, site, stop).await {
                 tracing::error!(event = "web_failed", error = %error, "the web side ended");
             }
         });
     }
-    if let (None, Some(opening), Some(pulse)) = (&keeper, opening.filter(|_| keeper.is_none()), pulse) {
-        for target in &settings.targets {
-            for path in &target.paths {
-                health.expect_a_try(format!("{}/{}", target.name, path.name), || false);
-            }
-        }
-        keeper = Some(keep(opening.await, pulse, supervisor)?);
-    }
-    let (standstills, ticks) = Standstills::watch();
-    supervisor.spawn(Loop::Ticks, ticks);
-    let ground = Ground { health, standstills, logins: LoginPace::default(), epoch, keeper: keeper.clone() };
-    let fleet = Fleet::start(settings.targets, ground, supervisor)?;
-    exposition.show(fleet.shown());
-    Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })
 }
 
 /// Hands the state file to its thread.

@@ -11,21 +11,22 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`demo`] | the exporter on a private MariaDB, for the eye |
+//! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`web`] | the pages, and the clients that ask for them; knows nothing of MySQL |
 //! | [`exposition`] | the published state as series, drawn at a scrape |
 //! | [`fleet`] | what runs: targets, their paths, the diagnosis of each, the state file |
 //! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
 //! | [`server`] | the server view, one file per source; the only SQL that is sent to a server |
+//! | [`config`] | flags and files, parsed once; what exists is good |
 //! | [`session`] | how every connection is made: login by stages, the tap under it, the gate, the roster |
 //! | [`metrics`] | what events count: every such metric's name, help, labels and buckets |
-//! | [`supervision`] | who owns the permanent loops, whether they move, and the word that ends them |
 //! | [`machine`] | what the machine below says: calendar, kernel, open files, signals, log lines |
-//! | [`config`] | flags and files, parsed once; what exists is good |
+//! | [`supervision`] | who owns the permanent loops, whether they move, and the word that ends them |
 //! | [`domain`] | the pure core: lives, culprits, idle limit, schedule, layers, mismatches, verdict; the applications' sessions followed |
 //!
-//! Arrows run down this list only.
+//! Arrows run down this list only; but sessions know the three words of `config` that settings are made of too: an
+//! address, a secret, the file of a password. Those know nobody.
 //!
 //! A first reading: `domain::life::ending`, `domain::culprit`, `prober::life`, `prober::canary`, then `app`.
 //!
@@ -41,9 +42,38 @@
 //! - Each permanent loop has one owner. A round that panics is a failed round; a loop that ends ends the process;
 //!   one that does not move is told at `/-/ready`. Never green and blind.
 //! - Nobody waits for the log or for the state file.
-//! - Labels are closed enums, born at zero; server messages, hosts and addresses are never labels.
+//! - Labels are closed enums, born at zero, or names that the configuration gives; nothing that a server or a network
+//!   says is one.
 //! - Secrets cannot be printed: a password is a type without `Display`, and no error repeats what a file holds.
 //! - The core has no clock: time is an argument, in seconds. `tests/architecture.rs` keeps these arrows.
+//!
+//! # Words
+//!
+//! | word | what is meant |
+//! |---|---|
+//! | target, path | one server; one way to it, with an address, canaries and a diagnosis of its own |
+//! | canary, kind | a session that is opened to see how it ends; whether it is silent, has TCP keepalive, is in a statement, or pings |
+//! | ladder, rung | the idle ages that canaries are probed at; one of them |
+//! | probe | the ping that a canary sends at the age it was held for |
+//! | life, outcome | one canary from its login to the one thing that is counted of it: survived, died, void |
+//! | ending | what the wire showed of a death: a goodbye, FIN, RST, silence |
+//! | goodbye | the ERR packet that a server sends unasked before it closes |
+//! | witness | the fresh session that asks the server just after a death: does it answer, does it still list the dead one |
+//! | void | an outcome that says nothing, for the witness failed too, the machine slept, or we ended it ourselves |
+//! | culprit, layer | who ended a session, as a rule concludes from ending, witness and twins; where that sits |
+//! | suspect | a product whose default fits the limit; nobody saw it |
+//! | twin | a canary of another kind, sent just past the limit to tell one culprit from another |
+//! | bracket, sharp, confirmed | the idle limit as two ages, survived and died at; narrow enough; borne out twice on each side |
+//! | stray | an observation that the others contradict: no bound rests on it alone |
+//! | common timeouts | the catalogue's defaults: where a bracket is worth cutting first |
+//! | stall | the time from sending on a dead connection to knowing that it is dead |
+//! | ghost | a session of ours that the server still lists although its client is dead |
+//! | roster | which of a target's sessions are ours, over all its paths, and the budget that they are counted against |
+//! | gate, pace | what every login of a path passes, so that nobody is hammered; how fast logins may follow each other |
+//! | headroom | how much of `max_connections` is free; with too little of it, launches are suspended |
+//! | tap, guard | the relay that owns a session's real socket; its look at what a server answers, before the driver believes it |
+//! | server view, collector | what is read of a server, in rounds; one source of it |
+//! | pulse, standstill | whether a loop moves; a time in which the whole process did not run |
 //!
 //! # Absent on purpose
 //!

@@ -104,13 +104,13 @@ fn run(args: ExportArgs, settings: Settings, log: &mut LogWriter) -> Result<(), 
         let say_stop = Arc::new(say_stop);
         let signals = Signals::new().map_err(StartError::Runtime)?;
         let mut supervisor = Supervisor::default();
-        let (desk, reloads) = reload::channel();
-        let ask = desk.clone();
+        let (handle, reloads) = reload::channel();
+        let ask = handle.clone();
         supervisor.spawn(Loop::Signals, signals.obey(Arc::clone(&say_stop), move || ask.ask_and_go()));
         supervisor.spawn(Loop::Log, log.ended());
         let reread = Reread::by(move || args.settings().map_err(|error| error.to_string()));
         let places = Places::within(left);
-        let exporter = Exporter { settings, reread, reloads: (desk, reloads), listeners, places };
+        let exporter = Exporter { settings, reread, reloads: (handle, reloads), listeners, places };
         app::run(exporter, stop, supervisor).await
     });
     // A look-up of a name cannot be broken off: it is left behind, not waited for.

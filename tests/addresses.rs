@@ -37,9 +37,12 @@ fn a_server_at_an_ipv6_address_by_its_digits_and_by_name() {
 #[test]
 fn of_two_addresses_the_dead_one_leaves_time_for_the_other() {
     let namespace = Namespace::new("two");
-    namespace.ip("link add void type dummy");
+    // A wire to nobody: what goes there is for a card that is not on it.
+    namespace.ip("link add void type veth peer name end");
     namespace.ip("link set void up");
+    namespace.ip("link set end up");
     namespace.ip("-6 addr add 2001:db8::1/64 dev void nodad");
+    namespace.ip("-6 neigh add 2001:db8::dead lladdr 02:00:00:00:00:99 dev void");
     let resolver = Resolver::start(&namespace, Answer::Addresses);
     resolver.lead_to(&["127.0.0.2", "2001:db8::dead"]);
     let _server = mariadb_at(&namespace, "127.0.0.2", &[]);

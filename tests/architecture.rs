@@ -1,6 +1,7 @@
-//! The arrows between modules, checked on the source: the core is pure, time is an argument, the
-//! prober and the server view do not know each other's loops, SQL stands in one place.
+//! The arrows between modules, checked on the source: they run down the map of `src/lib.rs`, the core is pure, time is an
+//! argument, SQL stands in one place, and no file is long.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,28 +58,74 @@ fn the_core_is_pure() {
         "println!",
     ];
     refuse("src/domain", &words, "the core has no I/O, no clock, no async, no logging");
-    let outside = [
-        "crate::prober",
-        "crate::server",
-        "crate::session",
-        "crate::metrics",
-        "crate::web",
-        "crate::app",
-        "crate::cli",
-    ];
-    refuse("src/domain", &outside, "arrows point from the shell to the core, never back");
+}
+
+/// The rooms in the order of the map in `src/lib.rs`, the highest first.
+fn rooms() -> Vec<String> {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("readable");
+    let rows = map.lines().filter_map(|line| line.strip_prefix("//! | [`"));
+    rows.filter_map(|row| row.split_once("`] |")).map(|(room, _)| room.to_owned()).collect()
+}
+
+/// The words of `config` that settings and sessions are both made of. They know nobody.
+const WORDS_OF_CONFIG: [&str; 3] = ["address", "secret", "credentials"];
+
+#[test]
+fn the_map_has_every_room() {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("readable");
+    let modules = map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let modules: BTreeSet<String> = modules.map(str::to_owned).collect();
+    assert!(modules.len() > 5, "the modules were read: {modules:?}");
+    assert_eq!(rooms().into_iter().collect::<BTreeSet<_>>(), modules, "left: the map, right: the modules");
 }
 
 #[test]
-fn the_server_view_does_not_know_the_prober() {
-    let above = ["crate::prober", "crate::metrics", "crate::exposition", "crate::fleet", "crate::web"];
-    refuse("src/server", &above, "the server view only reads");
+fn arrows_run_down_the_map() {
+    let rooms = rooms();
+    for (place, room) in rooms.iter().enumerate() {
+        let above = &rooms[..place];
+        let of_room = [format!("src/{room}.rs"), format!("src/{room}")];
+        let of_room = of_room.iter().filter(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists());
+        for (path, text) in of_room.flat_map(|file| files(file)) {
+            for line in code(&text) {
+                assert!(!line.contains("crate::{"), "{}: name each room by itself\n{line}", path.display());
+                for (_, known) in
+                    line.match_indices("crate::").map(|(at, word)| (at, &line[at + word.len()..]))
+                {
+                    let known: Vec<&str> = known
+                        .split("::")
+                        .map(|word| word.trim_end_matches(|c: char| !c.is_alphanumeric()))
+                        .collect();
+                    let of_config = room == "session"
+                        && known[0] == "config"
+                        && known.get(1).is_some_and(|word| WORDS_OF_CONFIG.contains(word));
+                    let is_above = above.iter().any(|room| room == known[0]);
+                    assert!(
+                        of_config || !is_above,
+                        "{}: {room} stands below {} in the map of src/lib.rs\n{line}",
+                        path.display(),
+                        known[0]
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[test]
-fn sessions_know_neither() {
-    let above = ["crate::prober", "crate::server", "crate::exposition", "crate::fleet", "crate::web"];
-    refuse("src/session", &above, "sessions stand below both loops");
+fn the_words_of_config_know_nobody() {
+    for word in WORDS_OF_CONFIG.iter().chain(&["source"]) {
+        refuse(
+            &format!("src/config/{word}.rs"),
+            &["crate::"],
+            "sessions are made of it, and they stand below",
+        );
+    }
+}
+
+#[test]
+fn the_server_view_does_not_count() {
+    refuse("src/server", &["crate::metrics"], "the server view only reads");
 }
 
 #[test]
@@ -90,6 +137,7 @@ fn what_events_count_knows_the_words_of_the_core_and_nobody_else() {
         "crate::exposition",
         "crate::fleet",
         "crate::machine",
+        "crate::supervision",
         "crate::config",
         "crate::web",
         "crate::app",
@@ -101,12 +149,6 @@ fn what_events_count_knows_the_words_of_the_core_and_nobody_else() {
             "what is counted stands below those who count; draw state in src/exposition.rs",
         );
     }
-}
-
-#[test]
-fn the_loop_of_a_path_knows_neither_pages_nor_fleet() {
-    let above = ["crate::exposition", "crate::fleet", "crate::web", "crate::app"];
-    refuse("src/prober", &above, "a path publishes what it saw; who shows it stands above");
 }
 
 #[test]
@@ -133,4 +175,33 @@ fn sql_stands_in_the_server_view() {
 #[test]
 fn nothing_asks_the_system_for_the_time_but_the_shell() {
     refuse("src", &["std::time::Instant"], "use tokio's, which tests can pause");
+}
+
+/// How many lines a file may have.
+const MOST_LINES: usize = 400;
+
+/// Those that have more, and how many they may have: a file here may shrink, and none may come to it.
+const LONG_FILES: [(&str, usize); 6] = [
+    ("src/domain/applications/follower.rs", 417),
+    ("src/domain/conduct/proof.rs", 439),
+    ("src/domain/culprit/conclude.rs", 474),
+    ("src/domain/culprit/tests.rs", 453),
+    ("src/domain/limit.rs", 429),
+    ("src/web/clients.rs", 403),
+];
+
+#[test]
+fn no_file_is_long() {
+    let mut long: BTreeMap<&str, usize> = LONG_FILES.into_iter().collect();
+    for (path, text) in files("src") {
+        let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("it is below").to_string_lossy();
+        let (lines, ceiling) = (text.lines().count(), long.remove(&*name));
+        let most = ceiling.unwrap_or(MOST_LINES);
+        assert!(
+            lines <= most,
+            "{name} has {lines} lines, and may have {most}: give a part of it a file of its own"
+        );
+        assert!(ceiling.is_none() || lines > MOST_LINES, "{name} is long no more: take it from the list");
+    }
+    assert!(long.is_empty(), "there is no such file any more: {long:?}");
 }

@@ -1,5 +1,5 @@
-//! The server of the bench, in a process of its own: it answers what a canary and a witness ask, and closes the oldest
-//! sessions when it is told to.
+//! The server of the benches, in a process of its own: it answers what a canary, a witness and the server view ask, and
+//! closes the oldest sessions when it is told to.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -25,15 +25,16 @@ const IDENTITY: &str = "11111111-2222-3333-4444-555555555555";
 type Open = Arc<Mutex<BTreeMap<u32, oneshot::Sender<()>>>>;
 
 /// Serves until its standard input ends. Says its port, and `THREAD_ID NANOSECONDS` for each session that it closed:
-/// the monotonic clock in the moment before. A line on standard input is how many are to be closed.
-pub(crate) fn run(tls: bool) -> ExitCode {
+/// the monotonic clock in the moment before; or, where it `tells_comers`, the same for each session that comes. A line
+/// on standard input is how many are to be closed.
+pub(crate) fn run(tls: bool, tells_comers: bool) -> ExitCode {
     raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime can be had").block_on(serve(tls.then(acceptor)));
+    runtime.expect("a runtime can be had").block_on(serve(tls.then(acceptor), tells_comers));
     ExitCode::SUCCESS
 }
 
-async fn serve(tls: Option<TlsAcceptor>) {
+async fn serve(tls: Option<TlsAcceptor>, tells_comers: bool) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a port");
     println!("{}", listener.local_addr().expect("it is bound").port());
     let (told, mut orders) = mpsc::unbounded_channel();
@@ -49,12 +50,16 @@ async fn serve(tls: Option<TlsAcceptor>) {
             accepted = listener.accept() => {
                 let (socket, _) = accepted.expect("descriptors are left");
                 last += 1;
+                if tells_comers {
+                    println!("{last} {}", clock());
+                }
                 let (end, ended) = oneshot::channel();
                 open.lock().unwrap_or_else(PoisonError::into_inner).insert(last, end);
                 let (open, tls, id) = (Arc::clone(&open), tls.clone(), last);
                 tokio::spawn(async move {
                     let session = Session { id, started, ended };
-                    if let Ok(Some(closed)) = session.run(socket, tls).await {
+                    let ended = session.run(socket, tls).await;
+                    if let (Ok(Some(closed)), false) = (ended, tells_comers) {
                         println!("{id} {closed}");
                     }
                     open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
@@ -133,12 +138,53 @@ impl Session {
             () if has("select connection_id()") => rows(&[&[&id]]),
             () if has("like 'uptime'") => rows(&[&["Uptime", &uptime]]),
             () if has("like 'com_kill'") => rows(&[&["Com_kill", "0"]]),
-            () if has("show global variables") => {
-                rows(&[&["server_uuid", IDENTITY], &["hostname", "db1.example.org"], &["port", "3306"]])
-            }
+            () if has("show global status") => rows(&[
+                &["Uptime", &uptime],
+                &["Uptime_since_flush_status", &uptime],
+                &["Aborted_clients", "0"],
+                &["Aborted_connects", "0"],
+                &["Connections", &id],
+                &["Threads_connected", "6"],
+                &["Connection_errors_max_connections", "0"],
+            ]),
+            () if has("show global variables") => rows(&[
+                &["server_uuid", IDENTITY],
+                &["hostname", "db1.example.org"],
+                &["port", "3306"],
+                &["max_connections", "5000"],
+                &["wait_timeout", "28800"],
+                &["interactive_timeout", "28800"],
+                &["net_read_timeout", "30"],
+                &["net_write_timeout", "60"],
+                &["connect_timeout", "10"],
+            ]),
+            () if has("show grants") => rows(&[&["GRANT PROCESS ON *.* TO `canary`@`%`"]]),
+            () if has("select user()") => rows(&[&["canary@localhost", "canary@%"]]),
+            () if has("select count(*) from performance_schema.processlist") => rows(&[&["1"]]),
+            () if has("select id, user, command") => self.listing(&host),
             () if query.starts_with("set") => wire::ok(1),
+            // The numbers of those that are asked after: it lists none of them.
+            () if has("where id in") => wire::result_set(&["ID".to_owned()], &[]),
+            () if has("innodb_trx") => {
+                wire::result_set(&["c0".to_owned(), "c1".to_owned(), "c2".to_owned()], &[])
+            }
             () => wire::error(1, 1064, "the server of the bench does not know that"),
         }
+    }
+}
+
+impl Session {
+    /// The session that asks, and five of an application.
+    fn listing(&self, host: &str) -> Vec<u8> {
+        let id = self.id.to_string();
+        let idle = self.started.elapsed().as_secs().to_string();
+        let applications: Vec<(String, String)> = (0..5)
+            .map(|number| ((4_000_000_000_u32 + number).to_string(), format!("10.0.0.9:{}", 40_000 + number)))
+            .collect();
+        let mut list: Vec<[&str; 6]> = vec![[&id, "canary", "Query", "0", &id, host]];
+        list.extend(applications.iter().map(|(of, from)| [of.as_str(), "api", "Sleep", &idle, &id, from]));
+        let list: Vec<&[&str]> = list.iter().map(|row| &row[..]).collect();
+        rows(&list)
     }
 }
 

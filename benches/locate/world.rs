@@ -60,7 +60,7 @@ pub(crate) struct World<'a> {
     pub(crate) budget: usize,
     truth: Truth,
     ladder: &'a Ladder,
-    landmarks: &'a [f64],
+    common_timeouts: &'a [f64],
     precision: f64,
     flights: Vec<Flight>,
     wake: Option<f64>,
@@ -74,7 +74,7 @@ impl<'a> World<'a> {
         truth: Truth,
         budget: usize,
         ladder: &'a Ladder,
-        landmarks: &'a [f64],
+        common_timeouts: &'a [f64],
         seed: u64,
     ) -> Self {
         let mut world = Self {
@@ -86,7 +86,7 @@ impl<'a> World<'a> {
             budget,
             truth,
             ladder,
-            landmarks,
+            common_timeouts,
             precision: 0.01,
             flights: Vec::new(),
             wake: None,
@@ -176,7 +176,7 @@ impl<'a> World<'a> {
             budget: self.budget,
             history: &self.history,
             in_flight: &seen,
-            landmarks: self.landmarks,
+            common_timeouts: self.common_timeouts,
         };
         let plan = schedule::plan(&scene);
         self.apply(plan);

@@ -101,9 +101,10 @@ def fleet() -> dashboard.Panel:
             f'max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}, reason="connect_failing"}}) * 0'
             f" + on (job, instance, target) group_left () mysql_canary_up{{{BY_TARGETS}}}",
         ),
+        ("Address", f"max by ({WHO}, address) (mysql_canary_path_info{{{BY_PATHS}}})"),
     ]
-    values = {f"Value #{letter}": name for letter, (name, _) in zip("ABCDEFGHI", columns, strict=True)}
-    order = ["job", "instance", "target", "path", "layer", "culprit", "suspect", *list(values)[1:]]
+    values = {f"Value #{letter}": name for letter, (name, _) in zip("ABCDEFGHIJ", columns, strict=True)}
+    order = ["job", "instance", "target", "path", "address", "layer", "culprit", "suspect", *list(values)[1:]]
     alarm = {"custom.cellOptions": common.TableColoredBackgroundCellOptions(mode=common.TableCellBackgroundDisplayMode.BASIC)}
     panel = Panel(
         "Which layer kills idle connections, on which path, at which age?",
@@ -129,9 +130,9 @@ def fleet() -> dashboard.Panel:
             transform("merge"),
             transform(
                 "organize",
-                excludeByName={"Time": True, "Value #A": True},
+                excludeByName={"Time": True, "Value #A": True, "Value #J": True},
                 indexByName={name: index for index, name in enumerate(order)},
-                renameByName={**PLACES, "layer": "Layer", "culprit": "Culprit", "suspect": "Suspect", **values},
+                renameByName={**PLACES, "address": "Address", "layer": "Layer", "culprit": "Culprit", "suspect": "Suspect", **values},
             ),
         ],
     )

@@ -70,25 +70,29 @@ def answer() -> list[dashboard.Panel]:
         number(
             "Are canaries launched?",
             "No canary is launched while connects fail, a connection limit is met, or the server has few connections left.",
-            f"max(mysql_canary_suspended{{{BY_PATH}}})", 4, Look(words=MEASURING),
+            f"max(mysql_canary_suspended{{{BY_PATH}}})", 3, Look(words=MEASURING),
         ),
         number(
             "How old is the evidence?",
             "Time since the newest death or survival that bears on the limit. It may well be as old as the longest rung.",
-            f"time() - max(mysql_canary_idle_limit_evidence_timestamp_seconds{limit})", 5,
+            f"time() - max(mysql_canary_idle_limit_evidence_timestamp_seconds{limit})", 4,
             Look(unit="s", decimals=0, color=BLUE, no_value="none yet"),
         ),
         number(
             "Does the server answer?", "Whether the newest round of the server view reached the server.",
-            f"mysql_canary_up{{{BY_TARGET}}}", 4, Look(words=ANSWERS),
+            f"mysql_canary_up{{{BY_TARGET}}}", 3, Look(words=ANSWERS),
+        ),
+        label(
+            "Where does this path lead?", "The address that it connects to, as it was configured.",
+            f"mysql_canary_path_info{{{BY_PATH}}}", "{{address}}", 5, "none",
         ),
         label(
             "Which server answers?", "Flavour and version, as the server gives them.",
-            f"mysql_canary_server_info{{{BY_TARGET}}}", "{{flavor}} {{version}}", 6, "none",
+            f"mysql_canary_server_info{{{BY_TARGET}}}", "{{flavor}} {{version}}", 5, "none",
         ),
         number(
             "How long has it run?", "Time since the server started. A restart ends every session, whatever its age.",
-            f"time() - mysql_canary_server_start_time_seconds{{{BY_TARGET}}}", 5, Look(unit="s", decimals=0, color=BLUE, no_value="not known"),
+            f"time() - mysql_canary_server_start_time_seconds{{{BY_TARGET}}}", 4, Look(unit="s", decimals=0, color=BLUE, no_value="not known"),
         ),
     ]
 

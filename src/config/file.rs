@@ -268,3 +268,6 @@ impl Names {
         Ok(name.value)
     }
 }
+
+#[cfg(test)]
+mod tests;

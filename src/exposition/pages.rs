@@ -27,6 +27,12 @@ impl Exposition {
 
     /// These targets are shown from now on, and no others.
     pub fn show(&self, targets: Vec<Shown>) {
+        for Shown { events, state, .. } in &targets {
+            if let Ok(state) = StateCollector::new(Arc::clone(state)) {
+                // That of a target that was shown before is registered already.
+                let _ = events.register(Box::new(state));
+            }
+        }
         let targets = targets.into_iter().map(|shown| (shown.name.clone(), shown)).collect();
         *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
     }
@@ -46,23 +52,15 @@ impl Exposition {
         // Cheap clones: nobody who changes the targets waits for the drawing.
         let targets: Vec<Shown> =
             self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let families = targets.iter().flat_map(of_target);
+        let families = targets.iter().flat_map(|shown| shown.events.gather());
         joined(self.process.gather().into_iter().chain(families))
     }
 
     /// One target's metrics. `None` where there is no target of this name.
     pub fn gather_target(&self, target: &str) -> Option<Vec<MetricFamily>> {
         let shown = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(target).cloned()?;
-        Some(joined(of_target(&shown).into_iter()))
+        Some(shown.events.gather())
     }
-}
-
-fn of_target(shown: &Shown) -> Vec<MetricFamily> {
-    let mut families = shown.events.gather();
-    if let Ok(state) = StateCollector::new(Arc::clone(&shown.state)) {
-        families.extend(state.collect());
-    }
-    families
 }
 
 /// Each family once, in the order of the names.

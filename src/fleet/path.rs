@@ -13,13 +13,13 @@ use super::state_file::Observed;
 use crate::config::settings::{PathSettings, TargetSettings};
 use crate::domain::conduct::health::Loop;
 use crate::domain::conduct::suspension::Headroom;
-use crate::domain::layers::catalogue::landmarks;
+use crate::domain::layers::catalogue::common_timeouts;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::History;
 use crate::machine::calendar::unix_now;
 use crate::metrics::Metrics;
 use crate::prober::canary::Network;
-use crate::prober::witness::WitnessDesk;
+use crate::prober::witness::WitnessHandle;
 use crate::prober::{self, Memory, PathReport, Prober, Wires};
 use crate::server::{Applications, Reading};
 use crate::session::Connector;
@@ -87,7 +87,7 @@ impl Shared<'_> {
 }
 
 /// How a path is called where its target is not said.
-pub(super) fn full_name(target: &str, path: &str) -> String {
+pub fn full_name(target: &str, path: &str) -> String {
     format!("{target}/{path}")
 }
 
@@ -144,20 +144,20 @@ impl RunningPath {
         let part = supervisor.new_part();
         let asking = Shared::longest_asking(settings);
         let witness = shared.watch_loop(Loop::Witness, path, asking);
-        let (desk, attend) = WitnessDesk::open(Arc::clone(&connector), stop.clone(), witness);
+        let (handle, attend) = WitnessHandle::open(Arc::clone(&connector), stop.clone(), witness);
         supervisor.spawn_in(part, Loop::Witness, attend.instrument(span.clone()));
         let pulse = shared.watch_loop(Loop::Prober, path, LONGEST_ROUND);
         let lives = shared.watch_loop(Loop::Canary, path, Duration::MAX);
         let others = if reads_the_view { 2 } else { 1 };
         let prober = Prober::new(
-            Network::new(Arc::clone(&connector), desk, ground.standstills.clone(), settings.probe_timeout),
+            Network::new(Arc::clone(&connector), handle, ground.standstills.clone(), settings.probe_timeout),
             prober::Settings {
                 target: name.to_owned(),
                 path: path.to_owned(),
                 ladder: target.ladder.clone(),
                 precision: settings.precision,
                 canaries: settings.max_connections.saturating_sub(others),
-                landmarks: landmarks(),
+                common_timeouts: common_timeouts(),
             },
             path_metrics,
             publish_report,

@@ -21,7 +21,7 @@ pub struct Reread(Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>);
 
 /// Where a reload is asked for.
 #[derive(Debug, Clone)]
-pub struct ReloadDesk(mpsc::Sender<Request>);
+pub struct ReloadHandle(mpsc::Sender<Request>);
 
 /// The reloads that were asked for.
 #[derive(Debug)]
@@ -37,9 +37,9 @@ struct Request(Option<oneshot::Sender<Result<(), String>>>);
 pub struct Asked(Vec<Request>);
 
 /// Both ends.
-pub fn channel() -> (ReloadDesk, Reloads) {
+pub fn channel() -> (ReloadHandle, Reloads) {
     let (sender, receiver) = mpsc::channel(MOST_WAITING);
-    (ReloadDesk(sender), Reloads(receiver))
+    (ReloadHandle(sender), Reloads(receiver))
 }
 
 impl fmt::Debug for Reread {
@@ -71,7 +71,7 @@ impl Reread {
     }
 }
 
-impl ReloadDesk {
+impl ReloadHandle {
     /// Asks for a reload, and waits for its end.
     ///
     /// # Errors

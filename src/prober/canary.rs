@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
 use super::kills::KillCount;
-use super::life::{Assignment, Leash, Notice, Outcome, Unborn, World};
+use super::life::{Assignment, Directive, Notice, Outcome, Unborn, World};
 use super::standstill::Standstills;
-use super::witness::{Testimony, WitnessDesk};
+use super::witness::{Testimony, WitnessHandle};
 use crate::domain::conduct::health::Loop;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::void::VoidCause;
@@ -39,23 +39,23 @@ pub struct Network(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     connector: Arc<Connector>,
-    desk: WitnessDesk,
+    witness: WitnessHandle,
     probe_timeout: Duration,
     kills: KillCount,
     standstills: Standstills,
 }
 
 impl Network {
-    /// A path by its connector, its witness's desk, and the watch on this process. `probe_timeout` is how long an
+    /// A path by its connector, its witness, and the watch on this process. `probe_timeout` is how long an
     /// answer to the probe may take.
     pub fn new(
         connector: Arc<Connector>,
-        desk: WitnessDesk,
+        witness: WitnessHandle,
         standstills: Standstills,
         probe_timeout: Duration,
     ) -> Self {
         let kills = KillCount::default();
-        Self(Arc::new(Inner { connector, desk, probe_timeout, kills, standstills }))
+        Self(Arc::new(Inner { connector, witness, probe_timeout, kills, standstills }))
     }
 }
 
@@ -108,7 +108,7 @@ impl Inner {
             self.kills.note(resting.born_at, resting.birth.identity.as_deref(), resting.birth.kills);
             assert!(!is_due(Loop::Canary, Mode::Round), "a failpoint in a canary's life");
             let (server, moves) = (resting.birth.identity.clone(), resting.moves);
-            // The loop may be gone already; then the leash says so.
+            // The loop may be gone already; then the directive says so.
             let _ =
                 assignment.notices.send(Notice::Born { id: assignment.id, at: resting.since, server, moves });
             let (session, since) = (&mut resting.session, resting.since);
@@ -125,14 +125,15 @@ impl Inner {
             let _ = assignment.notices.send(Notice::Stirred { id: assignment.id });
             match held {
                 // What comes after the hours is kept apart from them: it needs more room.
-                Hold::Called(leash) => Box::pin(resting.go_home(leash)).await,
-                Hold::CalledBusy(leash) => resting.abandon(leash),
-                Hold::Disturbed => Box::pin(resting.go_home(Leash::Recall)).await,
+                Hold::Called(directive) => Box::pin(resting.go_home(directive)).await,
+                Hold::CalledBusy(directive) => resting.abandon(directive),
+                Hold::Disturbed => Box::pin(resting.go_home(Directive::Recall)).await,
                 Hold::Answered => Box::pin(resting.retire(Instant::now())).await,
                 Hold::Due => Box::pin(self.probe(resting)).await,
                 Hold::Ended(end) => {
                     let audible = !end.ending.is_found_by_probe();
-                    let testimony = Box::pin(self.desk.testify(resting.session.thread_id(), audible)).await;
+                    let testimony =
+                        Box::pin(self.witness.testify(resting.session.thread_id(), audible)).await;
                     self.judge(resting, end, testimony)
                 }
             }
@@ -230,7 +231,7 @@ impl Inner {
                 Err(_) => {
                     let stall = sent.elapsed();
                     // An answer that comes while the witness is heard is a stuck server's, not a dead path's.
-                    let testimony = self.desk.testify(thread_id, false);
+                    let testimony = self.witness.testify(thread_id, false);
                     tokio::pin!(testimony);
                     let heard = tokio::select! {
                         late = &mut ping => Err(late.is_ok()),
@@ -252,7 +253,7 @@ impl Inner {
             Answer::InTime(Ok(())) => resting.retire(sent).await,
             Answer::InTime(Err(error)) => {
                 let end = hold::read_answer(&mut resting.session, &error, sent).await;
-                let testimony = self.desk.testify(thread_id, !end.ending.is_found_by_probe()).await;
+                let testimony = self.witness.testify(thread_id, !end.ending.is_found_by_probe()).await;
                 self.judge(resting, end, testimony)
             }
             Answer::Late => {

@@ -7,7 +7,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::life::{Assignment, Leash, Notice, Orders, Outcome, World};
+use super::life::{Assignment, Directive, Notice, Orders, Outcome, World};
 use super::orders::{self, Teller};
 use crate::domain::life::kind::Kind;
 
@@ -70,7 +70,7 @@ impl Flights {
         const SPREAD: (f64, f64) = (2.0, 0.1);
         self.next_id += 1;
         let id = self.next_id;
-        let (orders, receiver) = orders::channel(Orders { age, leash: Leash::Hold });
+        let (orders, receiver) = orders::channel(Orders { age, directive: Directive::Hold });
         let life = world.live(Assignment {
             id,
             kind,
@@ -155,16 +155,16 @@ impl Flights {
     }
 
     /// Takes a canary back.
-    pub(super) fn call(&self, id: u64, leash: Leash) {
+    pub(super) fn call(&self, id: u64, directive: Directive) {
         if let Some(flight) = self.flights.get(&id) {
-            flight.orders.change(|orders| orders.leash = leash);
+            flight.orders.change(|orders| orders.directive = directive);
         }
     }
 
     /// Tells every canary to stop.
-    pub(super) fn stop_all(&self, word: Leash) {
+    pub(super) fn stop_all(&self, word: Directive) {
         for flight in self.flights.values() {
-            flight.orders.change(|orders| orders.leash = word);
+            flight.orders.change(|orders| orders.directive = word);
         }
     }
 }
@@ -172,7 +172,7 @@ impl Flights {
 impl Flight {
     /// Whether it is held, and not on its way home.
     pub(super) fn is_held(&self) -> bool {
-        self.orders.orders().leash == Leash::Hold
+        self.orders.orders().directive == Directive::Hold
     }
 
     /// Whether something happened to it before its probe was due: its outcome is on its way, and no

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::life::{Assignment, Leash, Orders};
+use super::life::{Assignment, Directive, Orders};
 use crate::domain::life::ending::Ending;
 use crate::server::statement;
 use crate::session::packet::Unsolicited;
@@ -27,9 +27,9 @@ pub(super) enum Hold {
     /// The age is reached.
     Due,
     /// The loop wants it back; nothing is under way.
-    Called(Leash),
+    Called(Directive),
     /// The loop wants it back in the middle of its statement.
-    CalledBusy(Leash),
+    CalledBusy(Directive),
     /// The far side ended it.
     Ended(End),
     /// What a busy canary waited for has come: it lived.
@@ -54,9 +54,9 @@ pub(super) struct End {
 /// Holds an idle or a keepalive canary: not one byte.
 pub(super) async fn in_silence(session: &mut Held, since: Instant, assignment: &mut Assignment) -> Hold {
     loop {
-        let Orders { age, leash } = assignment.orders.heed();
-        if leash != Leash::Hold {
-            return Hold::Called(leash);
+        let Orders { age, directive } = assignment.orders.heed();
+        if directive != Directive::Hold {
+            return Hold::Called(directive);
         }
         tokio::select! {
             biased;
@@ -66,7 +66,7 @@ pub(super) async fn in_silence(session: &mut Held, since: Instant, assignment: &
                 return Hold::Ended(Box::pin(read_audible(session, sight)).await);
             }
             changed = assignment.orders.changed() => if changed.is_err() {
-                return Hold::Called(Leash::Stop);
+                return Hold::Called(Directive::Stop);
             },
             () = sleep_until(due(since, age)) => return Hold::Due,
         }
@@ -82,9 +82,9 @@ pub(super) async fn pinging(
 ) -> Hold {
     let mut last = since;
     loop {
-        let Orders { age, leash } = assignment.orders.heed();
-        if leash != Leash::Hold {
-            return Hold::Called(leash);
+        let Orders { age, directive } = assignment.orders.heed();
+        if directive != Directive::Hold {
+            return Hold::Called(directive);
         }
         let next = due(last, (age / PINGS).min(LONGEST_PAUSE));
         let end = due(since, age);
@@ -92,7 +92,7 @@ pub(super) async fn pinging(
             biased;
             sight = session.stir() => return Hold::Ended(read_audible(session, sight).await),
             changed = assignment.orders.changed() => if changed.is_err() {
-                return Hold::Called(Leash::Stop);
+                return Hold::Called(Directive::Stop);
             },
             () = sleep_until(next.min(end)) => {
                 if next >= end {
@@ -127,9 +127,9 @@ pub(super) async fn in_statement(
                 biased;
                 answer = &mut statement => break answer,
                 changed = assignment.orders.changed() => {
-                    let leash = assignment.orders.orders().leash;
-                    if changed.is_err() || leash != Leash::Hold {
-                        return Hold::CalledBusy(leash);
+                    let directive = assignment.orders.orders().directive;
+                    if changed.is_err() || directive != Directive::Hold {
+                        return Hold::CalledBusy(directive);
                     }
                 }
             }

@@ -34,12 +34,12 @@ pub struct Orders {
     /// The idle age to be probed at, in seconds.
     pub age: f64,
     /// Whether to go on.
-    pub leash: Leash,
+    pub directive: Directive,
 }
 
 /// Whether a canary is to be held on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leash {
+pub enum Directive {
     /// Hold on.
     Hold,
     /// Its outcome can teach nothing any more: COM_QUIT.

@@ -34,7 +34,7 @@ use crate::supervision::Pulse;
 use crate::supervision::stop::Stop;
 use deaths::{Decided, Undecided};
 use flights::{Flights, News};
-use life::{Leash, Notice, Outcome, Unborn, World};
+use life::{Directive, Notice, Outcome, Unborn, World};
 use report::RowsOfTheDead;
 
 pub use epoch::Epoch;
@@ -62,7 +62,7 @@ pub struct Settings {
     /// How many canaries at most.
     pub canaries: usize,
     /// Well-known default timeouts, in rising order, in seconds.
-    pub landmarks: Vec<f64>,
+    pub common_timeouts: Vec<f64>,
 }
 
 /// What the rest of the exporter tells a path's loop.
@@ -276,7 +276,8 @@ impl<W: World> Prober<W> {
 
     /// Counts the deaths whose culprit is decided; at the end (`last_call`), all of them.
     fn review(&mut self, last_call: bool) {
-        let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, last_call);
+        let told = self.publish.borrow().limit(Kind::Idle);
+        let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, &told, last_call);
         // All of them at once: what one moment did is no limit in between.
         for one in &decided {
             self.count_death(one);
@@ -383,7 +384,7 @@ impl<W: World> Prober<W> {
     }
 
     async fn stop(&mut self, wires: &Wires) {
-        self.flights.stop_all(if wires.stop.is_reload() { Leash::Leave } else { Leash::Stop });
+        self.flights.stop_all(if wires.stop.is_reload() { Directive::Leave } else { Directive::Stop });
         let deadline = Instant::now() + FAREWELL;
         while !self.flights.is_empty() {
             match timeout_at(deadline, self.flights.next()).await {

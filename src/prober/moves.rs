@@ -1,7 +1,7 @@
 //! When the path comes to lead to another address: what was seen at the one before says nothing of this one, and nothing
 //! of it is kept.
 
-use super::life::{Leash, Notice, Outcome, Voided, World};
+use super::life::{Directive, Notice, Outcome, Voided, World};
 use super::report::{self, PathReport, RowsOfTheDead};
 use super::{Prober, Undecided};
 use crate::domain::life::observation::History;
@@ -28,7 +28,7 @@ impl<W: World> Prober<W> {
         self.twins_sent.clear();
         let elsewhere = self.flights.iter().filter(|(_, flight)| flight.moves.is_some_and(|of| of != moves));
         let elsewhere: Vec<u64> = elsewhere.map(|(id, _)| id).collect();
-        elsewhere.into_iter().for_each(|id| self.flights.call(id, Leash::Recall));
+        elsewhere.into_iter().for_each(|id| self.flights.call(id, Directive::Recall));
         // A limit that was told would stand until enough speaks against it.
         self.publish.send_replace(PathReport::default());
         self.keep_and_report();
@@ -39,7 +39,7 @@ impl<W: World> Prober<W> {
     pub(super) fn sort_birth(&mut self, notice: Notice) -> Notice {
         match notice {
             Notice::Born { id, at, moves, .. } if moves != self.moves => {
-                self.flights.call(id, Leash::Recall);
+                self.flights.call(id, Directive::Recall);
                 Notice::Born { id, at, server: None, moves }
             }
             notice => notice,

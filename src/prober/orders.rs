@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::life::{Leash, Orders};
+use super::life::{Directive, Orders};
 
 /// A teller and a hearer.
 pub fn channel(orders: Orders) -> (Teller, Hearer) {
@@ -111,7 +111,7 @@ impl Hearer {
 
     /// Waits until it is to be held no more, or the loop is gone.
     pub async fn unleashed(&mut self) {
-        while self.orders().leash == Leash::Hold && self.changed().await.is_ok() {}
+        while self.orders().directive == Directive::Hold && self.changed().await.is_ok() {}
     }
 }
 
@@ -119,7 +119,7 @@ impl Hearer {
 mod tests {
     use super::*;
 
-    const HOLD: Orders = Orders { age: 60.0, leash: Leash::Hold };
+    const HOLD: Orders = Orders { age: 60.0, directive: Directive::Hold };
 
     #[tokio::test(start_paused = true)]
     async fn the_newest_word_is_heard_once() {
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(hearer.changed().await, Ok(()));
         assert_eq!(hearer.orders().age, 120.0);
         assert!(tokio::time::timeout(soon, hearer.changed()).await.is_err(), "it was heard");
-        teller.change(|orders| orders.leash = Leash::Recall);
+        teller.change(|orders| orders.directive = Directive::Recall);
         assert_eq!(hearer.heed(), teller.orders());
         assert!(tokio::time::timeout(soon, hearer.changed()).await.is_err(), "it was heeded");
         hearer.unleashed().await;

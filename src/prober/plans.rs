@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::flights::Flight;
-use super::life::{Leash, World};
+use super::life::{Directive, World};
 use super::{Prober, RETRY_SECONDS};
 use crate::domain::conduct::suspension::Suspension;
 use crate::domain::culprit::twins;
@@ -23,7 +23,8 @@ impl<W: World> Prober<W> {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
         }
-        let twins = self.plan_twins();
+        let idle = idle_limit(&self.history, Kind::Idle);
+        let twins = self.plan_twins(idle);
         let plan = self.plan_idle(now, twins.len());
         let deadline = self.undecided.next_deadline(self.epoch.unix(now));
         let wakes = [plan.wake, deadline].into_iter().flatten().map(|unix| self.epoch.instant(unix));
@@ -34,7 +35,7 @@ impl<W: World> Prober<W> {
             self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
         }
         for id in plan.recalls {
-            self.flights.call(id, Leash::Recall);
+            self.flights.call(id, Directive::Recall);
         }
         for (id, age) in plan.retimes {
             self.flights.aim(id, age);
@@ -54,7 +55,7 @@ impl<W: World> Prober<W> {
             if kind != Kind::Idle {
                 self.twins_sent.insert(kind, self.epoch.now());
             }
-            let longest = self.longest_aim(age);
+            let longest = self.longest_aim(age, &idle);
             self.flights.launch(&self.world, kind, age, longest);
             self.launched += 1;
         }
@@ -96,7 +97,7 @@ impl<W: World> Prober<W> {
             .collect();
         well.sort_by(|a, b| b.1.total_cmp(&a.1));
         for (id, _) in well.into_iter().take(count) {
-            self.flights.call(id, Leash::Recall);
+            self.flights.call(id, Directive::Recall);
         }
     }
 
@@ -104,7 +105,7 @@ impl<W: World> Prober<W> {
     pub(super) fn recall_unborn(&mut self) {
         let unborn = self.flights.iter().filter(|(_, flight)| flight.born.is_none()).map(|(id, _)| id);
         for id in unborn.collect::<Vec<_>>() {
-            self.flights.call(id, Leash::Recall);
+            self.flights.call(id, Directive::Recall);
         }
     }
 
@@ -115,15 +116,14 @@ impl<W: World> Prober<W> {
     }
 
     /// The twins to launch now.
-    fn plan_twins(&self) -> Vec<(Kind, f64)> {
-        let limit = idle_limit(&self.history, Kind::Idle);
+    fn plan_twins(&self, idle: IdleLimit) -> Vec<(Kind, f64)> {
         let waiting = self.undecided.newest().map(|(age, server)| IdleLimit {
             upper: Some(age),
             share: 1.0,
             server,
             ..IdleLimit::default()
         });
-        let limit = waiting.unwrap_or(limit);
+        let limit = waiting.unwrap_or(idle);
         let Some(age) = limit.upper else { return Vec::new() };
         let in_flight: Vec<Kind> = self.flights.iter().map(|(_, flight)| flight.kind).collect();
         let others = in_flight.iter().filter(|kind| **kind != Kind::Idle).count();
@@ -156,14 +156,13 @@ impl<W: World> Prober<W> {
             budget: self.settings.canaries.saturating_sub(others),
             history: &self.history,
             in_flight: &in_flight,
-            landmarks: &self.settings.landmarks,
+            common_timeouts: &self.settings.common_timeouts,
         })
     }
 
     /// The longest age a canary launched for `age` may be re-aimed at, in seconds.
-    fn longest_aim(&self, age: f64) -> f64 {
-        let limit = idle_limit(&self.history, Kind::Idle);
+    fn longest_aim(&self, age: f64, idle: &IdleLimit) -> f64 {
         let longest = self.settings.ladder.longest();
-        limit.upper.map_or(longest, |upper| (2.0 * upper).min(longest)).max(age)
+        idle.upper.map_or(longest, |upper| (2.0 * upper).min(longest)).max(age)
     }
 }

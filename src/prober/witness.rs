@@ -49,9 +49,9 @@ impl Testimony {
     }
 }
 
-/// The desk where canaries ask for testimony.
+/// A handle on a path's witness, by which canaries ask for its testimony.
 #[derive(Debug, Clone)]
-pub struct WitnessDesk(mpsc::UnboundedSender<Request>);
+pub struct WitnessHandle(mpsc::UnboundedSender<Request>);
 
 #[derive(Debug)]
 struct Request {
@@ -64,9 +64,9 @@ struct Request {
     answer: oneshot::Sender<Option<Testimony>>,
 }
 
-impl WitnessDesk {
-    /// Opens the desk of one path, and gives the loop that attends to it: it ends when the last clone of the
-    /// desk is dropped.
+impl WitnessHandle {
+    /// A handle on the witness of one path, and the loop that attends to it: it ends when the last clone of the
+    /// handle is dropped.
     pub fn open(
         connector: Arc<Connector>,
         stop: Stop,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use crate::domain::life::stage::Stage;
 
 /// The first rest after a refused login: a wrong password does not get right by trying again at once.
@@ -23,10 +23,12 @@ const BURST: f64 = 60.0;
 /// ... and so many a second in the long run.
 const ATTEMPTS_PER_SECOND: f64 = 5.0;
 
-/// How many attempts can begin within a time, at most.
+/// How many attempts of so many paths together can begin within a time, at most.
 #[must_use]
-pub fn most_attempts(within: Duration) -> u64 {
-    (BURST + ATTEMPTS_PER_SECOND * within.as_secs_f64()).ceil() as u64
+pub fn most_attempts(paths: usize, within: Duration) -> u64 {
+    let of_one = (BURST + ATTEMPTS_PER_SECOND * within.as_secs_f64()).ceil() as u64;
+    let paths = u64::try_from(paths).unwrap_or(u64::MAX);
+    of_one.saturating_mul(paths).min(pace::most_attempts(within))
 }
 
 /// Lets connect attempts through, or says how long to wait.
@@ -97,6 +99,12 @@ impl Gate {
         state.pace.take(BURST, ATTEMPTS_PER_SECOND, now).map_err(closed)?;
         state.trying |= alone;
         Ok(Ticket { gate: self, failed_before: state.failed, alone })
+    }
+
+    /// What made the failures may have been mended: the next attempt rests for none of them.
+    pub(crate) fn forgive(&self) {
+        let mut state = self.lock();
+        (state.failures, state.useless, state.not_before) = (0, 0, None);
     }
 
     /// Where the last attempt failed, until one succeeds.

@@ -11,6 +11,11 @@ const BURST: f64 = 100.0;
 /// ... and so many a second in the long run: a hundred targets are not asked in one second.
 const ATTEMPTS_PER_SECOND: f64 = 50.0;
 
+/// How many attempts of all paths together can begin within a time, at most.
+pub(super) fn most_attempts(within: Duration) -> u64 {
+    (BURST + ATTEMPTS_PER_SECOND * within.as_secs_f64()).ceil() as u64
+}
+
 /// How many attempts were made of late.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {

@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::clients::Clients;
 use super::gathering::Gathering;
 use crate::exposition::Exposition;
-use crate::fleet::reload::ReloadDesk;
+use crate::fleet::reload::ReloadHandle;
 use crate::supervision::Health;
 
 /// One target's metrics: `/probe?target=NAME`.
@@ -25,7 +25,7 @@ pub struct Site {
     exposition: Arc<Exposition>,
     health: Arc<Health>,
     telemetry_path: String,
-    reload: ReloadDesk,
+    reload: ReloadHandle,
     /// Who writes the metrics page.
     gathering: Gathering,
     /// Who writes each target's.
@@ -40,7 +40,7 @@ impl Site {
         health: Arc<Health>,
         telemetry_path: String,
         clients: Clients,
-        reload: ReloadDesk,
+        reload: ReloadHandle,
     ) -> Self {
         Self {
             exposition,

@@ -36,10 +36,23 @@ fn the_other_pages() {
     let metrics = exporter.get("/metrics?collect[]=all");
     assert_eq!(metrics.status, 200, "a query changes nothing");
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    for path in ["/nothing", "/metrics/", "/-/", "/probe", "/probe?target=default", "/%2e%2e/etc/passwd"] {
+    for path in ["/nothing", "/metrics/", "/-/", "/probe/", "/%2e%2e/etc/passwd"] {
         let response = exporter.get(path);
         assert_eq!(response.status, 404, "{path}");
         assert_eq!(response.body, "nothing here; the metrics are at /metrics\n");
+    }
+    let one = exporter.get("/probe?target=default");
+    assert_eq!(one.status, 200);
+    assert_eq!(one.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(one.body.contains("mysql_canary_up{target=\"default\"}") && !one.body.contains("build_info"));
+    for (path, status, words) in [
+        ("/probe", 400, "say which target: /probe?target=NAME; there are: default\n"),
+        ("/probe?target=", 400, "say which target: /probe?target=NAME; there are: default\n"),
+        ("/probe?target=127.0.0.1:3306", 404, "no target of that name is configured; there are: default\n"),
+        ("/-/reload", 405, "use POST or PUT\n"),
+    ] {
+        let response = exporter.get(path);
+        assert_eq!((response.status, response.body.as_str()), (status, words), "{path}");
     }
     assert_eq!(exporter.events("panic").len(), 0);
 }

@@ -63,7 +63,12 @@ fn is_told(server: &Server, name: Loop) {
     wait_until_ready(&exporter);
     let reason =
         wait_for(&format!("the word that {name:?} is stuck"), STRIKE + SOON * 2, || unready(&exporter));
-    assert!(reason.contains(&format!("loop {}: stuck", name.label())), "{reason}");
+    let of = match name {
+        Loop::State => "",
+        Loop::ServerView | Loop::Headroom => " of default",
+        _ => " of default/default",
+    };
+    assert!(reason.contains(&format!("loop {}{of}: stuck", name.label())), "{reason}");
     assert_eq!(exporter.get("/-/healthy").status, 200);
     if name == Loop::State {
         // As where its file system stands still.

@@ -21,6 +21,8 @@ const PROBING: Probing =
 #[derive(Debug, Clone)]
 pub(crate) struct Nature {
     pub(crate) seed: u64,
+    /// What rules it, but for what happens.
+    pub(crate) sort: Sort,
     pub(crate) probing: Probing,
     /// The servers behind the one address; each login lands on any of them.
     pub(crate) servers: Vec<Server>,
@@ -38,6 +40,41 @@ pub(crate) struct Nature {
     pub(crate) events: Vec<(f64, Event)>,
     /// Whether a device answers with RST what it does not know, or drops it.
     pub(crate) resets: bool,
+}
+
+/// What rules a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sort {
+    WaitTimeout,
+    Proxy,
+    Firewall,
+    Lifetime,
+    ProxyOfAPart,
+    FirewallOfAPart,
+    TwoServers,
+    Killer,
+    SeldomKiller,
+    Evictions,
+    FirewallBeforeAnother,
+    /// Nothing but what happens.
+    Events,
+}
+
+impl Sort {
+    const ALL: [Self; 12] = [
+        Self::WaitTimeout,
+        Self::Proxy,
+        Self::Firewall,
+        Self::Lifetime,
+        Self::ProxyOfAPart,
+        Self::FirewallOfAPart,
+        Self::TwoServers,
+        Self::Killer,
+        Self::SeldomKiller,
+        Self::Evictions,
+        Self::FirewallBeforeAnother,
+        Self::Events,
+    ];
 }
 
 #[derive(Debug, Clone)]
@@ -94,12 +131,14 @@ impl Nature {
     pub(crate) fn of(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let limit = |random: &mut Random| random.scaled(5.0, 150.0);
-        let kind = random.one_of(14);
+        // Of fourteen, three are of the last sort.
+        let sort = Sort::ALL[random.one_of(14).min(Sort::ALL.len() - 1)];
         let plain = Way { share: 1.0, firewall: None, proxy: None, lifetime: None };
         let closes = [Closes::Fin, Closes::Reset, Closes::Goodbye][random.one_of(3)];
         let sound = Server { wait_timeout: 28_800.0, closes };
         let mut nature = Self {
             seed,
+            sort,
             probing: PROBING,
             servers: vec![sound.clone()],
             ways: vec![plain.clone()],
@@ -111,16 +150,16 @@ impl Nature {
             resets: random.happens(0.4),
         };
         let age = limit(&mut random);
-        match kind {
-            0 => nature.servers = vec![Server { wait_timeout: age.round().max(5.0), closes }],
-            1 => nature.ways[0].proxy = Some(age),
-            2 => nature.ways[0].firewall = Some(age),
-            3 => nature.ways[0].lifetime = Some(age.max(8.0)),
+        match sort {
+            Sort::WaitTimeout => nature.servers = vec![Server { wait_timeout: age.round().max(5.0), closes }],
+            Sort::Proxy => nature.ways[0].proxy = Some(age),
+            Sort::Firewall => nature.ways[0].firewall = Some(age),
+            Sort::Lifetime => nature.ways[0].lifetime = Some(age.max(8.0)),
             // Two ways, and one of them has a timer.
-            4 | 5 => {
+            Sort::ProxyOfAPart | Sort::FirewallOfAPart => {
                 let share = random.between(0.3, 0.7);
                 let mut one = Way { share, ..plain.clone() };
-                if kind == 4 {
+                if sort == Sort::ProxyOfAPart {
                     one.proxy = Some(age)
                 } else {
                     one.firewall = Some(age)
@@ -128,19 +167,19 @@ impl Nature {
                 nature.ways = vec![one, Way { share: 1.0 - share, ..plain }];
             }
             // Two servers of different timeouts.
-            6 => {
+            Sort::TwoServers => {
                 let other =
                     if random.happens(0.5) { 28_800.0 } else { (age * random.between(1.7, 4.0)).round() };
                 let of = |wait_timeout: f64| Server { wait_timeout, closes };
                 nature.servers = vec![of(age.round().max(5.0)), of(other)];
             }
-            7 | 8 => {
-                let every = if kind == 7 { 1.0 } else { age * random.between(0.1, 0.35) };
+            Sort::Killer | Sort::SeldomKiller => {
+                let every = if sort == Sort::Killer { 1.0 } else { age * random.between(0.1, 0.35) };
                 nature.killer = Some(Killer { idle: age, busy_too: random.happens(0.4), every });
             }
-            9 => nature.evictions = Some(1.0 / random.scaled(60.0, 900.0)),
+            Sort::Evictions => nature.evictions = Some(1.0 / random.scaled(60.0, 900.0)),
             // A firewall before a proxy or a server that is more patient.
-            10 => {
+            Sort::FirewallBeforeAnother => {
                 nature.ways[0].firewall = Some(age);
                 let later = age * random.between(1.3, 4.0);
                 if random.happens(0.5) {
@@ -149,10 +188,9 @@ impl Nature {
                     nature.servers = vec![Server { wait_timeout: later.round().max(7.0), closes }];
                 }
             }
-            // Nothing but events.
-            _ => {}
+            Sort::Events => {}
         }
-        nature.happen(kind, &mut random);
+        nature.happen(&mut random);
         nature
     }
 
@@ -164,6 +202,7 @@ impl Nature {
         let second = first + random.between(60.0, 90.0);
         Self {
             seed,
+            sort: Sort::Firewall,
             probing: Probing {
                 ladder: "3s,6s,10s,14s,20s,28s,40s",
                 precision: 0.02,
@@ -181,8 +220,9 @@ impl Nature {
         }
     }
 
-    fn happen(&mut self, kind: usize, random: &mut Random) {
-        let count = if kind >= 11 { 1 + random.one_of(4) } else { random.one_of(3).saturating_sub(1) };
+    fn happen(&mut self, random: &mut Random) {
+        let count =
+            if self.sort == Sort::Events { 1 + random.one_of(4) } else { random.one_of(3).saturating_sub(1) };
         for _ in 0..count {
             let at = random.between(60.0, PROBING.lasts - 300.0);
             let event = match random.one_of(7) {

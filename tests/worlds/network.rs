@@ -14,7 +14,7 @@ use mysql_canary_exporter::domain::life::tolerance::CONVICTS_SECONDS;
 use mysql_canary_exporter::domain::life::void::VoidCause;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
 use mysql_canary_exporter::metrics::Metrics;
-use mysql_canary_exporter::prober::life::{Assignment, Leash, Notice, Outcome, Voided, World};
+use mysql_canary_exporter::prober::life::{Assignment, Directive, Notice, Outcome, Voided, World};
 use mysql_canary_exporter::prober::{Epoch, Memory, PathReport, Prober, Settings, Wires};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop;
@@ -110,7 +110,7 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
         ladder,
         precision,
         canaries,
-        landmarks: vec![10.0, 30.0, 60.0, 120.0],
+        common_timeouts: vec![10.0, 30.0, 60.0, 120.0],
     };
     let paths = metrics.path("t", "p", &Kind::ALL);
     let prober = Prober::new(scene.clone(), settings, paths, publish, Memory::default(), Epoch::new(START));
@@ -275,10 +275,10 @@ impl Scene {
         let _ = assignment.notices.send(born);
         loop {
             let orders = assignment.orders.heed();
-            match orders.leash {
-                Leash::Hold => {}
-                Leash::Recall => return Outcome::Recalled,
-                Leash::Stop | Leash::Leave => {
+            match orders.directive {
+                Directive::Hold => {}
+                Directive::Recall => return Outcome::Recalled,
+                Directive::Stop | Directive::Leave => {
                     return Outcome::Void(Voided { cause: VoidCause::Stopped, age: None, thread_id: None });
                 }
             }

@@ -1,7 +1,7 @@
 //! The oracle: what may be said of each death, and of the limit, by one who knows the world.
 
 use crate::log::Line;
-use crate::nature::{Nature, Way};
+use crate::nature::{Nature, Sort, Way};
 use crate::network::{Cause, Death, Report};
 
 /// Deaths after this time, in seconds, are to be known.
@@ -10,8 +10,10 @@ const KNOWN_AFTER: f64 = 600.0;
 const SAME_LIMIT: f64 = 1.3;
 
 /// What the oracle found in one world.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Findings {
+    /// What rules the world.
+    pub(crate) sort: Sort,
     pub(crate) deaths: usize,
     pub(crate) voided: usize,
     /// Culprits that the world refutes, in words.
@@ -30,9 +32,27 @@ pub(crate) struct Findings {
     pub(crate) wrong_limit: Option<String>,
 }
 
+impl Findings {
+    fn none(nature: &Nature) -> Self {
+        Self {
+            sort: nature.sort,
+            deaths: 0,
+            voided: 0,
+            wrong: Vec::new(),
+            said: Vec::new(),
+            late_deaths: 0,
+            late_unknown: 0,
+            was_confirmed: false,
+            withdrawn: 0,
+            changes: nature.changes(),
+            wrong_limit: None,
+        }
+    }
+}
+
 /// Judges what was said.
 pub(crate) fn judge(nature: &Nature, deaths: &[Death], reports: &[Report]) -> Findings {
-    let mut findings = Findings { changes: nature.changes(), ..Findings::default() };
+    let mut findings = Findings::none(nature);
     for death in deaths {
         if death.said.event == "void" {
             findings.voided += 1;

@@ -184,7 +184,9 @@ fn unknown(name: &str, keys: &Keys) -> String {
     let name = known.copied().filter(|known| !keys.keys.contains(known)).unwrap_or(name);
     let elsewhere = keys::SECTIONS.iter().filter(|other| other.keys.contains(&name));
     let elsewhere: Vec<&str> = elsewhere.map(|other| other.name).collect();
-    let near = nearest(name, keys.keys.iter().copied());
+    // What is no single word may be a key that swallowed a value.
+    let is_word = name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    let near = if is_word { nearest(name, keys.keys.iter().copied()) } else { Vec::new() };
     let here = in_words(keys.keys);
     match (near.first(), elsewhere.is_empty()) {
         (Some(near), true) => format!("unknown key {name}: is {near} meant? The keys here are {here}"),

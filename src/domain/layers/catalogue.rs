@@ -116,7 +116,7 @@ pub fn suspect_label(question: &Question) -> String {
 
 /// The distinct finite idle defaults of network, proxy and server entries, rising, in seconds: the
 /// ages around which a bracket is worth cutting first.
-pub fn landmarks() -> Vec<f64> {
+pub fn common_timeouts() -> Vec<f64> {
     let mut ages: Vec<f64> =
         entries().iter().filter(|entry| entry.may_kill(Timer::Idle)).map(|entry| entry.default).collect();
     ages.sort_by(f64::total_cmp);

@@ -6,15 +6,15 @@
 
 use super::aims::{listening_age, past};
 use super::limit::IdleLimit;
-use super::sweep::{self, PAST_LANDMARK};
+use super::sweep::{self, PAST_COMMON_TIMEOUT};
 use super::tolerance::HEARD;
 use super::{Canary, Draft, LOWEST_SHARE, Purpose, SETTLED, Scene, is_same_age};
 
-/// A probe this share below a landmark finds its limit not yet reached.
-const BEFORE_LANDMARK: f64 = 0.995;
+/// A probe this share below a common timeout finds its limit not yet reached.
+const BEFORE_COMMON_TIMEOUT: f64 = 0.995;
 
-/// How much of the belief lies on the landmarks in a bracket; the rest is spread evenly.
-const BELIEF_IN_LANDMARKS: f64 = 0.5;
+/// How much of the belief lies on the common timeouts in a bracket; the rest is spread evenly.
+const BELIEF_IN_COMMON_TIMEOUTS: f64 = 0.5;
 
 /// A bracket whose bounds are further apart than this ratio is climbed, as the ladder is.
 const WIDE: f64 = 2.2;
@@ -145,15 +145,15 @@ struct Bracket {
     upper: f64,
     /// The logarithm of the ratio that is sharp enough.
     sharp: f64,
-    landmarks: Vec<f64>,
+    common_timeouts: Vec<f64>,
 }
 
 impl Bracket {
     fn new(scene: &Scene<'_>, limit: &IdleLimit, upper: f64) -> Self {
         let lower = limit.lower.max(upper * LOWEST_SHARE);
-        let inside = |landmark: &f64| landmark * PAST_LANDMARK > lower && *landmark < upper;
-        let landmarks = scene.landmarks.iter().copied().filter(inside).collect();
-        Self { lower, upper, sharp: (2.0 * scene.precision).clamp(1e-4, 0.5).ln_1p(), landmarks }
+        let inside = |timeout: &f64| timeout * PAST_COMMON_TIMEOUT > lower && *timeout < upper;
+        let common_timeouts = scene.common_timeouts.iter().copied().filter(inside).collect();
+        Self { lower, upper, sharp: (2.0 * scene.precision).clamp(1e-4, 0.5).ln_1p(), common_timeouts }
     }
 
     /// Whether a probe at this age would leave two smaller brackets.
@@ -166,19 +166,20 @@ impl Bracket {
         const PARTS: i32 = 12;
         let ratio = (self.upper / self.lower).powf(1.0 / f64::from(PARTS));
         let even = (1..PARTS).map(move |part| self.lower * ratio.powi(part));
-        let beside = self.landmarks.iter().flat_map(|l| [l * BEFORE_LANDMARK, l * PAST_LANDMARK]);
+        let beside =
+            self.common_timeouts.iter().flat_map(|l| [l * BEFORE_COMMON_TIMEOUT, l * PAST_COMMON_TIMEOUT]);
         even.chain(beside).chain([self.lower * self.sharp.exp(), self.upper / self.sharp.exp()])
     }
 
     /// The belief that the limit lies in the bracket below an age.
     fn belief_below(&self, age: f64) -> f64 {
         let even = (age / self.lower).ln() / (self.upper / self.lower).ln();
-        if self.landmarks.is_empty() {
+        if self.common_timeouts.is_empty() {
             return even;
         }
-        let below = self.landmarks.iter().filter(|&landmark| *landmark < age).count() as f64;
-        let share = below / self.landmarks.len() as f64;
-        even * (1.0 - BELIEF_IN_LANDMARKS) + share * BELIEF_IN_LANDMARKS
+        let below = self.common_timeouts.iter().filter(|&timeout| *timeout < age).count() as f64;
+        let share = below / self.common_timeouts.len() as f64;
+        even * (1.0 - BELIEF_IN_COMMON_TIMEOUTS) + share * BELIEF_IN_COMMON_TIMEOUTS
     }
 
     /// How many halvings are left.
@@ -189,13 +190,13 @@ impl Bracket {
     /// How long the work takes from now, in seconds, if the next probe is at `age` after `wait` seconds.
     fn cost(&self, age: f64, wait: f64, others: &[f64]) -> f64 {
         let below = self.belief_below(age).clamp(0.0, 1.0);
-        let died = Self { upper: age, ..self.without_landmarks() };
-        let lived = Self { lower: age, ..self.without_landmarks() };
+        let died = Self { upper: age, ..self.without_common_timeouts() };
+        let lived = Self { lower: age, ..self.without_common_timeouts() };
         wait + below * died.rest(wait, others) + (1.0 - below) * lived.rest(wait, others)
     }
 
-    fn without_landmarks(&self) -> Self {
-        Self { landmarks: Vec::new(), ..*self }
+    fn without_common_timeouts(&self) -> Self {
+        Self { common_timeouts: Vec::new(), ..*self }
     }
 
     /// About how long the canaries in flight need for the rest, in seconds: until the last one needed

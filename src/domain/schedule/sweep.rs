@@ -13,8 +13,8 @@ const BUDGET_WITH_LISTENER: usize = 4;
 /// The longest step that the sweep takes is one plus this over the number of climbing canaries.
 const STEP: f64 = 3.2;
 
-/// Timers fire late, never early. A probe this share past a landmark finds its limit passed.
-pub(super) const PAST_LANDMARK: f64 = 1.01;
+/// Timers fire late, never early. A probe this share past a common timeout finds its limit passed.
+pub(super) const PAST_COMMON_TIMEOUT: f64 = 1.01;
 
 /// How much later each climbing canary starts than the one before, as a share of what it climbs higher.
 /// Canaries of one age all pass the limit at once; when the first is found dead the next must not be.
@@ -108,7 +108,7 @@ const SHORTEST_GAP_SECONDS: f64 = 5.0;
 const MOST_STEPS: usize = 64;
 
 /// The ages the sweep climbs, in rising order: the ladder's, and between them such that no step is
-/// too long for the budget, just past a landmark where there is one.
+/// too long for the budget, just past a common timeout where there is one.
 fn climb(scene: &Scene<'_>) -> Vec<f64> {
     let climbing = scene.budget.saturating_sub(1);
     let step = if scene.budget < BUDGET_WITH_LISTENER { f64::INFINITY } else { 1.0 + STEP / climbing as f64 };
@@ -122,7 +122,7 @@ fn climb(scene: &Scene<'_>) -> Vec<f64> {
             };
             let even = (rung / before).powf(1.0 / gaps);
             for place in 1..gaps as i32 {
-                ages.push(snap(before * even.powi(place), even.sqrt(), scene.landmarks));
+                ages.push(snap(before * even.powi(place), even.sqrt(), scene.common_timeouts));
             }
         }
         ages.push(rung);
@@ -131,11 +131,11 @@ fn climb(scene: &Scene<'_>) -> Vec<f64> {
     ages
 }
 
-/// The age just past the landmark nearest to `age`, if one lies within a factor of `reach`.
-fn snap(age: f64, reach: f64, landmarks: &[f64]) -> f64 {
-    landmarks
+/// The age just past the common timeout nearest to `age`, if one lies within a factor of `reach`.
+fn snap(age: f64, reach: f64, common_timeouts: &[f64]) -> f64 {
+    common_timeouts
         .iter()
-        .map(|landmark| landmark * PAST_LANDMARK)
+        .map(|timeout| timeout * PAST_COMMON_TIMEOUT)
         .filter(|past| *past > age / reach && *past < age * reach)
         .min_by(|a, b| (a / age).ln().abs().total_cmp(&(b / age).ln().abs()))
         .unwrap_or(age)

@@ -15,7 +15,7 @@ mod world;
 use world::{Random, START, Search, Truth, World};
 
 /// The defaults of well-known devices and servers, in seconds.
-const LANDMARKS: [f64; 12] =
+const COMMON_TIMEOUTS: [f64; 12] =
     [60.0, 240.0, 300.0, 350.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0];
 
 fn silent(limit: f64) -> Truth {
@@ -44,7 +44,7 @@ fn arbitrary_limits(count: usize) -> Vec<f64> {
 fn search_all(limits: &[f64], truth: impl Fn(f64) -> Truth) -> Vec<Search> {
     let ladder = Ladder::default();
     let one = |(seed, &limit): (usize, &f64)| {
-        let mut world = World::new(truth(limit), 12, &ladder, &LANDMARKS, seed as u64);
+        let mut world = World::new(truth(limit), 12, &ladder, &COMMON_TIMEOUTS, seed as u64);
         let search = world::search(&mut world, 12.0);
         assert!(world.peak <= 12, "the budget is hard");
         search
@@ -65,7 +65,7 @@ fn silent_limits_are_sharp_within_two_lengths() {
 
 #[test]
 fn silent_limits_at_well_known_defaults_are_found_sooner() {
-    let found = search_all(&LANDMARKS, silent);
+    let found = search_all(&COMMON_TIMEOUTS, silent);
     assert!(found.iter().all(|search| search.sharp.is_right && search.settled.is_right));
     assert!(quantile(found.iter().map(|s| s.sharp.time).collect(), 0.5) <= 1.5);
     assert!(quantile(found.iter().map(|s| s.sharp.time).collect(), 0.95) <= 2.0);
@@ -89,7 +89,7 @@ fn random_outcomes_do_not_mislead() {
 #[test]
 fn a_day_on_which_nothing_dies_costs_few_connections_and_logins() {
     let ladder = Ladder::default();
-    let mut world = World::new(silent(f64::INFINITY), 12, &ladder, &LANDMARKS, 1);
+    let mut world = World::new(silent(f64::INFINITY), 12, &ladder, &COMMON_TIMEOUTS, 1);
     for hour in 1..=34 {
         let logins = world.logins;
         world.peak = 0;
@@ -154,7 +154,7 @@ proptest! {
         let new = (old * ratio).clamp(27.0, 29_000.0);
         let truth = if is_audible { audible(old) } else { silent(old) };
         let ladder = Ladder::default();
-        let mut world = World::new(truth, 12, &ladder, &LANDMARKS, seed);
+        let mut world = World::new(truth, 12, &ladder, &COMMON_TIMEOUTS, seed);
         let settled = world.now + old * (5.0 + phase);
         while world.step(settled) {}
         let seen = world::follow(&mut world, new, 3.0);
@@ -172,7 +172,7 @@ proptest! {
     ) {
         let truth = Truth { limit: limit.exp(), audible: is_audible, noise, deadline: 10.0 };
         let ladder = Ladder::default();
-        let mut world = World::new(truth, budget, &ladder, &LANDMARKS, seed);
+        let mut world = World::new(truth, budget, &ladder, &COMMON_TIMEOUTS, seed);
         for _ in 0..400 {
             world.step(START + 1e9);
             prop_assert!(world.peak <= budget);
@@ -219,7 +219,7 @@ proptest! {
         budget in 0_usize..20,
         now in any_number(),
         precision in prop_oneof![Just(0.01), any_number()],
-        landmarks in prop::collection::vec(any_number(), 0..6),
+        common_timeouts in prop::collection::vec(any_number(), 0..6),
         ages in prop::collection::btree_set(1_u32..40_000, 1..20),
     ) {
         let ladder = Ladder::try_from(ages.into_iter().map(f64::from).collect::<Vec<_>>()).expect("good");
@@ -229,7 +229,7 @@ proptest! {
             .map(|(id, &(age, born))| InFlight { id: id as u64, age, born })
             .collect();
         let scene = Scene {
-            now, ladder: &ladder, precision, budget, history: &history, in_flight: &in_flight, landmarks: &landmarks,
+            now, ladder: &ladder, precision, budget, history: &history, in_flight: &in_flight, common_timeouts: &common_timeouts,
         };
         let plan = super::plan(&scene);
         prop_assert!(plan.launches.len() + in_flight.len() - plan.recalls.len() <= budget);
@@ -268,7 +268,7 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
         budget: 10,
         history: &history,
         in_flight: &[],
-        landmarks: &[],
+        common_timeouts: &[],
     });
     for launch in next.launches {
         assert!(launch.age < 7.98 || launch.age > 8.1, "{launch:?}");
@@ -298,7 +298,7 @@ fn beyond_a_limit_of_a_part_one_goes_to_the_ladders_end() {
     };
     let aims = |history: &History, in_flight: &[InFlight]| -> Vec<f64> {
         let (now, ladder, precision, budget) = (START + 300.0, &rungs, 0.01, 10);
-        let scene = Scene { now, ladder, precision, budget, history, in_flight, landmarks: &[] };
+        let scene = Scene { now, ladder, precision, budget, history, in_flight, common_timeouts: &[] };
         let next = plan(&scene);
         assert!(next.recalls.is_empty(), "{next:?}");
         next.launches.into_iter().map(|launch| launch.age).collect()
@@ -334,7 +334,7 @@ proptest! {
             budget,
             history: &history,
             in_flight: &[],
-            landmarks: &LANDMARKS,
+            common_timeouts: &COMMON_TIMEOUTS,
         });
         prop_assert!(!plan.launches.is_empty() || plan.wake.is_some(), "{:?}", idle_limit(&history, Kind::Idle));
     }

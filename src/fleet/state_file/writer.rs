@@ -28,12 +28,12 @@ pub(super) struct Bell(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    desk: Mutex<Desk>,
+    told: Mutex<Told>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct Told {
     /// There is something newer than what was written.
     rung: bool,
     closing: bool,
@@ -55,8 +55,8 @@ pub(super) fn start(
     pulse: Pulse,
     write: impl FnMut() -> Written + Send + 'static,
 ) -> io::Result<(Bell, oneshot::Receiver<()>)> {
-    let desk = Mutex::new(Desk { rung: false, closing: false });
-    let shared = Arc::new(Shared { desk, changed: Condvar::new() });
+    let told = Mutex::new(Told { rung: false, closing: false });
+    let shared = Arc::new(Shared { told, changed: Condvar::new() });
     let (say_ended, ended) = oneshot::channel();
     let bell = Bell(Arc::clone(&shared));
     thread::Builder::new().name("state".to_owned()).spawn(move || {
@@ -88,8 +88,8 @@ impl Bell {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn work(&self, pulse: &Pulse, mut write: impl FnMut() -> Written) {
@@ -127,13 +127,13 @@ impl Shared {
 
     /// Waits for something to write, or for the end.
     fn next(&self, pulse: &Pulse) -> (bool, bool) {
-        let mut desk = self.lock();
-        while !desk.rung && !desk.closing {
+        let mut told = self.lock();
+        while !told.rung && !told.closing {
             pulse.beat();
-            desk = self.pause(desk, pulse.heartbeat());
+            told = self.pause(told, pulse.heartbeat());
         }
         pulse.beat();
-        (std::mem::take(&mut desk.rung), desk.closing)
+        (std::mem::take(&mut told.rung), told.closing)
     }
 
     /// Lets so much time pass, unless the end comes.
@@ -142,14 +142,14 @@ impl Shared {
         while !left.is_zero() && !self.lock().closing {
             pulse.beat();
             let step = left.min(pulse.heartbeat());
-            let desk = self.lock();
-            drop(self.changed.wait_timeout_while(desk, step, |desk| !desk.closing));
+            let told = self.lock();
+            drop(self.changed.wait_timeout_while(told, step, |told| !told.closing));
             left = left.saturating_sub(step);
         }
     }
 
-    fn pause<'a>(&self, desk: MutexGuard<'a, Desk>, pause: Duration) -> MutexGuard<'a, Desk> {
-        self.changed.wait_timeout(desk, pause).unwrap_or_else(PoisonError::into_inner).0
+    fn pause<'a>(&self, told: MutexGuard<'a, Told>, pause: Duration) -> MutexGuard<'a, Told> {
+        self.changed.wait_timeout(told, pause).unwrap_or_else(PoisonError::into_inner).0
     }
 }
 

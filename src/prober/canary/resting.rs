@@ -9,7 +9,7 @@ use crate::domain::culprit::restart::{Glimpse, has_restarted};
 use crate::domain::life::void::VoidCause;
 use crate::prober::clock::ClockGap;
 use crate::prober::hold::End;
-use crate::prober::life::{Leash, Outcome, Voided};
+use crate::prober::life::{Directive, Outcome, Voided};
 use crate::prober::witness::Testimony;
 use crate::server::birth::Birth;
 use crate::server::witness::Statement;
@@ -32,25 +32,25 @@ pub(super) struct Resting {
 
 impl Resting {
     /// The loop wants it back.
-    pub(super) async fn go_home(self, leash: Leash) -> Outcome {
-        let outcome = self.called_back(leash);
+    pub(super) async fn go_home(self, directive: Directive) -> Outcome {
+        let outcome = self.called_back(directive);
         self.session.quit(FAREWELL).await;
         outcome
     }
 
     /// The loop wants it back in the middle of its statement, in which it can say nothing: the connection is
     /// closed. The session is a ghost until the server notices.
-    pub(super) fn abandon(self, leash: Leash) -> Outcome {
-        let outcome = self.called_back(leash);
+    pub(super) fn abandon(self, directive: Directive) -> Outcome {
+        let outcome = self.called_back(directive);
         drop(self.session);
         outcome
     }
 
-    fn called_back(&self, leash: Leash) -> Outcome {
-        match leash {
-            Leash::Stop => self.voided(VoidCause::Stopped, Instant::now()),
-            Leash::Leave => self.voided(VoidCause::PathGone, Instant::now()),
-            Leash::Hold | Leash::Recall => Outcome::Recalled,
+    fn called_back(&self, directive: Directive) -> Outcome {
+        match directive {
+            Directive::Stop => self.voided(VoidCause::Stopped, Instant::now()),
+            Directive::Leave => self.voided(VoidCause::PathGone, Instant::now()),
+            Directive::Hold | Directive::Recall => Outcome::Recalled,
         }
     }
 

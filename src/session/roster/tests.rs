@@ -233,6 +233,47 @@ async fn who_is_missing_from_the_list_may_have_been_aborted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_paths_have_a_budget_each_and_know_each_others_sessions() {
+    let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
+    let target = TargetRoster::new(counter());
+    let direct = target.share(rules("direct", &kills));
+    let balancer = target.share(Rules { reads_the_view: false, ..rules("balancer", &kills) });
+    // The one that reads the server view keeps a place more.
+    let of_direct: Vec<_> = (1..=3).map(|id| join(&direct, Purpose::Canary, id)).collect();
+    assert!(direct.claim(Purpose::Canary).is_none());
+    let of_balancer: Vec<_> = (11..=14).map(|id| join(&balancer, Purpose::Canary, id)).collect();
+    assert!(balancer.claim(Purpose::Canary).is_none(), "a place is the witness's");
+    assert_eq!((direct.room(), balancer.room()), (0, 0));
+    assert!(direct.is_ours(14) && balancer.is_ours(3) && !direct.is_ours(4));
+    // Ghosts burden their own path alone, and are counted for it.
+    drop(of_balancer);
+    assert_eq!((direct.haunting(), balancer.haunting()), (0, 4));
+    drop(of_direct);
+    let listed = direct.settle(&direct.ghosts(), &BTreeSet::from([1, 11, 12]));
+    assert_eq!(listed, BTreeMap::from([("balancer".to_owned(), 2), ("direct".to_owned(), 1)]));
+    assert_eq!((direct.haunting(), balancer.haunting()), (1, 2));
+    let ghosts = direct.ghosts();
+    let of = |path: &str| ghosts.iter().filter(|(_, ghost)| ghost.path() == path).count();
+    assert_eq!((of("direct"), of("balancer")), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_comes_back_bears_what_its_predecessor_left() {
+    let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
+    let target = TargetRoster::new(counter());
+    let before = target.share(rules("direct", &kills));
+    drop(join(&before, Purpose::Canary, 7));
+    drop(before);
+    let after = target.share(rules("direct", &kills));
+    assert_eq!(after.haunting(), 1, "the server may still hold it");
+    assert!(after.is_ours(7), "nobody else's, all the same");
+    assert_eq!(
+        after.settle(&after.ghosts(), &BTreeSet::from([7])),
+        BTreeMap::from([("direct".to_owned(), 1)])
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_path_left_behind_takes_places_when_it_begins_anew_or_is_gone() {
     let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
     let target = TargetRoster::new(counter());

@@ -4,17 +4,17 @@
 use std::sync::LazyLock;
 
 use super::{AGAINST, COMPARED, Life, Sent};
-use crate::domain::life::tolerance::PROBED;
+use crate::domain::life::tolerance::{PROBED, probed};
 
 /// How unlikely it is beforehand, as a logarithm, that a timer was set anew at a time among the lives that are
 /// compared ...
-const CHANGE: f64 = -4.0;
+const CHANGE: f64 = -7.0;
 /// ... and so often at most.
 const MOST_CHANGES: usize = 2;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
-const PART: f64 = -2.5;
-/// Those of one part and of the other take turns as they are born, so often at least.
-const TURNS: usize = 3;
+const PART: f64 = -1.5;
+/// Those of one part and of the other contradict one another as they are born, so often at least.
+const CONTRADICTIONS: usize = 2;
 /// How unlikely it is, as a logarithm, that a timer ignores the packets of TCP keepalive, once for each that it killed.
 const IGNORES_KEEPALIVE: f64 = -1.0;
 /// How unlikely it is, as a logarithm, that one dies which its timer strikes.
@@ -87,18 +87,34 @@ pub struct Part {
     pub lived: usize,
 }
 
+/// One life, as a timer is fitted to it.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    age: f64,
+    /// The logarithm of the age.
+    order: f64,
+    /// When it was born, or seen: whichever decides under which setting it was.
+    at: f64,
+    is_dead: bool,
+}
+
 impl Timer {
     /// The best timer that was set anew so often at most.
     fn of(by_age: &[Life], anew: Anew) -> Self {
+        let trial = |life: &Life| {
+            let age = life.age();
+            Trial { age, order: age.ln(), at: anew.of(life), is_dead: life.is_dead }
+        };
+        let trials: Vec<Trial> = by_age.iter().map(trial).collect();
         let fit = |from: f64, until: f64| {
-            let is_in = |life: &&Life| anew.of(life) >= from && anew.of(life) < until;
-            let (likelihood, limit) = timer_among(by_age.iter().filter(is_in));
+            let is_in = |trial: &&Trial| trial.at >= from && trial.at < until;
+            let (likelihood, limit) = timer_among(trials.iter().filter(is_in));
             Setting { from, until, limit, likelihood }
         };
         let mut timer = Self { likelihood: 0.0, anew, settings: vec![fit(f64::NEG_INFINITY, f64::INFINITY)] };
         for _ in 0..MOST_CHANGES {
             let splits = timer.settings.iter().enumerate().flat_map(|(place, whole)| {
-                let times = by_age.iter().map(|life| anew.of(life));
+                let times = trials.iter().map(|trial| trial.at);
                 times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
                     let (before, after) = (fit(whole.from, at), fit(at, whole.until));
                     (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
@@ -123,9 +139,14 @@ impl Timer {
         let died = reached.iter().filter(|life| life.is_dead).count();
         let lived = reached.len() - died;
         let is_a_part = share_of(died, lived) + PART > died as f64 * DIES + lived as f64 * AGAINST;
-        // Those that live before those that die, or after them, are of a timer that was set anew.
-        let turns = reached.windows(2).filter(|pair| pair[0].is_dead != pair[1].is_dead).count();
-        (limit.is_finite() && is_a_part && turns >= TURNS).then_some(Part { limit, since, died, lived })
+        // Those of a timer that was set anew contradict one another once.
+        let lives = reached.iter().map(|life| (life.age(), life.is_dead));
+        (limit.is_finite() && is_a_part && contradictions(lives) >= CONTRADICTIONS).then_some(Part {
+            limit,
+            since,
+            died,
+            lived,
+        })
     }
 
     /// The age that it strikes all at, as it is set now, in seconds: not younger than the oldest that lived, and no older
@@ -142,6 +163,24 @@ impl Timer {
         let limit = self.settings.iter().find(is_set).map_or(f64::INFINITY, |setting| setting.limit);
         one.sent == Sent::Nothing && one.age() >= limit
     }
+}
+
+/// How often lives contradict those before them, back to the one that did last: each by the age in seconds that it lived
+/// to, or was found dead at, and whether it is dead. No limit lies between one that died and one that lived longer.
+pub fn contradictions(lives: impl Iterator<Item = (f64, bool)>) -> usize {
+    let (mut survived, mut died, mut count) = (0.0_f64, f64::INFINITY, 0);
+    for (age, is_dead) in lives {
+        if is_dead {
+            let is_against = age <= survived;
+            count += usize::from(is_against);
+            (survived, died) = if is_against { (0.0, age) } else { (survived, died.min(age)) };
+        } else {
+            let is_against = age >= died + probed(died);
+            count += usize::from(is_against);
+            (survived, died) = if is_against { (age, f64::INFINITY) } else { (survived.max(age), died) };
+        }
+    }
+    count
 }
 
 /// The best timer, set anew for those that are born later or for all.
@@ -167,7 +206,7 @@ pub(super) fn timer(lives: &[Life]) -> Timer {
 /// Every age is as likely beforehand as any other of its order: a timer that would have to lie in a narrow gap
 /// between those that lived and those that died explains less than one that may be anywhere. Without that the
 /// search itself, which looks ever closer, would find a timer in deaths by chance.
-fn timer_among<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) {
+fn timer_among<'a>(lives: impl Iterator<Item = &'a Trial> + Clone) -> (f64, f64) {
     let dead = lives.clone().filter(|life| life.is_dead).count() as f64;
     let (mut died, mut lived) = (0_usize, 0_usize);
     // No timer at all is one beyond every age.
@@ -182,10 +221,10 @@ fn timer_among<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) 
             continue;
         }
         // Below the youngest there is as much room as up to the next number of its order.
-        let width = lives.peek().map_or(1.0, |next| (life.age() / next.age()).ln().max(PROBED.share));
+        let width = lives.peek().map_or(1.0, |next| (life.order - next.order).max(PROBED.share));
         let likelihood = likelihood + (width / ORDERS).ln();
         if likelihood > best.0 {
-            best = (likelihood, life.age());
+            best = (likelihood, life.age);
         }
     }
     best

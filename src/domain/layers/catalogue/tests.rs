@@ -116,7 +116,7 @@ fn what_vendors_say_today_is_in_the_catalogue() {
     let sonicwall = find("SonicWall SonicOS");
     assert_eq!(sonicwall.iter().map(|entry| entry.default).collect::<Vec<_>>(), [900.0, 300.0]);
     for age in [240.0, 300.0, 350.0, 360.0, 900.0] {
-        assert!(landmarks().contains(&age), "{age}");
+        assert!(common_timeouts().contains(&age), "{age}");
     }
 }
 
@@ -176,8 +176,8 @@ fn words_name_the_setting_and_its_range() {
 }
 
 #[test]
-fn landmarks_are_the_idle_defaults_of_the_path() {
-    let ages = landmarks();
+fn common_timeouts_are_the_idle_defaults_of_the_path() {
+    let ages = common_timeouts();
     assert!(ages.is_sorted());
     for age in [30.0, 50.0, 60.0, 240.0, 300.0, 350.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 28800.0] {
         assert!(ages.contains(&age), "{age}");
