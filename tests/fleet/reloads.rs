@@ -39,7 +39,7 @@ fn a_hundred_reloads_while_canaries_die() {
         .canary(&format!("max_connections_per_target: {}", 2 * BOUND))
         .path("direct", first.addr())
         .path("lb", proxy.addr());
-    let file = ConfigFile::of(&[stays.clone()]);
+    let file = ConfigFile::of(std::slice::from_ref(&stays));
     let (mut lives, mut listing) = (Lives::of(&first, "stays"), Listing::of(&other, "canary"));
     let exporter = Launch::from_file(&file.path()).start();
     let dies = [("target", "stays"), ("path", "lb")];
