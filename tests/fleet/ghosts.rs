@@ -28,13 +28,11 @@ fn reload_and_wait(exporter: &Exporter<'_>, firewall: &Firewall, what: &str) {
     let old = behind(firewall);
     let begun = Instant::now();
     reload(exporter);
-    let left = behind(firewall).intersection(&old).count();
-    assert!(left >= 1, "{what}: the firewall had forgotten none of {old:?}\n{}", exporter.log());
     wait_for("the end of what the server still held", Duration::from_secs(30), || {
         behind(firewall).is_disjoint(&old).then_some(())
     });
     let killed = firewall.server().status("Com_kill") - killed;
-    println!("{what}: {left} of {} held, gone after {:?}, {killed} KILLs", old.len(), begun.elapsed());
+    println!("{what}: {} sessions, gone after {:?}, {killed} by KILL", old.len(), begun.elapsed());
     assert!(killed >= 1, "{what}: nobody else ends them:\n{}", exporter.log());
 }
 
@@ -63,7 +61,7 @@ fn what_a_reload_leaves_behind_a_firewall_is_ended() {
         ("another precision", both.ages("2s,61s,120s").canary("precision: 3%")),
         ("the path is removed", target.ages("2s,61s,120s").canary("precision: 3%")),
     ] {
-        exporter.wait_for_metrics("canaries behind the firewall", Duration::from_secs(30), |page| {
+        exporter.wait_for_metrics("canaries behind the firewall", Duration::from_secs(60), |page| {
             page.sum("connections", &[("path", "firewall")]) >= 2.0
         });
         // Idle for longer than the firewall remembers.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::straight;
 use crate::exporter::Exporter;
 use crate::lab::listing::Listed;
-use crate::lab::{Listing, Server};
+use crate::lab::{Listing, Server, wait_for};
 
 /// How far the list and the log may lie apart, in seconds.
 const SLACK: f64 = 1.0;
@@ -34,10 +34,14 @@ impl<'a> Lives<'a> {
     /// Takes note of the sessions that are held now: those that were there some seconds ago as well.
     #[track_caller]
     pub(super) fn hold(&mut self, exporter: &Exporter<'_>) {
-        let before = straight(exporter, self.server);
-        sleep(Duration::from_secs(3));
-        self.held = before.intersection(&straight(exporter, self.server)).copied().collect();
-        assert!(self.held.len() >= 3, "{:?} of {before:?}", self.held);
+        // Meanwhile some reach their age.
+        self.held = wait_for("three sessions that last", Duration::from_secs(60), || {
+            let before = straight(exporter, self.server);
+            sleep(Duration::from_secs(3));
+            let held: BTreeSet<u64> =
+                before.intersection(&straight(exporter, self.server)).copied().collect();
+            (held.len() >= 3).then_some(held)
+        });
     }
 
     /// The most sessions that were listed at one moment.
