@@ -66,18 +66,25 @@ pub struct Sources {
     pub report: watch::Receiver<PathReport>,
     /// The server view.
     pub reading: watch::Receiver<Reading>,
-    /// The applications' sessions as they were followed.
-    pub applications: Applications,
     /// Where the sessions' own timeouts are known.
     pub connector: Arc<Connector>,
-    /// The declared pools.
-    pub pools: Vec<Pool>,
-    /// The devices that are declared to be on this path.
-    pub devices: Vec<Device>,
+    /// What is declared, as the configuration has it now.
+    pub declared: watch::Receiver<Declared>,
     /// Every path of the target, this one among them.
     pub siblings: watch::Receiver<Vec<Sibling>>,
     /// The ladder's last rung, in seconds.
     pub ladder_end: f64,
+}
+
+/// What is declared of a path and of its target's applications: a reload may change it.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// The declared pools.
+    pub pools: Vec<Pool>,
+    /// The devices that are declared to be on this path.
+    pub devices: Vec<Device>,
+    /// The applications' sessions as they were followed.
+    pub applications: Applications,
 }
 
 /// A path of the target as the others see it.
@@ -122,6 +129,7 @@ pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut s
                 Ok(()) = sources.report.changed() => {}
                 Ok(()) = sources.reading.changed() => {}
                 Ok(()) = sources.siblings.changed() => {}
+                Ok(()) = sources.declared.changed() => {}
                 else => std::future::pending().await,
             }
             sleep(SETTLE).await;
@@ -136,6 +144,7 @@ pub async fn keep(mut sources: Sources, publish: watch::Sender<Diagnosis>, mut s
 fn diagnose(sources: &mut Sources) -> Diagnosis {
     let report = sources.report.borrow_and_update().clone();
     let view = sources.reading.borrow_and_update().view.clone();
+    let Declared { pools, devices, applications } = sources.declared.borrow_and_update().clone();
     let kernel = kernel::read();
     let timeouts = sources.connector.timeouts();
     let server = server_timeouts(view.as_deref(), timeouts.session);
@@ -150,8 +159,8 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         session_wait_timeout: timeouts.session,
         global_wait_timeout: timeouts.global.or(server.get("wait_timeout")),
         kernel,
-        pools: sources.pools.clone(),
-        devices: sources.devices.clone(),
+        pools,
+        devices,
         sessions: view.as_deref().and_then(user_sessions),
         applications: None,
         ghosts: view.as_deref().and_then(|view| view.ghosts_of(&sources.path)),
@@ -169,7 +178,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
     if let Some(followed) = view.as_deref().and_then(|view| view.followed.as_ref()) {
         let now = sources.connector.roster().seconds(Instant::now());
         let path = path_facts(&facts, report.takes_the_row, now);
-        facts.applications = Some(sources.applications.show(|Seen { follower, covered, known }| {
+        facts.applications = Some(applications.show(|Seen { follower, covered, known }| {
             Evidence::gather(follower, covered, known, &followed.drivers, &path)
         }));
     }
@@ -185,9 +194,9 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         stall: report.longest_stall,
     };
     let mut layers =
-        inventory(&sources.path, &measured, &server, kernel.as_ref(), &sources.pools, &facts.devices);
+        inventory(&sources.path, &measured, &server, kernel.as_ref(), &facts.pools, &facts.devices);
     if let Some(evidence) = &facts.applications {
-        layers.extend(evidence.settings(&sources.path, &sources.pools));
+        layers.extend(evidence.settings(&sources.path, &facts.pools));
     }
     Diagnosis {
         findings: evaluate(&facts),

@@ -28,7 +28,7 @@ use crate::domain::life::observation::History;
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
 use crate::session::LoginPace;
-use crate::supervision::{Health, Part, Supervisor};
+use crate::supervision::{Health, Supervisor};
 pub use path::full_name;
 use published::Shown;
 use state_file::Keeper;
@@ -134,7 +134,6 @@ impl Fleet {
                 observed.extend(again.map(|wanted| (name, target.observed_for(wanted))));
             }
         }
-        let mut late: BTreeSet<Part> = BTreeSet::new();
         for settings in wanted {
             match self.targets.get_mut(&settings.name) {
                 None => {
@@ -143,12 +142,11 @@ impl Fleet {
                 }
                 Some(target) => {
                     if let Some(change) = changes.get(&settings.name) {
-                        late.extend(target.end_change(settings, change, &self.ground, supervisor));
+                        target.end_change(settings, change, &self.ground, supervisor);
                     }
                 }
             }
         }
-        supervisor.part_with(&late, LEAVE).await;
         self.retain_state();
         Ok(())
     }

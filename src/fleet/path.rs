@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use super::Ground;
-use super::diagnosis::{self, Diagnosis};
+use super::diagnosis::{self, Declared, Diagnosis};
 use super::published::PathState;
 use super::state_file::Observed;
 use crate::config::settings::{PathSettings, TargetSettings};
@@ -42,17 +42,10 @@ pub(super) struct RunningPath {
     connector: Arc<Connector>,
     report: watch::Receiver<PathReport>,
     pulse: Pulse,
-    diagnosing: Diagnosing,
+    diagnosis: watch::Receiver<Diagnosis>,
+    declare: watch::Sender<Declared>,
     /// What was observed, once the loop has ended.
     observed: Arc<Mutex<Option<History>>>,
-}
-
-/// The diagnosis of a path as it runs: it may begin anew without the canaries.
-#[derive(Debug)]
-struct Diagnosing {
-    part: Part,
-    say_stop: StopSender,
-    diagnosis: watch::Receiver<Diagnosis>,
 }
 
 /// What the paths of one target share.
@@ -76,6 +69,14 @@ impl Shared<'_> {
     /// How long a round of a loop that asks the server over this path may take.
     pub(super) fn longest_asking(path: &PathSettings) -> Duration {
         path.connect_timeout.saturating_mul(2).saturating_add(LONGEST_QUESTIONS)
+    }
+
+    fn declared(&self, path: &PathSettings) -> Declared {
+        Declared {
+            pools: self.target.pools.clone(),
+            devices: path.devices.clone(),
+            applications: self.applications.clone(),
+        }
     }
 
     fn watch_loop(&self, name: Loop, path: &str, longest_round: Duration) -> Pulse {
@@ -164,14 +165,29 @@ impl RunningPath {
             ground.epoch,
         );
         let observed: Arc<Mutex<Option<History>>> = Arc::default();
-        let wires = Wires { headroom: shared.headroom.clone(), stop, pulse: pulse.clone(), lives };
+        let wires =
+            Wires { headroom: shared.headroom.clone(), stop: stop.clone(), pulse: pulse.clone(), lives };
         let leave = Arc::clone(&observed);
         let run = async move {
             let history = prober.run(wires).await;
             *leave.lock().unwrap_or_else(PoisonError::into_inner) = Some(history);
         };
         supervisor.spawn_in(part, Loop::Prober, run.instrument(span.clone()));
-        let diagnosing = Diagnosing::start(shared, settings, &connector, report.clone(), supervisor);
+        let (declare, declared) = watch::channel(shared.declared(settings));
+        let sources = diagnosis::Sources {
+            target: name.to_owned(),
+            path: path.to_owned(),
+            report: report.clone(),
+            reading: shared.reading.clone(),
+            connector: Arc::clone(&connector),
+            declared,
+            siblings: shared.siblings.clone(),
+            ladder_end: target.ladder.longest(),
+        };
+        let (publish, diagnosis) = watch::channel(Diagnosis::default());
+        let diagnosing = shared.watch_loop(Loop::Diagnosis, path, LONGEST_ROUND);
+        let keep = diagnosis::keep(sources, publish, stop, diagnosing);
+        supervisor.spawn_in(part, Loop::Diagnosis, keep.instrument(span));
         Self {
             settings: settings.clone(),
             reads_the_view,
@@ -180,7 +196,8 @@ impl RunningPath {
             connector,
             report,
             pulse,
-            diagnosing,
+            diagnosis,
+            declare,
             observed,
         }
     }
@@ -196,36 +213,25 @@ impl RunningPath {
     }
 
     /// Takes over what may change while its canaries live on: the password, and what is declared.
-    pub(super) fn take_over(
-        &mut self,
-        shared: &Shared<'_>,
-        wanted: &PathSettings,
-        pools_changed: bool,
-        supervisor: &mut Supervisor,
-    ) -> Option<Part> {
+    pub(super) fn take_over(&mut self, shared: &Shared<'_>, wanted: &PathSettings, declared_anew: bool) {
         if wanted.account != self.settings.account {
             self.connector.set_password(wanted.account.password.clone());
         }
-        let declared_anew = pools_changed || wanted.devices != self.settings.devices;
+        if declared_anew || wanted.devices != self.settings.devices {
+            self.declare.send_replace(shared.declared(wanted));
+        }
         self.settings = wanted.clone();
-        declared_anew.then(|| {
-            self.diagnosing.say_stop.say_leave();
-            let next = Diagnosing::start(shared, wanted, &self.connector, self.report.clone(), supervisor);
-            std::mem::replace(&mut self.diagnosing, next).part
-        })
     }
 
     /// Tells its loops to end, for the process ends.
     pub(super) fn stop(&self) {
         self.say_stop.say();
-        self.diagnosing.say_stop.say();
     }
 
-    /// Tells its loops to end, for a reload; gives the parts to wait for.
-    pub(super) fn leave(&self) -> [Part; 2] {
+    /// Tells its loops to end, for a reload; gives the part to wait for.
+    pub(super) fn leave(&self) -> Part {
         self.say_stop.say_leave();
-        self.diagnosing.say_stop.say_leave();
-        [self.part, self.diagnosing.part]
+        self.part
     }
 
     /// What was observed, where its loop has ended and the path leads where it did.
@@ -251,44 +257,12 @@ impl RunningPath {
             address: self.settings.address.to_string(),
             pulse: self.pulse.clone(),
             report: self.report.clone(),
-            diagnosis: self.diagnosing.diagnosis.clone(),
+            diagnosis: self.diagnosis.clone(),
         }
     }
 
     /// What the other paths of its target see of it.
     pub(super) fn sibling(&self) -> diagnosis::Sibling {
         diagnosis::Sibling { path: self.settings.name.clone(), report: self.report.clone() }
-    }
-}
-
-impl Diagnosing {
-    fn start(
-        shared: &Shared<'_>,
-        path: &PathSettings,
-        connector: &Arc<Connector>,
-        report: watch::Receiver<PathReport>,
-        supervisor: &mut Supervisor,
-    ) -> Self {
-        let target = shared.target;
-        let span = tracing::error_span!("path", target_name = target.name, path = path.name);
-        let (publish, diagnosis) = watch::channel(Diagnosis::default());
-        let sources = diagnosis::Sources {
-            target: target.name.clone(),
-            path: path.name.clone(),
-            report,
-            reading: shared.reading.clone(),
-            applications: shared.applications.clone(),
-            connector: Arc::clone(connector),
-            pools: target.pools.clone(),
-            devices: path.devices.clone(),
-            siblings: shared.siblings.clone(),
-            ladder_end: target.ladder.longest(),
-        };
-        let (say_stop, stop) = stop::channel();
-        let part = supervisor.new_part();
-        let pulse = shared.watch_loop(Loop::Diagnosis, &path.name, LONGEST_ROUND);
-        let keep = diagnosis::keep(sources, publish, stop, pulse);
-        supervisor.spawn_in(part, Loop::Diagnosis, keep.instrument(span));
-        Self { part, say_stop, diagnosis }
     }
 }

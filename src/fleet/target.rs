@@ -186,7 +186,7 @@ impl Target {
     /// Tells all its loops to end, for a reload; gives the parts to wait for.
     pub(super) fn leave(&self) -> BTreeSet<Part> {
         self.headroom_part.1.say_leave();
-        let mut parts: BTreeSet<Part> = self.paths.values().flat_map(RunningPath::leave).collect();
+        let mut parts: BTreeSet<Part> = self.paths.values().map(RunningPath::leave).collect();
         parts.insert(self.headroom_part.0);
         if let Some((part, say_stop)) = &self.view_part {
             say_stop.say_leave();
@@ -234,7 +234,7 @@ impl Target {
         let leaving: BTreeSet<String> =
             self.paths.iter().filter(|(_, path)| !stays(path)).map(|(name, _)| name.clone()).collect();
         let mut parts: BTreeSet<Part> =
-            leaving.iter().filter_map(|name| self.paths.get(name)).flat_map(RunningPath::leave).collect();
+            leaving.iter().filter_map(|name| self.paths.get(name)).map(RunningPath::leave).collect();
         let view = leaving.contains(&self.settings.view_path)
             || self.settings.view_path != wanted.view_path
             || self.settings.server_interval != wanted.server_interval
@@ -246,14 +246,14 @@ impl Target {
         (Change { leaving, view }, parts)
     }
 
-    /// Second half, once those have ended: what is wanted begins. Gives what ends meanwhile.
+    /// Second half, once those have ended: what is wanted begins.
     pub(super) fn end_change(
         &mut self,
         wanted: TargetSettings,
         change: &Change,
         ground: &Ground,
         supervisor: &mut Supervisor,
-    ) -> BTreeSet<Part> {
+    ) {
         let mut observed = BTreeMap::new();
         for name in &change.leaving {
             let Some(path) = self.paths.remove(name) else { continue };
@@ -278,15 +278,13 @@ impl Target {
         }
         let declared_anew = before.pools != self.settings.pools || applications_anew;
         let mut paths = std::mem::take(&mut self.paths);
-        let mut ending = BTreeSet::new();
         for wanted in &self.settings.paths {
             if let Some(path) = paths.get_mut(&wanted.name) {
-                ending.extend(path.take_over(&self.shared(ground), wanted, declared_anew, supervisor));
+                path.take_over(&self.shared(ground), wanted, declared_anew);
             }
         }
         self.paths = paths;
         self.start_missing(observed, ground, supervisor);
-        ending
     }
 }
 

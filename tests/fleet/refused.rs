@@ -51,7 +51,7 @@ fn a_bad_file_is_told_and_changes_nothing() {
             );
         }
         assert_eq!(exporter.metrics().one(SUCCESSFUL, &[]), 0.0, "{text}");
-        assert_eq!(exporter.events("config_not_reloaded").is_empty(), false);
+        assert!(!exporter.events("config_not_reloaded").is_empty());
     }
     // SIGHUP finds the bad file as well.
     let told = exporter.events("config_not_reloaded").len();
@@ -80,7 +80,7 @@ fn what_a_reload_ends_is_counted_and_what_is_gone_vanishes() {
     let server = mariadb(&[]);
     let proxy = HaProxy::start(server.addr(), Duration::from_secs(3600));
     let both = target(&server).path("lb", proxy.addr());
-    let file = ConfigFile::of(&[both.clone()]);
+    let file = ConfigFile::of(std::slice::from_ref(&both));
     let mut lives = Lives::of(&server, "orders");
     let exporter = Launch::from_file(&file.path()).start();
     exporter.wait_for_metrics("canaries on both", Duration::from_secs(30), |page| {

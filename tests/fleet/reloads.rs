@@ -39,10 +39,11 @@ fn a_hundred_reloads_while_canaries_die() {
         .canary(&format!("max_connections_per_target: {}", 2 * BOUND))
         .path("direct", first.addr())
         .path("lb", proxy.addr());
-    let file = ConfigFile::of(&[stays.clone()]);
+    let file = ConfigFile::of(std::slice::from_ref(&stays));
     let (mut lives, mut listing) = (Lives::of(&first, "stays"), Listing::of(&other, "canary"));
     let exporter = Launch::from_file(&file.path()).start();
     let dies = [("target", "stays"), ("path", "lb")];
+    let idle = [dies[0], dies[1], ("kind", "idle")];
     // The search is under way: one death is no limit yet.
     let page = exporter.wait_for_metrics("the first deaths", Duration::from_secs(40), |page| {
         page.sum("deaths_total", &dies) >= 1.0
@@ -103,8 +104,11 @@ fn a_hundred_reloads_while_canaries_die() {
     );
     exporter.wait_for_metrics("the limit of the search that went on", Duration::from_secs(30), |page| {
         let info = [("path", "lb"), ("culprit", "proxy_idle_timeout")];
-        page.sum("idle_limit_confirmed", &dies) == 1.0 && page.sum("idle_limit_info", &info) == 1.0
+        page.sum("idle_limit_confirmed", &idle) == 1.0 && page.sum("idle_limit_info", &info) == 1.0
     });
+    let told = exporter.events("mismatch");
+    let told = told.iter().filter(|event| event["path"] == "lb" && event["rule"] == "paths_disagree");
+    assert_eq!(told.filter(|event| event["target_name"] == "stays").count(), 1, "{}", exporter.log());
     // 100 is the second target's turn to be away.
     assert!(listed(&other).is_empty(), "leaked: {:?}", listed(&other));
     let most = [lives.most_at_once(), listing.most_at_once()];
