@@ -316,8 +316,8 @@ fn labels_are_distinct_and_complete() {
 proptest::proptest! {
     #[test]
     fn only_possible_culprits_are_concluded(
-        kind in 0..4_usize,
-        ending in 0..5_usize,
+        kind in 0..Kind::ALL.len(),
+        ending in 0..Ending::ALL.len(),
         exact: bool,
         code in proptest::option::of(proptest::sample::select(vec![1053_u16, 1927, 4031, 1045])),
         wait_timeout in proptest::option::of(1.0..10.0),
