@@ -6,8 +6,9 @@
 //! | `families` | every such metric's name, help and labels |
 //! | `server`, `path` | how they are filled |
 //! | `pages` | which metrics a page shows: those of the process, of all targets, or of one |
+//! | `text` | how they are written |
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -21,6 +22,7 @@ mod families;
 mod pages;
 mod path;
 mod server;
+mod text;
 
 pub use pages::{Exposition, LogLines};
 
@@ -31,14 +33,17 @@ pub use pages::{Exposition, LogLines};
 pub fn descriptions() -> prometheus::Result<Vec<Desc>> {
     let families = Families::new()?;
     let lines = LogLines::new()?;
-    Ok(families.each().into_iter().flat_map(Collector::desc).chain(lines.desc()).cloned().collect())
+    Ok(families.each().into_iter().flat_map(|family| family.desc()).chain(lines.desc()).cloned().collect())
 }
 
 /// Draws one target's present at each scrape.
 #[derive(Debug)]
 pub struct StateCollector {
     state: Published,
+    /// Made once, and empty but while somebody draws.
     families: Families,
+    /// Held by the one who draws.
+    drawing: Mutex<()>,
 }
 
 impl StateCollector {
@@ -47,11 +52,32 @@ impl StateCollector {
     /// # Errors
     /// Never for the names of this file; the crate checks them all the same.
     pub fn new(state: Published) -> prometheus::Result<Self> {
-        Ok(Self { state, families: Families::new()? })
+        Ok(Self { state, families: Families::new()?, drawing: Mutex::new(()) })
+    }
+}
+
+impl Collector for StateCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.families.each().into_iter().flat_map(|family| family.desc()).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let _drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of a drawing that came to no end, too.
+        self.families.clear();
+        self.families.draw(&self.state.lock().unwrap_or_else(PoisonError::into_inner), unix_now());
+        let drawn = self.families.each().into_iter().flat_map(|family| family.collect());
+        let drawn = drawn.filter(|family| !family.get_metric().is_empty()).collect();
+        self.families.clear();
+        drawn
     }
 }
 
 impl Families {
+    fn clear(&self) {
+        self.each().into_iter().for_each(|family| family.clear());
+    }
+
     /// Draws a target's state at a moment when the calendar says `unix_now`, in seconds since the Unix epoch.
     fn draw(&self, state: &TargetState, unix_now: f64) {
         let target = state.target.as_str();
@@ -83,23 +109,6 @@ impl Families {
 /// The label of a user as the follower calls it.
 fn user_label(user: &str) -> String {
     if user == OTHER_USERS { user.to_owned() } else { account_label(&account_name(user).0).into_owned() }
-}
-
-impl Collector for StateCollector {
-    fn desc(&self) -> Vec<&Desc> {
-        self.families.each().into_iter().flat_map(Collector::desc).collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let Ok(families) = Families::new() else { return Vec::new() };
-        families.draw(&self.state.lock().unwrap_or_else(PoisonError::into_inner), unix_now());
-        families
-            .each()
-            .into_iter()
-            .flat_map(Collector::collect)
-            .filter(|family| !family.get_metric().is_empty())
-            .collect()
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,23 @@
 //! The families of gauges and counters that a scrape fills anew, each by name, once.
 
-use prometheus::core::Collector;
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{CounterVec, GaugeVec};
 
 use crate::metrics::named;
 
-/// Every family of one target, empty. A scrape fills a fresh set.
+/// A family whose series can all be taken out.
+pub(super) trait Drawn: Collector {
+    /// Takes out every series.
+    fn clear(&self);
+}
+
+impl<T: MetricVecBuilder> Drawn for MetricVec<T> {
+    fn clear(&self) {
+        self.reset();
+    }
+}
+
+/// Every family of one target, empty but while a scrape fills it.
 #[derive(Debug, Clone)]
 pub(super) struct Families {
     pub(super) up: GaugeVec,
@@ -88,7 +100,7 @@ impl Families {
     }
 
     /// Each of them.
-    pub(super) fn each(&self) -> [&dyn Collector; 34] {
+    pub(super) fn each(&self) -> [&dyn Drawn; 34] {
         [
             &self.up,
             &self.server_info,

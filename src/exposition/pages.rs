@@ -8,6 +8,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Registry};
 
 use super::StateCollector;
+use super::text::Page;
 use crate::fleet::published::Shown;
 use crate::machine::logging;
 use crate::metrics::named;
@@ -47,34 +48,24 @@ impl Exposition {
         self.targets.read().unwrap_or_else(PoisonError::into_inner).contains_key(target)
     }
 
-    /// Everything, each family once and in the order of the names.
-    pub fn gather(&self) -> Vec<MetricFamily> {
+    /// The page of everything, each family once and in the order of the names.
+    pub fn page(&self) -> String {
         // Cheap clones: nobody who changes the targets waits for the drawing.
         let targets: Vec<Shown> =
             self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let families = targets.iter().flat_map(|shown| shown.events.gather());
-        joined(self.process.gather().into_iter().chain(families))
+        let mut page = Page::default();
+        page.add(&self.process.gather());
+        targets.iter().for_each(|shown| page.add(&shown.events.gather()));
+        page.finish()
     }
 
-    /// One target's metrics. `None` where there is no target of this name.
-    pub fn gather_target(&self, target: &str) -> Option<Vec<MetricFamily>> {
+    /// The page of one target. `None` where there is none of this name.
+    pub fn page_of(&self, target: &str) -> Option<String> {
         let shown = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(target).cloned()?;
-        Some(shown.events.gather())
+        let mut page = Page::default();
+        page.add(&shown.events.gather());
+        Some(page.finish())
     }
-}
-
-/// Each family once, in the order of the names.
-fn joined(all: impl Iterator<Item = MetricFamily>) -> Vec<MetricFamily> {
-    let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
-    for mut family in all {
-        match families.get_mut(family.name()) {
-            Some(known) => known.mut_metric().append(family.mut_metric()),
-            None => {
-                families.insert(family.name().to_owned(), family);
-            }
-        }
-    }
-    families.into_values().collect()
 }
 
 /// Counts the log lines that were dropped, read where they are counted.

@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use prometheus::TextEncoder;
-use prometheus::proto::MetricFamily;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -49,14 +47,8 @@ impl Gathering {
     }
 
     /// The page: written now, or by another client, for which it was begun after this one had asked. `None` where
-    /// there is nothing to gather any more.
-    ///
-    /// # Errors
-    /// When the metrics cannot be written as text.
-    pub(super) async fn page(
-        &self,
-        gather: impl Fn() -> Option<Vec<MetricFamily>>,
-    ) -> Result<Option<Bytes>, prometheus::Error> {
+    /// there is nothing to draw any more.
+    pub(super) async fn page(&self, draw: impl Fn() -> Option<String>) -> Option<Bytes> {
         let asked = Instant::now();
         let _waiting = Counted::one_more(&self.waiting);
         loop {
@@ -64,14 +56,14 @@ impl Gathering {
             // Before the look: what is written meanwhile is heard of.
             written.as_mut().enable();
             match self.look(asked) {
-                Look::Page(bytes) => return Ok(Some(bytes)),
+                Look::Page(bytes) => return Some(bytes),
                 Look::Wait => written.await,
                 Look::Write(not_before) => {
                     let _writing = Writing(self);
                     if let Some(not_before) = not_before {
                         tokio::time::sleep_until(not_before).await;
                     }
-                    return self.write(gather);
+                    return self.write(draw);
                 }
             }
         }
@@ -94,20 +86,16 @@ impl Gathering {
         Look::Write(newest.not_before)
     }
 
-    fn write(
-        &self,
-        gather: impl Fn() -> Option<Vec<MetricFamily>>,
-    ) -> Result<Option<Bytes>, prometheus::Error> {
+    fn write(&self, draw: impl Fn() -> Option<String>) -> Option<Bytes> {
         let begun = Instant::now();
-        let Some(families) = gather() else { return Ok(None) };
-        let text = TextEncoder::new().encode_to_string(&families)?;
+        let text = draw()?;
         let ended = Instant::now();
         let bytes = Bytes::from_owner(Unread::new(text, &self.unread));
         let mut newest = self.newest();
         newest.not_before = Some(ended + (ended - begun));
         newest.page = Some(Page { bytes: bytes.clone(), begun });
         self.keep_or_drop(&mut newest);
-        Ok(Some(bytes))
+        Some(bytes)
     }
 
     fn is_crowded(&self) -> bool {
@@ -184,7 +172,7 @@ impl Drop for Unread {
 
 #[cfg(test)]
 mod tests {
-    use prometheus::{IntCounter, Registry};
+    use prometheus::{IntCounter, Registry, TextEncoder};
 
     use super::*;
 
@@ -197,7 +185,8 @@ mod tests {
     }
 
     async fn page(gathering: &Gathering, registry: &Registry) -> Bytes {
-        gathering.page(|| Some(registry.gather())).await.expect("a page").expect("something to gather")
+        let draw = || TextEncoder::new().encode_to_string(&registry.gather()).ok();
+        gathering.page(draw).await.expect("a page")
     }
 
     fn value(page: &Bytes) -> u64 {

@@ -78,7 +78,7 @@ pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Ful
         return use_another_method("use GET\n", "GET, HEAD");
     }
     if path == site.telemetry_path {
-        return metrics(site.gathering.page(|| Some(site.exposition.gather())).await);
+        return metrics(site.gathering.page(|| Some(site.exposition.page())).await.unwrap_or_default());
     }
     match path {
         PROBE => probe(site, request.uri().query().unwrap_or_default()).await,
@@ -105,18 +105,17 @@ async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
         let words = format!("say which target: {PROBE}?target=NAME; there are: {}\n", names());
         return text(StatusCode::BAD_REQUEST, words);
     };
-    let gathering = site.gathering_of(&target);
-    let page = match &gathering {
-        Some(gathering) => gathering.page(|| site.exposition.gather_target(&target)).await,
-        None => Ok(None),
+    let page = match site.gathering_of(&target) {
+        Some(gathering) => gathering.page(|| site.exposition.page_of(&target)).await,
+        None => None,
     };
-    match page {
-        Ok(None) => text(
-            StatusCode::NOT_FOUND,
-            format!("no target of that name is configured; there are: {}\n", names()),
-        ),
-        page => metrics(page),
-    }
+    page.map_or_else(
+        || {
+            let words = format!("no target of that name is configured; there are: {}\n", names());
+            text(StatusCode::NOT_FOUND, words)
+        },
+        metrics,
+    )
 }
 
 /// The value of `target` in a query. `None` where there is none.
@@ -144,20 +143,12 @@ fn use_another_method(words: &str, allowed: &'static str) -> Response<Full<Bytes
     response
 }
 
-fn metrics(page: Result<Option<Bytes>, prometheus::Error>) -> Response<Full<Bytes>> {
-    match page {
-        Ok(page) => {
-            let page = page.unwrap_or_default();
-            let mut response = Response::new(Full::new(page));
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
-            response
-        }
-        Err(error) => {
-            text(StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics could not be written: {error}\n"))
-        }
-    }
+fn metrics(page: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(page));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
 }
 
 fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
