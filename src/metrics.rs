@@ -79,28 +79,43 @@ impl Metrics {
             registry.register(Box::new(vec.clone())).map(|()| vec)
         };
         let counters = |name: &str, help: &str, labels: &[&str]| counters_in(registry, name, help, labels);
-        let histograms_in = |registry: &Registry, name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> prometheus::Result<HistogramVec> {
+        let histograms = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> prometheus::Result<HistogramVec> {
             let vec = HistogramVec::new(HistogramOpts::from(named(name, help)).buckets(buckets.to_vec()), labels)?;
             registry.register(Box::new(vec.clone())).map(|()| vec)
         };
-        let histograms = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| histograms_in(registry, name, help, labels, buckets);
+        let [death_age, survival_age, application_survival_age] = age_histograms(registry, &seldom.registry, ladder)?;
         Ok(Self {
             connections: gauges("connections", "Canary sessions held open now.", &["target", "path", "kind"])?,
             connect_duration: histograms("connect_duration_seconds", "Time from the start of a TCP connect to the end of the login.", &["target", "path"], &CONNECT_BUCKETS)?,
             connect_failures: counters("connect_failures_total", "Connects that failed, by the stage they failed at.", &["target", "path", "stage"])?,
             lives: counters("lives_total", "Canaries whose life had an outcome: they survived to their probe, or died.", &["target", "path", "kind"])?,
             deaths: counters_in(&seldom.registry, "deaths_total", "Canaries that died, by what the wire showed and who did it.", &["target", "path", "kind", "ending", "culprit"])?,
-            death_age: histograms_in(&seldom.registry, "death_age_seconds", "Idle age at death. A silent death counts at the age it was found. Buckets are the ladder's ages.", &["target", "path", "kind", "culprit"], ladder.ages())?,
-            survival_age: histograms("survival_age_seconds", "Idle age at which a probe was answered. Buckets are the ladder's ages.", &["target", "path", "kind"], ladder.ages())?,
+            death_age,
+            survival_age,
             stall: histograms("stall_seconds", "Time from sending on a dead connection to knowing, at most the probe timeout.", &["target", "path"], &STALL_BUCKETS)?,
             voided: counters("voided_total", "Canaries whose outcome says nothing and was not counted.", &["target", "path", "reason"])?,
             suspended: gauges("suspended", "1 while no canary is launched, for this reason.", &["target", "path", "reason"])?,
             self_aborted_clients: counters("self_aborted_clients_total", "Sessions of this exporter that the server counted in Aborted_clients.", &["target"])?,
             ghost_kills: counters("ghost_kills_total", "Sessions of this exporter that the server held although their client was dead, by what became of the attempt to kill them.", &["target", "path", "outcome"])?,
             failed_rounds: counters("failed_rounds_total", FAILED_ROUNDS, &["target", "loop"])?,
-            application_survival_age: histograms("application_survival_age_seconds", "Idle age that an application's session woke up from. Buckets are the ladder's ages.", &["target"], ladder.ages())?,
+            application_survival_age,
             seldom: seldom.clone(),
         })
+    }
+
+    /// These metrics with the buckets of another ladder: the histograms of idle ages begin anew, all others go on.
+    ///
+    /// # Errors
+    /// Never for metrics that this registry has; the crate checks them all the same.
+    pub fn with_ladder(&self, registry: &Registry, ladder: &Ladder) -> prometheus::Result<Self> {
+        self.seldom.registry.unregister(Box::new(self.death_age.clone()))?;
+        for histogram in [&self.survival_age, &self.application_survival_age] {
+            registry.unregister(Box::new(histogram.clone()))?;
+        }
+        let [death_age, survival_age, application_survival_age] =
+            age_histograms(registry, &self.seldom.registry, ladder)?;
+        self.seldom.change();
+        Ok(Self { death_age, survival_age, application_survival_age, ..self.clone() })
     }
 
     /// The metrics of one path. Counters are born at zero for every legal combination of their closed
@@ -213,6 +228,20 @@ impl<T: MetricVecBuilder> Removable for MetricVec<T> {
         // It was listed a moment ago; whoever took it out since did the same.
         let _ = self.remove_label_values(values);
     }
+}
+
+/// Registers the histograms of idle ages: those of deaths, of survivals, and of the applications' survivals.
+#[rustfmt::skip]
+fn age_histograms(registry: &Registry, of_deaths: &Registry, ladder: &Ladder) -> prometheus::Result<[HistogramVec; 3]> {
+    let histogram = |registry: &Registry, name: &str, help: &str, labels: &[&str]| -> prometheus::Result<HistogramVec> {
+        let vec = HistogramVec::new(HistogramOpts::from(named(name, help)).buckets(ladder.ages().to_vec()), labels)?;
+        registry.register(Box::new(vec.clone())).map(|()| vec)
+    };
+    Ok([
+        histogram(of_deaths, "death_age_seconds", "Idle age at death. A silent death counts at the age it was found. Buckets are the ladder's ages.", &["target", "path", "kind", "culprit"])?,
+        histogram(registry, "survival_age_seconds", "Idle age at which a probe was answered. Buckets are the ladder's ages.", &["target", "path", "kind"])?,
+        histogram(registry, "application_survival_age_seconds", "Idle age that an application's session woke up from. Buckets are the ladder's ages.", &["target"])?,
+    ])
 }
 
 /// Options of a metric with the project's prefix.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `paths` | three paths to one server and one to another: each has its own culprit, layer and limit |
 //! | `reloads` | a hundred reloads while canaries die; targets that come, change, go and come again |
+//! | `ghosts` | what a reload leaves on the server, behind a firewall that has forgotten it |
 //! | `stuck` | a reload while a server does not answer |
 //! | `refused` | bad files, other methods, SIGHUP; what a reload ends is counted, what is gone vanishes |
 //! | `probe` | the page of one target, and two scrapers at once |
@@ -13,6 +14,7 @@
 
 mod counters;
 mod file;
+mod ghosts;
 mod lives;
 mod passwords;
 mod paths;

@@ -2,15 +2,19 @@
 
 pub mod companions;
 mod conclude;
+mod evidence;
 pub mod judgement;
 pub mod lost_state;
+mod possible;
 pub mod remedy;
 pub mod restart;
 pub mod twins;
 
 use serde::{Deserialize, Serialize};
 
-pub use conclude::{Conclusion, Evidence, Row, Twins, conclude, possible_culprits};
+pub use conclude::{Conclusion, conclude};
+pub use evidence::{Evidence, Row, Twins};
+pub use possible::possible_culprits;
 
 /// Who ended a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::settings::TargetSettings;
-use crate::domain::life::observation::History;
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
 use crate::session::LoginPace;
@@ -71,7 +70,7 @@ impl Fleet {
     ) -> prometheus::Result<Self> {
         let mut fleet = Self { ground, targets: BTreeMap::new() };
         for settings in targets {
-            fleet.start_target(settings, BTreeMap::new(), supervisor)?;
+            fleet.start_target(settings, supervisor)?;
         }
         fleet.retain_state();
         Ok(fleet)
@@ -80,11 +79,10 @@ impl Fleet {
     fn start_target(
         &mut self,
         settings: TargetSettings,
-        observed: BTreeMap<String, History>,
         supervisor: &mut Supervisor,
     ) -> prometheus::Result<()> {
         let name = settings.name.clone();
-        let target = Target::start(settings, observed, &self.ground, supervisor)?;
+        let target = Target::start(settings, &self.ground, supervisor)?;
         self.targets.insert(name, target);
         Ok(())
     }
@@ -114,35 +112,29 @@ impl Fleet {
         for (name, target) in &self.targets {
             match wanted.iter().find(|wanted| wanted.name == *name) {
                 Some(wanted) if wanted == target.settings() => {}
-                Some(wanted) if !target.must_begin_anew(wanted) => {
+                Some(wanted) => {
                     let (change, leaving) = target.begin_change(wanted);
                     parts.extend(leaving);
                     changes.insert(name.clone(), change);
                 }
-                _ => {
+                None => {
                     parts.extend(target.leave());
                     ending.push(name.clone());
                 }
             }
         }
         supervisor.part_with(&parts, LEAVE).await;
-        let mut observed = BTreeMap::new();
         for name in ending {
             if let Some(target) = self.targets.remove(&name) {
                 target.withdraw(&self.ground);
-                let again = wanted.iter().find(|wanted| wanted.name == name);
-                observed.extend(again.map(|wanted| (name, target.observed_for(wanted))));
             }
         }
         for settings in wanted {
             match self.targets.get_mut(&settings.name) {
-                None => {
-                    let observed = observed.remove(&settings.name).unwrap_or_default();
-                    self.start_target(settings, observed, supervisor)?;
-                }
+                None => self.start_target(settings, supervisor)?,
                 Some(target) => {
                     if let Some(change) = changes.get(&settings.name) {
-                        target.end_change(settings, change, &self.ground, supervisor);
+                        target.end_change(settings, change, &self.ground, supervisor)?;
                     }
                 }
             }

@@ -12,7 +12,7 @@ use super::diagnosis::Sibling;
 use super::path::{LONGEST_ROUND, RunningPath, Shared, full_name};
 use super::published::{Published, Shown, TargetState};
 use super::{Ground, headroom};
-use crate::config::settings::{PathSettings, TargetSettings};
+use crate::config::settings::TargetSettings;
 use crate::domain::conduct::health::Loop;
 use crate::domain::conduct::suspension::Headroom;
 use crate::domain::life::observation::History;
@@ -52,13 +52,12 @@ pub(super) struct Change {
 }
 
 impl Target {
-    /// Starts a target's loops, and shows it on the pages. `observed` is what earlier loops of its paths saw.
+    /// Starts a target's loops, and shows it on the pages.
     ///
     /// # Errors
     /// Never for the names of the metrics; the crate checks them all the same.
     pub(super) fn start(
         settings: TargetSettings,
-        observed: BTreeMap<String, History>,
         ground: &Ground,
         supervisor: &mut Supervisor,
     ) -> prometheus::Result<Self> {
@@ -102,7 +101,7 @@ impl Target {
             view_part: None,
             settings,
         };
-        target.start_missing(observed, ground, supervisor);
+        target.start_missing(BTreeMap::new(), ground, supervisor);
         Ok(target)
     }
 
@@ -167,6 +166,7 @@ impl Target {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.paths = paths.clone().map(RunningPath::published).collect();
         published.stale_after = stale_after(&self.settings);
+        published.thresholds = self.settings.ladder.ages().to_vec();
         drop(published);
         self.siblings.send_replace(paths.map(RunningPath::sibling).collect());
     }
@@ -214,25 +214,12 @@ impl Target {
         }
     }
 
-    /// Whether the target must end and begin anew: its histograms have the ladder's buckets, and its canaries its
-    /// ages.
-    pub(super) fn must_begin_anew(&self, wanted: &TargetSettings) -> bool {
-        self.settings.ladder != wanted.ladder
-    }
-
-    /// What its paths saw that lead where they are wanted to, once its loops have ended.
-    pub(super) fn observed_for(&self, wanted: &TargetSettings) -> BTreeMap<String, History> {
-        let seen = |wanted: &PathSettings| {
-            Some((wanted.name.clone(), self.paths.get(&wanted.name)?.observed_for(wanted)?))
-        };
-        wanted.paths.iter().filter_map(seen).collect()
-    }
-
     /// First half of a change: tells to end what cannot stay as it is, and gives what to wait for.
     pub(super) fn begin_change(&self, wanted: &TargetSettings) -> (Change, BTreeSet<Part>) {
         let stays = |path: &RunningPath| {
             let of_that_name = wanted.paths.iter().find(|wanted| wanted.name == path.settings().name);
-            of_that_name.is_some_and(|path_wanted| path.stays_with(path_wanted, wanted))
+            self.settings.ladder == wanted.ladder
+                && of_that_name.is_some_and(|path_wanted| path.stays_with(path_wanted, wanted))
         };
         let leaving: BTreeSet<String> =
             self.paths.iter().filter(|(_, path)| !stays(path)).map(|(name, _)| name.clone()).collect();
@@ -250,13 +237,16 @@ impl Target {
     }
 
     /// Second half, once those have ended: what is wanted begins.
+    ///
+    /// # Errors
+    /// Never for the names of the metrics; the crate checks them all the same.
     pub(super) fn end_change(
         &mut self,
         wanted: TargetSettings,
         change: &Change,
         ground: &Ground,
         supervisor: &mut Supervisor,
-    ) {
+    ) -> prometheus::Result<()> {
         let mut observed = BTreeMap::new();
         for name in &change.leaving {
             let Some(path) = self.paths.remove(name) else { continue };
@@ -271,7 +261,13 @@ impl Target {
         let before = std::mem::replace(&mut self.settings, wanted);
         let account =
             |settings: &TargetSettings| settings.paths.first().map(|path| path.account.username.clone());
-        let applications_anew = before.excluded_users != self.settings.excluded_users
+        let ladder_anew = before.ladder != self.settings.ladder;
+        if ladder_anew {
+            // The buckets of idle ages are the ladder's.
+            self.metrics = self.metrics.with_ladder(&self.registry, &self.settings.ladder)?;
+        }
+        let applications_anew = ladder_anew
+            || before.excluded_users != self.settings.excluded_users
             || account(&before) != account(&self.settings);
         if applications_anew {
             self.applications = applications(&self.settings, &self.metrics);
@@ -288,6 +284,7 @@ impl Target {
         }
         self.paths = paths;
         self.start_missing(observed, ground, supervisor);
+        Ok(())
     }
 }
 

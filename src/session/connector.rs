@@ -134,9 +134,10 @@ impl Connector {
         &self.account.username
     }
 
-    /// Logs in with this password from now on.
+    /// Logs in with this password from now on, and does not wait for it where another one was refused.
     pub fn set_password(&self, password: Option<Secret>) {
         self.password.set(password);
+        self.gate.forgive();
     }
 
     /// Opens a session, where the budget has a place for one; with `keepalive`, its socket sends TCP keepalive

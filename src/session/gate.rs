@@ -101,6 +101,12 @@ impl Gate {
         Ok(Ticket { gate: self, failed_before: state.failed, alone })
     }
 
+    /// What made the failures may have been mended: the next attempt rests for none of them.
+    pub(crate) fn forgive(&self) {
+        let mut state = self.lock();
+        (state.failures, state.useless, state.not_before) = (0, 0, None);
+    }
+
     /// Where the last attempt failed, until one succeeds.
     pub(crate) fn failed_at(&self) -> Option<Stage> {
         self.lock().failed_at

@@ -108,6 +108,16 @@ fn what_a_reload_ends_is_counted_and_what_is_gone_vanishes() {
         (listed(&server) == straight(&exporter, &server)).then_some(())
     });
     lives.assert_none_lost(&exporter);
+    // Other ages: every canary ends, and what was counted and seen stays.
+    let finished = page.sum("lives_total", &[]);
+    file.write(&[target(&server).ages("2s,7s,400s")]);
+    reload(&exporter);
+    let page = exporter.metrics();
+    assert!(voided(&page, "direct") >= 2.0, "{}", exporter.log());
+    assert!(page.sum("lives_total", &[]) >= finished, "its counters go on");
+    let bucket = |le| page.values("survival_age_seconds_bucket", &[("kind", "idle"), ("le", le)]).len();
+    assert_eq!((bucket("7"), bucket("400"), bucket("300")), (1, 1, 0), "{}", page.text());
+    assert!(page.one("idle_limit_lower_seconds", &[("kind", "idle")]) >= 2.0, "what was survived is known");
     // Another name for the target: the old name is gone.
     let renamed = Target::new("billing", "2s,300s,600s").path("direct", server.addr());
     file.write(&[renamed]);

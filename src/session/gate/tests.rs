@@ -27,6 +27,16 @@ async fn refused_logins_are_tried_ever_more_rarely() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_mended_needs_no_rest() {
+    let gate = Gate::default();
+    rests(&gate, 5, |ticket| ticket.failed(Stage::Auth)).await;
+    gate.admit().expect("the rest is over").failed(Stage::Auth);
+    gate.forgive();
+    let again = rests(&gate, 2, |ticket| ticket.failed(Stage::Auth)).await;
+    assert_eq!(again, [15, 30], "if it was not mended");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_day_of_a_wrong_password_is_about_three_hundred_logins() {
     let (gate, begun, mut attempts) = (Gate::default(), Instant::now(), 0);
     while begun.elapsed() < Duration::from_secs(86_400) {

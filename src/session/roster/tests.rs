@@ -258,6 +258,22 @@ async fn two_paths_have_a_budget_each_and_know_each_others_sessions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_path_that_comes_back_bears_what_its_predecessor_left() {
+    let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
+    let target = TargetRoster::new(counter());
+    let before = target.share(rules("direct", &kills));
+    drop(join(&before, Purpose::Canary, 7));
+    drop(before);
+    let after = target.share(rules("direct", &kills));
+    assert_eq!(after.haunting(), 1, "the server may still hold it");
+    assert!(after.is_ours(7), "nobody else's, all the same");
+    assert_eq!(
+        after.settle(&after.ghosts(), &BTreeSet::from([7])),
+        BTreeMap::from([("direct".to_owned(), 1)])
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_path_left_behind_takes_places_when_it_begins_anew_or_is_gone() {
     let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
     let target = TargetRoster::new(counter());

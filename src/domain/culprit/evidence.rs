@@ -1,0 +1,102 @@
+//! What is known of one death when its culprit is sought.
+
+use serde::Serialize;
+
+use crate::domain::culprit::lost_state::Story;
+use crate::domain::life::ending::Ending;
+use crate::domain::life::kind::Kind;
+
+/// What the server's processlist said of a dead canary's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Row {
+    /// Not listed any more: the server knows.
+    Gone,
+    /// Still listed: the server does not know, and keeps a ghost.
+    Present,
+    /// Could not be asked, or a proxy in the path makes the answer worthless.
+    Unknown,
+}
+
+/// How the twins of other kinds fared just past the age that idle canaries die at: `Some(true)` lived,
+/// `Some(false)` died, `None` not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Twins {
+    /// The twin with TCP keepalive.
+    pub keepalive: Option<bool>,
+    /// The twin in a sleeping statement.
+    pub busy: Option<bool>,
+    /// The twin that pings.
+    pub active: Option<bool>,
+}
+
+/// All that is known of one death when its culprit is sought.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// What the canary was doing.
+    pub kind: Kind,
+    /// What the wire showed.
+    pub ending: Ending,
+    /// Idle age at the ending, in seconds.
+    pub age: f64,
+    /// Whether the ending came while nothing was being sent, so that `age` is the age of the death
+    /// itself and not only the age at which it was found.
+    pub exact: bool,
+    /// The code of the server's ERR packet, where one was read.
+    pub error_code: Option<u16>,
+    /// The session's own `@@session.wait_timeout`, in seconds.
+    pub wait_timeout: Option<f64>,
+    /// What the processlist said just after.
+    pub row: Row,
+    /// Uptime went back, or another server answers.
+    pub restarted: bool,
+    /// A proxy that speaks MySQL was seen by its thread ids.
+    pub proxy_seen: bool,
+    /// Whether the server's count of KILLs rose with it. `None` where that was not read.
+    pub killed: Option<bool>,
+    /// Others that died at this age, at other times: no one alone.
+    pub same_age: usize,
+    /// Others that KILL struck near this age, at other times: a tool that looks seldom strikes at ages apart.
+    pub kills_near: usize,
+    /// Another died at this age while the count of KILLs stood still: KILL is not what strikes there.
+    pub died_unkilled: bool,
+    /// Whether the count of KILLs is read on this path at all: then one that could not be compared may have risen.
+    pub are_kills_read: bool,
+    /// How many others died at this very instant by something that does not ask for their ages.
+    pub same_instant: usize,
+    /// Another idle canary was seen alive past this age.
+    pub outlived: bool,
+    /// One that was born no earlier was: a new setting of a timer does not explain that.
+    pub outlived_by_younger: bool,
+    /// The limit that stands at this age rules a part of the connections only.
+    pub of_a_part: bool,
+    /// Which story explains a silent death.
+    pub story: Story,
+    /// How the twins fared at this age.
+    pub twins: Twins,
+}
+
+impl Evidence {
+    /// Whether others show that no timer strikes at this age. One death alone may be outlived by anybody;
+    /// several at one age are a timer's, whoever outlives it: it may rule a part of the connections only.
+    pub(super) const fn excludes_timers(&self) -> bool {
+        self.same_age == 0 && self.outlived
+    }
+
+    /// Whether the timer at this age rules a part of the connections only, so that a twin that lives may have
+    /// been on the other part.
+    pub(super) const fn is_of_a_part(&self) -> bool {
+        self.same_age > 0 && (self.outlived_by_younger || self.of_a_part)
+    }
+
+    /// Whether KILL may have ended it: the server knows, and its count of KILLs rose or was not read.
+    pub(super) fn may_be_killed(&self) -> bool {
+        self.row != Row::Present && !self.proxy_seen && self.killed != Some(false)
+    }
+
+    /// Whether the server ended it, and its count of KILLs says by KILL: it rose now and with all the others
+    /// that died at this age.
+    pub(super) fn is_killed(&self) -> bool {
+        self.row == Row::Gone && !self.proxy_seen && self.killed == Some(true) && !self.died_unkilled
+    }
+}
