@@ -1,7 +1,7 @@
 //! What many targets cost in one process: the whole exporter with 100 targets of two paths each, against one scripted
 //! server in another process. Fails where they log in too fast at the start, or a page takes too long.
 //!
-//! Before them an exporter with one target of one path runs for as long: what is said of a path is the difference.
+//! Before them an exporter with one target of one path runs for half as long: what is said of a path is the difference.
 
 #[path = "../tests/lab/wire.rs"]
 #[expect(dead_code, reason = "the server needs only some of the packets")]
@@ -202,7 +202,7 @@ fn bench() -> ExitCode {
 
 fn measure(dir: &Path, port: u16, comers: &mpsc::Receiver<i128>) -> bool {
     let mut one = Running::start(&["export", &config(dir, (1, 1), port).to_string_lossy()]);
-    sleep(SETTLED);
+    sleep(SETTLED / 2);
     let alone = Settled::of(&mut one);
     drop(one);
     // Those of the first exporter.

@@ -20,8 +20,10 @@ use crate::domain::life::void::VoidReason;
 use crate::domain::limit::ladder::Ladder;
 
 mod process;
+mod seldom;
 
 pub use process::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
+pub use seldom::Seldom;
 
 /// What failed rounds are; those of a target, and those of the process, whose target is empty.
 const FAILED_ROUNDS: &str = "Rounds of the exporter's own loops that failed, by a fault of its own or of the driver. The target is empty for loops of the whole process.";
@@ -48,6 +50,8 @@ pub struct Metrics {
     ghost_kills: IntCounterVec,
     failed_rounds: IntCounterVec,
     application_survival_age: HistogramVec,
+    /// Those of deaths: two series in three.
+    seldom: Seldom,
 }
 
 impl Metrics {
@@ -56,27 +60,36 @@ impl Metrics {
     ///
     /// # Errors
     /// When one of the names is in the registry already.
-    #[rustfmt::skip]
     pub fn register(registry: &Registry, ladder: &Ladder) -> prometheus::Result<Self> {
+        Self::register_apart(registry, &Seldom::within(registry), ladder)
+    }
+
+    /// The same, but those of deaths, which are most of all series and seldom change, apart.
+    ///
+    /// # Errors
+    /// When one of the names is in its registry already.
+    #[rustfmt::skip]
+    pub fn register_apart(registry: &Registry, seldom: &Seldom, ladder: &Ladder) -> prometheus::Result<Self> {
         let gauges = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntGaugeVec> {
             let vec = IntGaugeVec::new(named(name, help), labels)?;
             registry.register(Box::new(vec.clone())).map(|()| vec)
         };
-        let counters = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
+        let counters_in = |registry: &Registry, name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
             let vec = IntCounterVec::new(named(name, help), labels)?;
             registry.register(Box::new(vec.clone())).map(|()| vec)
         };
+        let counters = |name: &str, help: &str, labels: &[&str]| counters_in(registry, name, help, labels);
         let histograms = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> prometheus::Result<HistogramVec> {
             let vec = HistogramVec::new(HistogramOpts::from(named(name, help)).buckets(buckets.to_vec()), labels)?;
             registry.register(Box::new(vec.clone())).map(|()| vec)
         };
-        let [death_age, survival_age, application_survival_age] = age_histograms(registry, ladder)?;
+        let [death_age, survival_age, application_survival_age] = age_histograms(registry, &seldom.registry, ladder)?;
         Ok(Self {
             connections: gauges("connections", "Canary sessions held open now.", &["target", "path", "kind"])?,
             connect_duration: histograms("connect_duration_seconds", "Time from the start of a TCP connect to the end of the login.", &["target", "path"], &CONNECT_BUCKETS)?,
             connect_failures: counters("connect_failures_total", "Connects that failed, by the stage they failed at.", &["target", "path", "stage"])?,
             lives: counters("lives_total", "Canaries whose life had an outcome: they survived to their probe, or died.", &["target", "path", "kind"])?,
-            deaths: counters("deaths_total", "Canaries that died, by what the wire showed and who did it.", &["target", "path", "kind", "ending", "culprit"])?,
+            deaths: counters_in(&seldom.registry, "deaths_total", "Canaries that died, by what the wire showed and who did it.", &["target", "path", "kind", "ending", "culprit"])?,
             death_age,
             survival_age,
             stall: histograms("stall_seconds", "Time from sending on a dead connection to knowing, at most the probe timeout.", &["target", "path"], &STALL_BUCKETS)?,
@@ -86,6 +99,7 @@ impl Metrics {
             ghost_kills: counters("ghost_kills_total", "Sessions of this exporter that the server held although their client was dead, by what became of the attempt to kill them.", &["target", "path", "outcome"])?,
             failed_rounds: counters("failed_rounds_total", FAILED_ROUNDS, &["target", "loop"])?,
             application_survival_age,
+            seldom: seldom.clone(),
         })
     }
 
@@ -94,10 +108,13 @@ impl Metrics {
     /// # Errors
     /// Never for metrics that this registry has; the crate checks them all the same.
     pub fn with_ladder(&self, registry: &Registry, ladder: &Ladder) -> prometheus::Result<Self> {
-        for histogram in [&self.death_age, &self.survival_age, &self.application_survival_age] {
+        self.seldom.registry.unregister(Box::new(self.death_age.clone()))?;
+        for histogram in [&self.survival_age, &self.application_survival_age] {
             registry.unregister(Box::new(histogram.clone()))?;
         }
-        let [death_age, survival_age, application_survival_age] = age_histograms(registry, ladder)?;
+        let [death_age, survival_age, application_survival_age] =
+            age_histograms(registry, &self.seldom.registry, ladder)?;
+        self.seldom.change();
         Ok(Self { death_age, survival_age, application_survival_age, ..self.clone() })
     }
 
@@ -137,6 +154,7 @@ impl Metrics {
             self.failed_rounds(target, name);
         }
         bound.ghost_kills();
+        self.seldom.change();
         bound
     }
 
@@ -177,6 +195,7 @@ impl Metrics {
                 }
             }
         }
+        self.seldom.change();
     }
 
     /// Sleeps that the applications' sessions survived, in seconds: the histogram of a target is made once its
@@ -213,15 +232,15 @@ impl<T: MetricVecBuilder> Removable for MetricVec<T> {
 
 /// Registers the histograms of idle ages: those of deaths, of survivals, and of the applications' survivals.
 #[rustfmt::skip]
-fn age_histograms(registry: &Registry, ladder: &Ladder) -> prometheus::Result<[HistogramVec; 3]> {
-    let histogram = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<HistogramVec> {
+fn age_histograms(registry: &Registry, of_deaths: &Registry, ladder: &Ladder) -> prometheus::Result<[HistogramVec; 3]> {
+    let histogram = |registry: &Registry, name: &str, help: &str, labels: &[&str]| -> prometheus::Result<HistogramVec> {
         let vec = HistogramVec::new(HistogramOpts::from(named(name, help)).buckets(ladder.ages().to_vec()), labels)?;
         registry.register(Box::new(vec.clone())).map(|()| vec)
     };
     Ok([
-        histogram("death_age_seconds", "Idle age at death. A silent death counts at the age it was found. Buckets are the ladder's ages.", &["target", "path", "kind", "culprit"])?,
-        histogram("survival_age_seconds", "Idle age at which a probe was answered. Buckets are the ladder's ages.", &["target", "path", "kind"])?,
-        histogram("application_survival_age_seconds", "Idle age that an application's session woke up from. Buckets are the ladder's ages.", &["target"])?,
+        histogram(of_deaths, "death_age_seconds", "Idle age at death. A silent death counts at the age it was found. Buckets are the ladder's ages.", &["target", "path", "kind", "culprit"])?,
+        histogram(registry, "survival_age_seconds", "Idle age at which a probe was answered. Buckets are the ladder's ages.", &["target", "path", "kind"])?,
+        histogram(registry, "application_survival_age_seconds", "Idle age that an application's session woke up from. Buckets are the ladder's ages.", &["target"])?,
     ])
 }
 
@@ -270,6 +289,7 @@ impl PathMetrics {
         self.lives(kind).inc();
         self.deaths(kind, ending, culprit).inc();
         self.death_age(kind, culprit).observe(age);
+        self.metrics.seldom.change();
     }
 
     /// Sending on a dead connection took this many seconds to be known.

@@ -1,7 +1,7 @@
 //! The arrows between modules, checked on the source: they run down the map of `src/lib.rs`, the core is pure, time is an
 //! argument, SQL stands in one place, and no file is long.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -180,28 +180,11 @@ fn nothing_asks_the_system_for_the_time_but_the_shell() {
 /// How many lines a file may have.
 const MOST_LINES: usize = 400;
 
-/// Those that have more, and how many they may have: a file here may shrink, and none may come to it.
-const LONG_FILES: [(&str, usize); 6] = [
-    ("src/domain/applications/follower.rs", 417),
-    ("src/domain/conduct/proof.rs", 439),
-    ("src/domain/culprit/conclude.rs", 474),
-    ("src/domain/culprit/tests.rs", 453),
-    ("src/domain/limit.rs", 429),
-    ("src/web/clients.rs", 403),
-];
-
 #[test]
 fn no_file_is_long() {
-    let mut long: BTreeMap<&str, usize> = LONG_FILES.into_iter().collect();
     for (path, text) in files("src") {
-        let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("it is below").to_string_lossy();
-        let (lines, ceiling) = (text.lines().count(), long.remove(&*name));
-        let most = ceiling.unwrap_or(MOST_LINES);
-        assert!(
-            lines <= most,
-            "{name} has {lines} lines, and may have {most}: give a part of it a file of its own"
-        );
-        assert!(ceiling.is_none() || lines > MOST_LINES, "{name} is long no more: take it from the list");
+        let lines = text.lines().count();
+        let name = path.display();
+        assert!(lines <= MOST_LINES, "{name} has {lines} lines: give a part of it a file of its own");
     }
-    assert!(long.is_empty(), "there is no such file any more: {long:?}");
 }

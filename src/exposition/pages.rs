@@ -1,14 +1,14 @@
 //! Which metrics a page shows: those of the process, of every target, or of one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Registry};
 
 use super::StateCollector;
-use super::text::Page;
+use super::text::{Page, Written};
 use crate::fleet::published::Shown;
 use crate::machine::logging;
 use crate::metrics::named;
@@ -17,7 +17,32 @@ use crate::metrics::named;
 #[derive(Debug, Default)]
 pub struct Exposition {
     process: Registry,
-    targets: RwLock<BTreeMap<String, Shown>>,
+    targets: RwLock<BTreeMap<String, Arc<Target>>>,
+}
+
+/// One target, and what was written of its metrics that seldom change.
+#[derive(Debug)]
+struct Target {
+    shown: Shown,
+    /// With how often they had changed.
+    seldom: Mutex<Option<(u64, Written)>>,
+}
+
+impl Target {
+    fn write(&self, page: &mut Page) {
+        page.add(&self.shown.events.gather());
+        let mut kept = self.seldom.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked before the gathering: what changes meanwhile is written the next time.
+        let changes = self.shown.seldom.changes();
+        match &*kept {
+            Some((of, written)) if *of == changes => page.add_written(written),
+            _ => {
+                let written = Written::of(&self.shown.seldom.gather());
+                page.add_written(&written);
+                *kept = Some((changes, written));
+            }
+        }
+    }
 }
 
 impl Exposition {
@@ -34,7 +59,11 @@ impl Exposition {
                 let _ = events.register(Box::new(state));
             }
         }
-        let targets = targets.into_iter().map(|shown| (shown.name.clone(), shown)).collect();
+        let targets = targets.into_iter().map(|shown| {
+            let target = Target { shown, seldom: Mutex::default() };
+            (target.shown.name.clone(), Arc::new(target))
+        });
+        let targets = targets.collect();
         *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
     }
 
@@ -51,19 +80,19 @@ impl Exposition {
     /// The page of everything, each family once and in the order of the names.
     pub fn page(&self) -> String {
         // Cheap clones: nobody who changes the targets waits for the drawing.
-        let targets: Vec<Shown> =
+        let targets: Vec<Arc<Target>> =
             self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let mut page = Page::default();
         page.add(&self.process.gather());
-        targets.iter().for_each(|shown| page.add(&shown.events.gather()));
+        targets.iter().for_each(|target| target.write(&mut page));
         page.finish()
     }
 
     /// The page of one target. `None` where there is none of this name.
     pub fn page_of(&self, target: &str) -> Option<String> {
-        let shown = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(target).cloned()?;
+        let target = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(target).cloned()?;
         let mut page = Page::default();
-        page.add(&shown.events.gather());
+        target.write(&mut page);
         Some(page.finish())
     }
 }

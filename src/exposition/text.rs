@@ -15,31 +15,55 @@ pub(super) struct Page {
     labels: String,
 }
 
+/// Families that are text already.
+#[derive(Debug, Default)]
+pub(super) struct Written(Vec<WrittenFamily>);
+
+#[derive(Debug)]
+struct WrittenFamily {
+    name: String,
+    heading: String,
+    samples: String,
+}
+
+impl Written {
+    /// Writes these families. One without samples is left out. Summaries and metrics without a type are nothing that
+    /// this exporter has.
+    pub(super) fn of(families: &[MetricFamily]) -> Self {
+        let mut labels = String::new();
+        let written = |family: &MetricFamily| {
+            let name = family.name().to_owned();
+            let heading = heading(family)?;
+            let mut samples = String::new();
+            push_samples(&mut samples, family, &mut labels);
+            Some(WrittenFamily { name, heading, samples })
+        };
+        Self(families.iter().filter_map(written).collect())
+    }
+}
+
 impl Page {
-    /// Adds these families' samples. A family without any is left out. Summaries and metrics without a type are nothing
-    /// that this exporter has.
+    /// Adds these families' samples, as [`Written::of`].
     pub(super) fn add(&mut self, families: &[MetricFamily]) {
-        for family in families.iter().filter(|family| !family.get_metric().is_empty()) {
-            let kind = family.get_field_type();
-            let word = match kind {
-                MetricType::COUNTER => "counter",
-                MetricType::HISTOGRAM => "histogram",
-                MetricType::GAUGE => "gauge",
-                MetricType::SUMMARY | MetricType::UNTYPED => continue,
-            };
+        for family in families {
             let name = family.name();
             if !self.families.contains_key(name) {
-                self.families.insert(name.to_owned(), heading(name, family.help(), word));
+                let Some(heading) = heading(family) else { continue };
+                self.families.insert(name.to_owned(), heading);
             }
-            let Some(text) = self.families.get_mut(name) else { continue };
-            for metric in family.get_metric() {
-                write_labels(&mut self.labels, metric);
-                match kind {
-                    MetricType::COUNTER => {
-                        push_sample(text, name, &self.labels, metric.get_counter().get_value());
-                    }
-                    MetricType::HISTOGRAM => push_histogram(text, name, &self.labels, metric),
-                    _ => push_sample(text, name, &self.labels, metric.get_gauge().get_value()),
+            if let Some(text) = self.families.get_mut(name) {
+                push_samples(text, family, &mut self.labels);
+            }
+        }
+    }
+
+    /// Adds what was written before.
+    pub(super) fn add_written(&mut self, written: &Written) {
+        for WrittenFamily { name, heading, samples } in &written.0 {
+            match self.families.get_mut(name) {
+                Some(text) => text.push_str(samples),
+                None => {
+                    self.families.insert(name.clone(), format!("{heading}{samples}"));
                 }
             }
         }
@@ -54,7 +78,18 @@ impl Page {
     }
 }
 
-fn heading(name: &str, help: &str, word: &str) -> String {
+/// `None` where there is nothing to write.
+fn heading(family: &MetricFamily) -> Option<String> {
+    let word = match family.get_field_type() {
+        MetricType::COUNTER => "counter",
+        MetricType::HISTOGRAM => "histogram",
+        MetricType::GAUGE => "gauge",
+        MetricType::SUMMARY | MetricType::UNTYPED => return None,
+    };
+    if family.get_metric().is_empty() {
+        return None;
+    }
+    let (name, help) = (family.name(), family.help());
     let mut text = String::new();
     if !help.is_empty() {
         push_all(&mut text, &["# HELP ", name, " "]);
@@ -62,7 +97,20 @@ fn heading(name: &str, help: &str, word: &str) -> String {
         text.push('\n');
     }
     push_all(&mut text, &["# TYPE ", name, " ", word, "\n"]);
-    text
+    Some(text)
+}
+
+fn push_samples(text: &mut String, family: &MetricFamily, labels: &mut String) {
+    let name = family.name();
+    for metric in family.get_metric() {
+        write_labels(labels, metric);
+        match family.get_field_type() {
+            MetricType::COUNTER => push_sample(text, name, labels, metric.get_counter().get_value()),
+            MetricType::HISTOGRAM => push_histogram(text, name, labels, metric),
+            MetricType::GAUGE => push_sample(text, name, labels, metric.get_gauge().get_value()),
+            MetricType::SUMMARY | MetricType::UNTYPED => {}
+        }
+    }
 }
 
 fn write_labels(labels: &mut String, metric: &Metric) {
@@ -204,7 +252,11 @@ mod tests {
             let families = registry.gather();
             let mut page = Page::default();
             page.add(&families);
-            prop_assert_eq!(page.finish(), TextEncoder::new().encode_to_string(&families).expect("a page"));
+            let expected = TextEncoder::new().encode_to_string(&families).expect("a page");
+            prop_assert_eq!(page.finish(), expected.as_str());
+            let mut page = Page::default();
+            page.add_written(&Written::of(&families));
+            prop_assert_eq!(page.finish(), expected);
         }
     }
 
@@ -217,7 +269,7 @@ mod tests {
         };
         let mut page = Page::default();
         page.add(&gauge("b"));
-        page.add(&gauge("a"));
+        page.add_written(&Written::of(&gauge("a")));
         let expected = "# HELP up help\n# TYPE up gauge\nup{target=\"b\"} 1\nup{target=\"a\"} 1\n";
         assert_eq!(page.finish(), expected);
     }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Duration;
 
 use super::diagnosis::Diagnosis;
+use crate::metrics::Seldom;
 use crate::prober::{Epoch, PathReport};
 use crate::server::Reading;
 use crate::supervision::Pulse;
@@ -21,6 +22,8 @@ pub struct Shown {
     pub name: String,
     /// What events counted.
     pub events: Registry,
+    /// What seldom events counted.
+    pub seldom: Seldom,
     /// What describes the present.
     pub state: Published,
 }

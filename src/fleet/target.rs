@@ -16,7 +16,7 @@ use crate::config::settings::TargetSettings;
 use crate::domain::conduct::health::Loop;
 use crate::domain::conduct::suspension::Headroom;
 use crate::domain::life::observation::History;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Seldom};
 use crate::server::{self, Applications, Reading};
 use crate::session::roster::TargetRoster;
 use crate::supervision::stop::{self, StopSender};
@@ -29,6 +29,7 @@ pub(super) struct Target {
     metrics: Metrics,
     roster: TargetRoster,
     registry: Registry,
+    seldom: Seldom,
     published: Published,
     applications: Applications,
     reading: Arc<watch::Sender<Reading>>,
@@ -60,8 +61,8 @@ impl Target {
         ground: &Ground,
         supervisor: &mut Supervisor,
     ) -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let metrics = Metrics::register(&registry, &settings.ladder)?;
+        let (registry, seldom) = (Registry::new(), Seldom::default());
+        let metrics = Metrics::register_apart(&registry, &seldom, &settings.ladder)?;
         let (reading, readings) = watch::channel(Reading::default());
         let published: Published = Arc::new(Mutex::new(TargetState {
             target: settings.name.clone(),
@@ -89,6 +90,7 @@ impl Target {
             metrics,
             roster,
             registry,
+            seldom,
             published,
             applications,
             reading: Arc::new(reading),
@@ -200,6 +202,7 @@ impl Target {
         Shown {
             name: self.settings.name.clone(),
             events: self.registry.clone(),
+            seldom: self.seldom.clone(),
             state: Arc::clone(&self.published),
         }
     }
