@@ -173,6 +173,9 @@ impl<'a> Section<'a> {
     }
 }
 
+/// How much longer than the key it resembles an unknown one may be that is repeated, in bytes: no secret is so short.
+const LONGEST_TAIL: usize = 4;
+
 /// What to say of a key that does not stand here. A key that resembles none may be anything, so it is not repeated.
 fn unknown(name: &str, keys: &Keys) -> String {
     if ["password", "passwd", "pwd", "pass", "secret"].contains(&&*name.to_ascii_lowercase()) {
@@ -189,6 +192,10 @@ fn unknown(name: &str, keys: &Keys) -> String {
     let near = if is_word { nearest(name, keys.keys.iter().copied()) } else { Vec::new() };
     let here = in_words(keys.keys);
     match (near.first(), elsewhere.is_empty()) {
+        // One that goes on for long after a known key may have swallowed its value.
+        (Some(near), true) if name.len() > near.len() + LONGEST_TAIL => {
+            format!("unknown key: is {near} meant? The keys here are {here}")
+        }
         (Some(near), true) => format!("unknown key {name}: is {near} meant? The keys here are {here}"),
         (None, true) => format!("unknown key: the keys here are {here}"),
         (near, false) => {

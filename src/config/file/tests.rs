@@ -129,6 +129,10 @@ fn a_key_that_swallowed_a_value_is_not_repeated() {
         let fault = try_to_configure(&format!("global: {{auth: {{{key}: x}}}}")).map(drop).expect_err(key);
         assert!(fault.what.starts_with("unknown key: the keys here are username"), "{}", fault.what);
     }
+    let swallowed = "usernamehunter2-in-disguise";
+    let fault =
+        try_to_configure(&format!("global: {{auth: {{{swallowed}}}}}")).map(drop).expect_err(swallowed);
+    assert!(fault.what.starts_with("unknown key: is username meant?"), "{}", fault.what);
 }
 
 #[test]
