@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -12,12 +12,16 @@ use crate::config::settings::Settings;
 
 /// How long reading the configuration may take: on a dead network file system it may never end.
 const LONGEST_READING: Duration = Duration::from_secs(10);
-/// So many may wait for an answer.
-const MOST_WAITING: usize = 64;
+/// So many may wait for an answer, those among them that went away meanwhile.
+const MOST_WAITING: usize = 4096;
 
 /// Reads the settings anew. Gives what is wrong, in words.
 #[derive(Clone)]
-pub struct Reread(Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>);
+pub struct Reread {
+    read: Arc<dyn Fn() -> Result<Settings, String> + Send + Sync>,
+    /// One reads at a time: a reading that never ends holds one thread, not one for each reload.
+    turn: Arc<Semaphore>,
+}
 
 /// Where a reload is asked for.
 #[derive(Debug, Clone)]
@@ -51,7 +55,7 @@ impl fmt::Debug for Reread {
 impl Reread {
     /// Reads by this function, which may block.
     pub fn by(read: impl Fn() -> Result<Settings, String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self { read: Arc::new(read), turn: Arc::new(Semaphore::new(1)) }
     }
 
     /// Reads them, apart from the loops.
@@ -59,12 +63,23 @@ impl Reread {
     /// # Errors
     /// What is wrong with the configuration, or that it cannot be read within ten seconds.
     pub async fn read(&self) -> Result<Settings, String> {
-        let read = Arc::clone(&self.0);
-        match timeout(LONGEST_READING, spawn_blocking(move || read())).await {
+        let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() else {
+            return Err("the configuration is still being read for an earlier reload: its file system does not answer, \
+                        or the machine is too busy"
+                .to_owned());
+        };
+        let read = Arc::clone(&self.read);
+        let reading = spawn_blocking(move || {
+            let settings = read();
+            drop(turn);
+            settings
+        });
+        match timeout(LONGEST_READING, reading).await {
             Ok(Ok(settings)) => settings,
             Ok(Err(_)) => Err("reading the configuration failed by a fault of the exporter's own".to_owned()),
             Err(_) => Err(format!(
-                "the configuration could not be read within {} s: its file system does not answer",
+                "the configuration could not be read within {} s: its file system does not answer, it is very long, or \
+                 the machine is too busy",
                 LONGEST_READING.as_secs()
             )),
         }
@@ -113,6 +128,71 @@ impl Asked {
                 // Who went away meanwhile needs no answer.
                 let _ = answer.send(outcome.clone());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reading_that_hangs_holds_one_thread_however_many_reloads_are_asked_for() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        // The file system answers once this end is dropped.
+        let (hanging, answers) = std::sync::mpsc::channel::<()>();
+        let answers = Mutex::new(answers);
+        let reread = Reread::by(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            let _ = answers.lock().expect("nobody panicked").recv();
+            Err("read to its end".to_owned())
+        });
+        let first = tokio::spawn({
+            let reread = reread.clone();
+            async move { reread.read().await.err() }
+        });
+        while begun.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // Whoever waits for it has given up, and it hangs all the same.
+        first.abort();
+        for _ in 0..100 {
+            let error = reread.read().await.expect_err("nothing is read");
+            assert!(error.contains("an earlier reload"), "{error}");
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        drop(hanging);
+        // What hung goes on, and so do reloads.
+        loop {
+            match reread.read().await.err() {
+                Some(error) if error.contains("an earlier reload") => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                other => break assert_eq!(other.as_deref(), Some("read to its end")),
+            }
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn hundreds_who_ask_while_a_reload_runs_are_answered_by_the_next_one() {
+        let (handle, mut reloads) = channel();
+        let askers: Vec<_> = (0..500)
+            .map(|_| {
+                let handle = handle.clone();
+                tokio::spawn(async move { handle.ask().await })
+            })
+            .collect();
+        while reloads.0.len() < 500 {
+            tokio::task::yield_now().await;
+        }
+        reloads.asked().await.answer(&Ok(()));
+        for asker in askers {
+            assert_eq!(asker.await.expect("no panic"), Ok(()));
         }
     }
 }
