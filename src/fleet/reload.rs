@@ -141,15 +141,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_reading_that_hangs_holds_one_thread_however_many_reloads_are_asked_for() {
-        let hanging = Arc::new(Mutex::new(()));
+        let (answers, hanging) = std::sync::mpsc::channel::<()>();
+        let hanging = Mutex::new(hanging);
         let begun = Arc::new(AtomicUsize::new(0));
-        let (gate, count) = (Arc::clone(&hanging), Arc::clone(&begun));
+        let count = Arc::clone(&begun);
         let reread = Reread::by(move || {
             count.fetch_add(1, Ordering::SeqCst);
-            drop(gate.lock());
+            // Until the other end is gone.
+            let _ = hanging.lock().map(|hanging| hanging.recv());
             Err("read to its end".to_owned())
         });
-        let held = hanging.lock().expect("nobody panicked");
         let first = tokio::spawn({
             let reread = reread.clone();
             async move { reread.read().await.err() }
@@ -160,11 +161,11 @@ mod tests {
         // Whoever waits for it has given up, and it hangs all the same.
         first.abort();
         for _ in 0..100 {
-            let error = reread.read().await.err().expect("nothing is read");
+            let error = reread.read().await.expect_err("nothing is read");
             assert!(error.contains("an earlier reload"), "{error}");
         }
         assert_eq!(begun.load(Ordering::SeqCst), 1);
-        drop(held);
+        drop(answers);
         // What hung goes on, and so do reloads.
         loop {
             match reread.read().await.err() {
