@@ -29,7 +29,7 @@ use mysql_canary_exporter::prober::life::{Assignment, Directive, Notice, Orders,
 use mysql_canary_exporter::prober::orders::{self, Teller};
 use mysql_canary_exporter::prober::standstill::Standstills;
 use mysql_canary_exporter::prober::witness::WitnessHandle;
-use mysql_canary_exporter::session::roster::{Rules, TargetRoster};
+use mysql_canary_exporter::session::roster::{Rosters, Rules, TargetRoster};
 use mysql_canary_exporter::session::{Account, Connector, LoginPace, TlsMode};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop::{self, StopSender};
@@ -172,7 +172,7 @@ impl Lives {
                 Address { host: "127.0.0.1".to_owned(), port },
                 account.clone(),
                 Duration::from_secs(10),
-                TargetRoster::new(counter()).share(rules),
+                TargetRoster::new(counter(), &Rosters::default()).share(rules),
                 metrics.path("bench", &number.to_string(), &[]),
                 LoginPace::default(),
             ));

@@ -21,7 +21,7 @@ use mysql_canary_exporter::domain::applications::{Counters, Errors, Follower, Li
 use mysql_canary_exporter::server::processlist::{RawRow, Source};
 use mysql_canary_exporter::server::{Applications, Heard};
 use mysql_canary_exporter::session::Roster;
-use mysql_canary_exporter::session::roster::{Rules, TargetRoster};
+use mysql_canary_exporter::session::roster::{Rosters, Rules, TargetRoster};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter};
 
 /// Seconds between two rounds.
@@ -117,7 +117,7 @@ impl Bench {
             .max_allowed_packet(Some(1 << 24))
             .wait_timeout(Some(28_800));
         let counter = IntCounter::new("aborted", "none").expect("a good name");
-        let roster = TargetRoster::new(counter).share(Rules {
+        let roster = TargetRoster::new(counter, &Rosters::default()).share(Rules {
             path: "bench".to_owned(),
             budget: 12,
             reads_the_view: true,
@@ -154,7 +154,7 @@ impl Bench {
         let (roster, applications, asked) = (&self.roster, &self.applications, self.asked);
         let begun = Instant::now();
         let listing = Listing { asked, own_host: Some("10.0.9.9:1"), ..Listing::default() };
-        applications.begin(follows.then_some(listing), true);
+        applications.begin(follows.then_some(listing), true, Vec::new());
         let now = || asked + begun.elapsed().as_secs_f64();
         let see = |row: &RawRow<'_>| applications.see(row, roster, follows, now());
         let list = Source::InformationSchema.read(&mut self.conn, see, &BTreeSet::new()).await;

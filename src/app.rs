@@ -21,6 +21,7 @@ use crate::machine::descriptors::{self, TooFewDescriptors, Wanted};
 use crate::metrics::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
+use crate::session::roster::Rosters;
 use crate::session::{LoginPace, most_attempts};
 use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
@@ -273,6 +274,7 @@ async fn start(
     let ground = |keeper| Ground {
         health: Arc::clone(&health),
         standstills,
+        rosters: Rosters::default(),
         logins: LoginPace::default(),
         epoch,
         keeper,

@@ -8,6 +8,7 @@
 //! | `stuck` | a reload while a server does not answer |
 //! | `refused` | bad files, other methods, SIGHUP; what a reload ends is counted, what is gone vanishes |
 //! | `probe` | the page of one target, and two scrapers at once |
+//! | `neighbours` | two targets that are two names of one server |
 //! | `passwords` | a password that is changed on the server and in its file |
 //!
 //! [`file`] writes the configuration, [`counters`] watches that no counter goes back, [`lives`] that no session is lost.
@@ -16,6 +17,7 @@ mod counters;
 mod file;
 mod ghosts;
 mod lives;
+mod neighbours;
 mod passwords;
 mod paths;
 mod probe;

@@ -27,6 +27,7 @@ use crate::config::settings::TargetSettings;
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
 use crate::session::LoginPace;
+use crate::session::roster::Rosters;
 use crate::supervision::{Health, Supervisor};
 pub use path::full_name;
 use published::Shown;
@@ -43,6 +44,8 @@ pub struct Ground {
     pub health: Arc<Health>,
     /// Whether this process runs.
     pub standstills: Standstills,
+    /// Whose sessions are this process's own.
+    pub rosters: Rosters,
     /// How fast all paths together log in.
     pub logins: LoginPace,
     /// What ties the loops' time to the calendar.

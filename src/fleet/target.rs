@@ -84,7 +84,7 @@ impl Target {
         let reckon = headroom::keep(readings, publish_headroom, stop, pulse);
         let span = tracing::error_span!("target", target_name = settings.name);
         supervisor.spawn_in(part, Loop::Headroom, reckon.instrument(span));
-        let roster = TargetRoster::new(metrics.self_aborted_clients(&settings.name));
+        let roster = TargetRoster::new(metrics.self_aborted_clients(&settings.name), &ground.rosters);
         let applications = applications(&settings, &metrics);
         let mut target = Self {
             metrics,

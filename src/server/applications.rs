@@ -15,6 +15,7 @@ use super::session_connect_attrs::SessionConnectAttrs;
 use crate::domain::applications::groups::EVIDENCE_LASTS;
 use crate::domain::applications::{Counters, Driver, Ending, Errors, Follower, Listing, OTHER, Row, Whose};
 use crate::session::Roster;
+use crate::session::roster::TargetRoster;
 use prometheus::{Histogram, HistogramVec};
 
 use heard::Counted;
@@ -74,6 +75,8 @@ struct State {
     own: BTreeSet<u64>,
     highest: u64,
     siblings: BTreeSet<u64>,
+    /// The sessions of other targets of this process that lead to this server too.
+    neighbours: Vec<TargetRoster>,
     exporters: BTreeSet<String>,
     covered: Coverage,
     /// Users that were there when attributes were read, or before.
@@ -121,8 +124,10 @@ impl Applications {
 
     /// A list is asked for. Where it is not to be followed, only our own sessions are noted. `asked` is whether the
     /// server was ever asked for attributes.
-    pub fn begin(&self, listing: Option<Listing<'_>>, asked: bool) {
+    /// `neighbours` are the sessions of other targets that lead to this server too.
+    pub fn begin(&self, listing: Option<Listing<'_>>, asked: bool, neighbours: Vec<TargetRoster>) {
         let mut state = self.lock();
+        state.neighbours = neighbours;
         if !asked {
             state.covered = Coverage::Unasked;
         }
@@ -145,7 +150,7 @@ impl Applications {
         }
         let is_own_account = user == &*self.own_account;
         let excluded = self.left_out.contains(user) || state.exporters.contains(user);
-        let marked = state.siblings.contains(&id);
+        let marked = state.siblings.contains(&id) || state.neighbours.iter().any(|other| other.holds(id));
         // A sibling's newest canaries carry its account's name before their marks were read.
         let unread = is_own_account
             && match state.covered {

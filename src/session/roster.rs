@@ -14,9 +14,11 @@ use super::identities::Identities;
 use crate::domain::conduct::proof::{Claim, GhostKill, ServerMark};
 
 mod membership;
+mod process;
 mod share;
 
 pub use membership::Membership;
+pub use process::Rosters;
 pub use share::Rules;
 pub(super) use share::Share;
 
@@ -47,6 +49,8 @@ struct Inner {
     /// Zero of the clock that server marks are told in.
     begun: Instant,
     state: Mutex<State>,
+    /// It and the rosters of all other targets.
+    process: Rosters,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +96,13 @@ impl State {
         self.seats.get(&(share.number, purpose)).copied().unwrap_or(0)
     }
 
+    fn holds(&self, thread_id: u64) -> bool {
+        let viewed = self.viewed.as_ref();
+        self.living.contains_key(&thread_id)
+            || self.ghosts.values().any(|ghost| ghost.thread_id == thread_id && ghost.may_live_on(viewed))
+            || self.is_leaving(thread_id, LEAVING)
+    }
+
     fn is_leaving(&self, thread_id: u64, within: Duration) -> bool {
         self.leaving.get(&thread_id).is_some_and(|(_, since)| since.elapsed() < within)
     }
@@ -129,10 +140,18 @@ impl State {
 }
 
 impl TargetRoster {
-    /// An empty roster. `aborted` counts sessions that ended without COM_QUIT and that the server has given up.
-    pub fn new(aborted: IntCounter) -> Self {
-        let state = Mutex::default();
-        Self(Arc::new(Inner { aborted, begun: Instant::now(), state }))
+    /// An empty roster, one of those of this process. `aborted` counts sessions that ended without COM_QUIT and that
+    /// the server has given up.
+    pub fn new(aborted: IntCounter, process: &Rosters) -> Self {
+        let (state, process) = (Mutex::default(), process.clone());
+        let inner = Arc::new(Inner { aborted, begun: Instant::now(), state, process });
+        inner.process.add(&inner);
+        Self(inner)
+    }
+
+    /// Whether a session is this target's: alive, dead, or about to leave the server's list.
+    pub fn holds(&self, thread_id: u64) -> bool {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).holds(thread_id)
     }
 
     /// Bounds the sessions of all paths together, in what is claimed from now on.
@@ -209,11 +228,13 @@ impl Roster {
 
     /// Whether a session is ours: alive, dead, or about to leave the server's list.
     pub fn is_ours(&self, thread_id: u64) -> bool {
-        let state = self.lock();
-        let viewed = state.viewed.as_ref();
-        state.living.contains_key(&thread_id)
-            || state.ghosts.values().any(|ghost| ghost.thread_id == thread_id && ghost.may_live_on(viewed))
-            || state.is_leaving(thread_id, LEAVING)
+        self.lock().holds(thread_id)
+    }
+
+    /// The rosters of other targets of this process whose server views read the same run of the same server: two
+    /// names of one server. Their sessions are nobody else's either.
+    pub fn of_the_same_server(&self) -> Vec<TargetRoster> {
+        self.inner.process.of_the_same_server(&self.inner)
     }
 
     /// Compares ghosts, as they were before the server was asked, with the sessions it then listed.

@@ -57,7 +57,7 @@ impl Round<'_> {
                     Flavor::Mysql => CountsFrom::Statement,
                 },
             };
-            applications.begin(follows.then_some(listing), asked || !follows);
+            applications.begin(follows.then_some(listing), asked || !follows, roster.of_the_same_server());
             let see = |row: &RawRow<'_>| applications.see(row, roster, follows, seconds(Instant::now()));
             source.read(conn, see, &asked_after).await
         });

@@ -9,7 +9,7 @@ fn counter() -> IntCounter {
 fn roster() -> (Roster, IntCounter, BTreeMap<GhostKill, IntCounter>) {
     let (aborted, kills) = (counter(), GhostKill::ALL.map(|outcome| (outcome, counter())));
     let kills = BTreeMap::from(kills);
-    (TargetRoster::new(aborted.clone()).share(rules("direct", &kills)), aborted, kills)
+    (TargetRoster::new(aborted.clone(), &Rosters::default()).share(rules("direct", &kills)), aborted, kills)
 }
 
 fn rules(path: &str, kills: &BTreeMap<GhostKill, IntCounter>) -> Rules {
@@ -235,7 +235,7 @@ async fn who_is_missing_from_the_list_may_have_been_aborted() {
 #[tokio::test(start_paused = true)]
 async fn two_paths_have_a_budget_each_and_know_each_others_sessions() {
     let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
-    let target = TargetRoster::new(counter());
+    let target = TargetRoster::new(counter(), &Rosters::default());
     let direct = target.share(rules("direct", &kills));
     let balancer = target.share(Rules { reads_the_view: false, ..rules("balancer", &kills) });
     // The one that reads the server view keeps a place more.
@@ -260,7 +260,7 @@ async fn two_paths_have_a_budget_each_and_know_each_others_sessions() {
 #[tokio::test(start_paused = true)]
 async fn a_path_that_comes_back_bears_what_its_predecessor_left() {
     let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
-    let target = TargetRoster::new(counter());
+    let target = TargetRoster::new(counter(), &Rosters::default());
     let before = target.share(rules("direct", &kills));
     drop(join(&before, Purpose::Canary, 7));
     drop(before);
@@ -276,7 +276,7 @@ async fn a_path_that_comes_back_bears_what_its_predecessor_left() {
 #[tokio::test(start_paused = true)]
 async fn what_a_path_left_behind_takes_places_when_it_begins_anew_or_is_gone() {
     let kills = BTreeMap::from(GhostKill::ALL.map(|outcome| (outcome, counter())));
-    let target = TargetRoster::new(counter());
+    let target = TargetRoster::new(counter(), &Rosters::default());
     target.set_bound(BUDGET);
     let before = target.share(rules("lb", &kills));
     for id in 0..2 {
@@ -297,4 +297,30 @@ async fn what_a_path_left_behind_takes_places_when_it_begins_anew_or_is_gone() {
     lingering.leave();
     tokio::time::advance(CLEARING).await;
     assert_eq!(other.room(), 1);
+}
+
+/// A view of a server that has run for so many seconds.
+fn view(target: &TargetRoster, identity: &str, uptime: f64, thread_id: u64) -> (Roster, Membership) {
+    let roster = target.share(rules("direct", &BTreeMap::new()));
+    let mut view = join(&roster, Purpose::ServerView, thread_id);
+    let now = roster.seconds(Instant::now());
+    let mark = ServerMark { started: now - uptime, read_at: now, ..mark(identity, 0.0) };
+    view.introduce(None, Some(mark));
+    (roster, view)
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_names_of_one_server_know_each_others_sessions_and_no_others() {
+    let process = Rosters::default();
+    let [one, other, later, elsewhere, foreign] = [(); 5].map(|()| TargetRoster::new(counter(), &process));
+    let (first, _view) = view(&one, "a", 100.0, 1);
+    tokio::time::advance(Duration::from_secs(7)).await;
+    let young = TargetRoster::new(counter(), &process);
+    let (_, _same) = view(&other, "a", 107.0, 2);
+    let (_, _young) = view(&young, "a", 107.0, 3);
+    let (_, _restarted) = view(&later, "a", 3.0, 4);
+    let (_, _another) = view(&elsewhere, "b", 107.0, 5);
+    let _unread = join(&foreign.share(rules("direct", &BTreeMap::new())), Purpose::Canary, 6);
+    let known = |id| first.of_the_same_server().iter().any(|roster| roster.holds(id));
+    assert_eq!([1, 2, 3, 4, 5, 6].map(known), [false, true, true, false, false, false]);
 }

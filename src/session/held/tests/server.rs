@@ -15,7 +15,7 @@ use crate::config::address::Address;
 use crate::domain::limit::ladder::Ladder;
 use crate::metrics::Metrics;
 use crate::session::packet::{self, HEADER};
-use crate::session::roster::{Rules, TargetRoster};
+use crate::session::roster::{Rosters, Rules, TargetRoster};
 use crate::session::tls::tests::Certificates;
 use crate::session::{Account, Connector, Held, LoginPace, Purpose, Roster, TlsMode};
 
@@ -139,7 +139,7 @@ impl Path {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a port");
         let port = listener.local_addr().expect("a listener has an address").port();
         let aborted = IntCounter::new("count", "count").expect("a good name");
-        let roster = TargetRoster::new(aborted).share(Rules {
+        let roster = TargetRoster::new(aborted, &Rosters::default()).share(Rules {
             path: "p".to_owned(),
             budget: 10,
             reads_the_view: true,
