@@ -33,7 +33,7 @@ build: ## Build the exporter: target/release/mysql-canary-exporter
 # Most tests wait for timers, not for the processor: many at once.
 test: ## Install the test parts, then run every test (root; under ten minutes on two cores)
 	script/install-test-parts
-	cargo test --locked --no-fail-fast -- --test-threads=12 $(TEST_ARGS)
+	cargo test --locked --no-fail-fast -- --test-threads=10 $(TEST_ARGS)
 
 truth: ## Run each row of the truth table twenty times (root; about forty minutes)
 	script/install-test-parts
