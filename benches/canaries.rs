@@ -9,13 +9,15 @@
 #[expect(dead_code, reason = "canaries need only some of the packets")]
 mod wire;
 
+#[path = "canaries/process.rs"]
+mod process;
 #[path = "canaries/server.rs"]
 mod server;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, Command, ExitCode, Stdio};
+use std::process::{ChildStdin, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,9 +35,8 @@ use mysql_canary_exporter::session::roster::{Rosters, Rules, TargetRoster};
 use mysql_canary_exporter::session::{Account, Connector, LoginPace, TlsMode};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop::{self, StopSender};
+use process::{clock, itself, raise_limit};
 use prometheus::{IntCounter, Registry};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -70,32 +71,15 @@ fn main() -> ExitCode {
     let mut well = true;
     for part in ["memory", "deaths"] {
         for way in ["plain", "tls"] {
-            well &= itself([part, way]).status().expect("it is a program").success();
+            well &= itself(&[part, way]).status().expect("it is a program").success();
         }
     }
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn itself(words: [&str; 2]) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("Linux tells it"));
-    command.args(words);
-    command
-}
-
-/// The monotonic clock, which all processes share, in nanoseconds.
-fn clock() -> i128 {
-    let now = clock_gettime(ClockId::Monotonic);
-    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
-}
-
-fn raise_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit it may");
-}
-
 fn measure(tls: bool, part: fn(Lives) -> Part) -> ExitCode {
     raise_limit();
-    let mut child = itself(["serve", if tls { "tls" } else { "plain" }])
+    let mut child = itself(&["serve", if tls { "tls" } else { "plain" }])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -7,6 +7,8 @@
 #[expect(dead_code, reason = "the server needs only some of the packets")]
 mod wire;
 
+#[path = "canaries/process.rs"]
+mod process;
 #[path = "canaries/server.rs"]
 mod server;
 
@@ -15,7 +17,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -25,8 +27,7 @@ use mysql_canary_exporter::config::flags::LowArgs;
 use mysql_canary_exporter::domain::conduct::admission::Places;
 use mysql_canary_exporter::fleet::reload::{self, Reread};
 use mysql_canary_exporter::supervision::{Supervisor, stop};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
+use process::{clock, itself, raise_limit};
 use tokio::runtime::{Builder, Handle};
 
 /// Targets, and the paths of each.
@@ -49,23 +50,6 @@ fn main() -> ExitCode {
         ["export", config] => export(config),
         _ => bench(),
     }
-}
-
-fn itself(words: &[&str]) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("Linux tells it"));
-    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
-    command
-}
-
-/// The monotonic clock, which all processes share, in nanoseconds.
-fn clock() -> i128 {
-    let now = clock_gettime(ClockId::Monotonic);
-    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
-}
-
-fn raise_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit it may");
 }
 
 /// The exporter. Says the port of its pages, and for each line on its standard input how many tasks there are. Ends
@@ -113,7 +97,8 @@ struct Running {
 
 impl Running {
     fn start(words: &[&str]) -> Self {
-        let mut child = itself(words).spawn().expect("it is a program");
+        let mut child =
+            itself(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it is a program");
         let input = child.stdin.take();
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let port = lines.next().and_then(Result::ok).and_then(|line| line.parse().ok());

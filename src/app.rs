@@ -296,6 +296,7 @@ async fn start(
             serve(listeners, &site, stop, supervisor);
             let keeper = keep(opening.await, pulse, supervisor)?;
             let fleet = Fleet::start(settings.targets, ground(Some(keeper.clone())), supervisor)?;
+            exposition.show(fleet.shown());
             (fleet, Some(keeper))
         }
         (_, opened, pulse) => {
@@ -309,7 +310,6 @@ async fn start(
             (fleet, keeper)
         }
     };
-    exposition.show(fleet.shown());
     Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })
 }
 

@@ -29,6 +29,14 @@ struct Target {
 }
 
 impl Target {
+    fn new(shown: Shown) -> Self {
+        if let Ok(state) = StateCollector::new(Arc::clone(&shown.state)) {
+            // No event counts by a name of these.
+            let _ = shown.events.register(Box::new(state));
+        }
+        Self { shown, seldom: Mutex::default() }
+    }
+
     fn write(&self, page: &mut Page) {
         page.add(&self.shown.events.gather());
         let mut kept = self.seldom.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,15 +61,10 @@ impl Exposition {
 
     /// These targets are shown from now on, and no others.
     pub fn show(&self, targets: Vec<Shown>) {
-        for Shown { events, state, .. } in &targets {
-            if let Ok(state) = StateCollector::new(Arc::clone(state)) {
-                // That of a target that was shown before is registered already.
-                let _ = events.register(Box::new(state));
-            }
-        }
+        let before = self.targets.read().unwrap_or_else(PoisonError::into_inner).clone();
         let targets = targets.into_iter().map(|shown| {
-            let target = Target { shown, seldom: Mutex::default() };
-            (target.shown.name.clone(), Arc::new(target))
+            let known = before.get(&shown.name).filter(|known| Arc::ptr_eq(&known.shown.state, &shown.state));
+            (shown.name.clone(), known.map_or_else(|| Arc::new(Target::new(shown)), Arc::clone))
         });
         let targets = targets.collect();
         *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;

@@ -1,9 +1,9 @@
 //! When the path comes to lead to another address: what was seen at the one before says nothing of this one, and nothing
 //! of it is kept.
 
+use super::Prober;
 use super::life::{Directive, Notice, Outcome, Voided, World};
 use super::report::{self, PathReport, RowsOfTheDead};
-use super::{Prober, Undecided};
 use crate::domain::life::observation::History;
 use crate::domain::life::void::VoidCause;
 
@@ -23,7 +23,6 @@ impl<W: World> Prober<W> {
             report::tell_void(&self.settings, kind, voided);
         }
         (self.history, self.rows) = (History::default(), RowsOfTheDead::default());
-        self.undecided = Undecided::default();
         self.longest_stall = None;
         self.twins_sent.clear();
         let elsewhere = self.flights.iter().filter(|(_, flight)| flight.moves.is_some_and(|of| of != moves));

@@ -43,7 +43,7 @@ impl Crowd {
             _ => Self {
                 clients: 1500,
                 time: Duration::from_secs(8),
-                allowed: (Duration::from_secs(4), Duration::from_secs(4)),
+                allowed: (Duration::from_secs(2), Duration::from_secs(2)),
             },
         }
     }

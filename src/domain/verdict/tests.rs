@@ -5,7 +5,8 @@ use crate::domain::layers::{Device, Kernel, ServerTimeouts};
 use crate::domain::life::ending::Ending;
 use crate::domain::mismatch::{Deaths, IdleTransactions, Killer, Rule, evaluate};
 
-fn limit(lower: f64, upper: f64, exact: bool) -> IdleLimit {
+/// A confirmed limit, in seconds.
+pub(super) fn limit(lower: f64, upper: f64, exact: bool) -> IdleLimit {
     IdleLimit {
         lower,
         upper: Some(upper),
@@ -18,7 +19,7 @@ fn limit(lower: f64, upper: f64, exact: bool) -> IdleLimit {
     }
 }
 
-fn lived(lower: f64) -> IdleLimit {
+pub(super) fn lived(lower: f64) -> IdleLimit {
     IdleLimit { lower, survivals: 2, ..IdleLimit::default() }
 }
 

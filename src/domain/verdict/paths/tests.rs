@@ -1,25 +1,7 @@
 use super::*;
 use crate::domain::life::ending::Ending;
 use crate::domain::verdict::judge;
-
-/// A confirmed limit, in seconds.
-fn limit(lower: f64, upper: f64, exact: bool) -> IdleLimit {
-    IdleLimit {
-        lower,
-        upper: Some(upper),
-        exact,
-        deaths: 2,
-        survivals: 2,
-        confirmed: true,
-        standing_deaths: 2,
-        share: 1.0,
-        ..IdleLimit::default()
-    }
-}
-
-fn lived(lower: f64) -> IdleLimit {
-    IdleLimit { lower, survivals: 2, ..IdleLimit::default() }
-}
+use crate::domain::verdict::tests::{limit, lived};
 
 fn path(name: &str, idle: IdleLimit, culprit: Option<Culprit>) -> OtherPath {
     let killer = culprit.map(|culprit| Killer { culprit, ending: Ending::Fin });
