@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::config::file::web::Followed;
 use crate::config::settings::{Settings, TargetSettings};
 use crate::domain::conduct::admission::Places;
 use crate::domain::conduct::health::Loop;
@@ -25,7 +27,7 @@ use crate::session::roster::Rosters;
 use crate::session::{LoginPace, most_attempts};
 use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
-use crate::web::{self, Clients, Site};
+use crate::web::{self, Access, Clients, Site};
 
 /// How long one round of the state file's loop may take, before it is told to be stuck.
 const LONGEST_ROUND: Duration = Duration::from_secs(30);
@@ -112,6 +114,8 @@ pub struct Exporter {
     pub listeners: Vec<std::net::TcpListener>,
     /// How many clients the pages may have at once.
     pub places: Places,
+    /// Who may ask for the pages, and how; everybody, in plain HTTP, where there is none.
+    pub web_config: Option<Followed>,
 }
 
 /// Runs the exporter until told to stop, or until one of its loops ends by itself, and lets every session say
@@ -125,8 +129,10 @@ pub async fn run(
     mut supervisor: Supervisor,
 ) -> Result<(), ExportError> {
     let (say_stop, stop) = stop::channel();
-    let Exporter { settings, reread, reloads: (handle, mut reloads), listeners, places } = exporter;
-    let start = start(settings, handle, listeners, places, &stop, &mut supervisor);
+    let Exporter { settings, reread, reloads: (handle, mut reloads), listeners, places, web_config } =
+        exporter;
+    let side = WebSide { listeners, places, handle, web_config };
+    let start = start(settings, side, &stop, &mut supervisor);
     let mut running = tokio::select! {
         started = start => started?,
         // A file system that does not answer keeps the start from its end.
@@ -235,12 +241,18 @@ pub fn make_room(targets: &[TargetSettings]) -> Result<u64, TooFewDescriptors> {
     })
 }
 
+/// What the pages take.
+struct WebSide {
+    listeners: Vec<std::net::TcpListener>,
+    places: Places,
+    handle: ReloadHandle,
+    web_config: Option<Followed>,
+}
+
 /// Starts every loop.
 async fn start(
     settings: Settings,
-    handle: ReloadHandle,
-    listeners: Vec<std::net::TcpListener>,
-    places: Places,
+    WebSide { listeners, places, handle, web_config }: WebSide,
     stop: &Stop,
     supervisor: &mut Supervisor,
 ) -> Result<Running, StartError> {
@@ -253,6 +265,7 @@ async fn start(
     // Without a process filesystem there are no process metrics, and that is all.
     let _ = exposition.process().register(Box::new(ProcessCollector::for_self()));
     process.config_last_reload.succeeded(now);
+    let access = web_config.map(|followed| open(followed, exposition.process())).transpose()?;
 
     let health = Arc::new(Health::default());
     let pulse =
@@ -285,6 +298,7 @@ async fn start(
         settings.telemetry_path.clone(),
         Clients::new(places),
         handle,
+        access,
     ));
     let (fleet, keeper) = match (opening, opened, pulse) {
         (Some(opening), None, Some(pulse)) => {
@@ -311,6 +325,24 @@ async fn start(
         }
     };
     Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })
+}
+
+/// Follows the web configuration from now on.
+fn open(followed: Followed, registry: &Registry) -> Result<Access, StartError> {
+    let config = Arc::clone(followed.config());
+    tell_warnings(&config.warnings);
+    let clients = config.tls.as_ref().map(|tls| tls.clients.label());
+    tracing::info!(
+        event = "web_config",
+        tls = config.tls.is_some(),
+        client_auth_type = clients.unwrap_or_default(),
+        users = config.users.len(),
+        "the pages are served {}, to {}",
+        if config.tls.is_some() { "under TLS" } else { "in plain HTTP" },
+        if config.users.is_empty() { "everybody" } else { "users with their passwords" }
+    );
+    let random = || StartError::Runtime(io::Error::other("the system gives no random numbers"));
+    Access::new(followed, ConfigReload::of_the_web(registry)?).ok_or_else(random)
 }
 
 /// Starts the loops of the pages.

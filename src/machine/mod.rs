@@ -5,3 +5,4 @@ pub mod descriptors;
 pub mod kernel;
 pub mod logging;
 pub mod signals;
+pub mod terminal;

@@ -8,7 +8,8 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::clients::Clients;
+use super::access::Access;
+use super::clients::{Clients, Origin};
 use super::gathering::Gathering;
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
@@ -31,6 +32,8 @@ pub struct Site {
     /// Who writes each target's.
     probes: Mutex<BTreeMap<String, Arc<Gathering>>>,
     pub(super) clients: Arc<Clients>,
+    /// Who may ask; nobody is asked who they are where there is none.
+    pub(super) access: Option<Access>,
 }
 
 impl Site {
@@ -41,6 +44,7 @@ impl Site {
         telemetry_path: String,
         clients: Clients,
         reload: ReloadHandle,
+        access: Option<Access>,
     ) -> Self {
         Self {
             exposition,
@@ -50,6 +54,7 @@ impl Site {
             gathering: Gathering::default(),
             probes: Mutex::default(),
             clients: Arc::new(clients),
+            access,
         }
     }
 
@@ -61,8 +66,22 @@ impl Site {
     }
 }
 
-/// The answer to a request.
-pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
+/// The answer to a request from there.
+pub(super) async fn answer<B>(site: &Site, request: &Request<B>, from: Origin) -> Response<Full<Bytes>> {
+    let Some(access) = &site.access else { return page(site, request).await };
+    let config = access.current().await;
+    let mut response = match access.refusal(&config, request, from).await {
+        Some(response) => response,
+        None => page(site, request).await,
+    };
+    for (name, value) in &config.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
+    response
+}
+
+/// The page that a request is for.
+async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if path == RELOAD {
         return reload(site, request.method()).await;
@@ -151,7 +170,8 @@ fn metrics(page: Bytes) -> Response<Full<Bytes>> {
     response
 }
 
-fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
+/// A page of plain words.
+pub(super) fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(words));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
