@@ -23,6 +23,7 @@
 //! | `restart` | the exporter restarted, its state file kept or damaged |
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
+//! | `web_config` | the pages under TLS, with users and client certificates, as curl sees them |
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
 //! | `bad_input` | every bad flag with its exact message |
@@ -63,4 +64,5 @@ mod told;
 mod truth;
 mod unreachable;
 mod wait_timeout;
+mod web_config;
 mod whose;
