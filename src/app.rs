@@ -20,6 +20,7 @@ use crate::fleet::state_file::{Keeper, StateFile, StateFileError};
 use crate::fleet::{self, Fleet, Ground};
 use crate::machine::calendar::unix_now;
 use crate::machine::descriptors::{self, TooFewDescriptors, Wanted};
+use crate::machine::service;
 use crate::metrics::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
@@ -51,6 +52,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The service manager handed over no socket that can be used.
+    #[error("--web.systemd-socket: {0}: start the exporter by its .socket unit, or leave the flag out")]
+    Inherited(io::Error),
     /// Too few files may be open.
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
@@ -101,6 +105,14 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<std::net::TcpListener>, St
         .collect()
 }
 
+/// Takes the listening sockets that the service manager hands over.
+///
+/// # Errors
+/// When there is none, or one that cannot be used.
+pub fn inherit() -> Result<Vec<std::net::TcpListener>, StartError> {
+    web::inherited().map_err(StartError::Inherited)
+}
+
 /// What the exporter is run with.
 #[derive(Debug)]
 pub struct Exporter {
@@ -138,6 +150,7 @@ pub async fn run(
         // A file system that does not answer keeps the start from its end.
         () = told_to_stop.told() => return Ok(()),
     };
+    service::tell_ready();
     let ended = loop {
         let asked = tokio::select! {
             ended = supervisor.ended() => break Some(ended),
@@ -161,6 +174,7 @@ pub async fn run(
     }
     say_stop.say();
     running.fleet.stop();
+    service::tell_stopping().await;
     let deadline = Instant::now() + WINDING_DOWN;
     // What has not ended by then is dropped with the supervisor.
     let _ = timeout_at(deadline, supervisor.all_ended_but(&LAST)).await;

@@ -102,7 +102,10 @@ fn run(
     log: &mut LogWriter,
 ) -> Result<(), ExportError> {
     let left = app::make_room(&settings.targets).map_err(StartError::from)?;
-    let listeners = app::listen(&settings.listen_addresses)?;
+    let listeners = match &settings.listen_addresses {
+        Some(addresses) => app::listen(addresses)?,
+        None => app::inherit()?,
+    };
     try_threads().map_err(StartError::Runtime)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(workers())

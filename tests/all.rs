@@ -17,6 +17,7 @@
 //! | `whose` | another server answers at the same address; ids that greetings do not tell |
 //! | `server_view` | what the server view cannot see it does not call well; servers that answer too much, or never |
 //! | `fleet` | several targets and paths in one process, reloads, a password that is changed |
+//! | `service` | under systemd: sockets that it hands over, what it is told |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
 //! | `supervision` | every loop broken one by one, a driver that panics, a log nobody reads, stray signals |
@@ -58,6 +59,7 @@ mod proxies;
 mod restart;
 mod scrape;
 mod server_view;
+mod service;
 mod shutdown;
 mod supervision;
 mod told;

@@ -158,6 +158,10 @@ pub struct ExportArgs {
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10052", value_parser = parse_listen_address)]
     listen_addresses: Vec<SocketAddr>,
 
+    /// Listen on the sockets that systemd hands over (socket activation), instead of --web.listen-address
+    #[arg(long = "web.systemd-socket")]
+    systemd_socket: bool,
+
     /// The path of the metrics page
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = parse_telemetry_path)]
     telemetry_path: String,
@@ -259,7 +263,7 @@ impl ExportArgs {
         Ok(Settings {
             targets,
             state_file: self.state_file.clone(),
-            listen_addresses: self.listen_addresses.clone(),
+            listen_addresses: (!self.systemd_socket).then(|| self.listen_addresses.clone()),
             telemetry_path: self.telemetry_path.clone(),
             log_level: self.log_level,
             log_format: self.log_format,

@@ -10,12 +10,14 @@
 //! | `tls` | a client's handshake, where the pages are under TLS |
 //! | `access` | who may ask: the web configuration as it is followed, users and their passwords |
 //! | `pages` | what is answered |
+//! | `encoding` | as it is, or compressed |
 //! | `gathering` | the metrics page, written once for all who wait for it |
 //!
 //! How many may be here, for how long, and who has to go is decided in `domain::conduct::admission`.
 
 mod access;
 mod clients;
+mod encoding;
 mod gathering;
 mod listening;
 mod pages;
@@ -26,6 +28,6 @@ mod watched;
 pub use access::Access;
 pub use clients::Clients;
 pub use gathering::Gathering;
-pub use listening::listen;
+pub use listening::{inherited, listen};
 pub use pages::Site;
 pub use serving::serve;

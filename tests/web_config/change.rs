@@ -92,7 +92,7 @@ fn a_file_that_goes_bad_changes_nothing_and_is_told_once() {
     let pages = Pages::start(TLS);
     let good = fs::read_to_string(pages.authority.file("web.yml")).expect("it is there");
     for (bad, words) in [
-        ("tls_server_config: [", "no YAML"),
+        ("tls_server_config: [", "a [ or { that is not closed"),
         ("", "TLS cannot be switched off while the exporter runs: restart it"),
         ("tls_server_config: {cert_file: gone.pem, key_file: server-key.pem}\n", "No such file or directory"),
         ("basic_auth_users: {alice: hunter2-in-disguise}\n", "basic_auth_users.alice: not a bcrypt hash"),
