@@ -23,7 +23,7 @@ check: ## Before each commit: format, warnings, unit tests, architecture, docume
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo test --locked --quiet --lib --test architecture --test docs --test config
 
-demo: ## Watch canaries live and die on a private MariaDB; Ctrl-C ends it
+demo: ## Watch three culprits told apart on a private MariaDB; Ctrl-C ends it
 	script/install-test-parts mariadb
 	cargo run --locked -- demo
 
