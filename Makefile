@@ -31,7 +31,7 @@ build: ## Build the exporter: target/release/mysql-canary-exporter
 	MYSQL_CANARY_REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) cargo build --locked --release
 
 # Most tests wait for timers, not for the processor: many at once.
-test: ## Install the test parts, then run every test (root; under ten minutes on two cores)
+test: ## Install the test parts, then run every test (root; under twelve minutes on two cores)
 	script/install-test-parts
 	cargo test --locked --no-fail-fast -- --test-threads=10 $(TEST_ARGS)
 
