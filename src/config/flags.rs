@@ -43,7 +43,7 @@ pub struct LowArgs {
 /// What else the program does.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Start a private MariaDB with a short wait_timeout, watch canaries live and die on it, clean up on Ctrl-C
+    /// Start a private MariaDB and three ways to it, tell apart what ends idle connections on each, clean up on Ctrl-C
     Demo,
     /// Print the bcrypt hash of the password that standard input holds, for basic_auth_users in --web.config.file
     HashPassword(HashArgs),
