@@ -8,11 +8,12 @@ use mysql_canary_exporter::config::file::keys;
 use mysql_canary_exporter::config::flags::LowArgs;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
 use mysql_canary_exporter::exposition::{self, LogLines};
-use mysql_canary_exporter::metrics::{Metrics, ProcessMetrics, failed_rounds_of_the_process};
+use mysql_canary_exporter::metrics::{ConfigReload, Metrics, ProcessMetrics, failed_rounds_of_the_process};
 use prometheus::Registry;
 
 const README: &str = include_str!("../README.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const WEB: &str = include_str!("../docs/web.md");
 /// A label that every metric but the exporter's own has; the README says so once.
 const EVERYWHERE: &str = "target";
 
@@ -22,6 +23,7 @@ fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     ProcessMetrics::register(&registry).expect("a fresh registry takes every name");
     failed_rounds_of_the_process(&registry).expect("and this one");
     registry.register(Box::new(LogLines::new().expect("a good name"))).expect("and that one");
+    ConfigReload::of_the_web(&registry).expect("and those of the web configuration");
     let mut found = BTreeMap::new();
     for family in registry.gather() {
         let labels = family.get_metric()[0].get_label().iter().map(|pair| pair.name().to_owned()).collect();
@@ -103,8 +105,25 @@ fn every_flag_is_in_the_readme_and_every_flag_there_exists() {
 
 #[test]
 fn every_key_of_the_file_is_documented_and_every_key_there_exists() {
-    let documented: BTreeSet<(String, String)> = CONFIGURATION
-        .split("\n## ")
+    let known = known_keys(&keys::SECTIONS);
+    assert!(known.len() > 50, "the keys were read: {}", known.len());
+    assert_eq!(documented_keys(CONFIGURATION, "\n## "), known);
+    let known = known_keys(&keys::WEB_SECTIONS);
+    assert!(known.len() > 20, "the keys were read: {}", known.len());
+    assert_eq!(documented_keys(WEB, "\n### "), known);
+}
+
+fn known_keys(sections: &[&keys::Keys]) -> BTreeSet<(String, String)> {
+    let of_section = |section: &&keys::Keys| {
+        section.keys.iter().map(|key| (section.name.to_owned(), (*key).to_owned())).collect::<Vec<_>>()
+    };
+    sections.iter().flat_map(of_section).collect()
+}
+
+/// The keys in the tables of a document, each with the heading above it.
+fn documented_keys(document: &str, heading: &str) -> BTreeSet<(String, String)> {
+    document
+        .split(heading)
         .skip(1)
         .flat_map(|section| {
             let heading = section.lines().next().unwrap_or_default().trim_matches('`').to_lowercase();
@@ -112,11 +131,5 @@ fn every_key_of_the_file_is_documented_and_every_key_there_exists() {
             let keys: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
             keys.into_iter().map(move |key| (heading.clone(), key.to_owned())).collect::<Vec<_>>()
         })
-        .collect();
-    let known: BTreeSet<(String, String)> = keys::SECTIONS
-        .iter()
-        .flat_map(|section| section.keys.iter().map(|key| (section.name.to_owned(), (*key).to_owned())))
-        .collect();
-    assert!(known.len() > 50, "the keys were read: {}", known.len());
-    assert_eq!(documented, known);
+        .collect()
 }

@@ -158,6 +158,7 @@ fn exporter(settings: Settings, listener: TcpListener) -> Exporter {
         reloads: reload::channel(),
         listeners: vec![listener],
         places: Places::default(),
+        web_config: None,
     }
 }
 
