@@ -15,7 +15,7 @@ from typing import Any
 
 # Panels that are empty on healthy data, and why.
 MAY_BE_EMPTY = {
-    "Which part of the server view cannot be read?": "every source is read",
+    "Failed sources of the server view": "every source is read",
 }
 
 
