@@ -59,7 +59,7 @@ def stat(panel, place, prometheus):
         text, color = of.get("displayName", name), fixed_color(of)
     else:
         text, color = mapped(value, of) or (said(value, of.get("unit"), of.get("decimals")), fixed_color(of) or threshold_color(value, of))
-    size = min(20, 1.5 * place.w / max(8, len(text)))
+    size = min(20, 1.15 * place.w / max(8, len(text)))
     place.text(place.w / 2, place.h / 2 + 12, text, ha="center", fontsize=size, color=color or TEXT)
 
 

@@ -133,7 +133,7 @@ def fleet() -> dashboard.Panel:
         "below have all. The likely product is one whose default fits, not a device that was seen.",
         [Query(expr, shape="table") for _, expr in columns],
         24,
-        10,
+        8,
         Look(
             overrides=[
                 HIDDEN,
@@ -163,7 +163,7 @@ def contradictions() -> list[dashboard.Panel]:
     now = Panel(
         "Contradictions now",
         "One row for each rule that holds. The runbook says how to confirm each one and what to change.",
-        [Query(f"max by ({WHO}, rule, pool) ({holds})", shape="table")],
+        [Query(f'label_replace(max by ({WHO}, rule, pool) ({holds}), "way", "$1", "path", "(.*)")', shape="table")],
         12,
         9,
         Look(
@@ -181,8 +181,8 @@ def contradictions() -> list[dashboard.Panel]:
             transform(
                 "organize",
                 excludeByName={"Time": True, "Value": True},
-                indexByName={name: index for index, name in enumerate(["target", "rule", "pool", "job", "instance", "path"])},
-                renameByName={"target": "Target", "rule": "What is wrong", "pool": "Pool"},
+                indexByName={name: index for index, name in enumerate(["target", "way", "rule", "pool", "job", "instance", "path"])},
+                renameByName={"target": "Target", "way": "Path", "rule": "What is wrong", "pool": "Pool"},
             ),
         ],
     )

@@ -126,7 +126,7 @@ def answer() -> list[dashboard.Panel]:
         label(
             "Likely product",
             "A default whose age and ending fit. It is a suspect, not a device that was seen.",
-            f"mysql_canary_idle_limit_info{{{BY_PATH}}}", "{{suspect}}", 6, "nothing died",
+            f"mysql_canary_idle_limit_info{{{BY_PATH}}}", "{{suspect}}", 6, "nothing died", {"none": ("not known", BLUE)},
         ),
         number(
             "TCP keepalive helps",
