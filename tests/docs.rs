@@ -8,10 +8,9 @@ use std::path::Path;
 use clap::CommandFactory;
 use mysql_canary_exporter::config::file::keys;
 use mysql_canary_exporter::config::flags::LowArgs;
-use mysql_canary_exporter::domain::life::kind::Kind;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
-use mysql_canary_exporter::exposition;
-use mysql_canary_exporter::metrics::{Metrics, ProcessMetrics};
+use mysql_canary_exporter::exposition::{self, LogLines};
+use mysql_canary_exporter::metrics::{Metrics, ProcessMetrics, failed_rounds_of_the_process};
 use prometheus::Registry;
 
 const README: &str = include_str!("../README.md");
@@ -38,19 +37,18 @@ const EVERYWHERE: &str = "target";
 /// Every metric's name and labels, from the code itself.
 fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     let registry = Registry::new();
-    let metrics =
-        Metrics::register(&registry, &Ladder::default()).expect("a fresh registry takes every name");
-    ProcessMetrics::register(&registry).expect("and the process's own");
-    metrics.path("default", "default", &Kind::ALL);
-    metrics.application_survival_ages().with_label_values(&["default"]);
+    ProcessMetrics::register(&registry).expect("a fresh registry takes every name");
+    failed_rounds_of_the_process(&registry).expect("and this one");
+    registry.register(Box::new(LogLines::new().expect("a good name"))).expect("and that one");
     let mut found = BTreeMap::new();
     for family in registry.gather() {
         let labels = family.get_metric()[0].get_label().iter().map(|pair| pair.name().to_owned()).collect();
         found.insert(family.name().to_owned(), labels);
     }
-    for description in exposition::descriptions().expect("the names are good") {
-        let labels = description.variable_labels.iter().cloned().collect();
-        found.insert(description.fq_name.clone(), labels);
+    let events = Metrics::new(&Ladder::default()).expect("good names").descriptions();
+    for description in events.into_iter().chain(exposition::descriptions()) {
+        let labels = description.labels.iter().map(|&label| label.to_owned()).collect();
+        found.insert(description.name.to_owned(), labels);
     }
     found
 }

@@ -42,7 +42,7 @@ pub struct LowArgs {
 /// What else the program does.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Command {
-    /// Start a private MariaDB with a short wait_timeout, watch canaries live and die on it, clean up on Ctrl-C
+    /// Start a private MariaDB and three ways to it, tell apart what ends idle connections on each, clean up on Ctrl-C
     Demo,
 }
 

@@ -1,6 +1,6 @@
 //! What is counted once for the whole process.
 
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Registry};
+use prometheus::{Gauge, IntCounter, Registry};
 
 use super::{FAILED_ROUNDS, named};
 use crate::domain::conduct::health::Loop;
@@ -42,12 +42,13 @@ impl ProcessMetrics {
             let gauge = Gauge::with_opts(named(name, help))?;
             registry.register(Box::new(gauge.clone())).map(|()| gauge)
         };
-        let build = GaugeVec::new(
-            named("exporter_build_info", "Always 1; the labels say which build this is."),
-            &["version", "revision"],
+        let build = named("exporter_build_info", "Always 1; the labels say which build this is.");
+        let build = Gauge::with_opts(
+            build
+                .const_label("version", env!("CARGO_PKG_VERSION"))
+                .const_label("revision", option_env!("MYSQL_CANARY_REVISION").unwrap_or("unknown")),
         )?;
-        let revision = option_env!("MYSQL_CANARY_REVISION").unwrap_or("unknown");
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision]).set(1.0);
+        build.set(1.0);
         registry.register(Box::new(build))?;
         let successful = "1 if the newest attempt to read the configuration succeeded.";
         let timestamp = "When the configuration was last read, in seconds since the Unix epoch.";
@@ -65,7 +66,9 @@ impl ProcessMetrics {
 /// # Errors
 /// When the name is in the registry already.
 pub fn failed_rounds_of_the_process(registry: &Registry) -> prometheus::Result<IntCounter> {
-    let rounds = IntCounterVec::new(named("failed_rounds_total", FAILED_ROUNDS), &["target", "loop"])?;
+    let rounds = named("failed_rounds_total", FAILED_ROUNDS);
+    let rounds =
+        IntCounter::with_opts(rounds.const_label("target", "").const_label("loop", Loop::State.label()))?;
     registry.register(Box::new(rounds.clone()))?;
-    Ok(rounds.with_label_values(&["", Loop::State.label()]))
+    Ok(rounds)
 }
