@@ -10,7 +10,8 @@ const DEATHS_TOLD: usize = 2;
 /// One that lived so much longer than those before is news.
 const LONGER: f64 = 1.05;
 /// What is of no matter where everything is private, or is told otherwise.
-const LEFT_OUT: [&str; 4] = ["listening", "server_unverified", "grant_would_tell", "table_missing"];
+const LEFT_OUT: [&str; 6] =
+    ["listening", "server_unverified", "grant_would_tell", "table_missing", "mismatch_over", "ghost_ended"];
 /// Lines that belong to the one before begin below its words.
 const INDENT: &str = "          ";
 
