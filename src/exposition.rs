@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use crate::domain::life::words::{Field, OTHER_USERS, account_label, account_name};
+use crate::domain::life::words::Field;
 use crate::fleet::published::{Published, TargetState};
 use crate::machine::calendar::unix_now;
 use families::Families;
@@ -106,11 +106,6 @@ impl Families {
     }
 }
 
-/// The label of a user as the follower calls it.
-fn user_label(user: &str) -> String {
-    if user == OTHER_USERS { user.to_owned() } else { account_label(&account_name(user).0).into_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::watch;
@@ -122,8 +117,9 @@ mod tests {
     use crate::domain::life::observation::{Fate, History, Observation};
     use crate::fleet::diagnosis::Diagnosis;
     use crate::fleet::published::PathState;
-    use crate::prober::{Epoch, PathReport};
+    use crate::prober::{Epoch, PathReport, Present};
     use crate::server::Reading;
+    use crate::session::LastTrouble;
     use crate::supervision::Pulse;
 
     const START: f64 = 1.8e9;
@@ -147,11 +143,15 @@ mod tests {
             stale_after: Duration::from_secs(35),
             epoch: Epoch::new(START),
             thresholds: Vec::new(),
+            pools: Vec::new(),
             paths: vec![PathState {
                 path: name(),
                 address: name(),
+                devices: Vec::new(),
                 pulse: Pulse::unwatched(Loop::Prober),
                 report,
+                present: watch::channel(Present::default()).1,
+                trouble: LastTrouble::default(),
                 diagnosis,
             }],
         };

@@ -14,6 +14,7 @@
 //! | [`demo`] | the exporter on a private MariaDB, for the eye |
 //! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`web`] | the pages, and the clients that ask for them; knows nothing of MySQL |
+//! | [`status`] | the published state as one document: what the JSON, the page and `check` are drawn from |
 //! | [`exposition`] | the published state as series, drawn at a scrape |
 //! | [`fleet`] | what runs: targets, their paths, the diagnosis of each, the state file |
 //! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
@@ -113,5 +114,6 @@ pub mod metrics;
 pub mod prober;
 pub mod server;
 pub mod session;
+pub mod status;
 pub mod supervision;
 pub mod web;

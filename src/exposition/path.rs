@@ -1,8 +1,8 @@
 //! What is known of a path, drawn.
 
 use super::families::Families;
-use super::user_label;
-use crate::domain::mismatch::{AtRisk, Rule};
+use crate::domain::life::words::user_label;
+use crate::domain::mismatch::AtRisk;
 use crate::fleet::diagnosis::Diagnosis;
 use crate::prober::PathReport;
 
@@ -39,7 +39,7 @@ impl Families {
                 self.remedy.with_label_values(&[target, path, remedy]).set(f64::from(u8::from(helps)));
             }
         }
-        for finding in diagnosis.findings.iter().filter(|finding| !rests_on_the_view(finding.rule)) {
+        for finding in diagnosis.findings.iter().filter(|finding| !finding.rule.rests_on_the_view()) {
             let labels = [target, path, finding.rule.label(), &finding.pool];
             self.layer_mismatch.with_label_values(&labels).set(f64::from(u8::from(finding.holds)));
         }
@@ -56,7 +56,7 @@ impl Families {
 
     /// Draws what was concluded from the server view: only while that is not stale.
     pub(super) fn draw_seen(&self, target: &str, path: &str, diagnosis: &Diagnosis) {
-        for finding in diagnosis.findings.iter().filter(|finding| rests_on_the_view(finding.rule)) {
+        for finding in diagnosis.findings.iter().filter(|finding| finding.rule.rests_on_the_view()) {
             let labels = [target, path, finding.rule.label(), &finding.pool];
             self.layer_mismatch.with_label_values(&labels).set(f64::from(u8::from(finding.holds)));
         }
@@ -78,18 +78,4 @@ impl Families {
             self.application_left_behind.with_label_values(&labels).add(*count as f64);
         }
     }
-}
-
-/// Whether a rule speaks of sessions that the server lists, as it does now.
-const fn rests_on_the_view(rule: Rule) -> bool {
-    matches!(
-        rule,
-        Rule::SessionHeldPastRecycle
-            | Rule::SessionsAtRisk
-            | Rule::GhostsOnServer
-            | Rule::IdleTransactionEndsFirst
-            | Rule::ApplicationPathDiffers
-            | Rule::UndeclaredPool
-            | Rule::PoolNotAsDeclared
-    )
 }

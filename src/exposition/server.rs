@@ -2,14 +2,11 @@
 
 use prometheus::CounterVec;
 
+use super::TargetState;
 use super::families::Families;
-use super::{TargetState, user_label};
 use crate::domain::applications::Ending;
-use crate::domain::life::words::{OTHER, OTHER_USERS, account_label};
+use crate::domain::life::words::{MOST_NAMED_USERS, OTHER, OTHER_USERS, account_label, user_label};
 use crate::server::{self, ServerView};
-
-/// The most users that get series of their own; the rest are summed under [`OTHER_USERS`].
-const MOST_USERS: usize = 50;
 
 impl Families {
     /// Draws what the server said.
@@ -67,9 +64,9 @@ impl Families {
         let mut ranked: Vec<_> = list.users.iter().map(|(user, of)| (user, of, of.count())).collect();
         ranked.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(b.0)));
         // A user with a session whose age is not known has no ages to tell: a count of some would seem that of all.
-        let others_have_ages = ranked.iter().skip(MOST_USERS).all(|(_, of, _)| of.ageless == 0);
+        let others_have_ages = ranked.iter().skip(MOST_NAMED_USERS).all(|(_, of, _)| of.ageless == 0);
         for (place, (user, of, _)) in ranked.into_iter().enumerate() {
-            let named = place < MOST_USERS;
+            let named = place < MOST_NAMED_USERS;
             let label = if named { account_label(user) } else { OTHER_USERS.into() };
             for (command, &count) in &of.commands {
                 self.sessions.with_label_values(&[target, &label, command]).add(count as f64);

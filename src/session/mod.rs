@@ -41,6 +41,7 @@ mod tap;
 mod tls;
 mod told;
 mod translation;
+mod trouble;
 mod whereabouts;
 mod wire;
 
@@ -57,4 +58,5 @@ pub use pace::LoginPace;
 pub use questions::Asking;
 pub use roster::Roster;
 pub use tls::{TlsIdentity, TlsMode, WrongIdentity, check_authorities, check_identity, check_server_name};
+pub use trouble::{LastTrouble, Trouble};
 pub use wire::Closed;

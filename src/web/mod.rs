@@ -8,7 +8,8 @@
 //! | `clients` | who is here, since when, in which phase; who gives up its place |
 //! | `watched` | a client's socket that notes what the client does |
 //! | `pages` | what is answered |
-//! | `gathering` | the metrics page, written once for all who wait for it |
+//! | `status` | the status document, as JSON |
+//! | `gathering` | a page, written once for all who wait for it |
 //!
 //! How many may be here, for how long, and who has to go is decided in `domain::conduct::admission`.
 
@@ -17,6 +18,7 @@ mod gathering;
 mod listening;
 mod pages;
 mod serving;
+mod status;
 mod watched;
 
 pub use clients::Clients;

@@ -10,8 +10,10 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::clients::Clients;
 use super::gathering::Gathering;
+use super::status::{Documents, STATUS};
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
+use crate::status::Book;
 use crate::supervision::Health;
 
 /// One target's metrics: `/probe?target=NAME`.
@@ -30,6 +32,7 @@ pub struct Site {
     gathering: Gathering,
     /// Who writes each target's.
     probes: Mutex<BTreeMap<String, Arc<Gathering>>>,
+    documents: Documents,
     pub(super) clients: Arc<Clients>,
 }
 
@@ -37,6 +40,7 @@ impl Site {
     /// A site that shows this. `telemetry_path` is the path of the metrics page, beginning with a slash.
     pub fn new(
         exposition: Arc<Exposition>,
+        book: Arc<Book>,
         health: Arc<Health>,
         telemetry_path: String,
         clients: Clients,
@@ -49,6 +53,7 @@ impl Site {
             reload,
             gathering: Gathering::default(),
             probes: Mutex::default(),
+            documents: Documents::new(book),
             clients: Arc::new(clients),
         }
     }
@@ -67,7 +72,8 @@ pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Ful
     if path == RELOAD {
         return reload(site, request.method()).await;
     }
-    let known = path == site.telemetry_path || matches!(path, "/" | PROBE | "/-/healthy" | "/-/ready");
+    let known =
+        path == site.telemetry_path || matches!(path, "/" | PROBE | STATUS | "/-/healthy" | "/-/ready");
     if !known {
         return text(
             StatusCode::NOT_FOUND,
@@ -81,6 +87,7 @@ pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Ful
         return metrics(site.gathering.page(|| Some(site.exposition.page())).await.unwrap_or_default());
     }
     match path {
+        STATUS => site.documents.answer(request.uri().query().unwrap_or_default()).await,
         PROBE => probe(site, request.uri().query().unwrap_or_default()).await,
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
         "/-/ready" => readiness(&site.health),
@@ -119,7 +126,7 @@ async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
 }
 
 /// The value of `target` in a query. `None` where there is none.
-fn target_of(query: &str) -> Option<String> {
+pub(super) fn target_of(query: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| name == "target")
         .map(|(_, value)| value.into_owned())
@@ -151,7 +158,7 @@ fn metrics(page: Bytes) -> Response<Full<Bytes>> {
     response
 }
 
-fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
+pub(super) fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(words));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -170,7 +177,7 @@ fn landing_page(telemetry_path: &str) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>MySQL Canary Exporter</title></head>\n\
          <body>\n<h1>MySQL Canary Exporter</h1>\n\
          <p>Which layer kills idle MySQL connections, at which age, and what to change.</p>\n\
-         <p>Version {version}</p>\n<ul>\n<li><a href=\"{telemetry_path}\">Metrics</a></li>\n\
+         <p>Version {version}</p>\n<ul>\n<li><a href=\"{telemetry_path}\">Metrics</a></li>\n<li><a href=\"{STATUS}\">Status, as JSON</a></li>\n\
          <li><a href=\"/-/healthy\">Health</a></li>\n<li><a href=\"/-/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
     )
 }

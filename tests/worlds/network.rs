@@ -15,7 +15,7 @@ use mysql_canary_exporter::domain::life::void::VoidCause;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
 use mysql_canary_exporter::metrics::Metrics;
 use mysql_canary_exporter::prober::life::{Assignment, Directive, Notice, Outcome, Voided, World};
-use mysql_canary_exporter::prober::{Epoch, Memory, PathReport, Prober, Settings, Wires};
+use mysql_canary_exporter::prober::{Epoch, Memory, PathReport, Present, Prober, Publish, Settings, Wires};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop;
 use prometheus::Registry;
@@ -98,7 +98,8 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
     let Probing { ladder, precision, canaries, lasts } = nature.probing;
     let ladder = Ladder::parse(ladder).expect("a ladder");
     let metrics = Metrics::register(&Registry::new(), &ladder).expect("a fresh registry takes every name");
-    let (publish, mut told) = watch::channel(PathReport::default());
+    let (report, mut told) = watch::channel(PathReport::default());
+    let publish = Publish { report, present: watch::channel(Present::default()).0 };
     let (_say_headroom, headroom) = watch::channel(Headroom::Unknown);
     let (say_stop, stop) = stop::channel();
     let begin = Instant::now();

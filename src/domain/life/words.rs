@@ -9,6 +9,8 @@ const LONGEST_NAME: usize = 128;
 pub const OTHER: &str = "other";
 /// The user label of the accounts that have no series of their own.
 pub const OTHER_USERS: &str = "_other";
+/// The most users that are told of by name; the rest are summed under [`OTHER_USERS`].
+pub const MOST_NAMED_USERS: usize = 50;
 
 /// What a word of the server's was meant for: the label `field`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +151,11 @@ pub fn account_name(name: &str) -> (String, bool) {
 /// whole, so that no two accounts share a label.
 pub fn account_label(name: &str) -> std::borrow::Cow<'_, str> {
     if name.chars().nth(LONGEST_LABEL).is_none() { name.into() } else { abbreviated(name).into() }
+}
+
+/// The label of a user as the follower of sessions calls it.
+pub fn user_label(user: &str) -> String {
+    if user == OTHER_USERS { user.to_owned() } else { account_label(&account_name(user).0).into_owned() }
 }
 
 /// Whether a name is too long for a label and was, or will be, cut.
