@@ -108,6 +108,14 @@ pub(super) fn latest(upper: f64, canaries: usize) -> f64 {
     alone * (LONGEST_LENGTHS * upper + LONGEST_SECONDS)
 }
 
+/// After how many seconds so many canaries have climbed a ladder where nothing dies: a few climb rung after rung.
+pub(super) fn latest_sound(rungs: &[f64], canaries: usize) -> f64 {
+    const STARTING_SECONDS: f64 = 2.0;
+    let longest = rungs.last().copied().unwrap_or_default();
+    let all: f64 = rungs.iter().sum();
+    STARTING_SECONDS + longest.max(all / canaries.max(1) as f64)
+}
+
 /// Whether a failed connect is an answer by itself: trying again changes nothing within the time that people wait.
 pub(super) fn is_final(stage: &str) -> bool {
     [Stage::Dns, Stage::Tls, Stage::Auth, Stage::Nonsense, Stage::Local]
