@@ -37,6 +37,10 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 fn main() -> ExitCode {
     let args = LowArgs::read();
     let outcome = match args.command {
+        Some(Command::Check(check)) => match mysql_canary_exporter::check::run(&check) {
+            Ok(code) => return ExitCode::from(code),
+            Err(message) => Err(message),
+        },
         Some(Command::Demo) => demo::run().map_err(|error| error.to_string()),
         Some(Command::HashPassword(args)) => return hash_password(&args),
         None => match args.export.settings().and_then(|settings| Ok((settings, args.export.web_config()?))) {

@@ -24,6 +24,7 @@ use super::roster::{Place, Roster};
 use super::tap::Tap;
 use super::tls::{Setup, TlsMode};
 use super::told::Told;
+use super::trouble::LastTrouble;
 use super::whereabouts::Whereabouts;
 use crate::config::address::Address;
 use crate::config::secret::Secret;
@@ -47,6 +48,7 @@ pub struct Connector {
     /// Shared with all other paths of the process.
     pace: LoginPace,
     whereabouts: Mutex<Whereabouts>,
+    trouble: LastTrouble,
 }
 
 /// What sessions of a path found at login, in seconds.
@@ -82,6 +84,7 @@ impl Connector {
             metrics,
             timeouts: Mutex::default(),
             whereabouts: Mutex::default(),
+            trouble: LastTrouble::default(),
         }
     }
 
@@ -93,6 +96,11 @@ impl Connector {
     /// The servers that answered here, as far as new sessions asked them.
     pub fn identities(&self) -> &Identities {
         self.roster.identities()
+    }
+
+    /// The trouble that connecting has, as it changes.
+    pub fn trouble(&self) -> &LastTrouble {
+        &self.trouble
     }
 
     /// How often the host's name has come to lead elsewhere, as far as new sessions found: what a session shows that
@@ -173,6 +181,7 @@ impl Connector {
         match outcome {
             Ok(session) => {
                 ticket.succeeded();
+                self.trouble.logged_in();
                 self.metrics.connected(session.connect_duration.as_secs_f64());
                 Ok(session)
             }
@@ -198,6 +207,7 @@ impl Connector {
     /// Counts and tells a connect that failed.
     fn failed_to_connect(&self, failure: &Failure) -> ConnectError {
         self.metrics.connect_failed(failure.stage);
+        self.trouble.failed(failure.stage, failure.reason.clone(), failure.code);
         let error = ConnectError {
             address: self.address.clone(),
             stage: failure.stage,
@@ -232,6 +242,7 @@ impl Connector {
             (None, None) => (Stage::Auth, "it does not answer".to_owned()),
         };
         self.metrics.connect_failed(stage);
+        self.trouble.was_useless(stage, packet::shortened(&reason).to_owned());
         tracing::warn!(
             event = "connect_failed",
             stage = stage.label(),
@@ -245,6 +256,7 @@ impl Connector {
     /// Takes note that a session answered its first questions.
     pub fn trust(&self) {
         self.gate.trust();
+        self.trouble.is_over();
     }
 
     /// Says once for each question that the server refuses to answer it.

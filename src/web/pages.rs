@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::access::Access;
 use super::clients::{Clients, Origin};
-use super::encoding::{Encoding, Encodings};
+use super::encoding::{Encoding, Encodings, encoded};
+use super::status::{Documents, STATUS};
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
+use crate::status::Book;
 use crate::supervision::Health;
 
 /// One target's metrics: `/probe?target=NAME`.
@@ -31,6 +33,7 @@ pub struct Site {
     gathering: Arc<Encodings>,
     /// Who writes each target's.
     probes: Mutex<BTreeMap<String, Arc<Encodings>>>,
+    documents: Documents,
     pub(super) clients: Arc<Clients>,
     /// Who may ask; nobody is asked who they are where there is none.
     pub(super) access: Option<Access>,
@@ -40,6 +43,7 @@ impl Site {
     /// A site that shows this. `telemetry_path` is the path of the metrics page, beginning with a slash.
     pub fn new(
         exposition: Arc<Exposition>,
+        book: Arc<Book>,
         health: Arc<Health>,
         telemetry_path: String,
         clients: Clients,
@@ -53,6 +57,7 @@ impl Site {
             reload,
             gathering: Arc::default(),
             probes: Mutex::default(),
+            documents: Documents::new(book),
             clients: Arc::new(clients),
             access,
         }
@@ -86,7 +91,8 @@ async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
     if path == RELOAD {
         return reload(site, request.method()).await;
     }
-    let known = path == site.telemetry_path || matches!(path, "/" | PROBE | "/-/healthy" | "/-/ready");
+    let known =
+        path == site.telemetry_path || matches!(path, "/" | PROBE | STATUS | "/-/healthy" | "/-/ready");
     if !known {
         return text(
             StatusCode::NOT_FOUND,
@@ -102,6 +108,10 @@ async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
         return metrics(page.unwrap_or_default(), encoding);
     }
     match path {
+        STATUS => {
+            let encoding = Encoding::wanted(request.headers());
+            site.documents.answer(request.uri().query().unwrap_or_default(), encoding).await
+        }
         PROBE => {
             probe(site, request.uri().query().unwrap_or_default(), Encoding::wanted(request.headers())).await
         }
@@ -142,7 +152,7 @@ async fn probe(site: &Site, query: &str, encoding: Encoding) -> Response<Full<By
 }
 
 /// The value of `target` in a query. `None` where there is none.
-fn target_of(query: &str) -> Option<String> {
+pub(super) fn target_of(query: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| name == "target")
         .map(|(_, value)| value.into_owned())
@@ -167,11 +177,7 @@ fn use_another_method(words: &str, allowed: &'static str) -> Response<Full<Bytes
 }
 
 fn metrics(page: Bytes, encoding: Encoding) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(page));
-    if encoding == Encoding::Gzip {
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    let mut response = encoded(page, encoding);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
@@ -198,7 +204,7 @@ fn landing_page(telemetry_path: &str) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>MySQL Canary Exporter</title></head>\n\
          <body>\n<h1>MySQL Canary Exporter</h1>\n\
          <p>Which layer kills idle MySQL connections, at which age, and what to change.</p>\n\
-         <p>Version {version}</p>\n<ul>\n<li><a href=\"{telemetry_path}\">Metrics</a></li>\n\
+         <p>Version {version}</p>\n<ul>\n<li><a href=\"{telemetry_path}\">Metrics</a></li>\n<li><a href=\"{STATUS}\">Status, as JSON</a></li>\n\
          <li><a href=\"/-/healthy\">Health</a></li>\n<li><a href=\"/-/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
     )
 }
