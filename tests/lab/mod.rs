@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`mariadb`], [`mysql97`] | a real server, as a [`Server`] |
 //! | [`haproxy`], [`mysql_router`] | a real proxy in front of one |
+//! | [`lifetime`] | a relay that ends every connection at one age |
 //! | [`firewall`] | client, stateful router and server, each in a network namespace of its own |
 //! | [`prometheus`], [`alertmanager`] | what watches an exporter and tells people; [`webhook`] is who is told |
 //! | [`peer`] | a scripted server that misbehaves on cue; [`wire`] speaks the protocol for it |
