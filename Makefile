@@ -21,7 +21,7 @@ help: ## Say what there is
 check: ## Before each commit: format, warnings, unit tests, architecture, documents (no root; under two minutes warm)
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	cargo test --locked --quiet --lib --test architecture --test docs --test config
+	cargo test --locked --quiet --lib --test architecture --test docs --test config --test packages
 
 demo: ## Watch three culprits told apart on a private MariaDB; Ctrl-C ends it
 	script/install-test-parts mariadb

@@ -1,7 +1,5 @@
 //! What is installed beside the binary: the manual, the completions, the units, and what packages are made of.
 
-#![expect(clippy::disallowed_methods, reason = "real parts run in real time, which no test can pause")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
