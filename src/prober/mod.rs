@@ -309,7 +309,8 @@ impl<W: World> Prober<W> {
         if !conclusion.stray {
             self.history.push(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
         }
-        report::tell_death(&self.settings, decided);
+        let expected = self.publish.borrow().expects(death.age, conclusion.culprit);
+        report::tell_death(&self.settings, decided, expected);
     }
 
     fn observe(&mut self, observation: Observation) {
