@@ -92,9 +92,9 @@ lint-scripts:
 deploy: ## Write deploy/ anew from alerts/ and dashboards/
 	script/render-deploy
 
-bench-rules: ## Measure the alert rules on 200 targets with two paths each (root; about three minutes)
+bench-rules: ## Measure the alert rules on 200 targets with two paths each, all of them ill (root; about four minutes)
 	script/install-test-parts
-	MYSQL_CANARY_SCALE_TARGETS=200 MYSQL_CANARY_SCALE_ILL=20 cargo test --locked --test all -- --nocapture alerting::scale
+	MYSQL_CANARY_SCALE_TARGETS=200 MYSQL_CANARY_SCALE_ILL=200 cargo test --locked --test all -- --nocapture alerting::scale
 
 worlds: ## Ten thousand generated worlds in virtual time against the whole core
 	MYSQL_CANARY_WORLDS=10000 cargo test --locked --release --test worlds -- --nocapture

@@ -320,7 +320,8 @@ impl<W: World> Prober<W> {
             self.history.push(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
         }
         self.show_death(decided);
-        report::tell_death(&self.settings, decided);
+        let expected = self.publish.report.borrow().expects(death.age, conclusion.culprit);
+        report::tell_death(&self.settings, decided, expected);
     }
 
     fn observe(&mut self, observation: Observation) {
