@@ -48,7 +48,7 @@ impl Gathering {
 
     /// The page: written now, or by another client, for which it was begun after this one had asked. `None` where
     /// there is nothing to draw any more.
-    pub(super) async fn page(&self, draw: impl Fn() -> Option<String>) -> Option<Bytes> {
+    pub(super) async fn page<B: Into<Vec<u8>>>(&self, draw: impl Fn() -> Option<B>) -> Option<Bytes> {
         let asked = Instant::now();
         let _waiting = Counted::one_more(&self.waiting);
         loop {
@@ -86,11 +86,11 @@ impl Gathering {
         Look::Write(newest.not_before)
     }
 
-    fn write(&self, draw: impl Fn() -> Option<String>) -> Option<Bytes> {
+    fn write<B: Into<Vec<u8>>>(&self, draw: impl Fn() -> Option<B>) -> Option<Bytes> {
         let begun = Instant::now();
-        let text = draw()?;
+        let page = draw()?.into();
         let ended = Instant::now();
-        let bytes = Bytes::from_owner(Unread::new(text, &self.unread));
+        let bytes = Bytes::from_owner(Unread::new(page, &self.unread));
         let mut newest = self.newest();
         newest.not_before = Some(ended + (ended - begun));
         newest.page = Some(Page { bytes: bytes.clone(), begun });
@@ -147,20 +147,20 @@ impl Drop for Counted<'_> {
 
 /// A page that counts until the last client has read it.
 struct Unread {
-    text: String,
+    page: Vec<u8>,
     count: Arc<AtomicUsize>,
 }
 
 impl Unread {
-    fn new(text: String, count: &Arc<AtomicUsize>) -> Self {
+    fn new(page: Vec<u8>, count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
-        Self { text, count: Arc::clone(count) }
+        Self { page, count: Arc::clone(count) }
     }
 }
 
 impl AsRef<[u8]> for Unread {
     fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
+        &self.page
     }
 }
 

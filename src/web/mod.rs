@@ -8,7 +8,8 @@
 //! | `clients` | who is here, since when, in which phase; who gives up its place |
 //! | `watched` | a client's socket that notes what the client does |
 //! | `pages` | what is answered |
-//! | `status` | the status document, as JSON |
+//! | `status` | what is drawn from the status document: the status page, and JSON |
+//! | `packing` | answers packed by gzip |
 //! | `gathering` | a page, written once for all who wait for it |
 //!
 //! How many may be here, for how long, and who has to go is decided in `domain::conduct::admission`.
@@ -16,6 +17,7 @@
 mod clients;
 mod gathering;
 mod listening;
+mod packing;
 mod pages;
 mod serving;
 mod status;
