@@ -279,6 +279,7 @@ async fn start(
         rosters: Rosters::default(),
         logins: LoginPace::default(),
         epoch,
+        hurried: false,
         keeper,
     };
     let book = Arc::new(Book::default());

@@ -12,6 +12,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`demo`] | the exporter on a private MariaDB, for the eye |
+//! | [`check`] | the ladder walked once on one server, for a person who waits |
 //! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`web`] | the pages, and the clients that ask for them; knows nothing of MySQL |
 //! | [`page`] | the status page, drawn from the document alone |
@@ -105,6 +106,7 @@
 //! session of that age would share bound the limit.
 
 pub mod app;
+pub mod check;
 pub mod config;
 pub mod demo;
 pub mod domain;

@@ -33,6 +33,10 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 fn main() -> ExitCode {
     let args = LowArgs::read();
     let outcome = match args.command {
+        Some(Command::Check(check)) => match mysql_canary_exporter::check::run(&check) {
+            Ok(code) => return ExitCode::from(code),
+            Err(message) => Err(message),
+        },
         Some(Command::Demo) => demo::run().map_err(|error| error.to_string()),
         None => match args.export.settings() {
             Ok(settings) if args.export.config_check => return tell(&args.export, &settings),

@@ -23,6 +23,7 @@
 //! | `restart` | the exporter restarted, its state file kept or damaged |
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
+//! | `status` | `/api/v1/status` fits its schema and says what the metrics say |
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
 //! | `bad_input` | every bad flag with its exact message |
@@ -55,9 +56,11 @@ mod many_sessions;
 mod parts;
 mod proxies;
 mod restart;
+mod schema;
 mod scrape;
 mod server_view;
 mod shutdown;
+mod status;
 mod supervision;
 mod told;
 mod truth;

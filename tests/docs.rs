@@ -1,9 +1,12 @@
 //! The README documents what users hold on to: every metric with its labels, and every flag; and none
 //! that does not exist.
 
+mod schema;
+#[path = "docs/shapes.rs"]
+mod shapes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use clap::CommandFactory;
 use mysql_canary_exporter::config::file::keys;
 use mysql_canary_exporter::config::flags::LowArgs;
 use mysql_canary_exporter::domain::life::kind::Kind;
@@ -79,7 +82,7 @@ fn every_metric_in_the_readme_exists() {
 
 #[test]
 fn every_flag_is_in_the_readme_and_every_flag_there_exists() {
-    let command = LowArgs::command();
+    let command = LowArgs::words();
     let flags: BTreeSet<String> =
         command.get_arguments().filter_map(|flag| flag.get_long().map(|name| format!("--{name}"))).collect();
     assert!(flags.len() > 10, "the command line was read: {flags:?}");

@@ -160,6 +160,7 @@ impl RunningPath {
                 precision: settings.precision,
                 canaries: settings.max_connections.saturating_sub(others),
                 common_timeouts: common_timeouts(),
+                hurried: ground.hurried,
             },
             path_metrics,
             Publish { report: publish_report, present: publish_present },

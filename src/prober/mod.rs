@@ -4,6 +4,7 @@
 pub mod canary;
 mod clock;
 mod deaths;
+mod early;
 mod epoch;
 mod flights;
 mod hold;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub canaries: usize,
     /// Well-known default timeouts, in rising order, in seconds.
     pub common_timeouts: Vec<f64>,
+    /// Whether somebody waits for the answer: launches are not spread, and twins are sent out with the first canaries.
+    pub hurried: bool,
 }
 
 /// What the rest of the exporter tells a path's loop.
@@ -105,6 +108,8 @@ pub struct Prober<W> {
     longest_stall: Option<f64>,
     /// When a twin of each kind was last launched, in seconds since the Unix epoch.
     twins_sent: BTreeMap<Kind, f64>,
+    /// How many twins of each kind were sent out before anything died.
+    early_sent: BTreeMap<Kind, usize>,
     flights: Flights,
     suspended: BTreeSet<Suspension>,
     retry_at: Option<Instant>,
@@ -148,6 +153,7 @@ impl<W: World> Prober<W> {
             undecided: Undecided::default(),
             longest_stall: None,
             twins_sent: BTreeMap::new(),
+            early_sent: BTreeMap::new(),
             flights: Flights::new(),
             suspended: BTreeSet::new(),
             retry_at: None,

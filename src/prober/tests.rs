@@ -169,6 +169,7 @@ fn settings(ladder: Ladder) -> Settings {
         precision: 0.01,
         canaries: 10,
         common_timeouts: Vec::new(),
+        hurried: false,
     }
 }
 

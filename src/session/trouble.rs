@@ -1,6 +1,6 @@
 //! The trouble that connecting has, as people are told it: the newest failure, until a session is of use again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
@@ -23,16 +23,32 @@ pub struct Trouble {
 
 /// The newest trouble of one path, shared with who shows it.
 #[derive(Debug, Clone, Default)]
-pub struct LastTrouble(Arc<Mutex<Option<Trouble>>>);
+pub struct LastTrouble(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    now: Option<Trouble>,
+    /// How often a login was refused for want of room, and the newest words of it.
+    refusals: (u32, Option<String>),
+}
 
 impl LastTrouble {
     /// The trouble there is now.
     pub fn now(&self) -> Option<Trouble> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().now.clone()
+    }
+
+    /// How often a login was refused for want of room since the start, and the newest words of it.
+    pub fn refusals(&self) -> (u32, Option<String>) {
+        self.lock().refusals.clone()
     }
 
     /// A connect failed.
     pub(super) fn failed(&self, stage: Stage, words: String, code: Option<u16>) {
+        if stage == Stage::Limit {
+            let mut known = self.lock();
+            known.refusals = (known.refusals.0.saturating_add(1), Some(words.clone()));
+        }
         self.set(Some(Trouble { stage, words, code, at: Instant::now(), after_login: false }));
     }
 
@@ -43,9 +59,9 @@ impl LastTrouble {
 
     /// A session logged in; whether it is of use is not known yet.
     pub(super) fn logged_in(&self) {
-        let mut trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.as_ref().is_some_and(|trouble| !trouble.after_login) {
-            *trouble = None;
+        let mut known = self.lock();
+        if known.now.as_ref().is_some_and(|trouble| !trouble.after_login) {
+            known.now = None;
         }
     }
 
@@ -55,7 +71,11 @@ impl LastTrouble {
     }
 
     fn set(&self, trouble: Option<Trouble>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        self.lock().now = trouble;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -112,6 +112,7 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
         precision,
         canaries,
         common_timeouts: vec![10.0, 30.0, 60.0, 120.0],
+        hurried: false,
     };
     let paths = metrics.path("t", "p", &Kind::ALL);
     let prober = Prober::new(scene.clone(), settings, paths, publish, Memory::default(), Epoch::new(START));

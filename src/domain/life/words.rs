@@ -172,7 +172,7 @@ fn abbreviated(text: &str) -> String {
 }
 
 /// Whether a character says nothing on a page, or turns it around.
-fn is_odd(c: char) -> bool {
+pub fn is_odd(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
