@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::marks::badge;
+use super::marks::{Mark, badge};
+use super::path::bracket;
 use super::picture::{idle_limit, shared_axis, strip};
 use super::scale::Axis;
-use super::text::{Name, Words, about, counted};
+use super::text::{Name, Term, Words, about, counted};
 use super::View;
 use crate::status::{Document, PathDocument, TargetDocument};
 
@@ -105,13 +106,23 @@ fn line(axis: Axis, path: &PathDocument, names_it: bool, document: &Document) ->
     }
 }
 
-/// The verdict, or what stands in its place.
+/// What matters most of a path.
 fn in_a_line(path: &PathDocument) -> Markup {
+    let limit = idle_limit(path);
+    let contradictions = path.mismatches.iter().filter(|of| of.holds).count();
     html! {
-        @match (&path.trouble, &path.verdict) {
+        @match (&path.trouble, limit) {
             (Some(trouble), _) if path.standing == "unreachable" => { "connecting fails (" (trouble.stage) "): " (Words(&trouble.words)) },
-            (_, Some(verdict)) if !verdict.short.is_empty() => (Words(&verdict.short)),
-            _ => "Nothing is known yet: no canary has reached its age.",
+            (_, Some(limit)) if limit.upper_seconds.is_some() => {
+                "dies " (bracket(limit, path.ladder_survived)) " idle"
+                @if let Some(killer) = &path.killer { ", by " (Mark::of_culprit(killer.culprit).in_text()) " " code { (Term(killer.culprit)) } }
+            },
+            _ if path.standing == "ill" => {
+                @if let Some(verdict) = &path.verdict { (Words(&verdict.short)) " " }
+                @if contradictions > 0 { (counted(contradictions, "contradiction")) " between settings." }
+            },
+            (_, Some(limit)) if limit.lower_seconds.is_some() => { "no idle limit: " (bracket(limit, path.ladder_survived)) },
+            _ => "nothing is known yet: no canary has reached its age",
         }
     }
 }
@@ -119,8 +130,8 @@ fn in_a_line(path: &PathDocument) -> Markup {
 fn legend() -> Markup {
     html! {
         p.legend {
-            span.swatch.lives {} " idle ages that are survived " span.swatch.between {} " the limit lies here "
-            span.swatch.dies {} " idle ages that are died at " span.swatch.ground {} " not reached yet"
+            "Idle for so long a session… " span.swatch.lives {} " lives " span.swatch.between {} " the limit lies here "
+            span.swatch.dies {} " dies " span.swatch.ground {} " not reached yet"
         }
     }
 }

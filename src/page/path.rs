@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::frame::{several, since};
-use super::marks::badge;
+use super::marks::{Mark, badge};
 use super::picture::{idle_limit, ladder};
 use super::tables;
-use super::text::{Name, Words, about, counted};
+use super::text::{Name, Term, Words, about, counted};
 use crate::domain::layers::in_words;
 use crate::status::{Document, Limit, Mismatch, PathDocument, TargetDocument};
 
@@ -50,8 +50,8 @@ pub(super) fn section(
             }
             (verdict(path))
             (ladder(target, path, number))
-            (evidence(document, path))
             (what_to_change(path))
+            (evidence(document, path))
             (mismatches(path))
             (foretold(path))
             (sessions(path))
@@ -87,10 +87,6 @@ fn verdict(path: &PathDocument) -> Markup {
             },
             _ => p.verdict.first { "Nothing is known yet: no canary has reached its age." },
         }
-        @if let Some(verdict) = path.verdict.as_ref().filter(|verdict| !verdict.suspects.is_empty()) {
-            h3 { "Products whose default fits" }
-            ul { @for suspect in &verdict.suspects { li { (Words(suspect)) } } }
-        }
     }
 }
 
@@ -107,6 +103,10 @@ fn why_suspended(reason: &'static str) -> &'static str {
 /// How old and how sure it is.
 fn evidence(document: &Document, path: &PathDocument) -> Markup {
     let limit = idle_limit(path);
+    let suspects = path.verdict.as_ref().map(|verdict| &verdict.suspects[..]).unwrap_or_default();
+    if path.measuring_since.is_none() && limit.is_none() {
+        return html! { h3 { "Evidence" } p { "None yet: no canary has reached its age." } };
+    }
     html! {
         h3 { "Evidence" }
         dl.facts {
@@ -125,7 +125,11 @@ fn evidence(document: &Document, path: &PathDocument) -> Markup {
             dd { (since(path.measuring_since, document.generated_at)) }
             @if let Some(killer) = &path.killer {
                 dt { "Who does it" }
-                dd { code { (killer.culprit) } " (" (killer.layer) "), seen as " code { (killer.ending) } }
+                dd { (Mark::of_culprit(killer.culprit).in_text()) " " code { (Term(killer.culprit)) } " (" (killer.layer) "), seen as " code { (Term(killer.ending)) } }
+            }
+            @if !suspects.is_empty() {
+                dt { "Products whose default fits" }
+                dd { @for suspect in suspects { p { (Words(suspect)) } } }
             }
             dt { "TCP keepalive helps" } dd { (helps(path.remedies.tcp_keepalive)) }
             dt { "An application's ping helps" } dd { (helps(path.remedies.app_ping)) }
@@ -148,7 +152,7 @@ fn evidence(document: &Document, path: &PathDocument) -> Markup {
 }
 
 /// Both ends of a limit.
-fn bracket(limit: &Limit, ladder_survived: bool) -> String {
+pub(super) fn bracket(limit: &Limit, ladder_survived: bool) -> String {
     match (limit.lower_seconds, limit.upper_seconds) {
         (Some(lower), Some(upper)) if limit.exact != Some(true) && lower < upper => {
             format!("between {} and {}", in_words(lower), in_words(upper))
@@ -226,7 +230,7 @@ fn findings(findings: &[&Mismatch]) -> Markup {
                         Some(words) => (Words(words)),
                         None => @if let Some(pool) = &finding.pool { "pool " (Name(pool)) },
                     }
-                    " " code.rule { (finding.rule) }
+                    " " code.rule { (Term(finding.rule)) }
                 }
             }
         }

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn the_default_ladder_has_ticks_that_people_know() {
         let axis = Axis::over([30.0, 28_800.0].into_iter());
-        assert_eq!(axis.ticks(), [60.0, 300.0, 1800.0, 7200.0, 28_800.0]);
+        assert_eq!(axis.ticks(), [60.0, 180.0, 600.0, 3600.0, 10_800.0, 28_800.0]);
         assert_eq!(Axis::over(std::iter::empty()), Axis { low: 1.0, high: 3600.0 });
     }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::marks::Mark;
-use super::text::{Name, moment};
+use super::text::{Name, Term, moment};
 use crate::domain::layers::in_words;
 use crate::status::{Death, Document, Layer, PathDocument};
 
@@ -17,7 +17,7 @@ pub(super) fn timeouts(path: &PathDocument) -> Markup {
     html! {
         @if !layers.is_empty() {
             h3 { "Timeouts of all layers" }
-            table {
+            table.timeouts {
                 thead { tr { th scope="col" { "timeout" } th scope="col" { "length" } th scope="col" { "layer" } th scope="col" { "how known" } } }
                 tbody {
                     @for layer in layers {
@@ -42,7 +42,7 @@ pub(super) fn deaths(document: &Document, path: &PathDocument) -> Markup {
         @if all == 0 {
             p { "None." }
         } @else {
-            table {
+            table.deaths {
                 thead { tr { th scope="col" { "idle age" } th scope="col" { "ending" } th scope="col" { "culprit, rule" } th scope="col" { "thread id" } } }
                 tbody { @for death in path.deaths.iter().take(MOST_DEATHS) { (row(document, death)) } }
             }
@@ -61,13 +61,13 @@ fn row(document: &Document, death: &Death) -> Markup {
                 br; span.aside { (moment(death.at, document.generated_at)) }
             }
             td {
-                code { (death.ending) }
+                code { (Term(death.ending)) }
                 @if let Some(code) = death.error_code { br; span.aside { "error " (code) } }
                 @if let Some(stall) = death.stall_seconds { br; span.aside { "noticed after " (in_words(stall)) } }
             }
             td {
-                (Mark::of_culprit(death.culprit).in_text()) " " code { (death.culprit) }
-                @if let Some(rule) = death.rule { br; span.aside { code { (rule) } } }
+                (Mark::of_culprit(death.culprit).in_text()) " " code { (Term(death.culprit)) }
+                @if let Some(rule) = death.rule { br; span.aside { code { (Term(rule)) } } }
             }
             td { @match death.thread_id { Some(id) => (id), None => "–" } }
         }

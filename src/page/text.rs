@@ -19,7 +19,17 @@ pub(super) struct Name<'a>(pub(super) &'a str);
 
 impl Render for Name<'_> {
     fn render(&self) -> Markup {
-        html! { bdi { (plain(self.0)) } }
+        html! { bdi { @for part in plain(self.0).split_inclusive(['_', '.']) { (part) wbr; } } }
+    }
+}
+
+/// A word of a closed set, which breaks between its parts where there is no room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Term(pub(super) &'static str);
+
+impl Render for Term {
+    fn render(&self) -> Markup {
+        html! { @for part in self.0.split_inclusive('_') { (part) wbr; } }
     }
 }
 

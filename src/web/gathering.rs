@@ -48,7 +48,7 @@ impl Gathering {
 
     /// The page: written now, or by another client, for which it was begun after this one had asked. `None` where
     /// there is nothing to draw any more.
-    pub(super) async fn page<B: Into<Vec<u8>>>(&self, draw: impl Fn() -> Option<B>) -> Option<Bytes> {
+    pub(super) async fn page(&self, draw: impl Fn() -> Option<Vec<u8>>) -> Option<Bytes> {
         let asked = Instant::now();
         let _waiting = Counted::one_more(&self.waiting);
         loop {
@@ -86,11 +86,11 @@ impl Gathering {
         Look::Write(newest.not_before)
     }
 
-    fn write<B: Into<Vec<u8>>>(&self, draw: impl Fn() -> Option<B>) -> Option<Bytes> {
+    fn write(&self, draw: impl Fn() -> Option<Vec<u8>>) -> Option<Bytes> {
         let begun = Instant::now();
-        let page = draw()?.into();
+        let text = draw()?;
         let ended = Instant::now();
-        let bytes = Bytes::from_owner(Unread::new(page, &self.unread));
+        let bytes = Bytes::from_owner(Unread::new(text, &self.unread));
         let mut newest = self.newest();
         newest.not_before = Some(ended + (ended - begun));
         newest.page = Some(Page { bytes: bytes.clone(), begun });
@@ -147,20 +147,20 @@ impl Drop for Counted<'_> {
 
 /// A page that counts until the last client has read it.
 struct Unread {
-    page: Vec<u8>,
+    text: Vec<u8>,
     count: Arc<AtomicUsize>,
 }
 
 impl Unread {
-    fn new(page: Vec<u8>, count: &Arc<AtomicUsize>) -> Self {
+    fn new(text: Vec<u8>, count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
-        Self { page, count: Arc::clone(count) }
+        Self { text, count: Arc::clone(count) }
     }
 }
 
 impl AsRef<[u8]> for Unread {
     fn as_ref(&self) -> &[u8] {
-        &self.page
+        &self.text
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     async fn page(gathering: &Gathering, registry: &Registry) -> Bytes {
-        let draw = || TextEncoder::new().encode_to_string(&registry.gather()).ok();
+        let draw = || TextEncoder::new().encode_to_string(&registry.gather()).ok().map(String::into_bytes);
         gathering.page(draw).await.expect("a page")
     }
 

@@ -9,15 +9,15 @@
 //! | `watched` | a client's socket that notes what the client does |
 //! | `pages` | what is answered |
 //! | `status` | what is drawn from the status document: the status page, and JSON |
-//! | `packing` | answers packed by gzip |
+//! | `encoding` | as it is, or compressed |
 //! | `gathering` | a page, written once for all who wait for it |
 //!
 //! How many may be here, for how long, and who has to go is decided in `domain::conduct::admission`.
 
 mod clients;
+mod encoding;
 mod gathering;
 mod listening;
-mod packing;
 mod pages;
 mod serving;
 mod status;

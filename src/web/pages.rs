@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::clients::Clients;
-use super::gathering::Gathering;
+use super::encoding::{Encoding, Encodings};
 use super::status::{Drawings, STATUS};
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
@@ -28,10 +28,10 @@ pub struct Site {
     health: Arc<Health>,
     telemetry_path: String,
     reload: ReloadHandle,
-    /// Who writes the metrics page.
-    gathering: Gathering,
+    /// Who writes the metrics page, as it is and compressed.
+    gathering: Arc<Encodings>,
     /// Who writes each target's.
-    probes: Mutex<BTreeMap<String, Arc<Gathering>>>,
+    probes: Mutex<BTreeMap<String, Arc<Encodings>>>,
     drawings: Drawings,
     pub(super) clients: Arc<Clients>,
 }
@@ -51,7 +51,7 @@ impl Site {
             health,
             telemetry_path: telemetry_path.clone(),
             reload,
-            gathering: Gathering::default(),
+            gathering: Arc::default(),
             probes: Mutex::default(),
             drawings: Drawings::new(book, telemetry_path),
             clients: Arc::new(clients),
@@ -59,7 +59,7 @@ impl Site {
     }
 
     /// Who writes the page of a target that there is. Those of targets that are gone are forgotten.
-    fn gathering_of(&self, target: &str) -> Option<Arc<Gathering>> {
+    fn gathering_of(&self, target: &str) -> Option<Arc<Encodings>> {
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         probes.retain(|name, _| self.exposition.has(name));
         self.exposition.has(target).then(|| Arc::clone(probes.entry(target.to_owned()).or_default()))
@@ -84,12 +84,14 @@ pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Ful
         return use_another_method("use GET\n", "GET, HEAD");
     }
     if path == site.telemetry_path {
-        return metrics(site.gathering.page(|| Some(site.exposition.page())).await.unwrap_or_default());
+        let encoding = Encoding::wanted(request.headers());
+        let page = site.gathering.page(encoding, || Some(site.exposition.page())).await;
+        return metrics(page.unwrap_or_default(), encoding);
     }
     let query = request.uri().query().unwrap_or_default();
     match path {
         STATUS => site.drawings.json(query, request.headers()).await,
-        PROBE => probe(site, query).await,
+        PROBE => probe(site, query, Encoding::wanted(request.headers())).await,
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
         "/-/ready" => readiness(&site.health),
         _ => site.drawings.page(query, request.headers()).await,
@@ -107,14 +109,14 @@ fn readiness(health: &Health) -> Response<Full<Bytes>> {
 }
 
 /// One configured target's metrics, from memory: nothing is opened, whatever is asked for.
-async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
+async fn probe(site: &Site, query: &str, encoding: Encoding) -> Response<Full<Bytes>> {
     let names = || site.exposition.names().join(", ");
     let Some(target) = target_of(query) else {
         let words = format!("say which target: {PROBE}?target=NAME; there are: {}\n", names());
         return text(StatusCode::BAD_REQUEST, words);
     };
     let page = match site.gathering_of(&target) {
-        Some(gathering) => gathering.page(|| site.exposition.page_of(&target)).await,
+        Some(gathering) => gathering.page(encoding, || site.exposition.page_of(&target)).await,
         None => None,
     };
     page.map_or_else(
@@ -122,7 +124,7 @@ async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
             let words = format!("no target of that name is configured; there are: {}\n", names());
             text(StatusCode::NOT_FOUND, words)
         },
-        metrics,
+        |page| metrics(page, encoding),
     )
 }
 
@@ -151,14 +153,19 @@ fn use_another_method(words: &str, allowed: &'static str) -> Response<Full<Bytes
     response
 }
 
-fn metrics(page: Bytes) -> Response<Full<Bytes>> {
+fn metrics(page: Bytes, encoding: Encoding) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(page));
+    if encoding == Encoding::Gzip {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
 }
 
+/// A page of plain words.
 pub(super) fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(words));
     *response.status_mut() = status;

@@ -12,8 +12,7 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-use super::gathering::Gathering;
-use super::packing::{packed, wants_packed};
+use super::encoding::{Encoding, Encodings};
 use super::pages::{target_of, text};
 use crate::page::{self, View};
 use crate::status::{Book, Document};
@@ -67,8 +66,8 @@ pub(super) struct Drawings {
     book: Arc<Book>,
     /// Where the metrics are, for the links.
     telemetry_path: String,
-    /// Who draws what there is, packed and as it is.
-    artists: Mutex<BTreeMap<(Drawing, bool), Arc<Gathering>>>,
+    /// Who draws what there is, as it is and compressed.
+    artists: Mutex<BTreeMap<Drawing, Arc<Encodings>>>,
 }
 
 impl Drawings {
@@ -78,13 +77,12 @@ impl Drawings {
 
     /// Who draws this. Before one is added, those of what is gone are forgotten: there are no more than there are things
     /// to draw.
-    fn artist_of(&self, drawing: &Drawing, packs: bool) -> Arc<Gathering> {
+    fn artist_of(&self, drawing: &Drawing) -> Arc<Encodings> {
         let mut artists = self.artists.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (drawing.clone(), packs);
-        if !artists.contains_key(&key) {
-            artists.retain(|(drawing, _), _| drawing.trouble(&self.book).is_none());
+        if !artists.contains_key(drawing) {
+            artists.retain(|drawing, _| drawing.trouble(&self.book).is_none());
         }
-        Arc::clone(artists.entry(key).or_default())
+        Arc::clone(artists.entry(drawing.clone()).or_default())
     }
 
     /// The status page that this query asks for.
@@ -112,19 +110,16 @@ impl Drawings {
         if let Some(words) = drawing.trouble(&self.book) {
             return text(StatusCode::NOT_FOUND, words);
         }
-        let packs = wants_packed(headers);
-        let draw = || {
-            let text = drawing.draw(&self.book, &self.telemetry_path)?;
-            Some(if packs { packed(text.as_bytes()) } else { text.into_bytes() })
-        };
-        let drawn = self.artist_of(&drawing, packs).page(draw).await;
+        let encoding = Encoding::wanted(headers);
+        let draw = || drawing.draw(&self.book, &self.telemetry_path);
+        let drawn = self.artist_of(&drawing).page(encoding, draw).await;
         let Some(body) = drawn else {
             // It was there when it was asked for.
             return text(StatusCode::NOT_FOUND, "it was removed just now\n".to_owned());
         };
         let mut response = Response::new(Full::new(body));
         let set = response.headers_mut();
-        for (name, value) in headers_of(content_type, packs) {
+        for (name, value) in headers_of(content_type, encoding) {
             set.insert(name, HeaderValue::from_static(value));
         }
         response
@@ -132,14 +127,17 @@ impl Drawings {
 }
 
 /// The headers of what is drawn.
-fn headers_of(content_type: &'static str, packs: bool) -> impl Iterator<Item = (HeaderName, &'static str)> {
+fn headers_of(
+    content_type: &'static str,
+    encoding: Encoding,
+) -> impl Iterator<Item = (HeaderName, &'static str)> {
     let always = [
         (CONTENT_TYPE, content_type),
         (CACHE_CONTROL, "no-store"),
-        (VARY, "accept-encoding"),
+        (VARY, "Accept-Encoding"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (CONTENT_SECURITY_POLICY, page::security_policy()),
     ];
-    always.into_iter().chain(packs.then_some((CONTENT_ENCODING, "gzip")))
+    always.into_iter().chain((encoding == Encoding::Gzip).then_some((CONTENT_ENCODING, "gzip")))
 }

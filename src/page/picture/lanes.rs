@@ -22,8 +22,9 @@ const GAP: usize = 8;
 /// So many canaries, and so many timeouts, are drawn; the words say how many more there are.
 const MOST_CANARIES: usize = 24;
 const MOST_TIMEOUTS: usize = 30;
-/// A bar that is wider than this, in percent, has room for its number.
+/// A bar that is wider than this, in percent, has room for its number; on a wide screen a narrower one has too.
 const ROOM_FOR_A_NUMBER: f64 = 7.0;
+const ROOM_ON_A_WIDE_SCREEN: f64 = 2.5;
 
 /// What was drawn so far, from above.
 #[derive(Debug)]
@@ -96,8 +97,8 @@ impl Canvas {
                 rect.sessions x=(percent(from)) width=(percent((to - from).max(0.3))) y=(format!("{:.1}", floor as f64 - height)) height=(format!("{height:.1}")) {
                     title { (counted(bar.sessions, "session")) " idle for " (short_age(bar.from)) " or longer" }
                 }
-                @if to - from >= ROOM_FOR_A_NUMBER {
-                    text.number x=(percent(f64::midpoint(from, to))) y=(floor - 4) { (bar.sessions) }
+                @if to - from >= ROOM_ON_A_WIDE_SCREEN {
+                    text.number.wide[to - from < ROOM_FOR_A_NUMBER] x=(percent(f64::midpoint(from, to))) y=(floor - 4) { (bar.sessions) }
                 }
             }
             line.floor x1="0%" x2="100%" y1=(floor) y2=(floor) {}

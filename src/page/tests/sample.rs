@@ -309,6 +309,16 @@ pub(in crate::page) fn checkout() -> TargetDocument {
     }
 }
 
+fn nothing_wrong(sentence: &str) -> Verdict {
+    Verdict {
+        sound: true,
+        short: sentence.to_owned(),
+        sentences: vec![sentence.to_owned()],
+        suspects: Vec::new(),
+        settings: Vec::new(),
+    }
+}
+
 /// A path on which nothing was measured yet.
 fn measuring(name: &str) -> PathDocument {
     PathDocument {
@@ -330,13 +340,9 @@ fn measuring(name: &str) -> PathDocument {
                 .to_owned(),
             mismatches: Vec::new(),
         }),
-        verdict: Some(Verdict {
-            sound: true,
-            short: String::new(),
-            sentences: Vec::new(),
-            suspects: Vec::new(),
-            settings: Vec::new(),
-        }),
+        verdict: Some(nothing_wrong(
+            "No canary died of idleness on path default: 60 s idle they live. Nothing is known of longer ages.",
+        )),
         ..empty_path(name, "orders-db.example.org:3306")
     }
 }
@@ -356,13 +362,7 @@ fn sound(name: &str) -> PathDocument {
             .collect(),
         limits: vec![limit(28_800.0, None)],
         layers: layers().into_iter().filter(|layer| layer.source == "read").collect(),
-        verdict: Some(Verdict {
-            sound: true,
-            short: sentence.to_owned(),
-            sentences: vec![sentence.to_owned()],
-            suspects: Vec::new(),
-            settings: Vec::new(),
-        }),
+        verdict: Some(nothing_wrong(sentence)),
         ..empty_path(name, "billing-db.example.org:3306")
     }
 }
@@ -380,15 +380,48 @@ fn down(name: &str) -> PathDocument {
             age_seconds: 3.0,
         }),
         suspended: vec!["connect_failing"],
-        verdict: Some(Verdict {
-            sound: true,
-            short: String::new(),
-            sentences: Vec::new(),
-            suspects: Vec::new(),
-            settings: Vec::new(),
-        }),
+        verdict: Some(Verdict { sentences: Vec::new(), ..nothing_wrong("") }),
         ..empty_path(name, "legacy-db.example.org:3306")
     }
+}
+
+/// A document in which every name and every sentence that comes from outside is this text.
+pub(in crate::page) fn named(text: &str) -> Document {
+    let mut target = checkout();
+    let name = || text.to_owned();
+    target.target = name();
+    target.server = Some(Server { version: Some(name()), ..server() });
+    for user in target.sessions.iter_mut().flatten() {
+        user.user = name();
+    }
+    for pool in &mut target.pools {
+        (pool.pool, pool.user, pool.words) = (name(), Some(name()), name());
+    }
+    for path in &mut target.paths {
+        (path.path, path.address) = (name(), name());
+        path.trouble = Some(Trouble { stage: "tcp", words: name(), error_code: Some(1045), age_seconds: 1.0 });
+        path.identities = vec![name(), name()];
+        path.server_limits.iter_mut().for_each(|of| of.identity = Some(name()));
+        path.killer.iter_mut().for_each(|killer| killer.suspect = name());
+        path.layers.iter_mut().for_each(|layer| layer.setting = name());
+        path.mismatches.iter_mut().for_each(|of| (of.pool, of.words) = (Some(name()), Some(name())));
+        path.foretold = Some(Foretold {
+            setting: name(),
+            layer: "server",
+            seconds: 5.0,
+            words: name(),
+            mismatches: path.mismatches.clone(),
+        });
+        path.devices.iter_mut().for_each(|of| (of.device, of.words) = (name(), name()));
+        path.at_risk.iter_mut().flatten().for_each(|of| of.user = name());
+        path.left_behind.iter_mut().flatten().for_each(|of| of.user = name());
+        path.held_past_recycle.iter_mut().flatten().for_each(|of| (of.pool, of.user) = (name(), name()));
+        if let Some(verdict) = &mut path.verdict {
+            (verdict.short, verdict.sentences, verdict.suspects) = (name(), vec![name()], vec![name()]);
+            verdict.settings.iter_mut().for_each(|of| (of.line, of.why) = (name(), name()));
+        }
+    }
+    document(vec![target])
 }
 
 /// Every state by name.

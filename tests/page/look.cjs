@@ -1,8 +1,7 @@
-#!/usr/bin/env node
 // Looks at the pages of a folder with a headless Chromium: at 1280 and 390 pixels, light and dark, with JavaScript off, under the policy that the
 // exporter serves them with. Fails where a page scrolls sideways, the console complains, or axe-core finds something serious.
 //
-// Usage: script/page-pictures PAGES PICTURES
+// Usage: node tests/page/look.cjs PAGES PICTURES
 //   PAGES     the folder that `MYSQL_CANARY_PAGES=PAGES cargo test --lib page::` has filled: NAME.html and policy.txt
 //   PICTURES  where NAME-WIDTH-SCHEME.png go
 // Needs the packages playwright-core and axe-core beside NODE_PATH, and Chromium: CHROMIUM says where, if not in the PATH.
@@ -18,14 +17,14 @@ const WIDTHS = [1280, 390];
 const SCHEMES = ['light', 'dark'];
 const [pages, pictures] = process.argv.slice(2);
 if (!pages || !pictures) {
-  console.error('usage: script/page-pictures PAGES PICTURES');
+  console.error('usage: node tests/page/look.cjs PAGES PICTURES');
   process.exit(2);
 }
 
 function find(command) {
   const found = (process.env.PATH || '').split(':').map((folder) => path.join(folder, command)).find((file) => fs.existsSync(file));
   if (!found) {
-    console.error(`page-pictures: ${command} is missing: install the package of that name, or set CHROMIUM`);
+    console.error(`look: ${command} is missing: install the package of that name, or set CHROMIUM`);
     process.exit(2);
   }
   return found;
