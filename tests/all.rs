@@ -21,6 +21,7 @@
 //! | `locate` | the real firewall's timer, located |
 //! | `supervision` | every loop broken one by one, a driver that panics, a log nobody reads, stray signals |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
+//! | `check` | the ladder walked once: its verdicts, its failures, its terminal |
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
 //! | `status` | `/api/v1/status` fits its schema and says what the metrics say |
@@ -40,6 +41,7 @@ mod alerting;
 mod applications;
 mod bad_input;
 mod budget;
+mod check;
 mod demo;
 mod exporter;
 mod firewall;

@@ -108,6 +108,14 @@ pub(super) fn latest(upper: f64, canaries: usize) -> f64 {
     alone * (LONGEST_LENGTHS * upper + LONGEST_SECONDS)
 }
 
+/// After how many seconds so many canaries have climbed a ladder where nothing dies: a few climb rung after rung.
+pub(super) fn latest_sound(rungs: &[f64], canaries: usize) -> f64 {
+    const STARTING_SECONDS: f64 = 2.0;
+    let longest = rungs.last().copied().unwrap_or_default();
+    let all: f64 = rungs.iter().sum();
+    STARTING_SECONDS + longest.max(all / canaries.max(1) as f64)
+}
+
 /// Whether a failed connect is an answer by itself: trying again changes nothing within the time that people wait.
 pub(super) fn is_final(stage: &str) -> bool {
     [Stage::Dns, Stage::Tls, Stage::Auth, Stage::Nonsense, Stage::Local]
@@ -135,5 +143,72 @@ pub(super) fn outcome(target: &TargetDocument, at_once: bool) -> Outcome {
         Outcome::Sound
     } else {
         Outcome::NotMeasured
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::culprit::remedy::Remedies;
+    use crate::domain::life::ending::Ending;
+    use crate::domain::limit::IdleLimit;
+    use crate::domain::mismatch::{Facts, Killer};
+    use crate::domain::verdict::judge;
+    use crate::fleet::diagnosis::Diagnosis;
+    use crate::status::path_for_tests;
+
+    /// A path of which so much is known.
+    fn path(idle: IdleLimit, lifetime: IdleLimit, remedies: Remedies) -> PathDocument {
+        let killer = idle.upper.map(|_| Killer { culprit: Culprit::ProxyIdleTimeout, ending: Ending::Fin });
+        let facts = Facts { path: "p".to_owned(), idle, lifetime, killer, remedies, ..Facts::default() };
+        let diagnosis = Diagnosis { remedies, verdict: Some(judge(&facts)), ..Diagnosis::default() };
+        path_for_tests(vec![(Kind::Idle, idle), (Kind::Active, lifetime)], killer, diagnosis, 30.0)
+    }
+
+    fn limit(lower: f64, upper: f64, exact: bool, confirmed: bool) -> IdleLimit {
+        IdleLimit {
+            lower,
+            survived: lower,
+            upper: Some(upper),
+            exact,
+            confirmed,
+            share: 1.0,
+            ..IdleLimit::default()
+        }
+    }
+
+    fn lived(lower: f64) -> IdleLimit {
+        IdleLimit { lower, survived: lower, ..IdleLimit::default() }
+    }
+
+    const BOTH: Remedies = Remedies { tcp_keepalive: Some(false), app_ping: Some(true) };
+
+    #[tokio::test]
+    async fn the_answer_is_sure_when_limit_culprit_and_remedies_are_and_late_after_a_while() {
+        let none = Remedies::default();
+        for (idle, lifetime, remedies, elapsed, expected) in [
+            (lived(12.0), lived(0.0), none, 12.0, Progress::Open),
+            (lived(30.0), lived(0.0), none, 30.0, Progress::Sure),
+            (limit(3.5, 4.0, true, true), lived(5.0), BOTH, 6.0, Progress::Sure),
+            (limit(3.5, 4.0, true, true), lived(5.0), none, 6.0, Progress::Open),
+            (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 6.0, Progress::Open),
+            (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 11.6, Progress::Late),
+            (limit(6.5, 9.0, false, true), lived(5.0), BOTH, 12.0, Progress::Open),
+            (limit(6.5, 9.0, false, true), lived(5.0), BOTH, 19.0, Progress::Sure),
+            (limit(8.0, 8.2, false, true), lived(5.0), BOTH, 12.0, Progress::Sure),
+            (lived(5.0), limit(5.5, 6.0, true, true), none, 8.0, Progress::Sure),
+        ] {
+            let path = path(idle, lifetime, remedies);
+            assert_eq!(progress(&path, elapsed, 22), expected, "{idle:?} {lifetime:?} after {elapsed} s");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_climbs_alone_takes_longer() {
+        let path = path(limit(3.5, 4.0, true, false), lived(0.0), Remedies::default());
+        assert_eq!(progress(&path, 20.0, 1), Progress::Open);
+        assert_eq!(progress(&path, 20.0, 22), Progress::Late);
+        assert_eq!(latest_sound(&[1.0, 2.0, 4.0], 1), 9.0);
+        assert_eq!(latest_sound(&[1.0, 2.0, 4.0], 22), 6.0);
     }
 }

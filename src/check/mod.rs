@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep};
 use crate::app;
 use crate::config::flags::{CheckArgs, CheckFormat};
 use crate::config::settings::{FEWEST_CONNECTIONS, TargetSettings};
-use crate::status::TargetDocument;
+use crate::status::{PathDocument, TargetDocument};
 use progress::Progress;
 use walk::Walk;
 
@@ -48,6 +48,8 @@ const PATIENCE_AFTER_ALL: Duration = Duration::from_secs(15);
 const LONGEST: (f64, f64) = (3.0, 30.0);
 /// How often it is begun anew with fewer connections.
 const MOST_ANEW: u32 = 4;
+/// How long what is sure must stay so: a verdict is drawn a moment after what it rests on was seen.
+const SETTLING: Duration = Duration::from_millis(600);
 /// How long the server may take to forget the sessions that said COM_QUIT.
 const FORGETTING: Duration = Duration::from_millis(300);
 /// Within this time a second signal is the first one's echo.
@@ -180,7 +182,8 @@ impl Check {
         let begun = Instant::now();
         let longest = self.max_age * LONGEST.0 + LONGEST.1;
         let mut stop = self.stop.clone();
-        let (mut was_alive, mut troubled): (bool, Option<Instant>) = (false, None);
+        let (mut was_alive, mut troubled, mut sure_since): (bool, Option<Instant>, Option<Instant>) =
+            (false, None, None);
         loop {
             tokio::select! {
                 biased;
@@ -236,14 +239,17 @@ impl Check {
                     false => continue,
                 }
             }
-            self.progress.show(&target, elapsed, longest.min(due(&target, self.max_age, self.canaries())));
+            self.progress.show(&target, elapsed, longest.min(due(&target, self.canaries())));
             let far = target.paths.iter().map(|path| judge::progress(path, elapsed, self.canaries()));
             let far: Vec<judge::Progress> = far.collect();
-            if far.iter().all(|far| *far == judge::Progress::Sure) {
-                return End::Sure;
-            }
-            if elapsed > longest || far.iter().all(|far| *far != judge::Progress::Open) {
+            let is_over = far.iter().all(|far| *far != judge::Progress::Open);
+            if is_over && far.contains(&judge::Progress::Late) || elapsed > longest {
                 return End::Late;
+            }
+            if !is_over {
+                sure_since = None;
+            } else if sure_since.get_or_insert_with(Instant::now).elapsed() >= SETTLING {
+                return End::Sure;
             }
         }
     }
@@ -306,15 +312,17 @@ impl Check {
 
 /// Whether all is known that can be known without waiting.
 fn is_ready(target: &TargetDocument) -> bool {
-    let knows_its_session = |path: &crate::status::PathDocument| {
-        path.verdict.is_some() && path.layers.iter().any(|layer| layer.setting == "session_wait_timeout")
+    let knows = |path: &PathDocument| {
+        let is_known = |name: &str| path.layers.iter().any(|layer| layer.setting == name);
+        path.verdict.is_some() && is_known("session_wait_timeout") && is_known("wait_timeout")
     };
-    target.server.is_some() && target.paths.iter().all(knows_its_session)
+    target.server.is_some() && target.paths.iter().all(knows)
 }
 
 /// When the answer is due at the latest, in seconds from the beginning, by what is known.
-fn due(target: &TargetDocument, max_age: f64, canaries: usize) -> f64 {
-    let of = |path| judge::upper(path).map_or(max_age + 2.0, |upper| judge::latest(upper, canaries));
+fn due(target: &TargetDocument, canaries: usize) -> f64 {
+    let sound = judge::latest_sound(&target.rungs_seconds, canaries);
+    let of = |path| judge::upper(path).map_or(sound, |upper| judge::latest(upper, canaries));
     target.paths.iter().map(of).fold(0.0, f64::max)
 }
 

@@ -70,7 +70,7 @@ fn of_path(path: &PathDocument, sure: bool, max_age: f64) -> String {
     let reach = path.reach_seconds.map(in_words);
     let lives = match reach {
         Some(reach) if path.ladder_survived && max_age > 0.0 => {
-            format!("connections on path {} live to {reach} idle and longer", path.path)
+            format!("connections on path {} live to {reach} idle, the age that was asked for", path.path)
         }
         Some(reach) if max_age > 0.0 => {
             format!("connections on path {} live to {reach} idle, as far as was measured", path.path)
@@ -91,6 +91,9 @@ pub(super) fn not_tested(target: &TargetDocument, max_age: f64) -> Vec<String> {
     let mut words = Vec::new();
     let sight = target.server.as_ref().and_then(|server| server.sight);
     if target.server.is_none() {
+        if target.paths.iter().all(|path| path.trouble.is_some()) {
+            return words;
+        }
         words.push("the server's own settings and sessions: it could not be asked".to_owned());
     } else if sight == Some("own_only") {
         words.push(

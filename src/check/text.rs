@@ -98,7 +98,10 @@ pub(super) fn verdict(report: &Report, width: usize) -> String {
     let mut text = String::new();
     let walked = report.max_age_seconds > 0.0;
     let paths = report.target.iter().flat_map(|target| &target.paths);
-    for path in paths.clone().filter(|_| walked) {
+    let measured = |path: &&PathDocument| {
+        path.trouble.is_none() || path.reach_seconds.is_some() || upper(path).is_some()
+    };
+    for path in paths.clone().filter(|_| walked).filter(measured) {
         text.push_str(&title(&format!("Verdict on path {}", clean(&path.path))));
         of_path(&mut text, path, width);
     }
@@ -111,7 +114,7 @@ pub(super) fn verdict(report: &Report, width: usize) -> String {
         text.push_str(&title("Not looked at"));
         report.not_tested.iter().for_each(|words| text.push_str(&wrap("  - ", &clean(words), width)));
     }
-    if walked && report.target.is_some() {
+    if walked && report.connections.held > 0 {
         text.push_str(&wrap("", &connections(report), width));
     }
     let style = match report.outcome {
@@ -132,8 +135,8 @@ fn of_path(text: &mut String, path: &PathDocument, width: usize) {
     for sentence in &verdict.sentences {
         text.push_str(&wrap("  ", &clean(sentence), width));
     }
-    for death in path.deaths.iter().take(EVIDENCE) {
-        text.push_str(&wrap("  evidence: ", &evidence(death), width));
+    for words in evidence(&path.deaths) {
+        text.push_str(&wrap("  evidence: ", &words, width));
     }
     for (head, lines) in [("fits: ", &verdict.suspects)] {
         lines.iter().for_each(|line| text.push_str(&wrap(&format!("  {head}"), &clean(line), width)));
@@ -149,11 +152,32 @@ fn of_path(text: &mut String, path: &PathDocument, width: usize) {
     }
 }
 
-fn evidence(death: &Death) -> String {
-    let rule = death.rule.map(|rule| format!(", by the rule: {rule}")).unwrap_or_default();
-    let age = in_words(death.age_seconds);
-    let found = if death.exact { "died" } else { "was found dead" };
-    format!("a canary ({}) {found} at {age} by {}: {}{rule}", death.kind, death.ending, death.culprit)
+/// The newest deaths that counted, those of one sort together.
+fn evidence(deaths: &[Death]) -> Vec<String> {
+    let sort = |death: &Death| (death.kind, death.ending, death.culprit, death.rule);
+    let mut sorts: Vec<Vec<&Death>> = Vec::new();
+    for death in deaths {
+        match sorts.iter_mut().find(|of| of.first().is_some_and(|first| sort(first) == sort(death))) {
+            Some(of) => of.push(death),
+            None => sorts.push(vec![death]),
+        }
+    }
+    // Those that most bear out come first.
+    sorts.sort_by_key(|of| std::cmp::Reverse(of.len()));
+    sorts.iter().take(EVIDENCE).filter_map(|of| words_of(of)).collect()
+}
+
+fn words_of(deaths: &[&Death]) -> Option<String> {
+    let first = deaths.first()?;
+    let ages = deaths.iter().map(|death| death.age_seconds);
+    let (from, to) = (ages.clone().fold(f64::INFINITY, f64::min), ages.fold(0.0, f64::max));
+    let (from, to) = (in_words(from), in_words(to));
+    let ages = if from == to { from } else { format!("{from} to {to}") };
+    let canaries =
+        if deaths.len() == 1 { "1 canary".to_owned() } else { format!("{} canaries", deaths.len()) };
+    let found = if first.exact { "died at" } else { "found dead at" };
+    let rule = first.rule.map(|rule| format!(": {rule}")).unwrap_or_default();
+    Some(format!("{canaries} ({}) {found} {ages} by {}, {}{rule}", first.kind, first.ending, first.culprit))
 }
 
 fn connections(report: &Report) -> String {

@@ -93,19 +93,20 @@ impl<W: World> Prober<W> {
         }
     }
 
-    /// Calls so many canaries home: those that have the longest way before them.
+    /// Calls so many canaries home: those that have the longest way before them; twins that were sent out early, which
+    /// wait for what something's death will ask of them, last.
     pub(super) fn recall_longest(&mut self, count: usize) {
         let left = |flight: &Flight| {
             let born = flight.born.map_or_else(|| self.epoch.now(), |born| self.epoch.unix(born));
             born + flight.age
         };
-        let mut well: Vec<(u64, f64)> = self
+        let mut well: Vec<(u64, (bool, f64))> = self
             .flights
             .iter()
             .filter(|(_, flight)| flight.is_well())
-            .map(|(id, flight)| (id, left(flight)))
+            .map(|(id, flight)| (id, (!flight.early, left(flight))))
             .collect();
-        well.sort_by(|a, b| b.1.total_cmp(&a.1));
+        well.sort_by(|(_, a), (_, b)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
         for (id, _) in well.into_iter().take(count) {
             self.flights.call(id, Directive::Recall);
         }

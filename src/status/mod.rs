@@ -22,6 +22,8 @@ pub use document::{
     LeftBehind, Limit, LivesOfAge, Mismatch, PathDocument, Pool, Remedies, RiskOfUser, SCHEMA_VERSION,
     Server, ServerLimit, TargetDocument, Trouble, UserSessions, Verdict,
 };
+#[cfg(test)]
+pub(crate) use path::path_for_tests;
 
 /// Seconds to the millisecond: as fine as anything here is measured.
 fn rounded(seconds: f64) -> f64 {

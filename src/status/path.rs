@@ -224,3 +224,31 @@ fn draw_verdict(verdict: &verdict::Verdict) -> Verdict {
         settings: verdict.settings.clone(),
     }
 }
+
+/// A path with these limits, killer and diagnosis, and a ladder that ends at this age, in seconds.
+#[cfg(test)]
+pub(crate) fn path_for_tests(
+    limits: Vec<(Kind, IdleLimit)>,
+    killer: Option<mismatch::Killer>,
+    diagnosis: Diagnosis,
+    ladder_end: f64,
+) -> PathDocument {
+    use crate::domain::conduct::health::Loop;
+    use crate::prober::PathReport;
+    use crate::session::LastTrouble;
+    use crate::supervision::Pulse;
+    use tokio::sync::watch;
+
+    let report = PathReport { limits, killer, ..PathReport::default() };
+    let state = PathState {
+        path: "p".to_owned(),
+        address: "a".to_owned(),
+        devices: Vec::new(),
+        pulse: Pulse::unwatched(Loop::Prober),
+        report: watch::channel(report).1,
+        present: watch::channel(Present::default()).1,
+        trouble: LastTrouble::default(),
+        diagnosis: watch::channel(diagnosis).1,
+    };
+    draw(&state, &Moment { unix_now: 1.8e9, behind: 0.0, viewed: true, ladder_end }).1
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mysql_canary_exporter::check::{self, Connections, Outcome, Report};
 use mysql_canary_exporter::domain::conduct::sight::Sight;
 use mysql_canary_exporter::domain::conduct::suspension::Suspension;
 use mysql_canary_exporter::domain::culprit::{Culprit, Layer};
@@ -19,7 +20,10 @@ use serde_json::{Value, json};
 use crate::schema::{Schema, text};
 
 /// Each version that a shape had, with the sum of its schema.
-const VERSIONS: [(&str, &str, u64); 1] = [("status.schema.json", SCHEMA_VERSION, 0)];
+const VERSIONS: [(&str, &str, u64); 2] = [
+    ("status.schema.json", SCHEMA_VERSION, 10447851259913633082),
+    ("check.schema.json", check::SCHEMA_VERSION, 2419861167668727026),
+];
 
 /// A schema without what is only said of it.
 fn shape(value: &Value) -> Value {
@@ -285,4 +289,32 @@ fn what_is_not_known_is_refused_as_null_and_what_nobody_declared_is_refused() {
     let mut bad = good;
     bad["targets"][0]["surprise"] = json!(1);
     assert!(!schema.accepts(&bad), "a name that is not in the schema");
+}
+
+#[test]
+fn the_schema_of_check_allows_what_it_prints_and_nothing_that_is_never_printed() {
+    let schema = Schema::of("check.schema.json");
+    let (mut told, mut may_be_told) = (BTreeSet::new(), BTreeSet::new());
+    for outcome in Outcome::ALL {
+        let report = Report {
+            schema_version: check::SCHEMA_VERSION,
+            exporter_version: env!("CARGO_PKG_VERSION"),
+            outcome,
+            exit_code: outcome.exit_code(),
+            sure: true,
+            summary: words(),
+            max_age_seconds: 600.0,
+            took_seconds: 1.0,
+            connections: Connections { allowed: 24, held: 3, bounded_by: Some(words()) },
+            not_tested: vec![words()],
+            target: full().targets.into_iter().next(),
+        };
+        let report = serde_json::to_value(report).expect("a report is JSON");
+        schema.check(&report);
+        let Value::Object(own) = &report else { panic!("a report is an object") };
+        told.extend(own.keys().cloned());
+        told.extend(["allowed", "held", "bounded_by"].map(str::to_owned));
+    }
+    allowed(&text("check.schema.json"), &mut may_be_told);
+    assert_eq!(told, may_be_told, "left: printed, right: in the schema");
 }
