@@ -1,4 +1,4 @@
-//! What is answered: the metrics of all targets or of one, health and readiness, a reload, and a page with links.
+//! What is answered: the status page and document, the metrics of all targets or of one, health and readiness, a reload.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::access::Access;
 use super::clients::{Clients, Origin};
 use super::encoding::{Encoding, Encodings, encoded};
-use super::status::{Documents, STATUS};
+use super::status::{Drawings, STATUS};
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
 use crate::status::Book;
@@ -33,7 +33,7 @@ pub struct Site {
     gathering: Arc<Encodings>,
     /// Who writes each target's.
     probes: Mutex<BTreeMap<String, Arc<Encodings>>>,
-    documents: Documents,
+    drawings: Drawings,
     pub(super) clients: Arc<Clients>,
     /// Who may ask; nobody is asked who they are where there is none.
     pub(super) access: Option<Access>,
@@ -53,11 +53,11 @@ impl Site {
         Self {
             exposition,
             health,
-            telemetry_path,
+            telemetry_path: telemetry_path.clone(),
             reload,
             gathering: Arc::default(),
             probes: Mutex::default(),
-            documents: Documents::new(book),
+            drawings: Drawings::new(book, telemetry_path),
             clients: Arc::new(clients),
             access,
         }
@@ -107,17 +107,13 @@ async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
         let page = site.gathering.page(encoding, || Some(site.exposition.page())).await;
         return metrics(page.unwrap_or_default(), encoding);
     }
+    let query = request.uri().query().unwrap_or_default();
     match path {
-        STATUS => {
-            let encoding = Encoding::wanted(request.headers());
-            site.documents.answer(request.uri().query().unwrap_or_default(), encoding).await
-        }
-        PROBE => {
-            probe(site, request.uri().query().unwrap_or_default(), Encoding::wanted(request.headers())).await
-        }
+        STATUS => site.drawings.json(query, request.headers()).await,
+        PROBE => probe(site, query, Encoding::wanted(request.headers())).await,
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
         "/-/ready" => readiness(&site.health),
-        _ => html(landing_page(&site.telemetry_path)),
+        _ => site.drawings.page(query, request.headers()).await,
     }
 }
 
@@ -190,21 +186,4 @@ pub(super) fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
-}
-
-fn html(page: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(page));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    response
-}
-
-fn landing_page(telemetry_path: &str) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>MySQL Canary Exporter</title></head>\n\
-         <body>\n<h1>MySQL Canary Exporter</h1>\n\
-         <p>Which layer kills idle MySQL connections, at which age, and what to change.</p>\n\
-         <p>Version {version}</p>\n<ul>\n<li><a href=\"{telemetry_path}\">Metrics</a></li>\n<li><a href=\"{STATUS}\">Status, as JSON</a></li>\n\
-         <li><a href=\"/-/healthy\">Health</a></li>\n<li><a href=\"/-/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
-    )
 }
