@@ -17,7 +17,7 @@ mod timer;
 
 pub use timer::{Part, Since};
 
-use timer::timer;
+use timer::{Timer, timer};
 
 /// One life on the path, as far as it was seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -93,34 +93,59 @@ const LOOKED_AT: usize = 384;
 /// ... and so many that tell are compared.
 pub const COMPARED: usize = 96;
 
-/// Explains one silent death by the lives beside it, on the same server: those found dead in silence and those that
-/// answered, in any order, this one not among them.
-pub fn explain(one: &Life, beside: &Beside) -> Story {
-    let young = beside.young;
-    let mut lives: Vec<Life> = beside.lives.clone();
-    lives.push(*one);
-    lives.sort_by(|a, b| a.seen.total_cmp(&b.seen));
-    let mut lives = lives.split_off(lives.len().saturating_sub(COMPARED));
-    let survivors: Vec<Life> = lives.iter().filter(|life| !life.is_dead).copied().collect();
-    for _ in 0..MOST_MOMENTS {
-        let Some((moment, oldest)) = moment(&lives, young, &survivors) else { break };
-        let explains = |life: &Life| life.is_dead && life.spans(moment) && life.age() <= oldest;
-        if explains(one) {
-            return Story::OneMoment;
+/// What the lives of one server tell together of the silent deaths among them.
+#[derive(Debug, Clone)]
+pub struct Stories {
+    /// The moments at which flows were lost, and the oldest age that each explains, in seconds.
+    moments: Vec<(f64, f64)>,
+    /// The lives that no such moment explains.
+    lives: Vec<Life>,
+    young: f64,
+    survivors: Vec<Life>,
+    timer: Timer,
+    scatter: f64,
+}
+
+impl Stories {
+    /// Reads those found dead in silence and those that answered.
+    pub fn of(beside: &Beside) -> Self {
+        let young = beside.young;
+        let mut lives: Vec<Life> = beside.lives.clone();
+        lives.sort_by(|a, b| a.seen.total_cmp(&b.seen));
+        let mut lives = lives.split_off(lives.len().saturating_sub(COMPARED));
+        let survivors: Vec<Life> = lives.iter().filter(|life| !life.is_dead).copied().collect();
+        let mut moments = Vec::new();
+        for _ in 0..MOST_MOMENTS {
+            let Some(found) = moment(&lives, young, &survivors) else { break };
+            lives.retain(|life| !is_explained_by(found, life));
+            moments.push(found);
         }
-        lives.retain(|life| !explains(life));
+        let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
+        Self { moments, lives, young, survivors, timer, scatter }
     }
-    let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
-    if timer.likelihood - scatter >= TIMER_AHEAD
-        && timer.likelihood - lost_at_moments(one, &lives, young, &survivors) >= OVER_MOMENTS
-    {
-        // One that is younger than what strikes is of another story.
-        if timer.strikes(one) { Story::Timer } else { Story::Open }
-    } else if scatter - timer.likelihood >= SCATTER_AHEAD {
-        Story::HereAndThere
-    } else {
-        Story::Open
+
+    /// Explains one of those found dead.
+    pub fn of_one(&self, one: &Life) -> Story {
+        let Self { timer, scatter, .. } = self;
+        if self.moments.iter().any(|found| is_explained_by(*found, one)) {
+            Story::OneMoment
+        } else if timer.likelihood - scatter >= TIMER_AHEAD
+            && timer.likelihood - lost_at_moments(one, &self.lives, self.young, &self.survivors)
+                >= OVER_MOMENTS
+        {
+            // One that is younger than what strikes is of another story.
+            if timer.strikes(one) { Story::Timer } else { Story::Open }
+        } else if scatter - timer.likelihood >= SCATTER_AHEAD {
+            Story::HereAndThere
+        } else {
+            Story::Open
+        }
     }
+}
+
+/// Whether a moment of loss, which explains the dead up to an age in seconds, explains a life's end.
+fn is_explained_by((moment, oldest): (f64, f64), life: &Life) -> bool {
+    life.is_dead && life.spans(moment) && life.age() <= oldest
 }
 
 /// The lives of one server that tell of silent deaths.
@@ -189,18 +214,15 @@ fn moment(lives: &[Life], young: f64, survivors: &[Life]) -> Option<(f64, f64)> 
         let later = survivors.iter().filter(|life| life.sent == Sent::Nothing && life.born >= moment);
         later.map(Life::age).fold(0.0, f64::max)
     };
-    let explains = |(moment, oldest): (f64, f64), life: &Life| {
-        life.is_dead && life.spans(moment) && life.age() <= oldest
-    };
     let (count, best) = moments(lives, survivors)
         .map(|moment| (moment, outlived(moment)))
-        .map(|found| (dead().filter(|life| explains(found, life)).count(), found))
+        .map(|found| (dead().filter(|life| is_explained_by(found, life)).count(), found))
         .max_by_key(|(count, _)| *count)?;
     if count < AT_ONE_MOMENT {
         return None;
     }
     let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, young));
-    let rest: Vec<Life> = lives.iter().filter(|life| !explains(best, life)).copied().collect();
+    let rest: Vec<Life> = lives.iter().filter(|life| !is_explained_by(best, life)).copied().collect();
     (MOMENT + likelihood(&rest) - likelihood(lives) >= MOMENT_AHEAD).then_some(best)
 }
 

@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// Explains one silent death by the lives beside it, this one not among them.
+fn explain(one: &Life, beside: &Beside) -> Story {
+    let mut all = beside.clone();
+    all.lives.push(*one);
+    Stories::of(&all).of_one(one)
+}
+
 fn lived(born: f64, age: f64) -> Life {
     Life { born, seen: born + age, is_dead: false, sent: Sent::Nothing }
 }

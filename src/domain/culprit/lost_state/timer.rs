@@ -87,18 +87,34 @@ pub struct Part {
     pub lived: usize,
 }
 
+/// One life, as a timer is fitted to it.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    age: f64,
+    /// The logarithm of the age.
+    order: f64,
+    /// When it was born, or seen: whichever decides under which setting it was.
+    at: f64,
+    is_dead: bool,
+}
+
 impl Timer {
     /// The best timer that was set anew so often at most.
     fn of(by_age: &[Life], anew: Anew) -> Self {
+        let trial = |life: &Life| {
+            let age = life.age();
+            Trial { age, order: age.ln(), at: anew.of(life), is_dead: life.is_dead }
+        };
+        let trials: Vec<Trial> = by_age.iter().map(trial).collect();
         let fit = |from: f64, until: f64| {
-            let is_in = |life: &&Life| anew.of(life) >= from && anew.of(life) < until;
-            let (likelihood, limit) = timer_among(by_age.iter().filter(is_in));
+            let is_in = |trial: &&Trial| trial.at >= from && trial.at < until;
+            let (likelihood, limit) = timer_among(trials.iter().filter(is_in));
             Setting { from, until, limit, likelihood }
         };
         let mut timer = Self { likelihood: 0.0, anew, settings: vec![fit(f64::NEG_INFINITY, f64::INFINITY)] };
         for _ in 0..MOST_CHANGES {
             let splits = timer.settings.iter().enumerate().flat_map(|(place, whole)| {
-                let times = by_age.iter().map(|life| anew.of(life));
+                let times = trials.iter().map(|trial| trial.at);
                 times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
                     let (before, after) = (fit(whole.from, at), fit(at, whole.until));
                     (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
@@ -167,7 +183,7 @@ pub(super) fn timer(lives: &[Life]) -> Timer {
 /// Every age is as likely beforehand as any other of its order: a timer that would have to lie in a narrow gap
 /// between those that lived and those that died explains less than one that may be anywhere. Without that the
 /// search itself, which looks ever closer, would find a timer in deaths by chance.
-fn timer_among<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) {
+fn timer_among<'a>(lives: impl Iterator<Item = &'a Trial> + Clone) -> (f64, f64) {
     let dead = lives.clone().filter(|life| life.is_dead).count() as f64;
     let (mut died, mut lived) = (0_usize, 0_usize);
     // No timer at all is one beyond every age.
@@ -182,10 +198,10 @@ fn timer_among<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) 
             continue;
         }
         // Below the youngest there is as much room as up to the next number of its order.
-        let width = lives.peek().map_or(1.0, |next| (life.age() / next.age()).ln().max(PROBED.share));
+        let width = lives.peek().map_or(1.0, |next| (life.order - next.order).max(PROBED.share));
         let likelihood = likelihood + (width / ORDERS).ln();
         if likelihood > best.0 {
-            best = (likelihood, life.age());
+            best = (likelihood, life.age);
         }
     }
     best
