@@ -140,3 +140,19 @@ fn a_timer_that_was_set_anew_is_one() {
     lives.extend([died(6000.0, 900.0), died(7000.0, 910.0)]);
     assert_eq!(explain(&died(8000.0, 900.0), &Beside::all(lives.clone())), Story::Timer);
 }
+
+#[test]
+fn a_timer_that_was_set_longer_and_back_again_is_one() {
+    // Each is watched for a while from both sides, as the schedule does.
+    let (mut lives, mut now) = (Vec::new(), 0.0);
+    for (limit, looks) in [(8.0, 7), (16.0, 8), (8.0, 12)] {
+        for _ in 0..looks {
+            lives.extend([lived(now, 6.0), lived(now + 0.3, limit * 0.98), died(now + 1.5, limit * 1.03)]);
+            now += limit * 1.25;
+        }
+        now += limit;
+    }
+    assert!(bears_out_all(&Beside::all(lives.clone()), 7.84, 8.24), "it strikes all at 8 s now");
+    assert!(timer_of_a_part(&Beside::all(lives.clone())).is_none());
+    assert_eq!(explain(&died(now, 8.24), &Beside::all(lives)), Story::Timer);
+}

@@ -7,10 +7,8 @@ use super::{AGAINST, COMPARED, Life, Sent};
 use crate::domain::life::tolerance::PROBED;
 
 /// How unlikely it is beforehand, as a logarithm, that a timer was set anew at a time among the lives that are
-/// compared ...
+/// compared.
 const CHANGE: f64 = -4.0;
-/// ... and so often at most.
-const MOST_CHANGES: usize = 2;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
 const PART: f64 = -2.5;
 /// Those of one part and of the other take turns as they are born, so often at least.
@@ -93,40 +91,64 @@ struct Trial {
     age: f64,
     /// The logarithm of the age.
     order: f64,
-    /// When it was born, or seen: whichever decides under which setting it was.
-    at: f64,
+    /// The place of its time among all of them: when it was born, or seen, whichever decides under which setting it
+    /// was.
+    place: usize,
     is_dead: bool,
 }
 
 impl Timer {
-    /// The best timer that was set anew so often at most.
+    /// The best timer that was set anew twice at most.
+    ///
+    /// Both changes are looked for at once: where a timer was set longer and back again, neither of them alone explains
+    /// more than a timer of a part that was never changed.
     fn of(by_age: &[Life], anew: Anew) -> Self {
+        let mut times: Vec<f64> = by_age.iter().map(|life| anew.of(life)).collect();
+        times.sort_by(f64::total_cmp);
+        times.dedup();
         let trial = |life: &Life| {
-            let age = life.age();
-            Trial { age, order: age.ln(), at: anew.of(life), is_dead: life.is_dead }
+            let (age, at) = (life.age(), anew.of(life));
+            let place = times.partition_point(|time| *time < at);
+            Trial { age, order: age.ln(), place, is_dead: life.is_dead }
         };
         let trials: Vec<Trial> = by_age.iter().map(trial).collect();
-        let fit = |from: f64, until: f64| {
-            let is_in = |trial: &&Trial| trial.at >= from && trial.at < until;
-            let (likelihood, limit) = timer_among(trials.iter().filter(is_in));
-            Setting { from, until, limit, likelihood }
+        // Before the first and after the last all times are free.
+        let time = |place: usize| match place {
+            0 => f64::NEG_INFINITY,
+            place => times.get(place).copied().unwrap_or(f64::INFINITY),
         };
-        let mut timer = Self { likelihood: 0.0, anew, settings: vec![fit(f64::NEG_INFINITY, f64::INFINITY)] };
-        for _ in 0..MOST_CHANGES {
-            let splits = timer.settings.iter().enumerate().flat_map(|(place, whole)| {
-                let times = trials.iter().map(|trial| trial.at);
-                times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
-                    let (before, after) = (fit(whole.from, at), fit(at, whole.until));
-                    (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
-                })
-            });
-            let best = splits.max_by(|a, b| a.0.total_cmp(&b.0));
-            let Some((_, place, before, after)) = best.filter(|(gain, ..)| *gain > 0.0) else { break };
-            timer.settings.splice(place..=place, [before, after]);
-            timer.likelihood += CHANGE;
+        let fit = |from: usize, until: usize| {
+            let is_in = |trial: &&Trial| (from..until).contains(&trial.place);
+            let (likelihood, limit) = timer_among(trials.iter().filter(is_in));
+            Setting { from: time(from), until: time(until), limit, likelihood }
+        };
+        let whole = fit(0, times.len());
+        let mut best = Self { likelihood: whole.likelihood, anew, settings: vec![whole] };
+        // No setting explains more than all that was seen of it.
+        if best.likelihood >= CHANGE {
+            return best;
         }
-        timer.likelihood += timer.settings.iter().map(|setting| setting.likelihood).sum::<f64>();
-        timer
+        let around = changes(&trials, times.len());
+        let around: Vec<(usize, Setting, Setting)> =
+            around.into_iter().map(|place| (place, fit(0, place), fit(place, times.len()))).collect();
+        for (number, (from, first, rest)) in around.iter().enumerate() {
+            let once = first.likelihood + rest.likelihood + CHANGE;
+            if once > best.likelihood {
+                best = Self { likelihood: once, anew, settings: vec![*first, *rest] };
+            }
+            for (until, _, last) in &around[number + 1..] {
+                let at_most = first.likelihood + last.likelihood + 2.0 * CHANGE;
+                if at_most <= best.likelihood {
+                    continue;
+                }
+                let between = fit(*from, *until);
+                let twice = at_most + between.likelihood;
+                if twice > best.likelihood {
+                    best = Self { likelihood: twice, anew, settings: vec![*first, between, *last] };
+                }
+            }
+        }
+        best
     }
 
     /// What is set now, where a share of the connections explains more than all of them.
@@ -158,6 +180,17 @@ impl Timer {
         let limit = self.settings.iter().find(is_set).map_or(f64::INFINITY, |setting| setting.limit);
         one.sent == Sent::Nothing && one.age() >= limit
     }
+}
+
+/// Where a timer may have been set anew, of so many times: between those that died and those that lived. Of a row that
+/// died, as of a row that lived, either setting explains all where it explains the ones next to it.
+fn changes(trials: &[Trial], times: usize) -> Vec<usize> {
+    let mut fates = vec![(false, false); times];
+    for trial in trials {
+        let (died, lived) = &mut fates[trial.place];
+        *(if trial.is_dead { died } else { lived }) = true;
+    }
+    (1..times).filter(|&place| fates[place - 1] != fates[place] || fates[place] == (true, true)).collect()
 }
 
 /// The best timer, set anew for those that are born later or for all.
