@@ -10,7 +10,7 @@ use super::life::Death;
 use crate::domain::culprit::companions::{
     Spared, Struck, are_kills_read, died_unkilled, kills_near, same_age, same_instant,
 };
-use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story};
+use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story, Told};
 use crate::domain::culprit::twins;
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::life::kind::Kind;
@@ -129,6 +129,7 @@ impl Undecided {
         history: &History,
         flights: &Flights,
         epoch: &Epoch,
+        told: &IdleLimit,
         last_call: bool,
     ) -> Vec<Decided> {
         let now = Instant::now();
@@ -141,7 +142,7 @@ impl Undecided {
         let mut waiting: Vec<Case> = Vec::new();
         self.past.retain(|struck| unix_now - struck.at <= WITNESS_LATE_SECONDS);
         let others = Others::of(&self.cases, &self.past, flights, epoch);
-        let mut stories: BTreeMap<Option<u16>, Stories> = BTreeMap::new();
+        let mut stories: BTreeMap<Option<u16>, (Stories, Told)> = BTreeMap::new();
         let patience: Vec<f64> = self.cases.iter().map(|case| self.until(case)).collect();
         for (mut case, until) in self.cases.drain(..).zip(patience) {
             let survivors = births_of_survivors(&case, history, flights, epoch, now);
@@ -150,9 +151,12 @@ impl Undecided {
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
             let lives = history.told() + others.silent.len();
             if case.is_silent() && case.story.is_none_or(|(by, _)| by != lives) {
-                let told_by_all =
-                    stories.entry(case.server).or_insert_with(|| told_by_all(case.server, history, &others));
-                case.story = Some((lives, told_by_all.of_one(&case.life())));
+                let read = || {
+                    let before = told_before(case.server, history, &others, told);
+                    (told_by_all(case.server, history, &others), before)
+                };
+                let (stories, before) = stories.entry(case.server).or_insert_with(read);
+                case.story = Some((lives, stories.of_one(&case.life(), before)));
             }
             let conclusion = conclude(&evidence(&case, history, &others, &idle));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
@@ -327,6 +331,29 @@ fn told_by_all(server: Option<u16>, history: &History, others: &Others) -> Stori
     let told = history.iter().rev().filter(|seen| is_here(seen.server) && !others.is_foretold(seen));
     let open = others.silent.iter().filter(|(server, _)| is_here(*server)).map(|(_, life)| *life);
     Stories::of(&Beside::of(told.filter_map(life), open.collect()))
+}
+
+/// What is told of a server so far, of its silent deaths.
+fn told_before(server: Option<u16>, history: &History, others: &Others, limit: &IdleLimit) -> Told {
+    /// So many of the newest deaths are looked at ...
+    const NEWEST: usize = 16;
+    /// ... and so many that were lost one after the other, of lives that no one moment ended, are flows forgotten here
+    /// and there.
+    const ONE_AFTER_THE_OTHER: usize = 3;
+    let is_silent_limit = limit.confirmed && !limit.exact;
+    let timer = limit.upper.filter(|_| is_silent_limit && (limit.server.is_none() || limit.server == server));
+    let found_dead = history.iter().rev().filter(|seen| {
+        let is_silent = matches!(seen.fate, Fate::Died { exact: false, .. });
+        is_silent && history.is_one_server(server, seen.server) && !others.is_foretold(seen)
+    });
+    let (mut lost, mut before) = (0, f64::INFINITY);
+    for seen in found_dead.take(NEWEST).filter(|seen| seen.kind == Kind::Idle) {
+        if matches!(seen.fate, Fate::Died { culprit: Culprit::NetworkStateLoss, .. }) && seen.at <= before {
+            lost += 1;
+            before = seen.born();
+        }
+    }
+    Told { timer, is_here_and_there: timer.is_none() && lost >= ONE_AFTER_THE_OTHER }
 }
 
 /// Whether the limit that stands at an age, in seconds, rules a part of the connections only.

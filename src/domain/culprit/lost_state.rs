@@ -15,7 +15,7 @@ use crate::domain::life::tolerance::ONE_AGE;
 
 mod timer;
 
-pub use timer::{Part, Since};
+pub use timer::{Part, Since, contradictions};
 
 use timer::{Timer, timer};
 
@@ -75,13 +75,20 @@ const MOMENT: f64 = -1.2;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
 const SCATTER_AHEAD: f64 = 5.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
-const MOMENT_AHEAD: f64 = 6.0;
+const MOMENT_AHEAD: f64 = 8.0;
 /// ... and of so many at least.
 const AT_ONE_MOMENT: usize = 3;
 /// So many moments are looked for among the lives that are compared.
 const MOST_MOMENTS: usize = 3;
 /// The same for a timer.
 const TIMER_AHEAD: f64 = 5.0;
+/// The same for a timer of a part of the connections, which flows that are forgotten here and there look like sooner.
+const TIMER_OF_A_PART_AHEAD: f64 = 6.5;
+/// By how much one of them must be ahead where the same is told already: a path seldom changes its nature ...
+const TIMER_AHEAD_AGAIN: f64 = 1.0;
+const SCATTER_AHEAD_AGAIN: f64 = 2.0;
+/// ... and where the other one is.
+const AHEAD_OF_WHAT_IS_TOLD: f64 = 10.0;
 /// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
 const UNSHOWN_MOMENT: f64 = -3.0;
 /// ... and by how much a timer must be ahead of such.
@@ -124,23 +131,43 @@ impl Stories {
         Self { moments, lives, young, survivors, timer, scatter }
     }
 
-    /// Explains one of those found dead.
-    pub fn of_one(&self, one: &Life) -> Story {
+    /// Explains one of those found dead, by what is told of its server so far.
+    pub fn of_one(&self, one: &Life, told: &Told) -> Story {
         let Self { timer, scatter, .. } = self;
+        let over_scatter = timer.likelihood - scatter;
+        let is_told_to_strike = told.timer.is_some_and(|limit| one.age() >= limit * (1.0 - 1e-9));
+        let (timer_ahead, over_moments, scatter_ahead) = if is_told_to_strike {
+            (TIMER_AHEAD_AGAIN, -OVER_MOMENTS, AHEAD_OF_WHAT_IS_TOLD)
+        } else if told.is_here_and_there {
+            (AHEAD_OF_WHAT_IS_TOLD, OVER_MOMENTS, SCATTER_AHEAD_AGAIN)
+        } else {
+            let is_of_a_part = timer.part(&self.lives).is_some();
+            let ahead = if is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
+            (ahead, OVER_MOMENTS, SCATTER_AHEAD)
+        };
         if self.moments.iter().any(|found| is_explained_by(*found, one)) {
             Story::OneMoment
-        } else if timer.likelihood - scatter >= TIMER_AHEAD
+        } else if over_scatter >= timer_ahead
             && timer.likelihood - lost_at_moments(one, &self.lives, self.young, &self.survivors)
-                >= OVER_MOMENTS
+                >= over_moments
         {
             // One that is younger than what strikes is of another story.
-            if timer.strikes(one) { Story::Timer } else { Story::Open }
-        } else if scatter - timer.likelihood >= SCATTER_AHEAD {
+            if is_told_to_strike || timer.strikes(one) { Story::Timer } else { Story::Open }
+        } else if -over_scatter >= scatter_ahead {
             Story::HereAndThere
         } else {
             Story::Open
         }
     }
+}
+
+/// What is told of a server so far: it takes less to say the same again, and more to say the opposite.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Told {
+    /// The age in seconds at which an idle timer strikes that only probes find, where one is told.
+    pub timer: Option<f64>,
+    /// Whether flows are told to be forgotten here and there.
+    pub is_here_and_there: bool,
 }
 
 /// Whether a moment of loss, which explains the dead up to an age in seconds, explains a life's end.
@@ -201,7 +228,7 @@ pub fn timer_of_a_part(beside: &Beside) -> Option<Part> {
     let found = timer(lives);
     let part = found.part(lives)?;
     let is_enough = part.died >= OF_A_PART && part.lived >= OF_A_PART;
-    (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_AHEAD).then_some(part)
+    (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_OF_A_PART_AHEAD).then_some(part)
 }
 
 /// The moment that explains the most deaths, where it explains them so much better than anything else that it

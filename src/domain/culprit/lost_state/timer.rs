@@ -4,15 +4,15 @@
 use std::sync::LazyLock;
 
 use super::{AGAINST, COMPARED, Life, Sent};
-use crate::domain::life::tolerance::PROBED;
+use crate::domain::life::tolerance::{PROBED, probed};
 
 /// How unlikely it is beforehand, as a logarithm, that a timer was set anew at a time among the lives that are
 /// compared.
-const CHANGE: f64 = -4.0;
+const CHANGE: f64 = -7.0;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
-const PART: f64 = -2.5;
-/// Those of one part and of the other take turns as they are born, so often at least.
-const TURNS: usize = 3;
+const PART: f64 = -1.5;
+/// Those of one part and of the other contradict one another as they are born, so often at least.
+const CONTRADICTIONS: usize = 2;
 /// How unlikely it is, as a logarithm, that a timer ignores the packets of TCP keepalive, once for each that it killed.
 const IGNORES_KEEPALIVE: f64 = -1.0;
 /// How unlikely it is, as a logarithm, that one dies which its timer strikes.
@@ -161,9 +161,14 @@ impl Timer {
         let died = reached.iter().filter(|life| life.is_dead).count();
         let lived = reached.len() - died;
         let is_a_part = share_of(died, lived) + PART > died as f64 * DIES + lived as f64 * AGAINST;
-        // Those that live before those that die, or after them, are of a timer that was set anew.
-        let turns = reached.windows(2).filter(|pair| pair[0].is_dead != pair[1].is_dead).count();
-        (limit.is_finite() && is_a_part && turns >= TURNS).then_some(Part { limit, since, died, lived })
+        // Those of a timer that was set anew contradict one another once.
+        let lives = reached.iter().map(|life| (life.age(), life.is_dead));
+        (limit.is_finite() && is_a_part && contradictions(lives) >= CONTRADICTIONS).then_some(Part {
+            limit,
+            since,
+            died,
+            lived,
+        })
     }
 
     /// The age that it strikes all at, as it is set now, in seconds: not younger than the oldest that lived, and no older
@@ -191,6 +196,24 @@ fn changes(trials: &[Trial], times: usize) -> Vec<usize> {
         *(if trial.is_dead { died } else { lived }) = true;
     }
     (1..times).filter(|&place| fates[place - 1] != fates[place] || fates[place] == (true, true)).collect()
+}
+
+/// How often lives contradict those before them, back to the one that did last: each by the age in seconds that it lived
+/// to, or was found dead at, and whether it is dead. No limit lies between one that died and one that lived longer.
+pub fn contradictions(lives: impl Iterator<Item = (f64, bool)>) -> usize {
+    let (mut survived, mut died, mut count) = (0.0_f64, f64::INFINITY, 0);
+    for (age, is_dead) in lives {
+        if is_dead {
+            let is_against = age <= survived;
+            count += usize::from(is_against);
+            (survived, died) = if is_against { (0.0, age) } else { (survived, died.min(age)) };
+        } else {
+            let is_against = age >= died + probed(died);
+            count += usize::from(is_against);
+            (survived, died) = if is_against { (age, f64::INFINITY) } else { (survived.max(age), died) };
+        }
+    }
+    count
 }
 
 /// The best timer, set anew for those that are born later or for all.
