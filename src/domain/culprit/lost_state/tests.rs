@@ -143,19 +143,27 @@ fn a_timer_that_was_set_anew_is_one() {
 
 #[test]
 fn a_timer_that_was_set_longer_and_back_again_is_one() {
-    // Each is watched for a while from both sides, as the schedule does, and the ladder's rungs below it.
-    let (mut lives, mut now) = (Vec::new(), 0.0);
-    for (limit, looks, rungs) in [(8.0, 9, &[6.0][..]), (16.0, 7, &[10.0, 14.0]), (8.0, 10, &[6.0])] {
-        for _ in 0..looks {
-            lives.extend(rungs.iter().map(|rung| lived(now, *rung)));
-            lives.extend([lived(now + 0.3, limit * 0.98), died(now + 1.5, limit * 1.03)]);
-            now += limit * 1.25;
+    // Each is watched for a while from both sides, as the schedule does, and rungs of the ladder below it.
+    let lives = |watched: [(f64, usize, &[f64]); 3]| {
+        let (mut lives, mut now) = (Vec::new(), 0.0);
+        for (limit, looks, rungs) in watched {
+            for _ in 0..looks {
+                lives.extend(rungs.iter().map(|rung| lived(now, *rung)));
+                lives.extend([lived(now + 0.3, limit * 0.98), died(now + 1.5, limit * 1.03)]);
+                now += limit * 1.25;
+            }
+            now += limit;
         }
-        now += limit;
+        lives
+    };
+    for (why, lives) in [
+        ("many lives", lives([(8.0, 9, &[6.0]), (16.0, 7, &[10.0, 14.0]), (8.0, 10, &[6.0])])),
+        ("few that tell", lives([(8.0, 7, &[6.0]), (16.0, 8, &[6.0]), (8.0, 3, &[6.0])])),
+    ] {
+        assert!(bears_out_all(&Beside::all(lives.clone()), 7.84, 8.24), "{why}: it strikes all at 8 s now");
+        assert!(timer_of_a_part(&Beside::all(lives.clone())).is_none(), "{why}");
+        assert_eq!(explain(&died(600.0, 8.24), &Beside::all(lives)), Story::Timer, "{why}");
     }
-    assert!(bears_out_all(&Beside::all(lives.clone()), 7.84, 8.24), "it strikes all at 8 s now");
-    assert!(timer_of_a_part(&Beside::all(lives.clone())).is_none());
-    assert_eq!(explain(&died(now, 8.24), &Beside::all(lives)), Story::Timer);
 }
 
 #[test]

@@ -11,8 +11,9 @@ use crate::domain::life::tolerance::{PROBED, probed};
 const CHANGE: f64 = -7.0;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
 const PART: f64 = -1.5;
-/// Those of one part and of the other contradict one another as they are born, so often at least.
-const CONTRADICTIONS: usize = 2;
+/// Those of one part and of the other contradict one another as they are born, so often at least: a timer that was set
+/// longer and back again makes two contradictions.
+const CONTRADICTIONS: usize = 3;
 /// How unlikely it is, as a logarithm, that a timer ignores the packets of TCP keepalive, once for each that it killed.
 const IGNORES_KEEPALIVE: f64 = -1.0;
 /// How unlikely it is, as a logarithm, that one dies which its timer strikes.
@@ -161,7 +162,6 @@ impl Timer {
         let died = reached.iter().filter(|life| life.is_dead).count();
         let lived = reached.len() - died;
         let is_a_part = share_of(died, lived) + PART > died as f64 * DIES + lived as f64 * AGAINST;
-        // Those of a timer that was set anew contradict one another once.
         let lives = reached.iter().map(|life| (life.age(), life.is_dead));
         (limit.is_finite() && is_a_part && contradictions(lives) >= CONTRADICTIONS).then_some(Part {
             limit,
