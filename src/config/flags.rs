@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::address::Address;
 use crate::config::credentials::{self, CredentialsError, FileOptions, PASSWORD_VARIABLE, PasswordFile};
 use crate::config::error::SettingsError;
+use crate::config::file::web::Followed;
 use crate::config::file::{self, Configured};
 use crate::config::secret::Secret;
 use crate::config::settings::{PathSettings, Settings, TargetSettings};
@@ -40,10 +41,20 @@ pub struct LowArgs {
 }
 
 /// What else the program does.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Start a private MariaDB with a short wait_timeout, watch canaries live and die on it, clean up on Ctrl-C
+    /// Start a private MariaDB and three ways to it, tell apart what ends idle connections on each, clean up on Ctrl-C
     Demo,
+    /// Print the bcrypt hash of the password that standard input holds, for basic_auth_users in --web.config.file
+    HashPassword(HashArgs),
+}
+
+/// How a password is hashed.
+#[derive(Debug, Clone, Args)]
+pub struct HashArgs {
+    /// How much a check costs: each one more doubles its time
+    #[arg(long, value_name = "COST", default_value = "12", value_parser = clap::value_parser!(u32).range(4..=16))]
+    pub cost: u32,
 }
 
 /// The flags of the exporter.
@@ -147,9 +158,17 @@ pub struct ExportArgs {
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10052", value_parser = parse_listen_address)]
     listen_addresses: Vec<SocketAddr>,
 
+    /// Listen on the sockets that systemd hands over (socket activation), instead of --web.listen-address
+    #[arg(long = "web.systemd-socket")]
+    systemd_socket: bool,
+
     /// The path of the metrics page
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = parse_telemetry_path)]
     telemetry_path: String,
+
+    /// A file with TLS, users and headers of the pages, in the format of Prometheus' exporter-toolkit; read anew when it changes [default: plain HTTP for everybody]
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
 
     /// The least severe log lines to write
     #[arg(long = "log.level", value_enum, value_name = "LEVEL", default_value = "info")]
@@ -214,6 +233,14 @@ impl ExportArgs {
         self.config_file.as_deref()
     }
 
+    /// Reads the web configuration, where there is one.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, with what to do.
+    pub fn web_config(&self) -> Result<Option<Followed>, SettingsError> {
+        Ok(self.web_config_file.as_deref().map(Followed::begin).transpose()?)
+    }
+
     /// Reads the files that flags name, and checks what must fit together; anew each time, so that it can be called at
     /// each reload. It waits for the file system, and for nothing else.
     ///
@@ -236,7 +263,7 @@ impl ExportArgs {
         Ok(Settings {
             targets,
             state_file: self.state_file.clone(),
-            listen_addresses: self.listen_addresses.clone(),
+            listen_addresses: (!self.systemd_socket).then(|| self.listen_addresses.clone()),
             telemetry_path: self.telemetry_path.clone(),
             log_level: self.log_level,
             log_format: self.log_format,

@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::Duration;
 
 use super::diagnosis::Diagnosis;
-use crate::metrics::Seldom;
+use crate::metrics::Metrics;
 use crate::prober::{Epoch, PathReport};
 use crate::server::Reading;
 use crate::supervision::Pulse;
@@ -21,9 +20,7 @@ pub struct Shown {
     /// Its configured name.
     pub name: String,
     /// What events counted.
-    pub events: Registry,
-    /// What seldom events counted.
-    pub seldom: Seldom,
+    pub events: Metrics,
     /// What describes the present.
     pub state: Published,
 }

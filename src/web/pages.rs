@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::clients::Clients;
-use super::gathering::Gathering;
+use super::access::Access;
+use super::clients::{Clients, Origin};
+use super::encoding::{Encoding, Encodings};
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
 use crate::supervision::Health;
@@ -26,11 +27,13 @@ pub struct Site {
     health: Arc<Health>,
     telemetry_path: String,
     reload: ReloadHandle,
-    /// Who writes the metrics page.
-    gathering: Gathering,
+    /// Who writes the metrics page, as it is and compressed.
+    gathering: Arc<Encodings>,
     /// Who writes each target's.
-    probes: Mutex<BTreeMap<String, Arc<Gathering>>>,
+    probes: Mutex<BTreeMap<String, Arc<Encodings>>>,
     pub(super) clients: Arc<Clients>,
+    /// Who may ask; nobody is asked who they are where there is none.
+    pub(super) access: Option<Access>,
 }
 
 impl Site {
@@ -41,28 +44,44 @@ impl Site {
         telemetry_path: String,
         clients: Clients,
         reload: ReloadHandle,
+        access: Option<Access>,
     ) -> Self {
         Self {
             exposition,
             health,
             telemetry_path,
             reload,
-            gathering: Gathering::default(),
+            gathering: Arc::default(),
             probes: Mutex::default(),
             clients: Arc::new(clients),
+            access,
         }
     }
 
     /// Who writes the page of a target that there is. Those of targets that are gone are forgotten.
-    fn gathering_of(&self, target: &str) -> Option<Arc<Gathering>> {
+    fn gathering_of(&self, target: &str) -> Option<Arc<Encodings>> {
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         probes.retain(|name, _| self.exposition.has(name));
         self.exposition.has(target).then(|| Arc::clone(probes.entry(target.to_owned()).or_default()))
     }
 }
 
-/// The answer to a request.
-pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
+/// The answer to a request from there.
+pub(super) async fn answer<B>(site: &Site, request: &Request<B>, from: Origin) -> Response<Full<Bytes>> {
+    let Some(access) = &site.access else { return page(site, request).await };
+    let config = access.current().await;
+    let mut response = match access.refusal(&config, request, from).await {
+        Some(response) => response,
+        None => page(site, request).await,
+    };
+    for (name, value) in &config.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
+    response
+}
+
+/// The page that a request is for.
+async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if path == RELOAD {
         return reload(site, request.method()).await;
@@ -78,10 +97,14 @@ pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Ful
         return use_another_method("use GET\n", "GET, HEAD");
     }
     if path == site.telemetry_path {
-        return metrics(site.gathering.page(|| Some(site.exposition.page())).await.unwrap_or_default());
+        let encoding = Encoding::wanted(request.headers());
+        let page = site.gathering.page(encoding, || Some(site.exposition.page())).await;
+        return metrics(page.unwrap_or_default(), encoding);
     }
     match path {
-        PROBE => probe(site, request.uri().query().unwrap_or_default()).await,
+        PROBE => {
+            probe(site, request.uri().query().unwrap_or_default(), Encoding::wanted(request.headers())).await
+        }
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
         "/-/ready" => readiness(&site.health),
         _ => html(landing_page(&site.telemetry_path)),
@@ -99,14 +122,14 @@ fn readiness(health: &Health) -> Response<Full<Bytes>> {
 }
 
 /// One configured target's metrics, from memory: nothing is opened, whatever is asked for.
-async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
+async fn probe(site: &Site, query: &str, encoding: Encoding) -> Response<Full<Bytes>> {
     let names = || site.exposition.names().join(", ");
     let Some(target) = target_of(query) else {
         let words = format!("say which target: {PROBE}?target=NAME; there are: {}\n", names());
         return text(StatusCode::BAD_REQUEST, words);
     };
     let page = match site.gathering_of(&target) {
-        Some(gathering) => gathering.page(|| site.exposition.page_of(&target)).await,
+        Some(gathering) => gathering.page(encoding, || site.exposition.page_of(&target)).await,
         None => None,
     };
     page.map_or_else(
@@ -114,7 +137,7 @@ async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
             let words = format!("no target of that name is configured; there are: {}\n", names());
             text(StatusCode::NOT_FOUND, words)
         },
-        metrics,
+        |page| metrics(page, encoding),
     )
 }
 
@@ -143,15 +166,20 @@ fn use_another_method(words: &str, allowed: &'static str) -> Response<Full<Bytes
     response
 }
 
-fn metrics(page: Bytes) -> Response<Full<Bytes>> {
+fn metrics(page: Bytes, encoding: Encoding) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(page));
+    if encoding == Encoding::Gzip {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
 }
 
-fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
+/// A page of plain words.
+pub(super) fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(words));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
