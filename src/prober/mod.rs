@@ -286,7 +286,7 @@ impl<W: World> Prober<W> {
 
     /// Counts the deaths whose culprit is decided; at the end (`last_call`), all of them.
     fn review(&mut self, last_call: bool) {
-        let told = self.publish.borrow().limit(Kind::Idle);
+        let told = self.publish.report.borrow().limit(Kind::Idle);
         let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, &told, last_call);
         // All of them at once: what one moment did is no limit in between.
         for one in &decided {
