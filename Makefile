@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures
+.PHONY: help check demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures page-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -21,7 +21,7 @@ help: ## Say what there is
 check: ## Before each commit: format, warnings, unit tests, architecture, documents (no root; under two minutes warm)
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	cargo test --locked --quiet --lib --test architecture --test docs --test config
+	cargo test --locked --quiet --lib --test architecture --test docs --test config --test packages
 
 demo: ## Watch three culprits told apart on a private MariaDB; Ctrl-C ends it
 	script/install-test-parts mariadb
@@ -83,6 +83,13 @@ dashboard-pictures: ## Draw docs/dashboard-*.png from the real parts (root; abou
 	script/install-test-parts pictures
 	cargo build --locked
 	script/dashboard-pictures
+
+# The pages come from the test that keeps them golden; here a browser looks at them. Needs Node and npm, and a Chromium.
+page-pictures: ## Look at the status page in every state with a headless Chromium, by axe-core too (needs npm, chromium)
+	mkdir -p target/page/states
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/page playwright-core@1.65.1 axe-core@4.14.1
+	MYSQL_CANARY_PAGES=$(CURDIR)/target/page/states cargo test --locked --quiet --lib -- page::tests::golden_pages
+	NODE_PATH=target/page/node_modules node tests/page/look.cjs target/page/states target/page/pictures
 
 lint-scripts:
 	for file in $(scripts); do \

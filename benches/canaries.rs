@@ -187,6 +187,7 @@ impl Lives {
         let (orders, receiver) = orders::channel(Orders { age: AGE, directive: Directive::Hold });
         let number = usize::try_from(self.last).unwrap_or_default() % self.networks.len();
         let life = self.networks[number].live(Assignment {
+            early: false,
             id: self.last,
             kind: Kind::Idle,
             delay: 0.0,

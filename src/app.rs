@@ -26,6 +26,7 @@ use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
 use crate::session::roster::Rosters;
 use crate::session::{LoginPace, most_attempts};
+use crate::status::Book;
 use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
 use crate::web::{self, Access, Clients, Site};
@@ -188,6 +189,7 @@ pub async fn run(
 struct Running {
     fleet: Fleet,
     exposition: Arc<Exposition>,
+    book: Arc<Book>,
     config_last_reload: ConfigReload,
     keeper: Option<Keeper>,
 }
@@ -228,7 +230,7 @@ impl Running {
     ) -> Result<(), String> {
         make_room(&targets).map_err(|error| error.to_string())?;
         let changed = self.fleet.change_to(targets, supervisor).await;
-        self.exposition.show(self.fleet.shown());
+        show(&self.fleet, &self.exposition, &self.book);
         changed.map_err(|error| error.to_string())
     }
 }
@@ -304,10 +306,13 @@ async fn start(
         rosters: Rosters::default(),
         logins: LoginPace::default(),
         epoch,
+        hurried: false,
         keeper,
     };
+    let book = Arc::new(Book::default());
     let site = Arc::new(Site::new(
         Arc::clone(&exposition),
+        Arc::clone(&book),
         Arc::clone(&health),
         settings.telemetry_path.clone(),
         Clients::new(places),
@@ -324,7 +329,7 @@ async fn start(
             serve(listeners, &site, stop, supervisor);
             let keeper = keep(opening.await, pulse, supervisor)?;
             let fleet = Fleet::start(settings.targets, ground(Some(keeper.clone())), supervisor)?;
-            exposition.show(fleet.shown());
+            show(&fleet, &exposition, &book);
             (fleet, Some(keeper))
         }
         (_, opened, pulse) => {
@@ -333,12 +338,19 @@ async fn start(
                 _ => None,
             };
             let fleet = Fleet::start(settings.targets, ground(keeper.clone()), supervisor)?;
-            exposition.show(fleet.shown());
+            show(&fleet, &exposition, &book);
             serve(listeners, &site, stop, supervisor);
             (fleet, keeper)
         }
     };
-    Ok(Running { fleet, exposition, config_last_reload: process.config_last_reload, keeper })
+    Ok(Running { fleet, exposition, book, config_last_reload: process.config_last_reload, keeper })
+}
+
+/// Shows on the pages which targets there are.
+fn show(fleet: &Fleet, exposition: &Exposition, book: &Book) {
+    let shown = fleet.shown();
+    book.show(&shown);
+    exposition.show(shown);
 }
 
 /// Follows the web configuration from now on.

@@ -9,9 +9,7 @@
 //! | `pages` | which metrics a page shows: those of the process, of all targets, or of one |
 //! | `text` | how they are written |
 
-use std::borrow::Cow;
-
-use crate::domain::life::words::{Field, OTHER_USERS, account_label, account_name};
+use crate::domain::life::words::Field;
 use crate::fleet::published::TargetState;
 use crate::metrics::family::Description;
 use crate::metrics::labels::{PathLabels, TargetLabels};
@@ -61,11 +59,6 @@ fn draw<T>(state: &TargetState, unix_now: f64, look: impl FnOnce(&Drawing<'_>) -
     look(&drawing)
 }
 
-/// The label of a user as the follower calls it.
-fn user_label(user: &str) -> Cow<'_, str> {
-    if user == OTHER_USERS { user.into() } else { account_label(&account_name(user).0).into_owned().into() }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::watch;
@@ -79,8 +72,9 @@ mod tests {
     use crate::fleet::diagnosis::Diagnosis;
     use crate::fleet::published::PathState;
     use crate::metrics::labels::KindLabels;
-    use crate::prober::{Epoch, PathReport};
+    use crate::prober::{Epoch, PathReport, Present};
     use crate::server::Reading;
+    use crate::session::LastTrouble;
     use crate::supervision::Pulse;
 
     const START: f64 = 1.8e9;
@@ -99,11 +93,15 @@ mod tests {
             stale_after: Duration::from_secs(35),
             epoch: Epoch::new(START),
             thresholds: Vec::new(),
+            pools: Vec::new(),
             paths: vec![PathState {
                 path: name(),
                 address: name(),
+                devices: Vec::new(),
                 pulse: Pulse::unwatched(Loop::Prober),
                 report,
+                present: watch::channel(Present::default()).1,
+                trouble: LastTrouble::default(),
                 diagnosis,
             }],
         };

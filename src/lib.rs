@@ -12,8 +12,11 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`demo`] | the exporter on a private MariaDB, three ways to it, and applications that suffer; for the eye |
+//! | [`check`] | the ladder walked once on one server, for a person who waits |
 //! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`web`] | the pages, and the clients that ask for them; knows nothing of MySQL |
+//! | [`page`] | the status page, drawn from the document alone |
+//! | [`status`] | the published state as one document: what the JSON, the page and `check` are drawn from |
 //! | [`exposition`] | the published state as series, drawn at a scrape |
 //! | [`fleet`] | what runs: targets, their paths, the diagnosis of each, the state file |
 //! | [`prober`] | the loop of one path, and one canary's life from login to its one outcome |
@@ -103,6 +106,7 @@
 //! session of that age would share bound the limit.
 
 pub mod app;
+pub mod check;
 pub mod config;
 pub mod demo;
 pub mod domain;
@@ -110,8 +114,10 @@ pub mod exposition;
 pub mod fleet;
 pub mod machine;
 pub mod metrics;
+pub mod page;
 pub mod prober;
 pub mod server;
 pub mod session;
+pub mod status;
 pub mod supervision;
 pub mod web;

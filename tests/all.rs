@@ -22,9 +22,11 @@
 //! | `locate` | the real firewall's timer, located |
 //! | `supervision` | every loop broken one by one, a driver that panics, a log nobody reads, stray signals |
 //! | `restart` | the exporter restarted, its state file kept or damaged |
+//! | `check` | the ladder walked once: its verdicts, its failures, its terminal |
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
 //! | `web_config` | the pages under TLS, with users and client certificates, as curl sees them |
+//! | `status` | `/api/v1/status` fits its schema and says what the metrics say |
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
 //! | `bad_input` | every bad flag with its exact message |
@@ -41,6 +43,7 @@ mod alerting;
 mod applications;
 mod bad_input;
 mod budget;
+mod check;
 mod demo;
 mod exporter;
 mod firewall;
@@ -57,10 +60,12 @@ mod many_sessions;
 mod parts;
 mod proxies;
 mod restart;
+mod schema;
 mod scrape;
 mod server_view;
 mod service;
 mod shutdown;
+mod status;
 mod supervision;
 mod told;
 mod truth;

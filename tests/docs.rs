@@ -1,11 +1,14 @@
 //! The documents tell what users hold on to: every metric with its labels, every flag and every key of the file; and none
 //! that does not exist. The README is short, and says the first things first.
 
+mod schema;
+#[path = "docs/shapes.rs"]
+mod shapes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use clap::CommandFactory;
 use mysql_canary_exporter::config::file::keys;
 use mysql_canary_exporter::config::flags::LowArgs;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
@@ -101,7 +104,7 @@ fn every_metric_that_is_named_exists() {
 
 #[test]
 fn every_flag_has_its_row_and_every_flag_that_is_named_exists() {
-    let command = LowArgs::command();
+    let command = LowArgs::words();
     let flags: BTreeSet<String> =
         command.get_arguments().filter_map(|flag| flag.get_long().map(|name| format!("--{name}"))).collect();
     assert!(flags.len() > 10, "the command line was read: {flags:?}");

@@ -43,6 +43,20 @@ pub enum SettingsError {
     /// A file names the targets, and flags name one too.
     #[error("--config.file says which servers are watched and how: drop {}, or drop --config.file", .0.join(" and "))]
     FlagsBesideFile(Vec<String>),
+    /// A target is named, and no file that names some.
+    #[error("a target's name chooses one of --config.file: give that file, or --mysql.address alone")]
+    TargetWithoutFile,
+    /// No target is named, and the file names several.
+    #[error("--config.file names several targets: say which one to check, of {0}")]
+    WhichTarget(String),
+    /// The file names no such target.
+    #[error("--config.file names no target {wanted:?}: it names {names}")]
+    NoSuchTarget {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        names: String,
+    },
 }
 
 /// The flag that an error about credentials is of.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::settings::FEWEST_CONNECTIONS;
 use crate::domain::layers::pool::check_name;
 use crate::domain::life::duration::{self, DurationError};
-use crate::domain::limit::ladder::LONGEST_AGE_SECONDS;
+use crate::domain::limit::ladder::{LONGEST_AGE_SECONDS, SHORTEST_AGE_SECONDS};
 
 /// A number of connections.
 pub(super) fn parse_count(text: &str) -> Result<usize, String> {
@@ -32,6 +32,16 @@ pub(super) fn parse_positive(text: &str) -> Result<Duration, String> {
     }
     if seconds > LONGEST_AGE_SECONDS {
         return Err("must be a year (1y) at most".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Up to which idle age to look: nothing, or a second to a day.
+pub(super) fn parse_max_age(text: &str) -> Result<Duration, String> {
+    const LONGEST_SECONDS: f64 = 86_400.0;
+    let seconds = duration::parse_seconds(text).map_err(|error: DurationError| error.to_string())?;
+    if seconds != 0.0 && !(SHORTEST_AGE_SECONDS..=LONGEST_SECONDS).contains(&seconds) {
+        return Err("write 0s, or from 1s to 1d: what takes longer is the exporter's work".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
 }

@@ -12,7 +12,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use clap::Parser;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -164,7 +163,7 @@ fn exporter(settings: Settings, listener: TcpListener) -> Exporter {
 
 fn settings(flags: &[String]) -> Result<Settings, DemoError> {
     let words = ["mysql-canary-exporter"].into_iter().chain(flags.iter().map(String::as_str));
-    LowArgs::try_parse_from(words)
+    LowArgs::try_read_from(words)
         .map_err(|error| DemoError::Flags(error.to_string()))?
         .export
         .settings()

@@ -4,6 +4,7 @@
 pub mod catalogue;
 mod device;
 pub mod pool;
+mod words;
 
 use serde::Serialize;
 

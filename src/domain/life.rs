@@ -6,6 +6,7 @@ pub mod kind;
 pub mod observation;
 pub mod remembered;
 pub mod stage;
+pub mod tally;
 pub mod tolerance;
 pub mod void;
 pub mod words;

@@ -6,6 +6,7 @@
 
 mod bracket;
 mod facts;
+mod foretold;
 mod idle_transaction;
 pub mod killer;
 pub mod paths;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 pub use bracket::{firm_upper, reached, safe_below};
 pub use facts::{Deaths, Facts, HeldSessions, Killer, OtherPath, UserSessions};
+pub use foretold::{Foretold, foretell};
 pub use idle_transaction::{
     IdleTransactions, OpenTransaction, TransactionTimeout, spelled, transaction_timeouts_below_limit,
 };
@@ -87,6 +89,20 @@ impl Rule {
         Self::UndeclaredPool,
         Self::PoolNotAsDeclared,
     ];
+
+    /// Whether it speaks of sessions that the server lists, as it does now.
+    pub const fn rests_on_the_view(self) -> bool {
+        matches!(
+            self,
+            Self::SessionHeldPastRecycle
+                | Self::SessionsAtRisk
+                | Self::GhostsOnServer
+                | Self::IdleTransactionEndsFirst
+                | Self::ApplicationPathDiffers
+                | Self::UndeclaredPool
+                | Self::PoolNotAsDeclared
+        )
+    }
 
     /// The value of the label `rule`.
     pub const fn label(self) -> &'static str {

@@ -5,6 +5,7 @@ mod news;
 mod paths;
 mod sentences;
 mod settings;
+mod standing;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use crate::domain::mismatch::{self, Facts, Finding};
 
 pub use news::Told;
 pub use settings::{Setting, recommended_recycle};
+pub use standing::Standing;
 
 /// What there is to say of one path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,6 +28,8 @@ pub struct Verdict {
     pub path: String,
     /// Whether nothing is wrong as far as was measured: no limit, no KILL, no rule that holds.
     pub sound: bool,
+    /// What was seen, and who does it, in a line.
+    pub short: String,
     /// What was seen, who does it, and what helps; one sentence or two each.
     pub sentences: Vec<String>,
     /// Products whose default fits, worded by the confidence of the catalogue.
@@ -59,6 +63,7 @@ pub fn judge(facts: &Facts) -> Verdict {
     Verdict {
         path: facts.path.clone(),
         sound: !limited && !killed && holding.is_empty(),
+        short: sentences::short(facts),
         sentences: sentences::of(facts),
         suspects,
         mismatches: holding.into_iter().map(|finding| finding.words).collect(),

@@ -155,6 +155,7 @@ mod tests {
             stale_after: Duration::from_secs(35),
             epoch: Epoch::new(1.8e9),
             thresholds: Vec::new(),
+            pools: Vec::new(),
             paths: Vec::new(),
         };
         Shown { name: name.to_owned(), events: events.clone(), state: Arc::new(Mutex::new(state)) }

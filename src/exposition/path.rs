@@ -7,8 +7,8 @@ use super::families::{
     RECOMMENDED_RECYCLE, REMEDY, Remedy, RemedyLabels, RiskLabels, SESSIONS_AT_RISK, SESSIONS_AT_RISK_INFO,
     SESSIONS_HELD_PAST_RECYCLE, SettingLabels,
 };
-use super::user_label;
-use crate::domain::mismatch::{AtRisk, Finding, Rule};
+use crate::domain::life::words::user_label;
+use crate::domain::mismatch::{AtRisk, Finding};
 use crate::fleet::diagnosis::Diagnosis;
 use crate::metrics::labels::{KindLabels, PathLabels};
 use crate::prober::PathReport;
@@ -47,7 +47,7 @@ impl<'a> Drawing<'a> {
                 self.set_flag(&REMEDY, RemedyLabels { path, remedy, target }, helps);
             }
         }
-        for finding in diagnosis.findings.iter().filter(|finding| !rests_on_the_view(finding.rule)) {
+        for finding in diagnosis.findings.iter().filter(|finding| !finding.rule.rests_on_the_view()) {
             self.draw_finding(target, path, finding);
         }
         for setting in &diagnosis.layers {
@@ -68,7 +68,7 @@ impl<'a> Drawing<'a> {
 
     /// Draws what was concluded from the server view: only while that is not stale.
     pub(super) fn draw_seen(&mut self, target: &'a str, path: &'a str, diagnosis: &'a Diagnosis) {
-        for finding in diagnosis.findings.iter().filter(|finding| rests_on_the_view(finding.rule)) {
+        for finding in diagnosis.findings.iter().filter(|finding| finding.rule.rests_on_the_view()) {
             self.draw_finding(target, path, finding);
         }
         for held in &diagnosis.held_past_recycle {
@@ -94,18 +94,4 @@ impl<'a> Drawing<'a> {
         let labels = MismatchLabels { path, pool: &finding.pool, rule: finding.rule, target };
         self.set_flag(&LAYER_MISMATCH, labels, finding.holds);
     }
-}
-
-/// Whether a rule speaks of sessions that the server lists, as it does now.
-const fn rests_on_the_view(rule: Rule) -> bool {
-    matches!(
-        rule,
-        Rule::SessionHeldPastRecycle
-            | Rule::SessionsAtRisk
-            | Rule::GhostsOnServer
-            | Rule::IdleTransactionEndsFirst
-            | Rule::ApplicationPathDiffers
-            | Rule::UndeclaredPool
-            | Rule::PoolNotAsDeclared
-    )
 }

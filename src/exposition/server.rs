@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::TargetState;
 use super::drawing::{Drawing, Drawn};
 use super::families::{
     ABORTED_CLIENTS, ABORTED_CONNECTS, APPLICATION_DRIVER, APPLICATION_ENDINGS, APPLICATION_LONGEST_SURVIVED,
@@ -9,14 +10,10 @@ use super::families::{
     EndingLabels, ErrorLabels, GHOST_SESSIONS, IDLE_SESSIONS, IdleLabels, MAX_CONNECTIONS, SERVER_INFO,
     SERVER_START_TIME, SESSION_LONGEST_IDLE, SESSIONS, ServerInfoLabels, THREADS_CONNECTED, UserLabels,
 };
-use super::{TargetState, user_label};
 use crate::domain::applications::Ending;
-use crate::domain::life::words::{OTHER, OTHER_USERS, account_label};
+use crate::domain::life::words::{MOST_NAMED_USERS, OTHER, OTHER_USERS, account_label, user_label};
 use crate::metrics::labels::{LabelSet, PathLabels, TargetLabels};
 use crate::server::{self, ServerView};
-
-/// The most users that get series of their own; the rest are summed under [`OTHER_USERS`].
-const MOST_USERS: usize = 50;
 
 impl<'a> Drawing<'a> {
     /// Draws what the server said.
@@ -79,9 +76,9 @@ impl<'a> Drawing<'a> {
         let mut ranked: Vec<_> = list.users.iter().map(|(user, of)| (user, of, of.count())).collect();
         ranked.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(b.0)));
         // A user with a session whose age is not known has no ages to tell: a count of some would seem that of all.
-        let others_have_ages = ranked.iter().skip(MOST_USERS).all(|(_, of, _)| of.ageless == 0);
+        let others_have_ages = ranked.iter().skip(MOST_NAMED_USERS).all(|(_, of, _)| of.ageless == 0);
         for (place, (user, of, _)) in ranked.into_iter().enumerate() {
-            let named = place < MOST_USERS;
+            let named = place < MOST_NAMED_USERS;
             let user = if named { account_label(user) } else { OTHER_USERS.into() };
             for (&command, &count) in &of.commands {
                 let labels = CommandLabels { command, target, user: user.clone() };

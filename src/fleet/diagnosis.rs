@@ -17,8 +17,8 @@ use crate::domain::layers::{
 };
 use crate::domain::life::kind::Kind;
 use crate::domain::mismatch::{
-    AtRisk, Facts, Finding, HeldSessions, IdleTransactions, OtherPath, UserSessions, evaluate, path_facts,
-    sessions_at_risk_by_user, sessions_held_past_recycle, sessions_left_behind_by_user,
+    AtRisk, Facts, Finding, Foretold, HeldSessions, IdleTransactions, OtherPath, UserSessions, evaluate,
+    foretell, path_facts, sessions_at_risk_by_user, sessions_held_past_recycle, sessions_left_behind_by_user,
 };
 use crate::domain::verdict::{self, Verdict, judge, recommended_recycle, suspect_question};
 use crate::machine::kernel;
@@ -51,6 +51,8 @@ pub struct Diagnosis {
     pub held_past_recycle: Vec<HeldSessions>,
     /// The age at which pools should replace their connections, in seconds.
     pub recommended_recycle: Option<f64>,
+    /// What the timeouts that were read and declared come to, while nothing was measured.
+    pub foretold: Option<Foretold>,
     /// What there is to say.
     pub verdict: Option<Verdict>,
 }
@@ -208,6 +210,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         left_behind: sessions_left_behind_by_user(&facts),
         held_past_recycle: sessions_held_past_recycle(&facts),
         recommended_recycle: recommended_recycle(&facts),
+        foretold: foretell(&facts),
         verdict: Some(judge(&facts)),
     }
 }

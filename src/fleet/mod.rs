@@ -50,6 +50,8 @@ pub struct Ground {
     pub logins: LoginPace,
     /// What ties the loops' time to the calendar.
     pub epoch: Epoch,
+    /// Whether somebody waits for the answer.
+    pub hurried: bool,
     /// Keeps what was observed, where that is wanted.
     pub keeper: Option<Keeper>,
 }

@@ -20,7 +20,7 @@ use crate::machine::calendar::unix_now;
 use crate::metrics::Metrics;
 use crate::prober::canary::Network;
 use crate::prober::witness::WitnessHandle;
-use crate::prober::{self, Memory, PathReport, Prober, Wires};
+use crate::prober::{self, Memory, PathReport, Present, Prober, Publish, Wires};
 use crate::server::{Applications, Reading};
 use crate::session::Connector;
 use crate::session::roster::{Rules, TargetRoster};
@@ -41,6 +41,7 @@ pub(super) struct RunningPath {
     say_stop: StopSender,
     connector: Arc<Connector>,
     report: watch::Receiver<PathReport>,
+    present: watch::Receiver<Present>,
     pulse: Pulse,
     diagnosis: watch::Receiver<Diagnosis>,
     declare: watch::Sender<Declared>,
@@ -140,6 +141,7 @@ impl RunningPath {
             ground.logins.clone(),
         ));
         let (publish_report, report) = watch::channel(PathReport::new(&history, None));
+        let (publish_present, present) = watch::channel(Present::new(&history));
         let (say_stop, stop) = stop::channel();
         let part = supervisor.new_part();
         let asking = Shared::longest_asking(settings);
@@ -158,9 +160,10 @@ impl RunningPath {
                 precision: settings.precision,
                 canaries: settings.max_connections.saturating_sub(others),
                 common_timeouts: common_timeouts(),
+                hurried: ground.hurried,
             },
             path_metrics,
-            publish_report,
+            Publish { report: publish_report, present: publish_present },
             Memory { history, keep },
             ground.epoch,
         );
@@ -195,6 +198,7 @@ impl RunningPath {
             say_stop,
             connector,
             report,
+            present,
             pulse,
             diagnosis,
             declare,
@@ -255,8 +259,11 @@ impl RunningPath {
         PathState {
             path: self.settings.name.clone(),
             address: self.settings.address.to_string(),
+            devices: self.settings.devices.clone(),
             pulse: self.pulse.clone(),
             report: self.report.clone(),
+            present: self.present.clone(),
+            trouble: self.connector.trouble().clone(),
             diagnosis: self.diagnosis.clone(),
         }
     }

@@ -6,9 +6,12 @@ use tokio::sync::watch;
 use tokio::time::Duration;
 
 use super::diagnosis::Diagnosis;
+use crate::domain::layers::Device;
+use crate::domain::layers::pool::Pool;
 use crate::metrics::Metrics;
-use crate::prober::{Epoch, PathReport};
+use crate::prober::{Epoch, PathReport, Present};
 use crate::server::Reading;
+use crate::session::LastTrouble;
 use crate::supervision::Pulse;
 
 /// One target's state, shared with who changes which paths there are.
@@ -38,6 +41,8 @@ pub struct TargetState {
     pub epoch: Epoch,
     /// Thresholds of `_idle_sessions`, in seconds.
     pub thresholds: Vec<f64>,
+    /// The declared pools.
+    pub pools: Vec<Pool>,
     /// Each path's state.
     pub paths: Vec<PathState>,
 }
@@ -49,10 +54,16 @@ pub struct PathState {
     pub path: String,
     /// Where it leads.
     pub address: String,
+    /// The devices that are declared to be on it.
+    pub devices: Vec<Device>,
     /// Whether its loop moves.
     pub pulse: Pulse,
     /// What its loop says.
     pub report: watch::Receiver<PathReport>,
+    /// What goes on on it now.
+    pub present: watch::Receiver<Present>,
+    /// The trouble that connecting has.
+    pub trouble: LastTrouble,
     /// What is concluded from it.
     pub diagnosis: watch::Receiver<Diagnosis>,
 }

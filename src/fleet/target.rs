@@ -66,6 +66,7 @@ impl Target {
             stale_after: stale_after(&settings),
             epoch: ground.epoch,
             thresholds: settings.ladder.ages().to_vec(),
+            pools: settings.pools.clone(),
             paths: Vec::new(),
         }));
         let (publish_headroom, headroom) = watch::channel(Headroom::default());
@@ -161,6 +162,7 @@ impl Target {
         published.paths = paths.clone().map(RunningPath::published).collect();
         published.stale_after = stale_after(&self.settings);
         published.thresholds = self.settings.ladder.ages().to_vec();
+        published.pools.clone_from(&self.settings.pools);
         drop(published);
         self.siblings.send_replace(paths.map(RunningPath::sibling).collect());
     }

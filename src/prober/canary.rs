@@ -145,6 +145,8 @@ impl Inner {
         let keepalive = (assignment.kind == Kind::Keepalive).then(|| {
             let pause =
                 (assignment.orders.orders().age / KEEPALIVES).clamp(KEEPALIVE_PAUSE.0, KEEPALIVE_PAUSE.1);
+            // One that is sent out early does not know yet which limit it is to outlive.
+            let pause = if assignment.early { KEEPALIVE_PAUSE.0 } else { pause };
             Duration::from_secs_f64(pause.floor())
         });
         let mut session =

@@ -21,6 +21,21 @@ pub(super) struct Flights {
     notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
 }
 
+/// One canary to launch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Launch {
+    /// What it is to do.
+    pub(super) kind: Kind,
+    /// The idle age to probe it at, in seconds.
+    pub(super) age: f64,
+    /// The longest idle age it may be aimed at, in seconds.
+    pub(super) longest: f64,
+    /// Whether it is a twin that is sent out before anything died.
+    pub(super) early: bool,
+    /// Whether it may wait a moment, so that launches are spread.
+    pub(super) spread: bool,
+}
+
 /// One canary in flight.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -30,6 +45,8 @@ pub(super) struct Flight {
     pub(super) age: f64,
     /// The longest idle age it may be aimed at, in seconds.
     longest: f64,
+    /// Whether it is a twin that was sent out before anything died.
+    pub(super) early: bool,
     /// When it began to be idle; `None` while it still connects.
     pub(super) born: Option<Instant>,
     /// Which server it is on, by its number in the history.
@@ -65,7 +82,8 @@ impl Flights {
     }
 
     /// Launches a canary.
-    pub(super) fn launch(&mut self, world: &impl World, kind: Kind, age: f64, longest: f64) {
+    pub(super) fn launch(&mut self, world: &impl World, launch: Launch) {
+        let Launch { kind, age, longest, early, spread } = launch;
         /// The most a launch is spread, in seconds, and as a share of its age.
         const SPREAD: (f64, f64) = (2.0, 0.1);
         self.next_id += 1;
@@ -74,7 +92,8 @@ impl Flights {
         let life = world.live(Assignment {
             id,
             kind,
-            delay: fastrand::f64() * SPREAD.0.min(age * SPREAD.1),
+            early,
+            delay: if spread { fastrand::f64() * SPREAD.0.min(age * SPREAD.1) } else { 0.0 },
             longest,
             orders: receiver,
             notices: self.notices.0.clone(),
@@ -83,7 +102,17 @@ impl Flights {
         self.tasks.insert(task.id(), id);
         self.flights.insert(
             id,
-            Flight { kind, age, longest, born: None, server: None, moves: None, stirred: None, orders },
+            Flight {
+                kind,
+                age,
+                longest,
+                early,
+                born: None,
+                server: None,
+                moves: None,
+                stirred: None,
+                orders,
+            },
         );
     }
 

@@ -86,7 +86,7 @@ pub(super) async fn pinging(
         if directive != Directive::Hold {
             return Hold::Called(directive);
         }
-        let next = due(last, (age / PINGS).min(LONGEST_PAUSE));
+        let next = due(last, ping_pause(age, since.elapsed().as_secs_f64(), assignment.early));
         let end = due(since, age);
         tokio::select! {
             biased;
@@ -154,6 +154,15 @@ pub(super) async fn in_statement(
 /// Server errors after which there is no session: shutdown, killed, idle too long.
 fn ends_session(code: u16) -> bool {
     matches!(code, 1053 | 1927 | 4031)
+}
+
+/// The pause before the next ping of an active canary, in seconds. One that was sent out early does not know yet which
+/// limit it is to outlive: idle canaries of its own age find any that is much shorter than it has lived.
+fn ping_pause(aim: f64, lived: f64, early: bool) -> f64 {
+    /// The shortest pause of an early one, in seconds.
+    const SHORTEST: f64 = 0.4;
+    let age = if early { lived.max(PINGS * SHORTEST).min(aim) } else { aim };
+    (age / PINGS).min(LONGEST_PAUSE)
 }
 
 fn due(since: Instant, seconds: f64) -> Instant {

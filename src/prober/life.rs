@@ -22,6 +22,8 @@ pub struct Assignment {
     pub delay: f64,
     /// The longest idle age it may be retargeted to, in seconds.
     pub longest: f64,
+    /// Whether it is a twin that was sent out before anything died.
+    pub early: bool,
     /// What the loop wants of it now.
     pub orders: Hearer,
     /// Where it says what happens to it.

@@ -4,6 +4,7 @@
 pub mod canary;
 mod clock;
 mod deaths;
+mod early;
 mod epoch;
 mod flights;
 mod hold;
@@ -12,6 +13,7 @@ pub mod life;
 mod moves;
 pub mod orders;
 mod plans;
+mod present;
 mod report;
 pub mod standstill;
 pub mod witness;
@@ -38,6 +40,7 @@ use life::{Directive, Notice, Outcome, Unborn, World};
 use report::RowsOfTheDead;
 
 pub use epoch::Epoch;
+pub use present::{Canary, MOST_DEATHS, Phase, Present, Publish, Recent};
 pub use report::PathReport;
 
 /// How long canaries may take to say COM_QUIT when the exporter stops.
@@ -63,6 +66,8 @@ pub struct Settings {
     pub canaries: usize,
     /// Well-known default timeouts, in rising order, in seconds.
     pub common_timeouts: Vec<f64>,
+    /// Whether somebody waits for the answer: launches are not spread, and twins are sent out with the first canaries.
+    pub hurried: bool,
 }
 
 /// What the rest of the exporter tells a path's loop.
@@ -95,7 +100,7 @@ pub struct Prober<W> {
     world: W,
     settings: Settings,
     metrics: PathMetrics,
-    publish: watch::Sender<PathReport>,
+    publish: Publish,
     rows: RowsOfTheDead,
     history: History,
     keep: Option<Keeper>,
@@ -103,6 +108,8 @@ pub struct Prober<W> {
     longest_stall: Option<f64>,
     /// When a twin of each kind was last launched, in seconds since the Unix epoch.
     twins_sent: BTreeMap<Kind, f64>,
+    /// How many twins of each kind were sent out before anything died.
+    early_sent: BTreeMap<Kind, usize>,
     flights: Flights,
     suspended: BTreeSet<Suspension>,
     retry_at: Option<Instant>,
@@ -131,7 +138,7 @@ impl<W: World> Prober<W> {
         world: W,
         settings: Settings,
         metrics: PathMetrics,
-        publish: watch::Sender<PathReport>,
+        publish: Publish,
         memory: Memory,
         epoch: Epoch,
     ) -> Self {
@@ -146,6 +153,7 @@ impl<W: World> Prober<W> {
             undecided: Undecided::default(),
             longest_stall: None,
             twins_sent: BTreeMap::new(),
+            early_sent: BTreeMap::new(),
             flights: Flights::new(),
             suspended: BTreeSet::new(),
             retry_at: None,
@@ -165,6 +173,7 @@ impl<W: World> Prober<W> {
         if pulse.round_at_once(|| self.replan()).is_none() {
             self.rest(pulse.rest().as_secs_f64());
         }
+        self.show_canaries();
         loop {
             let event = pulse.wait(self.select(&mut wires)).await;
             if matches!(event, Event::Stop) {
@@ -174,6 +183,7 @@ impl<W: World> Prober<W> {
                 self.apply(event, &wires);
                 self.review(false);
                 self.replan();
+                self.show_canaries();
             });
             if round.is_none() {
                 // Nothing may wake it otherwise. What happens meanwhile waits to be heard.
@@ -276,7 +286,8 @@ impl<W: World> Prober<W> {
 
     /// Counts the deaths whose culprit is decided; at the end (`last_call`), all of them.
     fn review(&mut self, last_call: bool) {
-        let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, last_call);
+        let told = self.publish.report.borrow().limit(Kind::Idle);
+        let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, &told, last_call);
         // All of them at once: what one moment did is no limit in between.
         for one in &decided {
             self.count_death(one);
@@ -309,7 +320,8 @@ impl<W: World> Prober<W> {
         if !conclusion.stray {
             self.history.push(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
         }
-        let expected = self.publish.borrow().expects(death.age, conclusion.culprit);
+        self.show_death(decided);
+        let expected = self.publish.report.borrow().expects(death.age, conclusion.culprit);
         report::tell_death(&self.settings, decided, expected);
     }
 
@@ -327,14 +339,15 @@ impl<W: World> Prober<W> {
 
     fn report(&self) {
         let is_open = |seen: &Observation| self.undecided.is_open(seen);
-        let report = self.publish.borrow().followed_by(&self.history, self.longest_stall, is_open);
+        self.show_lives();
+        let report = self.publish.report.borrow().followed_by(&self.history, self.longest_stall, is_open);
         let takes_the_row = self.rows.leave_at(&report.limit(Kind::Idle));
         let report = PathReport { takes_the_row, ..report };
         let limits = |servers: &[ServerLimit]| -> Vec<(Option<u16>, bool)> {
             servers.iter().map(|of| (of.server, of.limit.confirmed)).collect()
         };
-        let before = self.publish.send_replace(report);
-        let now = self.publish.borrow();
+        let before = self.publish.report.send_replace(report);
+        let now = self.publish.report.borrow();
         if limits(&before.servers) != limits(&now.servers) {
             report::tell_servers(&self.settings, &now.servers);
         }
@@ -370,17 +383,6 @@ impl<W: World> Prober<W> {
             self.recall_unborn();
         }
         self.recall_longest(headroom.recalls());
-    }
-
-    fn count_connections(&self) {
-        for kind in Kind::ALL {
-            let held = self
-                .flights
-                .iter()
-                .filter(|(_, flight)| flight.kind == kind && flight.born.is_some())
-                .count();
-            self.metrics.set_connections(kind, held);
-        }
     }
 
     async fn stop(&mut self, wires: &Wires) {

@@ -29,7 +29,8 @@ impl<W: World> Prober<W> {
         let elsewhere: Vec<u64> = elsewhere.map(|(id, _)| id).collect();
         elsewhere.into_iter().for_each(|id| self.flights.call(id, Directive::Recall));
         // A limit that was told would stand until enough speaks against it.
-        self.publish.send_replace(PathReport::default());
+        self.publish.report.send_replace(PathReport::default());
+        self.publish.present.send_modify(|present| present.deaths.clear());
         self.keep_and_report();
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::flights::Flight;
+use super::flights::{Flight, Launch};
 use super::life::{Directive, World};
 use super::{Prober, RETRY_SECONDS};
 use crate::domain::conduct::suspension::Suspension;
@@ -25,7 +25,9 @@ impl<W: World> Prober<W> {
         }
         let idle = idle_limit(&self.history, Kind::Idle);
         let twins = self.plan_twins(idle);
-        let plan = self.plan_idle(now, twins.len());
+        self.aim_early_twins(&self.limit_for_twins(idle));
+        let early = self.plan_early_twins(&idle);
+        let plan = self.plan_idle(now, twins.len() + early.len());
         let deadline = self.undecided.next_deadline(self.epoch.unix(now));
         let wakes = [plan.wake, deadline].into_iter().flatten().map(|unix| self.epoch.instant(unix));
         self.wake = wakes.min().map(|wake| wake.max(now + Duration::from_millis(10)));
@@ -45,18 +47,26 @@ impl<W: World> Prober<W> {
             return;
         }
         let most = self.launches_allowed();
-        if twins.len() + plan.launches.len() > most {
+        if twins.len() + plan.launches.len() + early.len() > most {
             // Ghosts are ended by others, and nothing tells this loop when.
             let soon = now + Duration::from_secs_f64(RETRY_SECONDS);
             self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
         }
-        let launches = twins.into_iter().chain(plan.launches.iter().map(|launch| (Kind::Idle, launch.age)));
-        for (kind, age) in launches.take(most) {
-            if kind != Kind::Idle {
-                self.twins_sent.insert(kind, self.epoch.now());
-            }
+        let idles = plan.launches.iter().map(|launch| (Kind::Idle, launch.age));
+        let spread = !self.settings.hurried;
+        let launches = twins.into_iter().chain(idles).map(|(kind, age)| {
             let longest = self.longest_aim(age, &idle);
-            self.flights.launch(&self.world, kind, age, longest);
+            Launch { kind, age, longest, early: false, spread }
+        });
+        let launches: Vec<Launch> = launches.chain(early).take(most).collect();
+        for launch in launches {
+            if launch.kind != Kind::Idle {
+                self.twins_sent.insert(launch.kind, self.epoch.now());
+            }
+            if launch.early {
+                *self.early_sent.entry(launch.kind).or_default() += 1;
+            }
+            self.flights.launch(&self.world, launch);
             self.launched += 1;
         }
     }
@@ -83,19 +93,20 @@ impl<W: World> Prober<W> {
         }
     }
 
-    /// Calls so many canaries home: those that have the longest way before them.
+    /// Calls so many canaries home: those that have the longest way before them; twins that were sent out early, which
+    /// wait for what something's death will ask of them, last.
     pub(super) fn recall_longest(&mut self, count: usize) {
         let left = |flight: &Flight| {
             let born = flight.born.map_or_else(|| self.epoch.now(), |born| self.epoch.unix(born));
             born + flight.age
         };
-        let mut well: Vec<(u64, f64)> = self
+        let mut well: Vec<(u64, (bool, f64))> = self
             .flights
             .iter()
             .filter(|(_, flight)| flight.is_well())
-            .map(|(id, flight)| (id, left(flight)))
+            .map(|(id, flight)| (id, (!flight.early, left(flight))))
             .collect();
-        well.sort_by(|a, b| b.1.total_cmp(&a.1));
+        well.sort_by(|(_, a), (_, b)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
         for (id, _) in well.into_iter().take(count) {
             self.flights.call(id, Directive::Recall);
         }
@@ -115,15 +126,20 @@ impl<W: World> Prober<W> {
         self.suspend(Suspension::Ghosts, haunted);
     }
 
-    /// The twins to launch now.
-    fn plan_twins(&self, idle: IdleLimit) -> Vec<(Kind, f64)> {
+    /// The limit that twins are sent out for: that of the newest death which waits for them, or the one that stands.
+    fn limit_for_twins(&self, idle: IdleLimit) -> IdleLimit {
         let waiting = self.undecided.newest().map(|(age, server)| IdleLimit {
             upper: Some(age),
             share: 1.0,
             server,
             ..IdleLimit::default()
         });
-        let limit = waiting.unwrap_or(idle);
+        waiting.unwrap_or(idle)
+    }
+
+    /// The twins to launch now.
+    fn plan_twins(&self, idle: IdleLimit) -> Vec<(Kind, f64)> {
+        let limit = self.limit_for_twins(idle);
         let Some(age) = limit.upper else { return Vec::new() };
         let in_flight: Vec<Kind> = self.flights.iter().map(|(_, flight)| flight.kind).collect();
         let others = in_flight.iter().filter(|kind| **kind != Kind::Idle).count();

@@ -169,13 +169,18 @@ fn settings(ladder: Ladder) -> Settings {
         precision: 0.01,
         canaries: 10,
         common_timeouts: Vec::new(),
+        hurried: false,
     }
+}
+
+fn publish() -> Publish {
+    Publish { report: watch::channel(PathReport::default()).0, present: watch::channel(Present::default()).0 }
 }
 
 /// Runs the loop on a script for so many seconds. Gives the history and the sum of a metric's series.
 async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn(&str) -> f64) {
     let metrics = Metrics::new(&ladder).expect("good names");
-    let (publish, _report) = watch::channel(PathReport::default());
+    let publish = publish();
     let (_headroom, headroom) = watch::channel(Headroom::Unknown);
     let (say_stop, stop) = stop::channel();
     let prober = Prober::new(
@@ -262,7 +267,7 @@ async fn a_silent_limit_is_bracketed_and_its_twins_tell_the_remedy() {
 async fn nothing_is_launched_while_the_server_has_no_room() {
     let ladder = Ladder::parse("2s,4s,30s,60s,90s,120s").expect("a ladder");
     let metrics = Metrics::new(&ladder).expect("good names");
-    let (publish, _report) = watch::channel(PathReport::default());
+    let publish = publish();
     let (say_headroom, headroom) = watch::channel(Headroom::Low(0));
     let (say_stop, stop) = stop::channel();
     let script = Script::new(f64::INFINITY, true);

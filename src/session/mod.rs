@@ -41,6 +41,7 @@ mod tap;
 mod tls;
 mod told;
 mod translation;
+mod trouble;
 mod whereabouts;
 mod wire;
 
@@ -60,4 +61,5 @@ pub use tls::{
     TlsIdentity, TlsMode, WrongIdentity, authorities, certified, check_authorities, check_identity,
     check_server_name,
 };
+pub use trouble::{LastTrouble, Trouble};
 pub use wire::Closed;

@@ -10,8 +10,9 @@
 //! | `tls` | a client's handshake, where the pages are under TLS |
 //! | `access` | who may ask: the web configuration as it is followed, users and their passwords |
 //! | `pages` | what is answered |
+//! | `status` | what is drawn from the status document: the status page, and JSON |
 //! | `encoding` | as it is, or compressed |
-//! | `gathering` | the metrics page, written once for all who wait for it |
+//! | `gathering` | a page, written once for all who wait for it |
 //!
 //! How many may be here, for how long, and who has to go is decided in `domain::conduct::admission`.
 
@@ -22,6 +23,7 @@ mod gathering;
 mod listening;
 mod pages;
 mod serving;
+mod status;
 mod tls;
 mod watched;
 

@@ -1,18 +1,20 @@
-//! What is answered: the metrics of all targets or of one, health and readiness, a reload, and a page with links.
+//! What is answered: the status page and document, the metrics of all targets or of one, health and readiness, a reload.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::access::Access;
 use super::clients::{Clients, Origin};
-use super::encoding::{Encoding, Encodings};
+use super::encoding::{Encoding, Encodings, encoded};
+use super::status::{Drawings, STATUS};
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
+use crate::status::Book;
 use crate::supervision::Health;
 
 /// One target's metrics: `/probe?target=NAME`.
@@ -31,6 +33,7 @@ pub struct Site {
     gathering: Arc<Encodings>,
     /// Who writes each target's.
     probes: Mutex<BTreeMap<String, Arc<Encodings>>>,
+    drawings: Drawings,
     pub(super) clients: Arc<Clients>,
     /// Who may ask; nobody is asked who they are where there is none.
     pub(super) access: Option<Access>,
@@ -40,6 +43,7 @@ impl Site {
     /// A site that shows this. `telemetry_path` is the path of the metrics page, beginning with a slash.
     pub fn new(
         exposition: Arc<Exposition>,
+        book: Arc<Book>,
         health: Arc<Health>,
         telemetry_path: String,
         clients: Clients,
@@ -49,10 +53,11 @@ impl Site {
         Self {
             exposition,
             health,
-            telemetry_path,
+            telemetry_path: telemetry_path.clone(),
             reload,
             gathering: Arc::default(),
             probes: Mutex::default(),
+            drawings: Drawings::new(book, telemetry_path),
             clients: Arc::new(clients),
             access,
         }
@@ -86,7 +91,8 @@ async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
     if path == RELOAD {
         return reload(site, request.method()).await;
     }
-    let known = path == site.telemetry_path || matches!(path, "/" | PROBE | "/-/healthy" | "/-/ready");
+    let known =
+        path == site.telemetry_path || matches!(path, "/" | PROBE | STATUS | "/-/healthy" | "/-/ready");
     if !known {
         return text(
             StatusCode::NOT_FOUND,
@@ -101,13 +107,13 @@ async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
         let page = site.gathering.page(encoding, || Some(site.exposition.page())).await;
         return metrics(page.unwrap_or_default(), encoding);
     }
+    let query = request.uri().query().unwrap_or_default();
     match path {
-        PROBE => {
-            probe(site, request.uri().query().unwrap_or_default(), Encoding::wanted(request.headers())).await
-        }
+        STATUS => site.drawings.json(query, request.headers()).await,
+        PROBE => probe(site, query, Encoding::wanted(request.headers())).await,
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
         "/-/ready" => readiness(&site.health),
-        _ => html(landing_page(&site.telemetry_path)),
+        _ => site.drawings.page(query, request.headers()).await,
     }
 }
 
@@ -142,7 +148,7 @@ async fn probe(site: &Site, query: &str, encoding: Encoding) -> Response<Full<By
 }
 
 /// The value of `target` in a query. `None` where there is none.
-fn target_of(query: &str) -> Option<String> {
+pub(super) fn target_of(query: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| name == "target")
         .map(|(_, value)| value.into_owned())
@@ -167,11 +173,7 @@ fn use_another_method(words: &str, allowed: &'static str) -> Response<Full<Bytes
 }
 
 fn metrics(page: Bytes, encoding: Encoding) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(page));
-    if encoding == Encoding::Gzip {
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    let mut response = encoded(page, encoding);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
@@ -184,21 +186,4 @@ pub(super) fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
-}
-
-fn html(page: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(page));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    response
-}
-
-fn landing_page(telemetry_path: &str) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>MySQL Canary Exporter</title></head>\n\
-         <body>\n<h1>MySQL Canary Exporter</h1>\n\
-         <p>Which layer kills idle MySQL connections, at which age, and what to change.</p>\n\
-         <p>Version {version}</p>\n<ul>\n<li><a href=\"{telemetry_path}\">Metrics</a></li>\n\
-         <li><a href=\"/-/healthy\">Health</a></li>\n<li><a href=\"/-/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
-    )
 }

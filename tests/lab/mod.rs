@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`mariadb`], [`mysql97`] | a real server, as a [`Server`] |
 //! | [`haproxy`], [`mysql_router`] | a real proxy in front of one |
+//! | [`lifetime`] | a relay that ends every connection at one age |
 //! | [`firewall`] | client, stateful router and server, each in a network namespace of its own |
 //! | [`prometheus`], [`alertmanager`] | what watches an exporter and tells people; [`webhook`] is who is told |
 //! | [`peer`] | a scripted server that misbehaves on cue; [`wire`] speaks the protocol for it |
@@ -26,6 +27,7 @@ pub(crate) mod curl;
 pub(crate) mod firewall;
 pub(crate) mod haproxy;
 pub(crate) mod http;
+pub(crate) mod lifetime;
 pub(crate) mod listing;
 pub(crate) mod mariadb;
 pub(crate) mod mysql97;
@@ -48,6 +50,7 @@ pub(crate) use authority::Authority;
 pub(crate) use curl::Curl;
 pub(crate) use firewall::{Firewall, FirewallOptions, LongWire, OnInvalid};
 pub(crate) use haproxy::HaProxy;
+pub(crate) use lifetime::LimitOnAge;
 pub(crate) use listing::Listing;
 pub(crate) use mariadb::{MariaDb, MariaDbOptions, ThreadHandling};
 pub(crate) use mysql_router::MySqlRouter;

@@ -15,7 +15,7 @@ use mysql_canary_exporter::domain::life::void::VoidCause;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
 use mysql_canary_exporter::metrics::Metrics;
 use mysql_canary_exporter::prober::life::{Assignment, Directive, Notice, Outcome, Voided, World};
-use mysql_canary_exporter::prober::{Epoch, Memory, PathReport, Prober, Settings, Wires};
+use mysql_canary_exporter::prober::{Epoch, Memory, PathReport, Present, Prober, Publish, Settings, Wires};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop;
 use tokio::sync::watch;
@@ -97,7 +97,8 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
     let Probing { ladder, precision, canaries, lasts } = nature.probing;
     let ladder = Ladder::parse(ladder).expect("a ladder");
     let metrics = Metrics::new(&ladder).expect("good names");
-    let (publish, mut told) = watch::channel(PathReport::default());
+    let (report, mut told) = watch::channel(PathReport::default());
+    let publish = Publish { report, present: watch::channel(Present::default()).0 };
     let (_say_headroom, headroom) = watch::channel(Headroom::Unknown);
     let (say_stop, stop) = stop::channel();
     let begin = Instant::now();
@@ -110,6 +111,7 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
         precision,
         canaries,
         common_timeouts: vec![10.0, 30.0, 60.0, 120.0],
+        hurried: false,
     };
     let paths = metrics.path("t", "p", &Kind::ALL);
     let prober = Prober::new(scene.clone(), settings, paths, publish, Memory::default(), Epoch::new(START));

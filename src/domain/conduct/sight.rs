@@ -14,6 +14,21 @@ pub enum Sight {
     Incomplete,
 }
 
+impl Sight {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Everyone, Self::OwnOnly, Self::Unknown, Self::Incomplete];
+
+    /// Its name in the status document.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Everyone => "everyone",
+            Self::OwnOnly => "own_only",
+            Self::Unknown => "unknown",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
 /// What is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Facts {

@@ -35,6 +35,15 @@ pub(super) fn of(facts: &Facts) -> Vec<String> {
     sentences
 }
 
+/// What was seen, and who does it, in a line.
+pub(super) fn short(facts: &Facts) -> String {
+    match of(facts).into_iter().next() {
+        Some(seen) if !is_lifetime(facts) && facts.idle.upper.is_some() => format!("{seen} {}", who(facts)),
+        Some(seen) => seen,
+        None => String::new(),
+    }
+}
+
 /// What ends a session inside a transaction sooner, whoever rests in one now.
 fn in_transactions(facts: &Facts) -> Option<String> {
     let settings: Vec<String> = transaction_timeouts_below_limit(facts).into_iter().map(spelled).collect();

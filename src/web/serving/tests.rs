@@ -35,7 +35,15 @@ fn site() -> Arc<Site> {
             .expect("the first of its name");
     }
     let clients = Clients::new(Places::default());
-    Arc::new(Site::new(exposition, Arc::default(), "/metrics".to_owned(), clients, reload::channel().0, None))
+    Arc::new(Site::new(
+        exposition,
+        Arc::default(),
+        Arc::default(),
+        "/metrics".to_owned(),
+        clients,
+        reload::channel().0,
+        None,
+    ))
 }
 
 impl Client {
