@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures
+.PHONY: help check demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures page-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -21,9 +21,9 @@ help: ## Say what there is
 check: ## Before each commit: format, warnings, unit tests, architecture, documents (no root; under two minutes warm)
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	cargo test --locked --quiet --lib --test architecture --test docs --test config
+	cargo test --locked --quiet --lib --test architecture --test docs --test config --test packages
 
-demo: ## Watch canaries live and die on a private MariaDB; Ctrl-C ends it
+demo: ## Watch three culprits told apart on a private MariaDB; Ctrl-C ends it
 	script/install-test-parts mariadb
 	cargo run --locked -- demo
 
@@ -31,7 +31,7 @@ build: ## Build the exporter: target/release/mysql-canary-exporter
 	MYSQL_CANARY_REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) cargo build --locked --release
 
 # Most tests wait for timers, not for the processor: many at once.
-test: ## Install the test parts, then run every test (root; under ten minutes on two cores)
+test: ## Install the test parts, then run every test (root; under twelve minutes on two cores)
 	script/install-test-parts
 	cargo test --locked --no-fail-fast -- --test-threads=10 $(TEST_ARGS)
 
@@ -50,11 +50,12 @@ lint-rust:
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
 
-# What is in alerts/tests/ is promtool's test of rules; any other file holds rules.
+# What is in alerts/tests/ is promtool's test of rules; any other file holds rules, but for the Alertmanager's example, which
+# a test gives to amtool.
 lint-alerts: $(yaml)
 ifneq ($(yaml),)
 	script/install-test-parts lint
-	promtool check rules $(filter-out alerts/tests/%,$(yaml))
+	promtool check rules $(filter-out alerts/tests/% %.example.yml,$(yaml))
 	printf '%s\n' $(filter alerts/tests/%,$(yaml)) | xargs -n 1 -P 2 promtool test rules
 	script/render-deploy --check
 endif
@@ -83,6 +84,13 @@ dashboard-pictures: ## Draw docs/dashboard-*.png from the real parts (root; abou
 	cargo build --locked
 	script/dashboard-pictures
 
+# The pages come from the test that keeps them golden; here a browser looks at them. Needs Node and npm, and a Chromium.
+page-pictures: ## Look at the status page in every state with a headless Chromium, by axe-core too (needs npm, chromium)
+	mkdir -p target/page/states
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/page playwright-core@1.65.1 axe-core@4.14.1
+	MYSQL_CANARY_PAGES=$(CURDIR)/target/page/states cargo test --locked --quiet --lib -- page::tests::golden_pages
+	NODE_PATH=target/page/node_modules node tests/page/look.cjs target/page/states target/page/pictures
+
 lint-scripts:
 	for file in $(scripts); do \
 	  if head -1 "$$file" | grep -q python; then python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$$file"; else bash -n "$$file"; fi; \
@@ -91,9 +99,9 @@ lint-scripts:
 deploy: ## Write deploy/ anew from alerts/ and dashboards/
 	script/render-deploy
 
-bench-rules: ## Measure the alert rules on 200 targets with two paths each (root; about three minutes)
+bench-rules: ## Measure the alert rules on 200 targets with two paths each, all of them ill (root; about four minutes)
 	script/install-test-parts
-	MYSQL_CANARY_SCALE_TARGETS=200 MYSQL_CANARY_SCALE_ILL=20 cargo test --locked --test all -- --nocapture alerting::scale
+	MYSQL_CANARY_SCALE_TARGETS=200 MYSQL_CANARY_SCALE_ILL=200 cargo test --locked --test all -- --nocapture alerting::scale
 
 worlds: ## Ten thousand generated worlds in virtual time against the whole core
 	MYSQL_CANARY_WORLDS=10000 cargo test --locked --release --test worlds -- --nocapture

@@ -41,6 +41,9 @@ const MOST_AT_ONCE: usize = 150;
 /// What a page of all targets may take, and one of a single target, in milliseconds: the median.
 const MOST_SCRAPE: f64 = 50.0;
 const MOST_PROBE: f64 = 5.0;
+/// What the status page and the document of all targets may take, and those of a single one, in milliseconds.
+const MOST_STATUS: f64 = 100.0;
+const MOST_STATUS_OF_ONE: f64 = 20.0;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -80,6 +83,7 @@ fn export(config: &str) -> ExitCode {
             reloads: reload::channel(),
             listeners,
             places: Places::within(left),
+            web_config: None,
         };
         app::run(exporter, stop, Supervisor::default()).await.expect("it ends well");
     });
@@ -246,6 +250,13 @@ fn measure(dir: &Path, port: u16, comers: &mpsc::Receiver<i128>) -> bool {
     timed("/probe", MOST_PROBE, Duration::from_millis(50), &|number| {
         format!("/probe?target=target-{}", number * 7 % targets)
     });
+    for name in ["/", "/api/v1/status"] {
+        timed(name, MOST_STATUS, Duration::from_secs(1), &|_| name.to_owned());
+        let of_one = format!("{name}?target=NAME");
+        timed(&of_one, MOST_STATUS_OF_ONE, Duration::from_millis(50), &|number| {
+            format!("{name}?target=target-{}", number * 7 % targets)
+        });
+    }
     println!("and then: {:.0} kB anonymous", fleet.anonymous() / 1024.0);
     well
 }

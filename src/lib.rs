@@ -11,10 +11,11 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`demo`] | the exporter on a private MariaDB, for the eye |
+//! | [`demo`] | the exporter on a private MariaDB, three ways to it, and applications that suffer; for the eye |
 //! | [`check`] | the ladder walked once on one server, for a person who waits |
 //! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`web`] | the pages, and the clients that ask for them; knows nothing of MySQL |
+//! | [`page`] | the status page, drawn from the document alone |
 //! | [`status`] | the published state as one document: what the JSON, the page and `check` are drawn from |
 //! | [`exposition`] | the published state as series, drawn at a scrape |
 //! | [`fleet`] | what runs: targets, their paths, the diagnosis of each, the state file |
@@ -113,6 +114,7 @@ pub mod exposition;
 pub mod fleet;
 pub mod machine;
 pub mod metrics;
+pub mod page;
 pub mod prober;
 pub mod server;
 pub mod session;

@@ -25,6 +25,14 @@ impl Book {
         self.0.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// The names of a target's paths, in the order of the configuration. `None` where there is no target of this name.
+    pub fn paths_of(&self, target: &str) -> Option<Vec<String>> {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, state) = targets.iter().find(|(name, _)| name == target)?;
+        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(state.paths.iter().map(|path| path.path.clone()).collect())
+    }
+
     /// The document of every target.
     pub fn document(&self) -> Document {
         self.of(|_| true)

@@ -37,6 +37,9 @@ struct Inside {
     counts: BTreeMap<Phase, usize>,
     pushed_out: u64,
     told: Option<Instant>,
+    /// How many had no whole answer, for their time was over, and when that was told.
+    cut: u64,
+    told_cut: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,7 @@ struct Client {
 
 /// Where a client comes from: its IPv4 address, or its network of 64 bits, which one machine may have whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Origin(u128);
+pub(super) struct Origin(u128);
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
@@ -93,7 +96,7 @@ impl Clients {
         inside.count_move(None, Some(Phase::Asking));
         drop(inside);
         let stay = Mutex::new(Stay::new(Phase::Asking, now));
-        Arc::new(Visit { clients: Arc::clone(self), id, stay, socket: OnceLock::new() })
+        Arc::new(Visit { clients: Arc::clone(self), id, origin, stay, socket: OnceLock::new() })
     }
 
     /// Learns the task of a client, so that it can be ended; ends it where the client had to go meanwhile.
@@ -202,6 +205,7 @@ impl Inside {
 pub(super) struct Visit {
     clients: Arc<Clients>,
     id: u64,
+    origin: Origin,
     stay: Mutex<Stay>,
     /// Given back when the last hand on this is gone, the socket's own among them.
     socket: OnceLock<OwnedSemaphorePermit>,
@@ -232,6 +236,11 @@ impl Stay {
 impl Visit {
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Where it comes from.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Waits until there is a descriptor for its socket that nobody else counts on: those that had to go for it may
@@ -336,6 +345,31 @@ impl Visit {
         let deadline = stay.phase.deadline(seconds(stay.since), stay.stalled.map(seconds));
         let deadline = begun + Duration::from_secs_f64(deadline);
         stay.latest.map_or(deadline, |latest| latest.min(deadline))
+    }
+
+    /// Its time is over. Where that costs it the rest of its answer it is told, once a minute.
+    pub(super) fn is_overdue(&self) {
+        let stay = *self.stay();
+        if stay.phase != Phase::Answering || stay.latest.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        let mut inside = self.clients.inside();
+        inside.cut += 1;
+        if inside.told_cut.is_some_and(|told| now.duration_since(told) < TELL_EVERY) {
+            return;
+        }
+        inside.told_cut = Some(now);
+        let why = match stay.stalled {
+            Some(_) => "it took nothing of it for too long",
+            None => "a page of many targets is long: scrape them one by one, at /probe?target=NAME",
+        };
+        let seconds = now.duration_since(stay.since).as_secs();
+        tracing::warn!(
+            event = "answer_cut",
+            cut = inside.cut,
+            "a web client had no whole answer within {seconds} s and was cut off: {why}"
+        );
     }
 
     /// Whether it is between two requests.

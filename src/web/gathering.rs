@@ -48,7 +48,7 @@ impl Gathering {
 
     /// The page: written now, or by another client, for which it was begun after this one had asked. `None` where
     /// there is nothing to draw any more.
-    pub(super) async fn page(&self, draw: impl Fn() -> Option<String>) -> Option<Bytes> {
+    pub(super) async fn page(&self, draw: impl Fn() -> Option<Vec<u8>>) -> Option<Bytes> {
         let asked = Instant::now();
         let _waiting = Counted::one_more(&self.waiting);
         loop {
@@ -86,7 +86,7 @@ impl Gathering {
         Look::Write(newest.not_before)
     }
 
-    fn write(&self, draw: impl Fn() -> Option<String>) -> Option<Bytes> {
+    fn write(&self, draw: impl Fn() -> Option<Vec<u8>>) -> Option<Bytes> {
         let begun = Instant::now();
         let text = draw()?;
         let ended = Instant::now();
@@ -147,12 +147,12 @@ impl Drop for Counted<'_> {
 
 /// A page that counts until the last client has read it.
 struct Unread {
-    text: String,
+    text: Vec<u8>,
     count: Arc<AtomicUsize>,
 }
 
 impl Unread {
-    fn new(text: String, count: &Arc<AtomicUsize>) -> Self {
+    fn new(text: Vec<u8>, count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self { text, count: Arc::clone(count) }
     }
@@ -160,7 +160,7 @@ impl Unread {
 
 impl AsRef<[u8]> for Unread {
     fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
+        &self.text
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     async fn page(gathering: &Gathering, registry: &Registry) -> Bytes {
-        let draw = || TextEncoder::new().encode_to_string(&registry.gather()).ok();
+        let draw = || TextEncoder::new().encode_to_string(&registry.gather()).ok().map(String::into_bytes);
         gathering.page(draw).await.expect("a page")
     }
 

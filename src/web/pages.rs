@@ -1,4 +1,4 @@
-//! What is answered: the metrics of all targets or of one, health and readiness, a reload, and a page with links.
+//! What is answered: the status page and document, the metrics of all targets or of one, health and readiness, a reload.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,9 +8,10 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::clients::Clients;
-use super::gathering::Gathering;
-use super::status::{Documents, STATUS};
+use super::access::Access;
+use super::clients::{Clients, Origin};
+use super::encoding::{Encoding, Encodings, encoded};
+use super::status::{Drawings, STATUS};
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
 use crate::status::Book;
@@ -28,12 +29,14 @@ pub struct Site {
     health: Arc<Health>,
     telemetry_path: String,
     reload: ReloadHandle,
-    /// Who writes the metrics page.
-    gathering: Gathering,
+    /// Who writes the metrics page, as it is and compressed.
+    gathering: Arc<Encodings>,
     /// Who writes each target's.
-    probes: Mutex<BTreeMap<String, Arc<Gathering>>>,
-    documents: Documents,
+    probes: Mutex<BTreeMap<String, Arc<Encodings>>>,
+    drawings: Drawings,
     pub(super) clients: Arc<Clients>,
+    /// Who may ask; nobody is asked who they are where there is none.
+    pub(super) access: Option<Access>,
 }
 
 impl Site {
@@ -45,29 +48,45 @@ impl Site {
         telemetry_path: String,
         clients: Clients,
         reload: ReloadHandle,
+        access: Option<Access>,
     ) -> Self {
         Self {
             exposition,
             health,
-            telemetry_path,
+            telemetry_path: telemetry_path.clone(),
             reload,
-            gathering: Gathering::default(),
+            gathering: Arc::default(),
             probes: Mutex::default(),
-            documents: Documents::new(book),
+            drawings: Drawings::new(book, telemetry_path),
             clients: Arc::new(clients),
+            access,
         }
     }
 
     /// Who writes the page of a target that there is. Those of targets that are gone are forgotten.
-    fn gathering_of(&self, target: &str) -> Option<Arc<Gathering>> {
+    fn gathering_of(&self, target: &str) -> Option<Arc<Encodings>> {
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         probes.retain(|name, _| self.exposition.has(name));
         self.exposition.has(target).then(|| Arc::clone(probes.entry(target.to_owned()).or_default()))
     }
 }
 
-/// The answer to a request.
-pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
+/// The answer to a request from there.
+pub(super) async fn answer<B>(site: &Site, request: &Request<B>, from: Origin) -> Response<Full<Bytes>> {
+    let Some(access) = &site.access else { return page(site, request).await };
+    let config = access.current().await;
+    let mut response = match access.refusal(&config, request, from).await {
+        Some(response) => response,
+        None => page(site, request).await,
+    };
+    for (name, value) in &config.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
+    response
+}
+
+/// The page that a request is for.
+async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if path == RELOAD {
         return reload(site, request.method()).await;
@@ -84,14 +103,17 @@ pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Ful
         return use_another_method("use GET\n", "GET, HEAD");
     }
     if path == site.telemetry_path {
-        return metrics(site.gathering.page(|| Some(site.exposition.page())).await.unwrap_or_default());
+        let encoding = Encoding::wanted(request.headers());
+        let page = site.gathering.page(encoding, || Some(site.exposition.page())).await;
+        return metrics(page.unwrap_or_default(), encoding);
     }
+    let query = request.uri().query().unwrap_or_default();
     match path {
-        STATUS => site.documents.answer(request.uri().query().unwrap_or_default()).await,
-        PROBE => probe(site, request.uri().query().unwrap_or_default()).await,
+        STATUS => site.drawings.json(query, request.headers()).await,
+        PROBE => probe(site, query, Encoding::wanted(request.headers())).await,
         "/-/healthy" => text(StatusCode::OK, "Healthy.\n".to_owned()),
         "/-/ready" => readiness(&site.health),
-        _ => html(landing_page(&site.telemetry_path)),
+        _ => site.drawings.page(query, request.headers()).await,
     }
 }
 
@@ -106,14 +128,14 @@ fn readiness(health: &Health) -> Response<Full<Bytes>> {
 }
 
 /// One configured target's metrics, from memory: nothing is opened, whatever is asked for.
-async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
+async fn probe(site: &Site, query: &str, encoding: Encoding) -> Response<Full<Bytes>> {
     let names = || site.exposition.names().join(", ");
     let Some(target) = target_of(query) else {
         let words = format!("say which target: {PROBE}?target=NAME; there are: {}\n", names());
         return text(StatusCode::BAD_REQUEST, words);
     };
     let page = match site.gathering_of(&target) {
-        Some(gathering) => gathering.page(|| site.exposition.page_of(&target)).await,
+        Some(gathering) => gathering.page(encoding, || site.exposition.page_of(&target)).await,
         None => None,
     };
     page.map_or_else(
@@ -121,7 +143,7 @@ async fn probe(site: &Site, query: &str) -> Response<Full<Bytes>> {
             let words = format!("no target of that name is configured; there are: {}\n", names());
             text(StatusCode::NOT_FOUND, words)
         },
-        metrics,
+        |page| metrics(page, encoding),
     )
 }
 
@@ -150,34 +172,18 @@ fn use_another_method(words: &str, allowed: &'static str) -> Response<Full<Bytes
     response
 }
 
-fn metrics(page: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(page));
+fn metrics(page: Bytes, encoding: Encoding) -> Response<Full<Bytes>> {
+    let mut response = encoded(page, encoding);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
 }
 
+/// A page of plain words.
 pub(super) fn text(status: StatusCode, words: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(words));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
-}
-
-fn html(page: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(page));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    response
-}
-
-fn landing_page(telemetry_path: &str) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>MySQL Canary Exporter</title></head>\n\
-         <body>\n<h1>MySQL Canary Exporter</h1>\n\
-         <p>Which layer kills idle MySQL connections, at which age, and what to change.</p>\n\
-         <p>Version {version}</p>\n<ul>\n<li><a href=\"{telemetry_path}\">Metrics</a></li>\n<li><a href=\"{STATUS}\">Status, as JSON</a></li>\n\
-         <li><a href=\"/-/healthy\">Health</a></li>\n<li><a href=\"/-/ready\">Readiness</a></li>\n</ul>\n</body>\n</html>\n"
-    )
 }

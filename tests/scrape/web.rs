@@ -29,6 +29,12 @@ fn the_other_pages() {
     let landing = exporter.get("/");
     assert_eq!(landing.status, 200);
     assert_eq!(landing.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(landing.header("refresh"), Some("10"));
+    assert_eq!(exporter.get("/?refresh=off").header("refresh"), None);
+    let policy = landing.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert_eq!(landing.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(landing.header("cache-control"), Some("no-store"));
     for link in ["/metrics", "/-/healthy", "/-/ready"] {
         assert!(landing.body.contains(&format!("<a href=\"{link}\">")), "{}", landing.body);
     }
@@ -50,6 +56,9 @@ fn the_other_pages() {
         ("/probe?target=", 400, "say which target: /probe?target=NAME; there are: default\n"),
         ("/probe?target=127.0.0.1:3306", 404, "no target of that name is configured; there are: default\n"),
         ("/-/reload", 405, "use POST or PUT\n"),
+        ("/?target=no&path=default", 404, "no target of that name is configured; there are: default\n"),
+        ("/?target=default&path=no", 404, "no path of that name leads to this target; there are: default\n"),
+        ("/api/v1/status?target=no", 404, "no target of that name is configured; there are: default\n"),
     ] {
         let response = exporter.get(path);
         assert_eq!((response.status, response.body.as_str()), (status, words), "{path}");
