@@ -36,7 +36,7 @@ use mysql_canary_exporter::session::{Account, Connector, LoginPace, TlsMode};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop::{self, StopSender};
 use process::{clock, itself, raise_limit};
-use prometheus::{IntCounter, Registry};
+use prometheus::IntCounter;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -130,7 +130,7 @@ struct Lives {
 impl Lives {
     fn new(port: u16, tls: bool, server: Server) -> Self {
         let ladder = Ladder::parse("25s,30000s").expect("a ladder");
-        let metrics = Metrics::register(&Registry::new(), &ladder).expect("an empty registry");
+        let metrics = Metrics::new(&ladder).expect("good names");
         let (health, (say_stop, stop)) = (Health::default(), stop::channel());
         let counter = || IntCounter::new("count", "count").expect("a good name");
         let tls_mode = if tls { TlsMode::Required } else { TlsMode::Disabled };

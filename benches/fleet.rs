@@ -83,6 +83,7 @@ fn export(config: &str) -> ExitCode {
             reloads: reload::channel(),
             listeners,
             places: Places::within(left),
+            web_config: None,
         };
         app::run(exporter, stop, Supervisor::default()).await.expect("it ends well");
     });

@@ -22,7 +22,7 @@ use mysql_canary_exporter::server::processlist::{RawRow, Source};
 use mysql_canary_exporter::server::{Applications, Heard};
 use mysql_canary_exporter::session::Roster;
 use mysql_canary_exporter::session::roster::{Rosters, Rules, TargetRoster};
-use prometheus::{HistogramOpts, HistogramVec, IntCounter};
+use prometheus::{Histogram, HistogramOpts, IntCounter};
 
 /// Seconds between two rounds.
 const EVERY: f64 = 15.0;
@@ -124,13 +124,13 @@ impl Bench {
             kill_ghosts: false,
             kills: BTreeMap::new(),
         });
-        let ages = HistogramVec::new(HistogramOpts::new("ages", "survived"), &["target"]);
+        let ages = Histogram::with_opts(HistogramOpts::new("ages", "survived"));
         let ages = ages.expect("a good name");
         Self {
             list,
             conn: Conn::new(options).await.expect("it logs in"),
             roster,
-            applications: Applications::new("bench", "canary", BTreeSet::new(), ages),
+            applications: Applications::new("canary", BTreeSet::new(), move || ages.clone()),
             sleepers: Sleepers::new(sessions),
             asked: 100.0,
         }

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::config::file::web::Followed;
 use crate::config::settings::{Settings, TargetSettings};
 use crate::domain::conduct::admission::Places;
 use crate::domain::conduct::health::Loop;
@@ -18,6 +20,7 @@ use crate::fleet::state_file::{Keeper, StateFile, StateFileError};
 use crate::fleet::{self, Fleet, Ground};
 use crate::machine::calendar::unix_now;
 use crate::machine::descriptors::{self, TooFewDescriptors, Wanted};
+use crate::machine::service;
 use crate::metrics::{ConfigReload, ProcessMetrics, failed_rounds_of_the_process};
 use crate::prober::Epoch;
 use crate::prober::standstill::Standstills;
@@ -26,7 +29,7 @@ use crate::session::{LoginPace, most_attempts};
 use crate::status::Book;
 use crate::supervision::stop::{self, Stop};
 use crate::supervision::{Ended, Health, Pulse, Supervisor};
-use crate::web::{self, Clients, Site};
+use crate::web::{self, Access, Clients, Site};
 
 /// How long one round of the state file's loop may take, before it is told to be stuck.
 const LONGEST_ROUND: Duration = Duration::from_secs(30);
@@ -50,6 +53,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The service manager handed over no socket that can be used.
+    #[error("--web.systemd-socket: {0}: start the exporter by its .socket unit, or leave the flag out")]
+    Inherited(io::Error),
     /// Too few files may be open.
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
@@ -100,6 +106,14 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<std::net::TcpListener>, St
         .collect()
 }
 
+/// Takes the listening sockets that the service manager hands over.
+///
+/// # Errors
+/// When there is none, or one that cannot be used.
+pub fn inherit() -> Result<Vec<std::net::TcpListener>, StartError> {
+    web::inherited().map_err(StartError::Inherited)
+}
+
 /// What the exporter is run with.
 #[derive(Debug)]
 pub struct Exporter {
@@ -113,6 +127,8 @@ pub struct Exporter {
     pub listeners: Vec<std::net::TcpListener>,
     /// How many clients the pages may have at once.
     pub places: Places,
+    /// Who may ask for the pages, and how; everybody, in plain HTTP, where there is none.
+    pub web_config: Option<Followed>,
 }
 
 /// Runs the exporter until told to stop, or until one of its loops ends by itself, and lets every session say
@@ -126,13 +142,16 @@ pub async fn run(
     mut supervisor: Supervisor,
 ) -> Result<(), ExportError> {
     let (say_stop, stop) = stop::channel();
-    let Exporter { settings, reread, reloads: (handle, mut reloads), listeners, places } = exporter;
-    let start = start(settings, handle, listeners, places, &stop, &mut supervisor);
+    let Exporter { settings, reread, reloads: (handle, mut reloads), listeners, places, web_config } =
+        exporter;
+    let side = WebSide { listeners, places, handle, web_config };
+    let start = start(settings, side, &stop, &mut supervisor);
     let mut running = tokio::select! {
         started = start => started?,
         // A file system that does not answer keeps the start from its end.
         () = told_to_stop.told() => return Ok(()),
     };
+    service::tell_ready();
     let ended = loop {
         let asked = tokio::select! {
             ended = supervisor.ended() => break Some(ended),
@@ -156,6 +175,7 @@ pub async fn run(
     }
     say_stop.say();
     running.fleet.stop();
+    service::tell_stopping().await;
     let deadline = Instant::now() + WINDING_DOWN;
     // What has not ended by then is dropped with the supervisor.
     let _ = timeout_at(deadline, supervisor.all_ended_but(&LAST)).await;
@@ -237,12 +257,18 @@ pub fn make_room(targets: &[TargetSettings]) -> Result<u64, TooFewDescriptors> {
     })
 }
 
+/// What the pages take.
+struct WebSide {
+    listeners: Vec<std::net::TcpListener>,
+    places: Places,
+    handle: ReloadHandle,
+    web_config: Option<Followed>,
+}
+
 /// Starts every loop.
 async fn start(
     settings: Settings,
-    handle: ReloadHandle,
-    listeners: Vec<std::net::TcpListener>,
-    places: Places,
+    WebSide { listeners, places, handle, web_config }: WebSide,
     stop: &Stop,
     supervisor: &mut Supervisor,
 ) -> Result<Running, StartError> {
@@ -255,6 +281,7 @@ async fn start(
     // Without a process filesystem there are no process metrics, and that is all.
     let _ = exposition.process().register(Box::new(ProcessCollector::for_self()));
     process.config_last_reload.succeeded(now);
+    let access = web_config.map(|followed| open(followed, exposition.process())).transpose()?;
 
     let health = Arc::new(Health::default());
     let pulse =
@@ -290,6 +317,7 @@ async fn start(
         settings.telemetry_path.clone(),
         Clients::new(places),
         handle,
+        access,
     ));
     let (fleet, keeper) = match (opening, opened, pulse) {
         (Some(opening), None, Some(pulse)) => {
@@ -323,6 +351,24 @@ fn show(fleet: &Fleet, exposition: &Exposition, book: &Book) {
     let shown = fleet.shown();
     book.show(&shown);
     exposition.show(shown);
+}
+
+/// Follows the web configuration from now on.
+fn open(followed: Followed, registry: &Registry) -> Result<Access, StartError> {
+    let config = Arc::clone(followed.config());
+    tell_warnings(&config.warnings);
+    let clients = config.tls.as_ref().map(|tls| tls.clients.label());
+    tracing::info!(
+        event = "web_config",
+        tls = config.tls.is_some(),
+        client_auth_type = clients.unwrap_or_default(),
+        users = config.users.len(),
+        "the pages are served {}, to {}",
+        if config.tls.is_some() { "under TLS" } else { "in plain HTTP" },
+        if config.users.is_empty() { "everybody" } else { "users with their passwords" }
+    );
+    let random = || StartError::Runtime(io::Error::other("the system gives no random numbers"));
+    Access::new(followed, ConfigReload::of_the_web(registry)?).ok_or_else(random)
 }
 
 /// Starts the loops of the pages.

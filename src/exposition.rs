@@ -4,20 +4,21 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `families` | every such metric's name, help and labels |
-//! | `server`, `path` | how they are filled |
+//! | `drawing` | the samples of a moment |
+//! | `server`, `path` | how they are drawn |
 //! | `pages` | which metrics a page shows: those of the process, of all targets, or of one |
 //! | `text` | how they are written |
 
-use std::sync::{Mutex, PoisonError};
+use std::borrow::Cow;
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
+use crate::domain::life::words::{self, Field};
+use crate::fleet::published::TargetState;
+use crate::metrics::family::Description;
+use crate::metrics::labels::{PathLabels, TargetLabels};
+use drawing::Drawing;
+use families::{AddressLabels, FieldLabels, PATH_INFO, PROBER_LAST_EVENT, UP, WORDS_CUT};
 
-use crate::domain::life::words::Field;
-use crate::fleet::published::{Published, TargetState};
-use crate::machine::calendar::unix_now;
-use families::Families;
-
+mod drawing;
 mod families;
 mod pages;
 mod path;
@@ -26,108 +27,63 @@ mod text;
 
 pub use pages::{Exposition, LogLines};
 
-/// The names, helps and labels of every metric that is drawn here.
-///
-/// # Errors
-/// Never for the names of this room; the crate checks them all the same.
-pub fn descriptions() -> prometheus::Result<Vec<Desc>> {
-    let families = Families::new()?;
-    let lines = LogLines::new()?;
-    Ok(families.each().into_iter().flat_map(|family| family.desc()).chain(lines.desc()).cloned().collect())
+/// What every metric is that is drawn here.
+pub fn descriptions() -> Vec<Description> {
+    families::descriptions()
 }
 
-/// Draws one target's present at each scrape.
-#[derive(Debug)]
-pub struct StateCollector {
-    state: Published,
-    /// Made once, and empty but while somebody draws.
-    families: Families,
-    /// Held by the one who draws.
-    drawing: Mutex<()>,
-}
-
-impl StateCollector {
-    /// A collector of this target's state.
-    ///
-    /// # Errors
-    /// Never for the names of this file; the crate checks them all the same.
-    pub fn new(state: Published) -> prometheus::Result<Self> {
-        Ok(Self { state, families: Families::new()?, drawing: Mutex::new(()) })
+/// Draws a target's state at a moment when the calendar says `unix_now`, in seconds since the Unix epoch, for somebody
+/// to look at: it borrows from the state.
+fn draw<T>(state: &TargetState, unix_now: f64, look: impl FnOnce(&Drawing<'_>) -> T) -> T {
+    let target = state.target.as_str();
+    let reading = state.server.borrow().clone();
+    let known: Vec<_> =
+        state.paths.iter().map(|path| (path, path.report.borrow(), path.diagnosis.borrow())).collect();
+    let view = reading.view.as_ref().filter(|view| view.taken_at.elapsed() <= state.stale_after);
+    let mut drawing = Drawing::default();
+    drawing.set_flag(&UP, TargetLabels { target }, reading.up && view.is_some());
+    for field in Field::ALL {
+        drawing.add(&WORDS_CUT, FieldLabels { field, target }, reading.words_cut.of(field) as f64);
     }
-}
-
-impl Collector for StateCollector {
-    fn desc(&self) -> Vec<&Desc> {
-        self.families.each().into_iter().flat_map(|family| family.desc()).collect()
+    if let Some(view) = view {
+        drawing.draw_server(target, view, state);
     }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let _drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of a drawing that came to no end, too.
-        self.families.clear();
-        self.families.draw(&self.state.lock().unwrap_or_else(PoisonError::into_inner), unix_now());
-        let drawn = self.families.each().into_iter().flat_map(|family| family.collect());
-        let drawn = drawn.filter(|family| !family.get_metric().is_empty()).collect();
-        self.families.clear();
-        drawn
-    }
-}
-
-impl Families {
-    fn clear(&self) {
-        self.each().into_iter().for_each(|family| family.clear());
-    }
-
-    /// Draws a target's state at a moment when the calendar says `unix_now`, in seconds since the Unix epoch.
-    fn draw(&self, state: &TargetState, unix_now: f64) {
-        let target = state.target.as_str();
-        let reading = state.server.borrow().clone();
-        let view = reading.view.filter(|view| view.taken_at.elapsed() <= state.stale_after);
-        self.up.with_label_values(&[target]).set(f64::from(u8::from(reading.up && view.is_some())));
-        for field in Field::ALL {
-            self.words_cut
-                .with_label_values(&[target, field.label()])
-                .inc_by(reading.words_cut.of(field) as f64);
-        }
-        let viewed = view.is_some();
-        if let Some(view) = view {
-            self.draw_server(target, &view, state);
-        }
-        for path in &state.paths {
-            self.path_info.with_label_values(&[target, &path.path, &path.address]).set(1.0);
-            let behind = state.epoch.behind(unix_now);
-            let last_event = self.prober_last_event.with_label_values(&[target, &path.path]);
-            last_event.set(unix_now - path.pulse.silent());
-            self.draw_path(target, &path.path, &path.report.borrow(), &path.diagnosis.borrow(), behind);
-            if viewed {
-                self.draw_seen(target, &path.path, &path.diagnosis.borrow());
-            }
+    let behind = state.epoch.behind(unix_now);
+    for (of, report, diagnosis) in &known {
+        let (path, address) = (of.path.as_str(), of.address.as_str());
+        drawing.set(&PATH_INFO, AddressLabels { address, path, target }, 1.0);
+        drawing.set(&PROBER_LAST_EVENT, PathLabels { path, target }, unix_now - of.pulse.silent());
+        drawing.draw_path(target, path, report, diagnosis, behind);
+        if view.is_some() {
+            drawing.draw_seen(target, path, diagnosis);
         }
     }
+    look(&drawing)
 }
 
+/// The label of a user as the follower calls it.
+fn user_label(user: &str) -> Cow<'_, str> {
+    words::user_label(user).into()
+}
 #[cfg(test)]
 mod tests {
     use tokio::sync::watch;
     use tokio::time::Duration;
 
+    use super::families::LIMIT_EVIDENCE;
     use super::*;
     use crate::domain::conduct::health::Loop;
     use crate::domain::life::kind::Kind;
     use crate::domain::life::observation::{Fate, History, Observation};
     use crate::fleet::diagnosis::Diagnosis;
     use crate::fleet::published::PathState;
+    use crate::metrics::labels::KindLabels;
     use crate::prober::{Epoch, PathReport, Present};
     use crate::server::Reading;
     use crate::session::LastTrouble;
     use crate::supervision::Pulse;
 
     const START: f64 = 1.8e9;
-
-    fn evidence(families: &Families) -> f64 {
-        let labels = ["default", "default", "idle"];
-        families.limit_evidence.with_label_values(&labels).get()
-    }
 
     #[tokio::test(start_paused = true)]
     async fn evidence_is_as_old_as_it_is_whatever_the_calendar_was_set_to() {
@@ -157,10 +113,10 @@ mod tests {
         };
         tokio::time::advance(Duration::from_secs(60)).await;
         for step in [0.0, 3600.0, -3600.0] {
-            let families = Families::new().expect("the names are good");
             let unix_now = START + 60.0 + step;
-            families.draw(&state, unix_now);
-            assert_eq!(unix_now - evidence(&families), 60.0, "a step of {step} s");
+            let labels = KindLabels { kind: Kind::Idle, path: "default", target: "default" };
+            let evidence = draw(&state, unix_now, |drawing| drawing.get(&LIMIT_EVIDENCE, labels));
+            assert_eq!(unix_now - evidence.expect("it is drawn"), 60.0, "a step of {step} s");
         }
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`demo`] | the exporter on a private MariaDB, for the eye |
+//! | [`demo`] | the exporter on a private MariaDB, three ways to it, and applications that suffer; for the eye |
 //! | [`check`] | the ladder walked once on one server, for a person who waits |
 //! | [`app`] | the exporter: a fleet and a web side, from the settings to the last COM_QUIT |
 //! | [`web`] | the pages, and the clients that ask for them; knows nothing of MySQL |

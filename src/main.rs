@@ -10,18 +10,22 @@ use std::time::Duration;
 
 use mysql_canary_exporter::app::{ExportError, Exporter, StartError};
 use mysql_canary_exporter::config::check;
-use mysql_canary_exporter::config::flags::{Command, ExportArgs, LowArgs};
+use mysql_canary_exporter::config::file::web::Followed;
+use mysql_canary_exporter::config::flags::{Command, ExportArgs, HashArgs, LowArgs};
+use mysql_canary_exporter::config::hashing::{self, HashError};
 use mysql_canary_exporter::config::settings::Settings;
 use mysql_canary_exporter::domain::conduct::admission::Places;
 use mysql_canary_exporter::domain::conduct::health::Loop;
 use mysql_canary_exporter::fleet::reload::{self, Reread};
 use mysql_canary_exporter::machine::logging::LogWriter;
 use mysql_canary_exporter::machine::signals::Signals;
+use mysql_canary_exporter::machine::terminal::Unechoed;
 use mysql_canary_exporter::machine::{logging, signals};
 use mysql_canary_exporter::supervision::Supervisor;
 use mysql_canary_exporter::supervision::stop;
 use mysql_canary_exporter::{app, demo};
 use tokio::runtime::Builder;
+use zeroize::Zeroizing;
 
 /// The exit code of an exporter that could not go on.
 const FAILED: u8 = 1;
@@ -38,9 +42,12 @@ fn main() -> ExitCode {
             Err(message) => Err(message),
         },
         Some(Command::Demo) => demo::run().map_err(|error| error.to_string()),
-        None => match args.export.settings() {
-            Ok(settings) if args.export.config_check => return tell(&args.export, &settings),
-            Ok(settings) => return export(args.export, settings),
+        Some(Command::HashPassword(args)) => return hash_password(&args),
+        None => match args.export.settings().and_then(|settings| Ok((settings, args.export.web_config()?))) {
+            Ok((settings, web)) if args.export.config_check => {
+                return tell(&args.export, &settings, web.as_ref());
+            }
+            Ok((settings, web)) => return export(args.export, settings, web),
             Err(error) => Err(error.to_string()),
         },
     };
@@ -54,18 +61,23 @@ fn main() -> ExitCode {
 }
 
 /// Says what would run.
-fn tell(args: &ExportArgs, settings: &Settings) -> ExitCode {
-    for warning in check::warnings(settings) {
+fn tell(args: &ExportArgs, settings: &Settings, web: Option<&Followed>) -> ExitCode {
+    let of_web = web.map(|web| web.config().warnings.clone()).unwrap_or_default();
+    for warning in check::warnings(settings).into_iter().chain(of_web) {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
     let source = args.config_file().map_or_else(|| "flags".to_owned(), |file| file.display().to_string());
-    match io::stdout().write_all(check::summary(settings, &source).as_bytes()) {
+    let mut summary = check::summary(settings, &source);
+    if let Some(web) = web {
+        summary.push_str(&check::web_summary(web.config()));
+    }
+    match io::stdout().write_all(summary.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(FAILED),
     }
 }
 
-fn export(args: ExportArgs, settings: Settings) -> ExitCode {
+fn export(args: ExportArgs, settings: Settings, web: Option<Followed>) -> ExitCode {
     let mut log = match logging::start(settings.log_level, settings.log_format) {
         Ok(log) => log,
         Err(error) => {
@@ -73,7 +85,7 @@ fn export(args: ExportArgs, settings: Settings) -> ExitCode {
             return ExitCode::from(BAD_INPUT);
         }
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| run(args, settings, &mut log)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(args, settings, web, &mut log)));
     log.finish(LAST_WORDS);
     match outcome {
         Ok(Ok(())) if signals::told_twice() => ExitCode::from(FAILED),
@@ -87,9 +99,17 @@ fn export(args: ExportArgs, settings: Settings) -> ExitCode {
     }
 }
 
-fn run(args: ExportArgs, settings: Settings, log: &mut LogWriter) -> Result<(), ExportError> {
+fn run(
+    args: ExportArgs,
+    settings: Settings,
+    web_config: Option<Followed>,
+    log: &mut LogWriter,
+) -> Result<(), ExportError> {
     let left = app::make_room(&settings.targets).map_err(StartError::from)?;
-    let listeners = app::listen(&settings.listen_addresses)?;
+    let listeners = match &settings.listen_addresses {
+        Some(addresses) => app::listen(addresses)?,
+        None => app::inherit()?,
+    };
     try_threads().map_err(StartError::Runtime)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(workers())
@@ -114,7 +134,8 @@ fn run(args: ExportArgs, settings: Settings, log: &mut LogWriter) -> Result<(), 
         supervisor.spawn(Loop::Log, log.ended());
         let reread = Reread::by(move || args.settings().map_err(|error| error.to_string()));
         let places = Places::within(left);
-        let exporter = Exporter { settings, reread, reloads: (handle, reloads), listeners, places };
+        let exporter =
+            Exporter { settings, reread, reloads: (handle, reloads), listeners, places, web_config };
         app::run(exporter, stop, supervisor).await
     });
     // A look-up of a name cannot be broken off: it is left behind, not waited for.
@@ -156,6 +177,39 @@ fn try_threads() -> io::Result<()> {
         let _ = started.join();
     }
     outcome
+}
+
+/// Prints the hash of the password on standard input.
+fn hash_password(args: &HashArgs) -> ExitCode {
+    let terminal = Unechoed::begin();
+    if terminal.is_terminal() {
+        let _ = write!(io::stderr(), "Password: ");
+    }
+    let hash = match terminal.is_terminal() {
+        // A terminal's input has no end, but lines.
+        true => {
+            let mut line = Zeroizing::new(String::new());
+            match io::stdin().read_line(&mut line) {
+                Ok(_) => hashing::hash_line(line.as_bytes(), args.cost),
+                Err(error) => Err(HashError::Unreadable(error)),
+            }
+        }
+        false => hashing::hash_line(io::stdin().lock(), args.cost),
+    };
+    if terminal.is_terminal() {
+        let _ = writeln!(io::stderr());
+    }
+    drop(terminal);
+    match hash {
+        Ok(hash) => match writeln!(io::stdout(), "{hash}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(FAILED),
+        },
+        Err(error) => {
+            report(&error.to_string());
+            ExitCode::from(BAD_INPUT)
+        }
+    }
 }
 
 /// Usage errors go to the terminal, not into the log.

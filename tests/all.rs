@@ -17,6 +17,7 @@
 //! | `whose` | another server answers at the same address; ids that greetings do not tell |
 //! | `server_view` | what the server view cannot see it does not call well; servers that answer too much, or never |
 //! | `fleet` | several targets and paths in one process, reloads, a password that is changed |
+//! | `service` | under systemd: sockets that it hands over, what it is told |
 //! | `shutdown` | SIGTERM: every session says COM_QUIT |
 //! | `locate` | the real firewall's timer, located |
 //! | `supervision` | every loop broken one by one, a driver that panics, a log nobody reads, stray signals |
@@ -25,6 +26,7 @@
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
 //! | `status` | `/api/v1/status` fits its schema and says what the metrics say |
+//! | `web_config` | the pages under TLS, with users and client certificates, as curl sees them |
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
 //! | `bad_input` | every bad flag with its exact message |
@@ -61,6 +63,7 @@ mod restart;
 mod schema;
 mod scrape;
 mod server_view;
+mod service;
 mod shutdown;
 mod status;
 mod supervision;
@@ -68,4 +71,5 @@ mod told;
 mod truth;
 mod unreachable;
 mod wait_timeout;
+mod web_config;
 mod whose;

@@ -125,7 +125,7 @@ fn five_thousand_sessions_are_counted_exactly() {
     drop((first, second));
 }
 
-/// Default ladder, a limit found, every twin sent; then many users. What the README promises under "What it
+/// Default ladder, a limit found, every twin sent; then many users. What docs/costs.md promises under "What it
 /// costs".
 #[test]
 fn a_path_costs_a_bounded_number_of_series() {

@@ -16,6 +16,8 @@ use crate::lab::process::{run, spawn};
 use crate::lab::{Account, MariaDb, MariaDbOptions, Python};
 
 mod hostile;
+mod page;
+mod shapes;
 mod web;
 
 /// Compares with a file in `tests/golden`; with `UPDATE_GOLDEN=1` writes it anew instead.

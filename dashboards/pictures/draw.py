@@ -2,10 +2,12 @@
 
 No Grafana takes part: queries, variables, transformations, names, units, colours and words are read from the dashboard's JSON,
 the drawing is matplotlib's. Usage: draw.py PROMETHEUS SECONDS DIRECTORY DASHBOARD.json…
+Each is drawn 1600 pixels wide into the directory, and for the eye 1000 pixels wide into one that is named at the end.
 """
 
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,14 +22,16 @@ from answers import Prometheus
 from looks import BACK, DIM, EDGE, PANEL, TEXT
 from shapes import Place, barchart, heatmap, rectangle, stat, table, timeline, timeseries
 
-COLUMN, UNIT, GAP, HEAD, DPI = 66, 31, 6, 46, 100
+UNIT, GAP, HEAD, DPI = 31, 6, 46, 100
+# The width of a column, for pictures of 1600 and of 1000 pixels; only the first are kept with the documents.
+WIDE, NARROW = 66, 41
 # The path that the second dashboard shows.
-ONE = {"job": "mysql-canary", "instance": "checkout:10052", "target": "default", "path": "default"}
+ONE = {"job": "mysql-canary", "instance": "checkout:10052", "target": "checkout", "path": "firewall"}
 ALL = {**dict.fromkeys(ONE, ".+"), "job": "mysql-canary"}
 
 
-def draw(board, prometheus, note):
-    width = 24 * COLUMN + GAP
+def draw(board, prometheus, note, column):
+    width = 24 * column + GAP
     height = HEAD + UNIT * max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"]) + GAP
     figure = matplotlib.pyplot.figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=BACK)
     page = Place(figure, width, height, 0, 0, width, HEAD)
@@ -35,7 +39,7 @@ def draw(board, prometheus, note):
     page.text(width - 14, 22, note, fontsize=9, color=DIM, ha="right")
     for panel in board["panels"]:
         grid = panel["gridPos"]
-        place = Place(figure, width, height, GAP + grid["x"] * COLUMN, HEAD + grid["y"] * UNIT, grid["w"] * COLUMN - GAP, grid["h"] * UNIT - GAP)
+        place = Place(figure, width, height, GAP + grid["x"] * column, HEAD + grid["y"] * UNIT, grid["w"] * column - GAP, grid["h"] * UNIT - GAP)
         if panel["type"] == "row":
             place.text(8, place.h / 2, f"▾  {panel['title']}", fontsize=10.5, weight="bold")
             continue
@@ -63,17 +67,19 @@ AT_ONCE = {"stat": stat, "table": table, "barchart": barchart}
 
 def main():
     address, seconds, directory, files = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]
+    narrow = Path(tempfile.mkdtemp(prefix="dashboard-pictures-"))
     end = time.time()
     for file in files:
         board = json.loads(Path(file).read_text())
         one = board["uid"].endswith("path")
         chosen = ONE if one else ALL
         words = "   ".join(f"{name}: {'All' if value == '.+' else value}" for name, value in chosen.items())
-        figure = draw(board, Prometheus(address, end, seconds, chosen), words)
-        picture = directory / f"dashboard-{'path' if one else 'overview'}.png"
-        figure.savefig(picture, facecolor=BACK)
-        Image.open(picture).convert("RGB").quantize(255, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
-        print(f"{picture}: {picture.stat().st_size // 1000} kB")
+        name = f"dashboard-{'path' if one else 'overview'}"
+        for picture, column in ((directory / f"{name}.png", WIDE), (narrow / f"{name}-narrow.png", NARROW)):
+            figure = draw(board, Prometheus(address, end, seconds, chosen), words, column)
+            figure.savefig(picture, facecolor=BACK)
+            Image.open(picture).convert("RGB").quantize(255, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
+            print(f"{picture}: {picture.stat().st_size // 1000} kB")
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ def said(value, unit, decimals=None):
     """A number with its unit."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if (unit or "").startswith("suffix:"):
+        number = f"{value:.3g}" if decimals is None and abs(value) < 1000 else f"{value:.{decimals or 0}f}"
+        return number + unit.removeprefix("suffix:")
     if unit == "s":
-        return seconds(value, decimals)
-    if unit == "dthms":
-        return f"{int(value // 3600):02}:{int(value % 3600 // 60):02}:{int(value % 60):02}"
+        return f"{value:g} s"
     if unit == "percentunit":
         return f"{value * 100:.0f}%"
     if unit == "bytes":
@@ -26,18 +27,6 @@ def said(value, unit, decimals=None):
     if decimals is not None:
         return f"{value:.{decimals}f}"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def seconds(value, decimals):
-    """Seconds as Grafana words them: in the largest unit that is not below one."""
-    if abs(value) < 1:
-        return f"{value * 1000:.3g} ms"
-    for length, name in ((86400, "day"), (3600, "hour"), (60, "min")):
-        if value >= length:
-            number = value / length
-            text = f"{number:.3g}" if decimals is None else f"{number:.{decimals}f}".removesuffix(".0")
-            return f"{text} {name}{'s' if text != '1' else ''}"
-    return f"{value:.3g} s" if decimals is None else f"{value:.{decimals}f} s"
 
 
 class Look:

@@ -10,6 +10,8 @@ from answers import named, tables
 from looks import COLORS, DIM, EDGE, GRID, PALETTE, PANEL, TEXT, Look, fixed_color, mapped, said, shade, threshold_color
 
 FONT, SMALL = 8.5, 7
+# The width of a letter of a table, in pixels.
+CHARACTER = 6.2
 
 
 class Place:
@@ -57,7 +59,7 @@ def stat(panel, place, prometheus):
         text, color = of.get("displayName", name), fixed_color(of)
     else:
         text, color = mapped(value, of) or (said(value, of.get("unit"), of.get("decimals")), fixed_color(of) or threshold_color(value, of))
-    size = min(20, 1.5 * place.w / max(8, len(text)))
+    size = min(20, 1.15 * place.w / max(8, len(text)))
     place.text(place.w / 2, place.h / 2 + 12, text, ha="center", fontsize=size, color=color or TEXT)
 
 
@@ -70,8 +72,12 @@ def table(panel, place, prometheus):
     for sort in reversed(panel["options"].get("sortBy") or []):
         key = sort["displayName"]
         rows = sorted(rows, key=lambda row: (row.get(key) is not None, row.get(key) or 0 if not isinstance(row.get(key), str) else row[key]), reverse=bool(sort.get("desc")))
+    columns = [name for name in columns if not look.of(name).get("custom.hidden")]
     shown = [[cell(row.get(name), look.of(name)) for name in columns] for row in rows]
     needs = [max(len(name), *(len(row[index][0]) for row in shown)) + 2 for index, name in enumerate(columns)]
+    # What does not fit is cut, as Grafana does.
+    room = [max(4, int((place.w - 24) * need / sum(needs) / CHARACTER)) for need in needs]
+    shown = [[(textwrap.shorten(text, most, placeholder="…") if len(text) > most else text, *rest) for (text, *rest), most in zip(row, room)] for row in shown]
     lefts = [12 + (place.w - 24) * sum(needs[:index]) / sum(needs) for index in range(len(columns) + 1)]
     height = min(24, (place.h - 60) / max(1, len(rows)))
     for left, name in zip(lefts, columns):

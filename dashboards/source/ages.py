@@ -17,7 +17,7 @@ def counted(histogram: str, part: str, by: str = "", more: str = "") -> str:
 
 def over_time() -> list[dashboard.Panel]:
     cells = Panel(
-        "At which idle age did canaries die, over time?",
+        "Deaths by idle time",
         "Each cell counts the idle canaries that died in one step of time, between the age at its lower edge and the one at its upper edge; "
         "the edges are the ladder's rungs. Grafana's heatmap draws no lines: the layers' timeouts lie over the same deaths in the panel beside it.",
         [Query(f"sum by (le) (increase({DEATHS}_bucket{{{IDLE}}}[$__rate_interval]))", "{{le}}", "heatmap")],
@@ -26,7 +26,7 @@ def over_time() -> list[dashboard.Panel]:
     points = {"custom.drawStyle": "points", "custom.showPoints": "always", "custom.pointSize": 7, "color": fixed(RED)}
     dashed = {"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}, "custom.lineWidth": 2}
     lines = Panel(
-        "Which layer's timeout lies where canaries die?",
+        "Deaths and every layer's timeout",
         "Points: the mean idle age of the idle canaries that died in a step (sum over count of the histogram). "
         "Dashed: the idle limit, between the age survived and the age died at, and the age at which pools should recycle. "
         "Solid: every layer's timeout that counts idle time or age, in shades of one colour for each layer. A line through the points is the one that kills.",
@@ -65,7 +65,7 @@ def by_age() -> list[dashboard.Panel]:
     everyone = f"scalar({counted(DEATHS, 'count')} + {counted(SURVIVALS, 'count')})"
     died, lived = counted(DEATHS, "bucket", " by (le)", bound), counted(SURVIVALS, "bucket", " by (le)", bound)
     alive = Panel(
-        "How many of the canaries were alive at this age?",
+        "Survival by idle time",
         "Of the idle canaries of the chosen time whose fate at an age is known, the share that was alive then: "
         "those that ended later over those that ended later or had died. Canaries that were probed, and so retired, at a younger age tell nothing of it.",
         [Query(f"clamp_min({everyone} - {died} - {lived}, 0) / ({everyone} - {lived} > 0)", shape="table")],
@@ -96,7 +96,7 @@ def hazard(died: str, lived: str, everyone: str) -> dashboard.Panel:
         return transform("calculateField", mode="binary", alias=alias, replaceFields=False, binary=calculation)
 
     panel = Panel(
-        "How dangerous is each age?",
+        "Hazard by idle time",
         "The hazard: idle canaries of the chosen time that died between the rung before and this one, over those that were alive at the rung before. "
         "One timer is one tall bar; low bars at every age are something that strikes whatever the age.",
         [

@@ -11,7 +11,7 @@ DASHED: dict[str, object] = {"custom.lineStyle": {"fill": "dash", "dash": [8, 6]
 def sessions() -> list[dashboard.Panel]:
     idle = f'{{{BY_PATH}, kind="idle"}}'
     longest = Panel(
-        "Do applications' sessions sleep past the limit?",
+        "Longest idle session of each user",
         "How long each user's longest sleeper has slept. Above the dashed line its next query fails.",
         [
             Query(f"max by (user) (mysql_canary_session_longest_idle_seconds{{{BY_TARGET}}})", "{{user}}"),
@@ -20,7 +20,7 @@ def sessions() -> list[dashboard.Panel]:
         8, 9, Look(unit=AGE, overrides=[override("idle limit: died", {"color": fixed(ORANGE), **DASHED})]),
     )
     spread = Panel(
-        "How many sessions have slept for at least this long?",
+        "Sessions by idle time",
         "Application sessions by idle age, now; the ages are the ladder's rungs.",
         [Query(f"sum by (idle_at_least) (mysql_canary_idle_sessions{{{BY_TARGET}}})", shape="table")],
         8, 9, Look(decimals=0, overrides=[override("sessions", {"color": fixed(BLUE)})]),
@@ -32,7 +32,7 @@ def sessions() -> list[dashboard.Panel]:
         ],
     )
     risk = Panel(
-        "Whose sessions fail next, and who holds them too long?",
+        "Sessions at risk, left behind, held",
         "At risk: idle past the measured limit, and nothing shows that they live on. Left behind: nobody will use them any more. Held: idle for longer than their own pool keeps a connection, so lent and held, or leaked.",
         [
             Query(f"sum by (user) ({at_risk(BY_PATH)})", "at risk: {{user}}"),
@@ -46,7 +46,7 @@ def sessions() -> list[dashboard.Panel]:
 
 def consequences() -> list[dashboard.Panel]:
     stall = Panel(
-        "How long does a call on a dead connection hang?",
+        "Hang of a call on a dead connection",
         "Points: the mean stall in a step, from sending to knowing; the exporter gives up at its probe timeout, an application without a read timeout does not. "
         "Lines: what the kernel and a declared pool would wait.",
         [
@@ -62,19 +62,19 @@ def consequences() -> list[dashboard.Panel]:
         ],
         8, 8,
         Look(
-            unit="s",
+            unit=AGE,
             overrides=[override("measured stall", {"custom.drawStyle": "points", "custom.showPoints": "always", "custom.pointSize": 7, "color": fixed(RED)})],
         ),
         rare=True,
     )
     ghosts = Panel(
-        "Does the server keep sessions of the dead?",
+        "Sessions of dead canaries on the server",
         "Ghosts: canary sessions that the server lists although their client is dead. They are killed, so a few for a moment are normal on a silent path.",
         [Query(f"max(mysql_canary_ghost_sessions{{{BY_PATH}}})", "ghosts")],
         8, 8, Look(decimals=0, low=0, color=YELLOW),
     )
     aborted = Panel(
-        "Whose are the Aborted_clients?",
+        "Aborted_clients, ours and others'",
         "What the server counted, split into canaries that were killed (ours) and the rest: applications that died or closed without COM_QUIT.",
         [
             Query(
@@ -87,13 +87,13 @@ def consequences() -> list[dashboard.Panel]:
         8, 8, Look(decimals=0, overrides=[override("applications", {"color": fixed(RED)}), override("ours", {"color": fixed(BLUE)})]),
     )
     held = Panel(
-        "How many sessions do applications hold, doing what?",
+        "Application sessions by command",
         "Application sessions by user and COMMAND, as the processlist gives them; canaries are left out.",
         [Query(f"sum by (user, command) (mysql_canary_sessions{{{BY_TARGET}}})", "{{user}}: {{command}}")],
         8, 8, Look(decimals=0, low=0),
     )
     room = Panel(
-        "How near is the server to max_connections?",
+        "Connections against max_connections",
         "With less than a fifth free no canary is launched.",
         [
             Query(f"mysql_canary_server_threads_connected{{{BY_TARGET}}}", "Threads_connected"),
@@ -102,7 +102,7 @@ def consequences() -> list[dashboard.Panel]:
         8, 8, Look(decimals=0, low=0, overrides=[override("Threads_connected", {"color": fixed(GREEN)}), override("max_connections", {"color": fixed(RED), **DASHED})]),
     )
     refused = Panel(
-        "Does the server refuse connections?",
+        "Refused connections",
         "Aborted_connects and Connection_errors_*, as the server counts them, whoever tried.",
         [
             Query(f"increase(mysql_canary_server_aborted_connects_total{{{BY_TARGET}}}[$__rate_interval])", "Aborted_connects"),
@@ -111,7 +111,7 @@ def consequences() -> list[dashboard.Panel]:
         8, 8, Look(decimals=0, no_value="none were refused"),
     )
     witnesses = Panel(
-        "From which idle ages do applications' sessions wake up alive?",
+        "Idle time that application sessions survived",
         "The longest sleep that a session of each user survived within a day, on its own path, and the median of all of the last hour. Above the dashed line "
         "canaries die: who lives there takes another path, or has a keepalive of its own.",
         [
@@ -125,13 +125,13 @@ def consequences() -> list[dashboard.Panel]:
         8, 8, Look(unit=AGE, overrides=[override("idle limit: died", {"color": fixed(ORANGE), **DASHED})]),
     )
     endings = Panel(
-        "How do applications' sessions end?",
+        "Ends of application sessions",
         "Closed by their client, aborted (KILL, a dropped socket, a network error), ended by wait_timeout, or undecided where the server's counters do not tell.",
         [Query(f"sum by (user, ending) (increase(mysql_canary_application_endings_total{{{BY_TARGET}}}[$__rate_interval]))", "{{user}}: {{ending}}")],
         8, 8, Look(decimals=0, no_value="none ended"),
     )
     drivers = Panel(
-        "What do applications talk to the server with?",
+        "Drivers of applications",
         "As their sessions say themselves at login; other: none of those that are known here, or one that says nothing.",
         [Query(f"count by (driver) (mysql_canary_application_driver_info{{{BY_TARGET}}})", "{{driver}}")],
         8, 8, Look(decimals=0, low=0, no_value="needs GRANT SELECT ON performance_schema.*"),

@@ -15,7 +15,8 @@ from typing import Any
 
 # Panels that are empty on healthy data, and why.
 MAY_BE_EMPTY = {
-    "Which part of the server view cannot be read?": "every source is read",
+    "Failed sources of the server view": "every source is read",
+    "Paths": "the column of exporters or of paths is for where they differ",
 }
 
 

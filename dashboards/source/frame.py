@@ -84,6 +84,30 @@ def placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
     return made
 
 
+def annotations(chosen: str, of_target: str) -> list[dashboard.AnnotationQuery]:
+    """What happened: restarts, limits that moved, connections that were lost at one moment."""
+    upper = f'max by (target, path) (mysql_canary_idle_limit_upper_seconds{{{chosen}, kind="idle"}})'
+    before = f'max by (target, path) (mysql_canary_idle_limit_upper_seconds{{{chosen}, kind="idle"}} offset 10m)'
+    exporter = of_target.rpartition(", target")[0]
+    lost = f'sum by (target, path, culprit) (increase(mysql_canary_deaths_total{{{chosen}, culprit=~"network_state_loss|mass_disconnect"}}[10m])) > 0'
+    # Uptime is whole seconds, so a start is known to one or two: to the minute it is one.
+    starts = f"max by (target) (round(mysql_canary_server_start_time_seconds{{{of_target}}}, 60)) * 1000"
+    began = f"max by (instance) (round(process_start_time_seconds{{{exporter}}}, 60)) * 1000"
+    made: list[tuple[str, str, str, str, bool]] = [
+        ("Server started", starts, "{{target}}", "purple", True),
+        ("Exporter started", began, "{{instance}}", "blue", True),
+        ("Idle limit moved", f"abs({upper} / {before} - 1) > 0.1", "{{target}}/{{path}}", "orange", False),
+        ("Many connections lost", lost, "{{target}}/{{path}} {{culprit}}", "red", False),
+    ]
+    return [
+        dashboard.AnnotationQuery(
+            name=name, datasource=DATASOURCE, enable=True, icon_color=color, expr=expr, step="60s", title_format=name, text_format=text,
+            use_value_for_time=at or None,
+        )
+        for name, expr, text, color, at in made
+    ]
+
+
 def link(title: str, uid: str, tip: str) -> dashboard.DashboardLink:
     """A link at the top, to the same data source, time and choice."""
     return dashboard.DashboardLink(
@@ -126,7 +150,7 @@ def framed(
         refresh="1m",
         panels=made,
         templating=dashboard.DashboardDashboardTemplating(list_val=variables(many)),
-        annotations=dashboard.AnnotationContainer(list_val=[]),
+        annotations=dashboard.AnnotationContainer(list_val=annotations(*((BY_PATHS, BY_TARGETS) if many else (BY_PATH, BY_TARGET)))),
         links=links,
     )
     kinds = sorted({panel.type_val for panel in made if isinstance(panel, dashboard.Panel)})

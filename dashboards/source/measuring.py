@@ -3,20 +3,20 @@
 from grafana_foundation_sdk.models import dashboard
 
 from frame import BY_PATH, BY_TARGET
-from panels import BLUE, GREEN, GREY, ORANGE, RED, Look, Panel, Query, event_panel, fixed, line_panel, override, timeline_panel
+from panels import AGE, BLUE, GREEN, GREY, ORANGE, RED, Look, Panel, Query, event_panel, fixed, line_panel, override, timeline_panel
 from words import SUSPENSIONS
 
 
 def measuring() -> list[dashboard.Panel]:
     """The row about the measurement."""
     held = Panel(
-        "How many canaries are held?",
+        "Canaries held",
         "By kind. idle: not one byte. keepalive: TCP keepalive. busy: in a statement. active: pings. The last three live only where they decide something.",
         [Query(f"sum by (kind) (mysql_canary_connections{{{BY_PATH}}})", "{{kind}}")],
         8, 8, Look(decimals=0, low=0),
     )
     outcomes = Panel(
-        "What became of the canaries?",
+        "Outcomes of canaries",
         "Lives of every kind that ended in each step: survived to their probe, or died, by what the wire showed. Void outcomes say nothing and count as neither.",
         [
             Query(
@@ -30,7 +30,7 @@ def measuring() -> list[dashboard.Panel]:
         Look(decimals=0, overrides=[override("survived", {"color": fixed(GREEN)}), override("^void: .*", {"color": fixed(GREY)}, "byRegexp")]),
     )
     suspended = Panel(
-        "When were no canaries launched, and why?",
+        "Suspensions",
         "One row for each reason, red while it holds.",
         [Query(f"max by (reason) (mysql_canary_suspended{{{BY_PATH}}})", "{{reason}}")],
         8, 8,
@@ -40,23 +40,23 @@ def measuring() -> list[dashboard.Panel]:
         ),
     )
     connects = Panel(
-        "How long does a connect take?",
+        "Time to connect",
         "TCP connect to the end of the login, for canaries, witness and server view.",
         [
             Query(f"histogram_quantile({share}, sum by (le) (rate(mysql_canary_connect_duration_seconds_bucket{{{BY_PATH}}}[$__rate_interval])))", name)
             for share, name in (("0.5", "half are faster"), ("0.95", "95 % are faster"))
         ],
-        8, 8, Look(unit="s", overrides=[override("half are faster", {"color": fixed(GREEN)}), override("95 % are faster", {"color": fixed(BLUE)})]),
+        8, 8, Look(unit=AGE, overrides=[override("half are faster", {"color": fixed(GREEN)}), override("95 % are faster", {"color": fixed(BLUE)})]),
         rare=True,
     )
     failures = Panel(
-        "At which stage do connects fail?",
+        "Failed connects by stage",
         "dns, tcp, tls, greeting, auth, or limit: the server's own word that there are too many connections.",
         [Query(f"sum by (stage) (increase(mysql_canary_connect_failures_total{{{BY_PATH}}}[$__rate_interval]))", "{{stage}}")],
         8, 8, Look(decimals=0, no_value="none failed"),
     )
     sources = Panel(
-        "Is every source of the server view read?",
+        "Sources of the server view",
         "Without one, its series are missing. Without PROCESS the processlist shows the exporter's own sessions alone.",
         [Query(f"max by (collector) (mysql_canary_collector_success{{{BY_TARGET}}})", "{{collector}}")],
         8, 8, Look(words={"1": ("read", GREEN), "0": ("failed", ORANGE)}),

@@ -1,4 +1,4 @@
-"""The overview: every target and path, its limit, its culprit, its contradictions, and who is at risk."""
+"""The overview: every target and path, its limit, what to set, who is at risk, and what is wrong."""
 
 from grafana_foundation_sdk.models import common, dashboard
 
@@ -7,17 +7,25 @@ from panels import (
     AGE, BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, event_panel, fixed, line_panel, mapping, override, stat_panel,
     table_panel, thresholds, timeline_panel, transform,
 )
-from words import ANSWERS, CULPRITS, MEASURING, RULES
+from words import ANSWERS, CULPRITS, LAYER_NAMES, RULES, WRONG, Words
 
 WHO = "job, instance, target, path"
 # From any row of a table, to its path.
 TO_PATH = dashboard.DashboardLink(
     title="This path",
     url=f"/d/{PATH}?${{datasource:queryparam}}&${{__url_time_range}}"
-    "&var-job=${__data.fields.Job}&var-instance=${__data.fields.Instance}"
-    "&var-target=${__data.fields.Target}&var-path=${__data.fields.Path}",
+    "&var-job=${__data.fields.job}&var-instance=${__data.fields.instance}"
+    "&var-target=${__data.fields.Target}&var-path=${__data.fields.path}",
 )
-PLACES = {"job": "Job", "instance": "Instance", "target": "Target", "path": "Path"}
+# Columns that links need and nobody reads: what differs between rows stands in columns of its own.
+HIDDEN = override("job|instance|path", {"custom.hidden": True}, "byRegexp")
+LINKED = override("Target|Exporter|Path", {"links": [TO_PATH]}, "byRegexp")
+
+
+def where_they_differ(label: str, shown: str) -> str:
+    """A column with this label of each path, and without it where all have the same."""
+    paths = f"mysql_canary_path_info{{{BY_PATHS}}}"
+    return f'label_replace(max by ({WHO}) ({paths}), "{shown}", "$1", "{label}", "(.*)") and on () (count(count by ({label}) ({paths})) > 1)'
 
 
 def count(title: str, description: str, expr: str, color: str) -> dashboard.Panel:
@@ -40,44 +48,44 @@ def total(title: str, description: str, expr: str) -> dashboard.Panel:
 def numbers() -> list[dashboard.Panel]:
     path_of = f"max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}}})"
     return [
-        total("How many paths are watched?", "One path is one address of one target.", f"count({path_of})"),
+        total("Paths watched", "One path is one address of one target.", f"count({path_of})"),
         total(
-            "How many have an idle limit?",
+            "Paths with an idle limit",
             "Paths on which an idle connection was seen to die. On the others nothing died yet, at any age that was reached.",
             f'count(mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})',
         ),
         known(
-            "How many sessions fail next?",
+            "Sessions at risk",
             "Application sessions idle past the measured limit of their path: their next query fails. Not known without a confirmed limit, or without the privilege PROCESS.",
             f"sum({at_risk(BY_PATHS)})",
             RED,
         ),
         known(
-            "How many contradictions hold?",
+            "Contradictions",
             "Rules about two layers whose settings contradict each other.",
             f"sum(mysql_canary_layer_mismatch{{{BY_PATHS}}})",
             ORANGE,
         ),
         known(
-            "How many ghosts are there?",
+            "Sessions of dead canaries",
             "Canary sessions that a server still lists although their client is dead. Applications leave such sessions too.",
             f"sum(mysql_canary_ghost_sessions{{{BY_PATHS}}})",
             YELLOW,
         ),
         count(
-            "How many servers do not answer?",
+            "Servers that do not answer",
             "Targets whose newest round of the server view failed.",
             f"count(mysql_canary_up{{{BY_TARGETS}}} == 0)",
             RED,
         ),
         count(
-            "How many paths are suspended?",
+            "Paths not measured",
             "Paths on which no canary is launched at present, so that nothing new is learned.",
             f"count({path_of} == 1)",
             ORANGE,
         ),
         count(
-            "How many exporters are down?",
+            "Exporters down",
             "Exporters that Prometheus cannot scrape. What they knew is missing from every panel here.",
             'count(up{job=~"$job", instance=~"$instance"} == 0)',
             RED,
@@ -85,74 +93,87 @@ def numbers() -> list[dashboard.Panel]:
     ]
 
 
+def wrong() -> str:
+    """One number for each path, which WRONG has words for: the worst that holds, or zero."""
+    rules = [f'mysql_canary_layer_mismatch{{{BY_PATHS}, rule="{name}"}} * {code}' for code, name, _, _ in WRONG if name in RULES]
+    suspended = f"max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}}})"
+    states = [
+        f'label_replace({suspended} * {WRONG[1][0]}, "rule", "suspended", "", "")',
+        f"label_replace({suspended} * 0 + on (job, instance, target) group_left () (1 - mysql_canary_up{{{BY_TARGETS}}}) * {WRONG[0][0]},"
+        ' "rule", "unreachable", "", "")',
+    ]
+    return f"max by ({WHO}) (" + " or ".join(rules + states) + ")"
+
+
 def fleet() -> dashboard.Panel:
     """One row for each path, made of one query for each column."""
+    risk = at_risk(BY_PATHS)
     columns: list[tuple[str, str]] = [
-        ("Culprit", f"max by ({WHO}, culprit, layer, suspect) (mysql_canary_idle_limit_info{{{BY_PATHS}}})"),
-        ("Survived", f'max by ({WHO}) (mysql_canary_idle_limit_lower_seconds{{{BY_PATHS}, kind="idle"}})'),
-        ("Died at", f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})'),
-        ("At risk", f"sum by ({WHO}) ({at_risk(BY_PATHS)})"),
-        ("Contradictions", f"sum by ({WHO}) (mysql_canary_layer_mismatch{{{BY_PATHS}}})"),
-        ("Ghosts", f"max by ({WHO}) (mysql_canary_ghost_sessions{{{BY_PATHS}}})"),
-        ("Evidence age", f'time() - max by ({WHO}) (mysql_canary_idle_limit_evidence_timestamp_seconds{{{BY_PATHS}, kind="idle"}})'),
-        ("Canaries", f"max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}}})"),
-        (
-            "Server answers",
-            f'max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}, reason="connect_failing"}}) * 0'
-            f" + on (job, instance, target) group_left () mysql_canary_up{{{BY_TARGETS}}}",
-        ),
+        ("Layer", f"max by ({WHO}, layer, suspect) (mysql_canary_idle_limit_info{{{BY_PATHS}}})"),
+        ("Idle limit", f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})'),
+        ("Recycle below", f"max by ({WHO}) (mysql_canary_recommended_recycle_seconds{{{BY_PATHS}}})"),
+        ("Users at risk", f"count by ({WHO}) ({risk} > 0) or sum by ({WHO}) ({risk}) * 0"),
+        ("What is wrong", wrong()),
         ("Address", f"max by ({WHO}, address) (mysql_canary_path_info{{{BY_PATHS}}})"),
+        ("Exporter", where_they_differ("instance", "exporter")),
+        ("Path", where_they_differ("path", "way")),
     ]
-    values = {f"Value #{letter}": name for letter, (name, _) in zip("ABCDEFGHIJ", columns, strict=True)}
-    order = ["job", "instance", "target", "path", "address", "layer", "culprit", "suspect", *list(values)[1:]]
+    letters = dict(zip((name for name, _ in columns), "ABCDEFGH", strict=True))
+    numbers = ("Idle limit", "Recycle below", "Users at risk", "What is wrong")
+    values = {f"Value #{letters[name]}": name for name in numbers}
+    order = ["target", "way", "address", f"Value #{letters['Idle limit']}", "layer", "suspect", f"Value #{letters['Recycle below']}",
+             f"Value #{letters['Users at risk']}", f"Value #{letters['What is wrong']}", "exporter", "job", "instance", "path"]
     alarm = {"custom.cellOptions": common.TableColoredBackgroundCellOptions(mode=common.TableCellBackgroundDisplayMode.BASIC)}
+    words = {"custom.cellOptions": common.TableColorTextCellOptions()}
+    named: Words = {"0": ("nothing", GREEN), **{str(code): (text, color) for code, _, text, color in WRONG}}
     panel = Panel(
-        "Which layer kills idle connections, on which path, at which age?",
-        "One row for each path; a click on its place opens it. The idle limit lies between the age survived and the age died at. "
-        "Where nothing died, culprit and age are empty: that is the good news. "
-        "A suspect is a product whose default fits, not a device that was seen.",
+        "Paths",
+        "One row for each path; a click on its target opens it. Idle limit: the shortest idle time that connections died at; empty where nothing "
+        "died, which is the good news. Recycle below: what pools should be set to. What is wrong: the worst of what holds; the contradictions "
+        "below have all. The likely product is one whose default fits, not a device that was seen.",
         [Query(expr, shape="table") for _, expr in columns],
         24,
-        9,
+        8,
         Look(
             overrides=[
-                override("Job|Instance|Target|Path", {"links": [TO_PATH]}, "byRegexp"),
-                override("Culprit", {"mappings": [mapping(CULPRITS)], "custom.cellOptions": common.TableColorTextCellOptions()}),
-                override("Survived|Died at|Evidence age", {"unit": "s", "decimals": 1}, "byRegexp"),
-                override("At risk", {"thresholds": thresholds([(None, "transparent"), (1, RED)]), **alarm}),
-                override("Contradictions", {"thresholds": thresholds([(None, "transparent"), (1, ORANGE)]), **alarm}),
-                override("Ghosts", {"thresholds": thresholds([(None, "transparent"), (1, YELLOW)]), **alarm}),
-                override("Canaries", {"mappings": [mapping(MEASURING)], "custom.cellOptions": common.TableColorTextCellOptions()}),
-                override("Server answers", {"mappings": [mapping(ANSWERS)], "custom.cellOptions": common.TableColorTextCellOptions()}),
+                HIDDEN,
+                LINKED,
+                override("Layer", {"mappings": [mapping(LAYER_NAMES)], **words}),
+                override("Idle limit|Recycle below", {"unit": AGE, "decimals": 0}, "byRegexp"),
+                override("Likely product", {"mappings": [mapping({"none": ("not known", "text")})], "custom.width": 230}),
+                override("Users at risk", {"decimals": 0, "thresholds": thresholds([(None, "transparent"), (1, RED)]), **alarm}),
+                override("What is wrong", {"mappings": [mapping(named)], "custom.width": 330, **words}),
             ]
         ),
         transformations=[
             transform("merge"),
             transform(
                 "organize",
-                excludeByName={"Time": True, "Value #A": True, "Value #J": True},
+                excludeByName={"Time": True, **{f"Value #{letters[name]}": True for name in letters if name not in numbers}},
                 indexByName={name: index for index, name in enumerate(order)},
-                renameByName={**PLACES, "address": "Address", "layer": "Layer", "culprit": "Culprit", "suspect": "Suspect", **values},
+                renameByName={"target": "Target", "way": "Path", "address": "Address", "layer": "Layer", "suspect": "Likely product", "exporter": "Exporter", **values},
             ),
         ],
     )
-    return table_panel(panel, "At risk")
+    return table_panel(panel, "What is wrong")
 
 
 def contradictions() -> list[dashboard.Panel]:
+    holds = f"mysql_canary_layer_mismatch{{{BY_PATHS}}} == 1"
     now = Panel(
-        "Which contradictions hold now?",
+        "Contradictions now",
         "One row for each rule that holds. The runbook says how to confirm each one and what to change.",
-        [Query(f"max by ({WHO}, rule, pool) (mysql_canary_layer_mismatch{{{BY_PATHS}}} == 1)", shape="table")],
+        [Query(f'label_replace(max by ({WHO}, rule, pool) ({holds}), "way", "$1", "path", "(.*)")', shape="table")],
         12,
         9,
         Look(
             no_value="none",
             overrides=[
-                override("Job|Instance|Target|Path", {"links": [TO_PATH]}, "byRegexp"),
+                HIDDEN,
+                LINKED,
                 override(
-                    "Rule",
-                    {"mappings": [mapping(RULES)], "custom.cellOptions": common.TableColorTextCellOptions(), "custom.width": 380},
+                    "What is wrong",
+                    {"mappings": [mapping(RULES)], "custom.cellOptions": common.TableColorTextCellOptions(), "custom.width": 360},
                 ),
             ],
         ),
@@ -160,25 +181,25 @@ def contradictions() -> list[dashboard.Panel]:
             transform(
                 "organize",
                 excludeByName={"Time": True, "Value": True},
-                indexByName={name: index for index, name in enumerate([*PLACES, "rule", "pool"])},
-                renameByName={**PLACES, "rule": "Rule", "pool": "Pool"},
-            )
+                indexByName={name: index for index, name in enumerate(["target", "way", "rule", "pool", "job", "instance", "path"])},
+                renameByName={"target": "Target", "way": "Path", "rule": "What is wrong", "pool": "Pool"},
+            ),
         ],
     )
     since = Panel(
-        "Since when do they hold?",
+        "Contradictions over time",
         "One row for each rule that held at some time; a gap is a time when it did not.",
-        [Query(f"max by ({WHO}, rule, pool) (mysql_canary_layer_mismatch{{{BY_PATHS}}} == 1)", "{{instance}} {{target}}/{{path}} {{rule}} {{pool}}")],
+        [Query(f"max by ({WHO}, rule, pool) ({holds})", "{{target}}/{{path}} {{rule}} {{pool}} {{instance}}")],
         12,
         9,
         Look(words={"1": ("holds", ORANGE)}),
     )
-    return [table_panel(now, "Instance", descending=False), timeline_panel(since)]
+    return [table_panel(now, "Target", descending=False), timeline_panel(since)]
 
 
 def changes() -> list[dashboard.Panel]:
     limits = Panel(
-        "Did an idle limit appear or move?",
+        "Idle limits over time",
         "The shortest idle age that died, for each path. A new line is a new limit; a step is a limit that moved.",
         [Query(f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})', "{{instance}} {{target}}/{{path}}")],
         8,
@@ -186,7 +207,7 @@ def changes() -> list[dashboard.Panel]:
         Look(unit=AGE),
     )
     risk = Panel(
-        "Whose sessions fail with their next query?",
+        "Sessions at risk over time",
         "Application sessions idle past the measured limit, by place and user.",
         [Query(f"sum by (instance, target, path, user) ({at_risk(BY_PATHS)})", "{{instance}} {{target}}/{{path}} {{user}}")],
         8,
@@ -194,7 +215,7 @@ def changes() -> list[dashboard.Panel]:
         Look(decimals=0),
     )
     deaths = Panel(
-        "Who kills canaries?",
+        "Deaths of canaries by cause",
         "Canaries of every kind that died in each step, by culprit. Deaths of canaries are how the limit is known: "
         "a steady number is normal on a path that has one.",
         [Query(f"sum by (culprit) (increase(mysql_canary_deaths_total{{{BY_PATHS}}}[$__rate_interval]))", "{{culprit}}")],
@@ -219,14 +240,14 @@ def exporters() -> list[dashboard.Panel]:
     ]
     values = {f"Value #{letter}": name for letter, (name, _) in zip("ABCDE", columns, strict=True)}
     which = Panel(
-        "Which exporters run, with which configuration?",
+        "Exporters and their configuration",
         "A configuration that could not be read leaves the old one in force.",
         [Query(expr, shape="table") for _, expr in columns],
         12,
         8,
         Look(
             overrides=[
-                override("Configuration age|Running for", {"unit": "s", "decimals": 0}, "byRegexp"),
+                override("Configuration age|Running for", {"unit": AGE, "decimals": 0}, "byRegexp"),
                 override("Memory", {"unit": "bytes", "decimals": 1}),
                 override("Configuration read", {"mappings": [mapping(ANSWERS)], "custom.cellOptions": common.TableColorTextCellOptions()}),
             ]
@@ -237,12 +258,12 @@ def exporters() -> list[dashboard.Panel]:
                 "organize",
                 excludeByName={"Time": True, "Value #A": True},
                 indexByName={name: index for index, name in enumerate(["job", "instance", "version", "revision", *list(values)[1:]])},
-                renameByName={**PLACES, "version": "Version", "revision": "Revision", **values},
+                renameByName={"job": "Job", "instance": "Instance", "version": "Version", "revision": "Revision", **values},
             ),
         ],
     )
     sources = Panel(
-        "Which part of the server view cannot be read?",
+        "Failed sources of the server view",
         "One row for each source that failed at some time. Without the processlist nothing is known of applications' sessions.",
         [Query(f"mysql_canary_collector_success{{{BY_TARGETS}}} == 0", "{{instance}} {{target}} {{collector}}")],
         6,
@@ -250,12 +271,12 @@ def exporters() -> list[dashboard.Panel]:
         Look(words={"0": ("failed", RED)}, no_value="all were read"),
     )
     slow = Panel(
-        "How long does the server view take?",
+        "Time to read the server view",
         "Each source is one query on the exporter's own connection.",
         [Query(f"max by (collector) (mysql_canary_collector_duration_seconds{{{BY_TARGETS}}})", "{{collector}}")],
         6,
         8,
-        Look(unit="s"),
+        Look(unit=AGE),
     )
     return [table_panel(which, "Instance", descending=False), timeline_panel(sources), line_panel(slow)]
 
@@ -263,11 +284,11 @@ def exporters() -> list[dashboard.Panel]:
 def overview() -> tuple[dashboard.Dashboard, dict[str, object]]:
     """The whole dashboard."""
     rows = [
-        ("Does anything need me now?", numbers()),
-        ("Which layer, at which age?", [fleet()]),
-        ("What contradicts?", contradictions()),
-        ("What changed?", changes()),
-        ("Are the exporters well?", exporters()),
+        ("Paths", [fleet()]),
+        ("Contradictions", contradictions()),
+        ("Changes", changes()),
+        ("Exporters", exporters()),
+        ("Totals", numbers()),
     ]
     about = "Which layer kills idle MySQL connections, on every target and path that mysql-canary-exporter watches."
     return framed(OVERVIEW, "MySQL canary: overview", about, True, [link("One path", PATH, "Everything about one target and path"), runbook()], rows)

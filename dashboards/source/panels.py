@@ -9,8 +9,8 @@ GRAFANA = "13.2.3"
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 # Deaths are rare: a shorter step would be a picture of gaps.
 RARE = "5m"
-# Idle ages on a logarithmic axis: hh:mm:ss says 100 and 10000 s exactly, Grafana's seconds say 1.67 mins and 2.78 hours.
-AGE = "dthms"
+# Every time is in seconds, as in logs, alerts and metrics: Grafana's own unit says 350 s as 5.83 mins, and 10000 s as 2.78 hours.
+AGE = "suffix: s"
 
 GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE, GREY = "green", "yellow", "orange", "red", "blue", "purple", "text"
 

@@ -153,7 +153,7 @@ def fields(value: dict[str, Any], cls: type, at: str, elsewhere: frozenset[str] 
             errors.append(f"{at}.{key}: {item!r} is not {str(fixed)!r}, its only value in {cls.__name__}")
         else:
             errors += walk(item, hints(cls)[name], f"{at}.{key}", cls.__module__)
-            if cls is dashboard.FieldConfig and key == "unit" and item not in UNITS:
+            if cls is dashboard.FieldConfig and key == "unit" and item not in UNITS and not str(item).startswith("suffix:"):
                 errors.append(f"{at}.unit: {item!r} is no unit")
             if cls is dashboard.DataTransformerConfig and key == "id" and item not in TRANSFORMATIONS:
                 errors.append(f"{at}.id: {item!r} is no transformation in use here")

@@ -18,7 +18,9 @@ Board = dict[str, Any]
 
 
 def panel(board: Board, kind: str) -> Any:
-    return next(panel for panel in board["panels"] if panel["type"] == kind)
+    """The first panel of a kind, of those with exceptions if there is one."""
+    of_kind = [panel for panel in board["panels"] if panel["type"] == kind]
+    return next((panel for panel in of_kind if panel["fieldConfig"].get("overrides")), of_kind[0])
 
 
 def custom(board: Board, kind: str) -> Any:

@@ -20,7 +20,7 @@ def without_unasked(value: Any) -> Any:
         return [without_unasked(item) for item in value]
     if not isinstance(value, dict):
         return value
-    unasked = {"footer", "auto", "auto_min", "auto_count"} | ({"placement"} if "includeVars" in value else set())
+    unasked = {"footer", "auto", "auto_min", "auto_count"} | ({"placement"} if "includeVars" in value or "iconColor" in value else set())
     return {key: without_unasked(item) for key, item in value.items() if key not in unasked}
 
 

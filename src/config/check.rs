@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::config::file::web::WebConfig;
 use crate::config::settings::{PathSettings, Settings, TargetSettings};
 use crate::domain::layers::pool::{Pool, Recycle};
 use crate::domain::life::duration::format_seconds;
@@ -23,6 +24,28 @@ pub fn summary(settings: &Settings, source: &str) -> String {
         // Writing to a string does not fail.
         let _ = tell_target(&mut text, target);
     }
+    text
+}
+
+/// What the web configuration would do, in lines.
+pub fn web_summary(web: &WebConfig) -> String {
+    let mut text = match &web.tls {
+        Some(tls) => format!("\npages: under TLS, client certificates {}", tls.clients.label()),
+        None => "\npages: in plain HTTP".to_owned(),
+    };
+    let _ = match web.users.len() {
+        0 => write!(text, ", for everybody"),
+        users => write!(text, ", for {}", counted(users, "user")),
+    };
+    if let Some(rate) = web.rate {
+        let _ = write!(
+            text,
+            ", {} at once and one more each {}",
+            counted(usize::try_from(rate.burst).unwrap_or(usize::MAX), "request"),
+            seconds(rate.interval)
+        );
+    }
+    text.push('\n');
     text
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Read in four steps: the text as a tree that knows its places (`tree`), sections whose keys are known (`section`, `keys`),
 //! what each level says (`layer`), and what that comes to for each path: nearest wins, of path, target, global and default.
+//! The web configuration (`web`) is another file, in the exporter-toolkit's format, read by the same steps.
 
 mod auth;
 mod budget;
@@ -12,6 +13,7 @@ mod nearest;
 mod section;
 mod tls;
 mod tree;
+pub mod web;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,8 +38,10 @@ const SERVER_INTERVAL: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read.
-    #[error("--config.file: cannot read {}: {source}: {}", file.display(), advice(source))]
+    #[error("{flag}: cannot read {}: {source}: {}", file.display(), advice(source))]
     Unreadable {
+        /// The flag that names it.
+        flag: &'static str,
         /// The file.
         file: PathBuf,
         /// What the system says.
@@ -91,10 +95,24 @@ impl Files {
 /// # Errors
 /// The first thing that is wrong.
 pub(super) fn read(file: &Path) -> Result<Configured, FileError> {
-    let (text, _) =
-        read_regular_text(file).map_err(|source| FileError::Unreadable { file: file.to_owned(), source })?;
+    let (text, _) = read_regular_text(file).map_err(|source| FileError::Unreadable {
+        flag: "--config.file",
+        file: file.to_owned(),
+        source,
+    })?;
     let folder = file.parent().map(Path::to_owned).unwrap_or_default();
-    configure(&text, Files { folder, warnings: Vec::new() }).map_err(|Fault { place, path, what }| {
+    configure(&text, Files { folder, warnings: Vec::new() }).map_err(|fault| fault.of(file))
+}
+
+impl Fault {
+    /// What is wrong with the text itself.
+    fn of_text(trouble: tree::Trouble) -> Self {
+        Self { place: trouble.place, path: String::new(), what: trouble.what }
+    }
+
+    /// The same, with the name of the file.
+    fn of(self, file: &Path) -> FileError {
+        let Self { place, path, what } = self;
         FileError::Bad {
             file: file.to_owned(),
             line: place.line,
@@ -102,15 +120,11 @@ pub(super) fn read(file: &Path) -> Result<Configured, FileError> {
             path: if path.is_empty() { path } else { format!("{path}: ") },
             what,
         }
-    })
+    }
 }
 
 fn configure(text: &str, mut files: Files) -> Result<Configured, Fault> {
-    let root = tree::parse(text).map_err(|trouble| Fault {
-        place: trouble.place,
-        path: String::new(),
-        what: trouble.what,
-    })?;
+    let root = tree::parse(text).map_err(Fault::of_text)?;
     let root = Entry::root(&root).section(&keys::FILE)?;
     let global = match root.get("global") {
         Some(global) => Layer::read(&global.section(&keys::GLOBAL)?, &keys::CANARY)?,

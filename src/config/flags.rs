@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 
 use crate::config::error::SettingsError;
 use crate::config::file::Configured;
+use crate::config::file::web::Followed;
 use crate::config::settings::Settings;
 use crate::config::values::{parse_listen_address, parse_telemetry_path};
 use crate::domain::limit::ladder::Ladder;
@@ -36,8 +37,18 @@ pub struct LowArgs {
 pub enum Command {
     /// Walk the ladder once on one server, and print the verdict. Ends with code 0: sound up to --max-age, 1: a limit or a contradiction was found, 2: it could not be measured, 130: interrupted
     Check(Box<CheckArgs>),
-    /// Start a private MariaDB with a short wait_timeout, watch canaries live and die on it, clean up on Ctrl-C
+    /// Start a private MariaDB and three ways to it, tell apart what ends idle connections on each, clean up on Ctrl-C
     Demo,
+    /// Print the bcrypt hash of the password that standard input holds, for basic_auth_users in --web.config.file
+    HashPassword(HashArgs),
+}
+
+/// How a password is hashed.
+#[derive(Debug, Clone, Args)]
+pub struct HashArgs {
+    /// How much a check costs: each one more doubles its time
+    #[arg(long, value_name = "COST", default_value = "12", value_parser = clap::value_parser!(u32).range(4..=16))]
+    pub cost: u32,
 }
 
 /// The flags of the exporter.
@@ -63,9 +74,17 @@ pub struct ExportArgs {
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10052", value_parser = parse_listen_address)]
     listen_addresses: Vec<SocketAddr>,
 
+    /// Listen on the sockets that systemd hands over (socket activation), instead of --web.listen-address
+    #[arg(long = "web.systemd-socket")]
+    systemd_socket: bool,
+
     /// The path of the metrics page
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = parse_telemetry_path)]
     telemetry_path: String,
+
+    /// A file with TLS, users and headers of the pages, in the format of Prometheus' exporter-toolkit; read anew when it changes [default: plain HTTP for everybody]
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
 
     /// The least severe log lines to write
     #[arg(long = "log.level", value_enum, value_name = "LEVEL", default_value = "info")]
@@ -137,6 +156,14 @@ impl ExportArgs {
         self.target.config_file()
     }
 
+    /// Reads the web configuration, where there is one.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, with what to do.
+    pub fn web_config(&self) -> Result<Option<Followed>, SettingsError> {
+        Ok(self.web_config_file.as_deref().map(Followed::begin).transpose()?)
+    }
+
     /// Reads the files that flags name, and checks what must fit together; anew each time, so that it can be called at
     /// each reload. It waits for the file system, and for nothing else.
     ///
@@ -148,7 +175,7 @@ impl ExportArgs {
         Ok(Settings {
             targets,
             state_file: self.state_file.clone(),
-            listen_addresses: self.listen_addresses.clone(),
+            listen_addresses: (!self.systemd_socket).then(|| self.listen_addresses.clone()),
             telemetry_path: self.telemetry_path.clone(),
             log_level: self.log_level,
             log_format: self.log_format,

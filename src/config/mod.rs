@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod error;
 pub mod file;
 pub mod flags;
+pub mod hashing;
 pub mod secret;
 pub mod settings;
 mod source;

@@ -26,8 +26,8 @@ pub struct Settings {
     pub targets: Vec<TargetSettings>,
     /// Where observations are kept across restarts.
     pub state_file: Option<PathBuf>,
-    /// Where to listen.
-    pub listen_addresses: Vec<SocketAddr>,
+    /// Where to listen; nowhere of its own where the service manager hands over the sockets.
+    pub listen_addresses: Option<Vec<SocketAddr>>,
     /// The path of the metrics page.
     pub telemetry_path: String,
     /// The least severe log lines.

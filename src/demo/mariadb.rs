@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::place::Place;
+use crate::config::secret::Secret;
 
 /// How long MariaDB may take to come up, on a slow disk too.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -22,7 +23,7 @@ const MORE_DIRECTORIES: [&str; 4] = ["/usr/sbin", "/usr/local/sbin", "/sbin", "/
 const READY: &str = "ready for connections";
 /// What MariaDB writes when somebody took its port.
 const PORT_TAKEN: &str = "Address already in use";
-/// The account of the exporter, as the README asks for it; MariaDB runs it as it starts.
+/// The account of the exporter, as the README asks for it, and those of the applications; MariaDB runs it as it starts.
 const ACCOUNT: &str = include_str!("account.sql");
 /// Little memory, small files, no names to resolve, nothing that must survive a power cut.
 const SMALL: [&str; 7] = [
@@ -80,6 +81,7 @@ pub(super) struct MariaDb {
     // Fields are dropped in this order: first the process, then its directory.
     server: Bound,
     address: SocketAddr,
+    password: Secret,
     place: Place,
 }
 
@@ -93,19 +95,21 @@ impl MariaDb {
         let written = |outcome: io::Result<()>| {
             outcome.map_err(|source| MariaDbError::Directory { directory: place.path().to_owned(), source })
         };
-        let password: String = std::iter::repeat_with(fastrand::alphanumeric).take(24).collect();
-        written(fs::write(place.path().join(PASSWORD), &password))?;
-        written(fs::write(place.path().join("account.sql"), ACCOUNT.replace("{password}", &password)))?;
+        let password =
+            Secret::new(std::iter::repeat_with(fastrand::alphanumeric).take(24).collect::<String>());
+        written(fs::write(place.path().join(PASSWORD), password.reveal()))?;
+        let account = ACCOUNT.replace("{password}", password.reveal());
+        written(fs::write(place.path().join("account.sql"), account))?;
         install_data(&install, &place).await?;
         // Somebody may take the port between our looking and the server's binding.
         for _ in 0..4 {
             match launch(&program, &place, wait_timeout_seconds).await {
                 Err(MariaDbError::Ended(words)) if words.contains(PORT_TAKEN) => {}
-                outcome => return outcome.map(|(server, address)| Self { server, address, place }),
+                outcome => return outcome.map(|(server, address)| Self { server, address, password, place }),
             }
         }
         let (server, address) = launch(&program, &place, wait_timeout_seconds).await?;
-        Ok(Self { server, address, place })
+        Ok(Self { server, address, password, place })
     }
 
     /// Where it listens.
@@ -113,9 +117,22 @@ impl MariaDb {
         self.address
     }
 
+    /// The password of all its users.
+    pub(super) fn password(&self) -> &Secret {
+        &self.password
+    }
+
     /// The file with the password of the user `canary`.
     pub(super) fn password_file(&self) -> PathBuf {
         self.place.path().join(PASSWORD)
+    }
+
+    /// Puts a file beside its data, which goes with it.
+    pub(super) fn put(&self, name: &str, text: &str) -> Result<PathBuf, MariaDbError> {
+        let file = self.place.path().join(name);
+        fs::write(&file, text)
+            .map_err(|source| MariaDbError::Directory { directory: self.place.path().to_owned(), source })?;
+        Ok(file)
     }
 
     /// The command that opens a session as its administrator.

@@ -1,8 +1,11 @@
-//! The demonstration: a private MariaDB with a short `wait_timeout`, the exporter on it with a ladder of
-//! seconds, and a line for each canary that lives or dies. When it ends, nothing of it is left.
+//! The demonstration: a private MariaDB, three ways to it that each end idle connections in another way, two applications
+//! that suffer from it, and the exporter that finds out. When it ends, nothing of it is left.
 
+mod application;
 mod mariadb;
 mod place;
+mod relay;
+mod stage;
 mod tally;
 
 use std::io;
@@ -11,7 +14,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::app::{self, ExportError, Exporter, StartError};
 use crate::config::flags::LowArgs;
@@ -22,16 +25,15 @@ use crate::machine::logging::{self, LogFormat, LogLevel};
 use crate::supervision::Supervisor;
 use crate::supervision::stop;
 use mariadb::{MariaDb, MariaDbError};
+use stage::{Stage, WAIT_TIMEOUT_SECONDS};
 use tally::Tally;
 
-/// The server's `wait_timeout`, in seconds.
-const WAIT_TIMEOUT_SECONDS: u32 = 5;
-/// The rungs: two that live, one that dies.
-const AGES: &str = "2s,4s,8s";
 /// The exporter's own port; where it is taken, any other.
 const PORT: u16 = 10052;
 /// How often it is seen whether the server still runs.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long it waits for limits as sharp as can be, once all are found.
+const PATIENCE: Duration = Duration::from_secs(80);
 /// How long the last lines may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -50,6 +52,12 @@ pub enum DemoError {
     /// The exporter could not start.
     #[error(transparent)]
     Exporter(#[from] ExportError),
+    /// A relay could not be started.
+    #[error("cannot start a relay on 127.0.0.1: {0}")]
+    Relay(io::Error),
+    /// A relay or an application ended before it was told to.
+    #[error("a relay or an application ended by itself")]
+    StageEnded,
     /// The exporter ended before it was told to.
     #[error("the exporter ended by itself")]
     ExporterEnded,
@@ -84,24 +92,31 @@ fn run_until_told() -> Result<(), DemoError> {
     })
 }
 
-/// Runs the exporter on the server until a signal comes.
+/// Runs the exporter and the applications on the server until a signal comes.
 async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoError> {
-    let flags = flags(server);
+    let mut stage = Stage::start(server).await.map_err(DemoError::Relay)?;
+    let configuration = stage.configuration(&server.password_file());
+    let flags = vec![format!("--config.file={}", server.put("canary.yml", &configuration)?.display())];
     let settings = settings(&flags)?;
     let listener = listen()?;
     let web = listener.local_addr().map_err(DemoError::Runtime)?;
+    tracing::info!("{}", stage.introduction());
     tracing::info!("The exporter runs on it as: mysql-canary-exporter {}", flags.join(" "));
     tracing::info!("Open http://{web}/ and http://{web}/metrics");
     tracing::info!("To play with the server (KILL a canary): {}", server.client_command());
-    tracing::info!("Ctrl-C ends it all, and removes what it made");
+    tracing::info!("Ctrl-C ends it all, and removes what it made. The story takes about a minute and a half");
 
     let (say_stop, stop) = stop::channel();
     let mut exporter = tokio::spawn(app::run(exporter(settings, listener), stop, Supervisor::default()));
+    stage.begin(server);
+    let begun = Instant::now();
+    let mut is_found = false;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = signals.any() => break,
+            () = stage.ended() => return Err(DemoError::StageEnded),
             ended = &mut exporter => {
                 ended.map_err(|_| DemoError::ExporterEnded)??;
                 return Err(DemoError::ExporterEnded);
@@ -109,13 +124,26 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
             _ = looks.tick() => {}
         }
         server.check()?;
+        let took = begun.elapsed();
+        let is_enough = |tally: &Tally| tally.is_complete() && (tally.is_sharp() || took >= PATIENCE);
+        if !is_found && Tally::read(web).await.as_ref().is_some_and(is_enough) {
+            is_found = true;
+            let took = took.as_secs();
+            tracing::info!(
+                event = "summary",
+                "All three limits are found, after {took} s. Who ends idle connections here, and what to change:"
+            );
+            tracing::info!("It goes on until Ctrl-C: see http://{web}/");
+        }
     }
     tracing::info!("Stopping: every session says COM_QUIT");
     let tally = Tally::read(web).await;
     say_stop.say();
     exporter.await.map_err(|_| DemoError::ExporterEnded)??;
-    if let Some(tally) = tally {
-        tracing::info!(event = "summary", "{tally}");
+    match tally {
+        Some(tally) if is_found => tracing::info!("{tally}"),
+        Some(tally) => tracing::info!(event = "summary", "{tally}"),
+        None => {}
     }
     Ok(())
 }
@@ -129,18 +157,8 @@ fn exporter(settings: Settings, listener: TcpListener) -> Exporter {
         reloads: reload::channel(),
         listeners: vec![listener],
         places: Places::default(),
+        web_config: None,
     }
-}
-
-/// The flags that a person would give.
-fn flags(server: &MariaDb) -> Vec<String> {
-    vec![
-        format!("--mysql.address={}", server.address()),
-        "--mysql.username=canary".to_owned(),
-        format!("--mysql.password-file={}", server.password_file().display()),
-        format!("--canary.ages={AGES}"),
-        "--server.interval=1s".to_owned(),
-    ]
 }
 
 fn settings(flags: &[String]) -> Result<Settings, DemoError> {

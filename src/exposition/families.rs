@@ -1,141 +1,242 @@
-//! The families of gauges and counters that a scrape fills anew, each by name, once.
+//! The families of gauges and counters that a scrape draws anew, each by name, once.
 
-use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
-use prometheus::{CounterVec, GaugeVec};
+use std::borrow::Cow;
 
-use crate::metrics::named;
+use super::drawing::Drawn;
+use crate::domain::applications::risk::{Severity, Tense};
+use crate::domain::applications::{Driver, Ending};
+use crate::domain::culprit::{Culprit, Layer};
+use crate::domain::layers::{Clock, Source};
+use crate::domain::life::words::Field;
+use crate::domain::mismatch::Rule;
+use crate::metrics::family::{Description, MetricType};
+use crate::metrics::labels::{KindLabels, PathLabels, TargetLabels, label_set, label_values};
+use crate::server::{Collector, Flavor};
 
-/// A family whose series can all be taken out.
-pub(super) trait Drawn: Collector {
-    /// Takes out every series.
-    fn clear(&self);
+label_values!(Flavor, Collector, Remedy);
+
+/// What may keep connections alive past the idle limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// TCP keepalive.
+    TcpKeepalive,
+    /// The application pings.
+    AppPing,
 }
 
-impl<T: MetricVecBuilder> Drawn for MetricVec<T> {
-    fn clear(&self) {
-        self.reset();
+impl Remedy {
+    /// The value of the label `remedy`.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::TcpKeepalive => "tcp_keepalive",
+            Self::AppPing => "app_ping",
+        }
     }
 }
 
-/// Every family of one target, empty but while a scrape fills it.
-#[derive(Debug, Clone)]
-pub(super) struct Families {
-    pub(super) up: GaugeVec,
-    pub(super) server_info: GaugeVec,
-    pub(super) server_start_time: GaugeVec,
-    pub(super) aborted_clients: CounterVec,
-    pub(super) aborted_connects: CounterVec,
-    pub(super) connection_errors: CounterVec,
-    pub(super) threads_connected: GaugeVec,
-    pub(super) max_connections: GaugeVec,
-    pub(super) sessions: GaugeVec,
-    pub(super) session_longest_idle: GaugeVec,
-    pub(super) idle_sessions: GaugeVec,
-    pub(super) ghost_sessions: GaugeVec,
-    pub(super) words_cut: CounterVec,
-    pub(super) collector_success: GaugeVec,
-    pub(super) collector_duration: GaugeVec,
-    pub(super) limit_lower: GaugeVec,
-    pub(super) limit_upper: GaugeVec,
-    pub(super) limit_share: GaugeVec,
-    pub(super) limit_confirmed: GaugeVec,
-    pub(super) limit_info: GaugeVec,
-    pub(super) limit_evidence: GaugeVec,
-    pub(super) remedy: GaugeVec,
-    pub(super) sessions_at_risk: GaugeVec,
-    pub(super) sessions_at_risk_info: GaugeVec,
-    pub(super) application_left_behind: GaugeVec,
-    pub(super) application_longest_survived: GaugeVec,
-    pub(super) application_endings: CounterVec,
-    pub(super) application_driver: GaugeVec,
-    pub(super) sessions_held_past_recycle: GaugeVec,
-    pub(super) layer_timeout: GaugeVec,
-    pub(super) layer_mismatch: GaugeVec,
-    pub(super) prober_last_event: GaugeVec,
-    pub(super) path_info: GaugeVec,
-    pub(super) recommended_recycle: GaugeVec,
+label_set! {
+    /// Which server answers.
+    pub(super) struct ServerInfoLabels<'a> {
+        flavor: Flavor,
+        target: &'a str,
+        version: &'a str,
+    }
 }
 
-impl Families {
-    #[rustfmt::skip]
-    pub(super) fn new() -> prometheus::Result<Self> {
-        let gauges = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(named(name, help), labels);
-        let counters = |name: &str, help: &str, labels: &[&str]| CounterVec::new(named(name, help), labels);
-        Ok(Self {
-            up: gauges("up", "1 if the newest round of the server view reached the server.", &["target"])?,
-            server_info: gauges("server_info", "Always 1; the labels say which server answers.", &["target", "flavor", "version"])?,
-            server_start_time: gauges("server_start_time_seconds", "When the server started, in seconds since the Unix epoch, from its Uptime.", &["target"])?,
-            aborted_clients: counters("server_aborted_clients_total", "Aborted_clients, as the server reports it.", &["target"])?,
-            aborted_connects: counters("server_aborted_connects_total", "Aborted_connects, as the server reports it.", &["target"])?,
-            connection_errors: counters("server_connection_errors_total", "Connection_errors_*, as the server reports them.", &["target", "error"])?,
-            threads_connected: gauges("server_threads_connected", "Threads_connected: sessions open on the server, ours among them.", &["target"])?,
-            max_connections: gauges("server_max_connections", "The server's max_connections: the most sessions it accepts.", &["target"])?,
-            sessions: gauges("sessions", "Application sessions, by user and COMMAND; ours are left out.", &["target", "user", "command"])?,
-            session_longest_idle: gauges("session_longest_idle_seconds", "How long the longest sleeper of a user's sessions has slept.", &["target", "user"])?,
-            idle_sessions: gauges("idle_sessions", "Application sessions that have slept at least this many seconds.", &["target", "user", "idle_at_least"])?,
-            ghost_sessions: gauges("ghost_sessions", "Sessions of ours that the server lists although their client is dead.", &["target", "path"])?,
-            words_cut: counters("server_words_cut_total", "Words of the server's that no list knows, or that were cut or cleaned before they became labels.", &["target", "field"])?,
-            collector_success: gauges("collector_success", "1 if this source of the server view was read in the newest round.", &["target", "collector"])?,
-            collector_duration: gauges("collector_duration_seconds", "How long this source took in the newest round.", &["target", "collector"])?,
-            limit_lower: gauges("idle_limit_lower_seconds", "The longest idle age survived that no later death contradicts.", &["target", "path", "kind"])?,
-            limit_upper: gauges("idle_limit_upper_seconds", "The shortest idle age died at that no later survival contradicts. Absent while nothing died.", &["target", "path", "kind"])?,
-            limit_share: gauges("idle_limit_share", "Share of the lives that reached the limit's age and died there; 1 where all do. Absent while nothing died.", &["target", "path", "kind"])?,
-            limit_confirmed: gauges("idle_limit_confirmed", "1 if two deaths and two survivals bear the idle limit out, 0 while it rests on less. Absent while nothing died.", &["target", "path", "kind"])?,
-            limit_info: gauges("idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.", &["target", "path", "culprit", "layer", "suspect"])?,
-            limit_evidence: gauges("idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.", &["target", "path", "kind"])?,
-            remedy: gauges("remedy", "1 if this keeps connections alive past the idle limit, 0 if not. Absent until measured.", &["target", "path", "remedy"])?,
-            sessions_at_risk: gauges("sessions_at_risk", "Application sessions idle past the measured limit that nothing shows to live on: their next query fails.", &["target", "path", "user"])?,
-            sessions_at_risk_info: gauges("sessions_at_risk_info", "Always 1, for users with sessions at risk: how loudly to tell of them, and whether sessions like these have failed already.", &["target", "path", "user", "severity", "tense"])?,
-            application_left_behind: gauges("application_left_behind", "Application sessions idle past the measured limit that nobody will use any more.", &["target", "path", "user"])?,
-            application_longest_survived: gauges("application_longest_survived_idle_seconds", "The longest idle time that a session of this user woke up from, within a day.", &["target", "user"])?,
-            application_endings: counters("application_endings_total", "Application sessions that ended, by how: closed by their client, aborted, ended by wait_timeout, or undecided.", &["target", "user", "ending"])?,
-            application_driver: gauges("application_driver_info", "Always 1; what a user's sessions talk to the server with, as they say themselves.", &["target", "user", "driver"])?,
-            sessions_held_past_recycle: gauges("sessions_held_past_recycle", "Sessions of a declared pool's user that are idle for longer than the pool keeps a connection.", &["target", "path", "pool", "user"])?,
-            layer_timeout: gauges("layer_timeout_seconds", "A timeout of one layer: what its clock counts, and how it is known.", &["target", "path", "layer", "setting", "clock", "source"])?,
-            prober_last_event: gauges("prober_last_event_timestamp_seconds", "When the path's loop last moved, in seconds since the Unix epoch. It wakes by itself every few seconds.", &["target", "path"])?,
-            path_info: gauges("path_info", "Always 1; the label address says where the path leads.", &["target", "path", "address"])?,
-            layer_mismatch: gauges("layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.", &["target", "path", "rule", "pool"])?,
-            recommended_recycle: gauges("recommended_recycle_seconds", "The age at which pools should replace their connections, to keep clear of what was measured. Absent while nothing died.", &["target", "path"])?,
-        })
+label_set! {
+    /// One of the server's `Connection_errors_*`.
+    pub(super) struct ErrorLabels<'a> {
+        error: &'a str,
+        target: &'a str,
     }
+}
 
-    /// Each of them.
-    pub(super) fn each(&self) -> [&dyn Drawn; 34] {
-        [
-            &self.up,
-            &self.server_info,
-            &self.server_start_time,
-            &self.aborted_clients,
-            &self.aborted_connects,
-            &self.connection_errors,
-            &self.threads_connected,
-            &self.max_connections,
-            &self.sessions,
-            &self.session_longest_idle,
-            &self.idle_sessions,
-            &self.ghost_sessions,
-            &self.words_cut,
-            &self.collector_success,
-            &self.collector_duration,
-            &self.limit_lower,
-            &self.limit_upper,
-            &self.limit_share,
-            &self.limit_confirmed,
-            &self.limit_info,
-            &self.limit_evidence,
-            &self.remedy,
-            &self.sessions_at_risk,
-            &self.sessions_at_risk_info,
-            &self.application_left_behind,
-            &self.application_longest_survived,
-            &self.application_endings,
-            &self.application_driver,
-            &self.sessions_held_past_recycle,
-            &self.layer_timeout,
-            &self.layer_mismatch,
-            &self.prober_last_event,
-            &self.path_info,
-            &self.recommended_recycle,
-        ]
+label_set! {
+    /// A user's sessions of one COMMAND.
+    pub(super) struct CommandLabels<'a> {
+        command: &'a str,
+        target: &'a str,
+        user: Cow<'a, str>,
     }
+}
+
+label_set! {
+    /// One user of the applications.
+    pub(super) struct UserLabels<'a> {
+        target: &'a str,
+        user: Cow<'a, str>,
+    }
+}
+
+label_set! {
+    /// A user's sessions past one threshold, in seconds.
+    pub(super) struct IdleLabels<'a> {
+        idle_at_least: Cow<'a, str>,
+        target: &'a str,
+        user: Cow<'a, str>,
+    }
+}
+
+label_set! {
+    /// A field of the server's words.
+    pub(super) struct FieldLabels<'a> {
+        field: Field,
+        target: &'a str,
+    }
+}
+
+label_set! {
+    /// One source of the server view.
+    pub(super) struct CollectorLabels<'a> {
+        collector: Collector,
+        target: &'a str,
+    }
+}
+
+label_set! {
+    /// Who sets a path's idle limit.
+    pub(super) struct LimitInfoLabels<'a> {
+        culprit: Culprit,
+        layer: Layer,
+        path: &'a str,
+        suspect: &'a str,
+        target: &'a str,
+    }
+}
+
+label_set! {
+    /// Something that may keep connections alive.
+    pub(super) struct RemedyLabels<'a> {
+        path: &'a str,
+        remedy: Remedy,
+        target: &'a str,
+    }
+}
+
+label_set! {
+    /// A user's sessions, as one path's limit concerns them.
+    pub(super) struct PathUserLabels<'a> {
+        path: &'a str,
+        target: &'a str,
+        user: Cow<'a, str>,
+    }
+}
+
+label_set! {
+    /// How loudly sessions at risk are told of.
+    pub(super) struct RiskLabels<'a> {
+        path: &'a str,
+        severity: Severity,
+        target: &'a str,
+        tense: Tense,
+        user: Cow<'a, str>,
+    }
+}
+
+label_set! {
+    /// How a user's sessions ended.
+    pub(super) struct EndingLabels<'a> {
+        ending: Ending,
+        target: &'a str,
+        user: Cow<'a, str>,
+    }
+}
+
+label_set! {
+    /// What a user's sessions talk to the server with.
+    pub(super) struct DriverLabels<'a> {
+        driver: Driver,
+        target: &'a str,
+        user: Cow<'a, str>,
+    }
+}
+
+label_set! {
+    /// A declared pool's sessions.
+    pub(super) struct HeldLabels<'a> {
+        path: &'a str,
+        pool: &'a str,
+        target: &'a str,
+        user: &'a str,
+    }
+}
+
+label_set! {
+    /// A timeout of one layer.
+    pub(super) struct SettingLabels<'a> {
+        clock: Clock,
+        layer: Layer,
+        path: &'a str,
+        setting: &'a str,
+        source: Source,
+        target: &'a str,
+    }
+}
+
+label_set! {
+    /// Where a path leads.
+    pub(super) struct AddressLabels<'a> {
+        address: &'a str,
+        path: &'a str,
+        target: &'a str,
+    }
+}
+
+label_set! {
+    /// A rule about two layers, of one pool or of none.
+    pub(super) struct MismatchLabels<'a> {
+        path: &'a str,
+        pool: &'a str,
+        rule: Rule,
+        target: &'a str,
+    }
+}
+
+/// Each family as a static of its own, and all of them.
+macro_rules! families {
+    ($($metric_type:ident $family:ident: $labels:ident = $name:literal, $help:literal;)*) => {
+        $(pub(super) static $family: Drawn<$labels<'static>> = Drawn::new(MetricType::$metric_type, $name, $help);)*
+
+        /// What each of them is.
+        pub(super) fn descriptions() -> Vec<Description> {
+            vec![$($family.description),*]
+        }
+    };
+}
+
+families! {
+    Gauge UP: TargetLabels = "mysql_canary_up", "1 if the newest round of the server view reached the server.";
+    Gauge SERVER_INFO: ServerInfoLabels = "mysql_canary_server_info", "Always 1; the labels say which server answers.";
+    Gauge SERVER_START_TIME: TargetLabels = "mysql_canary_server_start_time_seconds", "When the server started, in seconds since the Unix epoch, from its Uptime.";
+    Counter ABORTED_CLIENTS: TargetLabels = "mysql_canary_server_aborted_clients_total", "Aborted_clients, as the server reports it.";
+    Counter ABORTED_CONNECTS: TargetLabels = "mysql_canary_server_aborted_connects_total", "Aborted_connects, as the server reports it.";
+    Counter CONNECTION_ERRORS: ErrorLabels = "mysql_canary_server_connection_errors_total", "Connection_errors_*, as the server reports them.";
+    Gauge THREADS_CONNECTED: TargetLabels = "mysql_canary_server_threads_connected", "Threads_connected: sessions open on the server, ours among them.";
+    Gauge MAX_CONNECTIONS: TargetLabels = "mysql_canary_server_max_connections", "The server's max_connections: the most sessions it accepts.";
+    Gauge SESSIONS: CommandLabels = "mysql_canary_sessions", "Application sessions, by user and COMMAND; ours are left out.";
+    Gauge SESSION_LONGEST_IDLE: UserLabels = "mysql_canary_session_longest_idle_seconds", "How long the longest sleeper of a user's sessions has slept.";
+    Gauge IDLE_SESSIONS: IdleLabels = "mysql_canary_idle_sessions", "Application sessions that have slept at least this many seconds.";
+    Gauge GHOST_SESSIONS: PathLabels = "mysql_canary_ghost_sessions", "Sessions of ours that the server lists although their client is dead.";
+    Counter WORDS_CUT: FieldLabels = "mysql_canary_server_words_cut_total", "Words of the server's that no list knows, or that were cut or cleaned before they became labels.";
+    Gauge COLLECTOR_SUCCESS: CollectorLabels = "mysql_canary_collector_success", "1 if this source of the server view was read in the newest round.";
+    Gauge COLLECTOR_DURATION: CollectorLabels = "mysql_canary_collector_duration_seconds", "How long this source took in the newest round.";
+    Gauge LIMIT_LOWER: KindLabels = "mysql_canary_idle_limit_lower_seconds", "The longest idle age survived that no later death contradicts.";
+    Gauge LIMIT_UPPER: KindLabels = "mysql_canary_idle_limit_upper_seconds", "The shortest idle age died at that no later survival contradicts. Absent while nothing died.";
+    Gauge LIMIT_SHARE: KindLabels = "mysql_canary_idle_limit_share", "Share of the lives that reached the limit's age and died there; 1 where all do. Absent while nothing died.";
+    Gauge LIMIT_CONFIRMED: KindLabels = "mysql_canary_idle_limit_confirmed", "1 if two deaths and two survivals bear the idle limit out, 0 while it rests on less. Absent while nothing died.";
+    Gauge LIMIT_INFO: LimitInfoLabels = "mysql_canary_idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.";
+    Gauge LIMIT_EVIDENCE: KindLabels = "mysql_canary_idle_limit_evidence_timestamp_seconds", "When the newest evidence of the idle limit was seen, in seconds since the Unix epoch.";
+    Gauge REMEDY: RemedyLabels = "mysql_canary_remedy", "1 if this keeps connections alive past the idle limit, 0 if not. Absent until measured.";
+    Gauge SESSIONS_AT_RISK: PathUserLabels = "mysql_canary_sessions_at_risk", "Application sessions idle past the measured limit that nothing shows to live on: their next query fails.";
+    Gauge SESSIONS_AT_RISK_INFO: RiskLabels = "mysql_canary_sessions_at_risk_info", "Always 1, for users with sessions at risk: how loudly to tell of them, and whether sessions like these have failed already.";
+    Gauge APPLICATION_LEFT_BEHIND: PathUserLabels = "mysql_canary_application_left_behind", "Application sessions idle past the measured limit that nobody will use any more.";
+    Gauge APPLICATION_LONGEST_SURVIVED: UserLabels = "mysql_canary_application_longest_survived_idle_seconds", "The longest idle time that a session of this user woke up from, within a day.";
+    Counter APPLICATION_ENDINGS: EndingLabels = "mysql_canary_application_endings_total", "Application sessions that ended, by how: closed by their client, aborted, ended by wait_timeout, or undecided.";
+    Gauge APPLICATION_DRIVER: DriverLabels = "mysql_canary_application_driver_info", "Always 1; what a user's sessions talk to the server with, as they say themselves.";
+    Gauge SESSIONS_HELD_PAST_RECYCLE: HeldLabels = "mysql_canary_sessions_held_past_recycle", "Sessions of a declared pool's user that are idle for longer than the pool keeps a connection.";
+    Gauge LAYER_TIMEOUT: SettingLabels = "mysql_canary_layer_timeout_seconds", "A timeout of one layer: what its clock counts, and how it is known.";
+    Gauge PROBER_LAST_EVENT: PathLabels = "mysql_canary_prober_last_event_timestamp_seconds", "When the path's loop last moved, in seconds since the Unix epoch. It wakes by itself every few seconds.";
+    Gauge PATH_INFO: AddressLabels = "mysql_canary_path_info", "Always 1; the label address says where the path leads.";
+    Gauge LAYER_MISMATCH: MismatchLabels = "mysql_canary_layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.";
+    Gauge RECOMMENDED_RECYCLE: PathLabels = "mysql_canary_recommended_recycle_seconds", "The age at which pools should replace their connections, to keep clear of what was measured. Absent while nothing died.";
 }

@@ -1,81 +1,97 @@
 //! What is known of a path, drawn.
 
-use super::families::Families;
-use crate::domain::life::words::user_label;
-use crate::domain::mismatch::AtRisk;
+use super::drawing::Drawing;
+use super::families::{
+    APPLICATION_LEFT_BEHIND, HeldLabels, LAYER_MISMATCH, LAYER_TIMEOUT, LIMIT_CONFIRMED, LIMIT_EVIDENCE,
+    LIMIT_INFO, LIMIT_LOWER, LIMIT_SHARE, LIMIT_UPPER, LimitInfoLabels, MismatchLabels, PathUserLabels,
+    RECOMMENDED_RECYCLE, REMEDY, Remedy, RemedyLabels, RiskLabels, SESSIONS_AT_RISK, SESSIONS_AT_RISK_INFO,
+    SESSIONS_HELD_PAST_RECYCLE, SettingLabels,
+};
+use super::user_label;
+use crate::domain::mismatch::{AtRisk, Finding};
 use crate::fleet::diagnosis::Diagnosis;
+use crate::metrics::labels::{KindLabels, PathLabels};
 use crate::prober::PathReport;
 
-impl Families {
+impl<'a> Drawing<'a> {
     /// Draws what is known of a path, whose times are so many seconds `behind` the calendar.
     pub(super) fn draw_path(
-        &self,
-        target: &str,
-        path: &str,
+        &mut self,
+        target: &'a str,
+        path: &'a str,
         report: &PathReport,
-        diagnosis: &Diagnosis,
+        diagnosis: &'a Diagnosis,
         behind: f64,
     ) {
         for (kind, limit) in &report.limits {
-            let labels = [target, path, kind.label()];
-            self.limit_lower.with_label_values(&labels).set(limit.survived);
+            let labels = || KindLabels { kind: *kind, path, target };
+            self.set(&LIMIT_LOWER, labels(), limit.survived);
             if let Some(upper) = limit.upper {
-                self.limit_upper.with_label_values(&labels).set(upper);
-                self.limit_share.with_label_values(&labels).set(limit.share);
-                self.limit_confirmed.with_label_values(&labels).set(f64::from(u8::from(limit.confirmed)));
+                self.set(&LIMIT_UPPER, labels(), upper);
+                self.set(&LIMIT_SHARE, labels(), limit.share);
+                self.set_flag(&LIMIT_CONFIRMED, labels(), limit.confirmed);
             }
             if let Some(at) = limit.evidence_at {
-                self.limit_evidence.with_label_values(&labels).set(at + behind);
+                self.set(&LIMIT_EVIDENCE, labels(), at + behind);
             }
         }
         if let Some(culprit) = report.killer.map(|killer| killer.culprit) {
-            let labels = [target, path, culprit.label(), culprit.layer().label(), &diagnosis.suspect];
-            self.limit_info.with_label_values(&labels).set(1.0);
+            let (layer, suspect) = (culprit.layer(), diagnosis.suspect.as_str());
+            self.set(&LIMIT_INFO, LimitInfoLabels { culprit, layer, path, suspect, target }, 1.0);
         }
-        for (remedy, helps) in
-            [("tcp_keepalive", diagnosis.remedies.tcp_keepalive), ("app_ping", diagnosis.remedies.app_ping)]
-        {
+        for (remedy, helps) in [
+            (Remedy::TcpKeepalive, diagnosis.remedies.tcp_keepalive),
+            (Remedy::AppPing, diagnosis.remedies.app_ping),
+        ] {
             if let Some(helps) = helps {
-                self.remedy.with_label_values(&[target, path, remedy]).set(f64::from(u8::from(helps)));
+                self.set_flag(&REMEDY, RemedyLabels { path, remedy, target }, helps);
             }
         }
         for finding in diagnosis.findings.iter().filter(|finding| !finding.rule.rests_on_the_view()) {
-            let labels = [target, path, finding.rule.label(), &finding.pool];
-            self.layer_mismatch.with_label_values(&labels).set(f64::from(u8::from(finding.holds)));
+            self.draw_finding(target, path, finding);
         }
         for setting in &diagnosis.layers {
-            let (layer, clock, source) =
-                (setting.layer.label(), setting.clock.label(), setting.source.label());
-            let labels = [target, path, layer, &setting.setting, clock, source];
-            self.layer_timeout.with_label_values(&labels).set(setting.seconds);
+            let labels = SettingLabels {
+                clock: setting.clock,
+                layer: setting.layer,
+                path,
+                setting: &setting.setting,
+                source: setting.source,
+                target,
+            };
+            self.set(&LAYER_TIMEOUT, labels, setting.seconds);
         }
         if let Some(seconds) = diagnosis.recommended_recycle {
-            self.recommended_recycle.with_label_values(&[target, path]).set(seconds);
+            self.set(&RECOMMENDED_RECYCLE, PathLabels { path, target }, seconds);
         }
     }
 
     /// Draws what was concluded from the server view: only while that is not stale.
-    pub(super) fn draw_seen(&self, target: &str, path: &str, diagnosis: &Diagnosis) {
+    pub(super) fn draw_seen(&mut self, target: &'a str, path: &'a str, diagnosis: &'a Diagnosis) {
         for finding in diagnosis.findings.iter().filter(|finding| finding.rule.rests_on_the_view()) {
-            let labels = [target, path, finding.rule.label(), &finding.pool];
-            self.layer_mismatch.with_label_values(&labels).set(f64::from(u8::from(finding.holds)));
+            self.draw_finding(target, path, finding);
         }
         for held in &diagnosis.held_past_recycle {
-            let labels = [target, path, &held.pool, &held.user];
-            self.sessions_held_past_recycle.with_label_values(&labels).set(held.count as f64);
+            let labels = HeldLabels { path, pool: &held.pool, target, user: &held.user };
+            self.set(&SESSIONS_HELD_PAST_RECYCLE, labels, held.count as f64);
         }
         // At most 50 users and `_other` have a name of their own.
         for AtRisk { user, count, severity, tense } in diagnosis.at_risk.iter().flatten() {
-            let user = user_label(user);
-            self.sessions_at_risk.with_label_values(&[target, path, &user]).add(*count as f64);
+            let (severity, tense, user) = (*severity, *tense, user_label(user));
+            let labels = PathUserLabels { path, target, user: user.clone() };
+            self.add(&SESSIONS_AT_RISK, labels, *count as f64);
             if *count > 0 {
-                let labels = [target, path, &user, severity.label(), tense.label()];
-                self.sessions_at_risk_info.with_label_values(&labels).set(1.0);
+                self.set(&SESSIONS_AT_RISK_INFO, RiskLabels { path, severity, target, tense, user }, 1.0);
             }
         }
         for (user, count) in diagnosis.left_behind.iter().flatten() {
-            let labels = [target, path, &user_label(user)];
-            self.application_left_behind.with_label_values(&labels).add(*count as f64);
+            let labels = PathUserLabels { path, target, user: user_label(user) };
+            self.add(&APPLICATION_LEFT_BEHIND, labels, *count as f64);
         }
+    }
+
+    fn draw_finding(&mut self, target: &'a str, path: &'a str, finding: &'a Finding) {
+        let labels = MismatchLabels { path, pool: &finding.pool, rule: finding.rule, target };
+        self.set_flag(&LAYER_MISMATCH, labels, finding.holds);
     }
 }

@@ -1,33 +1,39 @@
 //! What the server view says, drawn.
 
-use prometheus::CounterVec;
+use std::borrow::Cow;
 
-use super::TargetState;
-use super::families::Families;
+use super::drawing::{Drawing, Drawn};
+use super::families::{
+    ABORTED_CLIENTS, ABORTED_CONNECTS, APPLICATION_DRIVER, APPLICATION_ENDINGS, APPLICATION_LONGEST_SURVIVED,
+    COLLECTOR_DURATION, COLLECTOR_SUCCESS, CONNECTION_ERRORS, CollectorLabels, CommandLabels, DriverLabels,
+    EndingLabels, ErrorLabels, GHOST_SESSIONS, IDLE_SESSIONS, IdleLabels, MAX_CONNECTIONS, SERVER_INFO,
+    SERVER_START_TIME, SESSION_LONGEST_IDLE, SESSIONS, ServerInfoLabels, THREADS_CONNECTED, UserLabels,
+};
+use super::{TargetState, user_label};
 use crate::domain::applications::Ending;
-use crate::domain::life::words::{MOST_NAMED_USERS, OTHER, OTHER_USERS, account_label, user_label};
+use crate::domain::life::words::{MOST_NAMED_USERS, OTHER, OTHER_USERS, account_label};
+use crate::metrics::labels::{LabelSet, PathLabels, TargetLabels};
 use crate::server::{self, ServerView};
 
-impl Families {
+impl<'a> Drawing<'a> {
     /// Draws what the server said.
-    pub(super) fn draw_server(&self, target: &str, view: &ServerView, state: &TargetState) {
+    pub(super) fn draw_server(&mut self, target: &'a str, view: &'a ServerView, state: &'a TargetState) {
         let version = view.version.as_deref().unwrap_or(OTHER);
-        self.server_info.with_label_values(&[target, view.flavor.label(), version]).set(1.0);
-        for (collector, run) in &view.collectors {
-            let labels = [target, collector.label()];
-            self.collector_success.with_label_values(&labels).set(f64::from(u8::from(run.succeeded)));
+        self.set(&SERVER_INFO, ServerInfoLabels { flavor: view.flavor, target, version }, 1.0);
+        for (&collector, run) in &view.collectors {
+            self.set_flag(&COLLECTOR_SUCCESS, CollectorLabels { collector, target }, run.succeeded);
             if let Some(seconds) = run.seconds {
-                self.collector_duration.with_label_values(&labels).set(seconds);
+                self.set(&COLLECTOR_DURATION, CollectorLabels { collector, target }, seconds);
             }
         }
         if let Some(status) = &view.status {
             self.draw_status(target, status);
         }
         if let Some(started_at) = view.started_at {
-            self.server_start_time.with_label_values(&[target]).set(started_at.round());
+            self.set(&SERVER_START_TIME, TargetLabels { target }, started_at.round());
         }
         if let Some(limit) = view.variables.as_ref().and_then(|variables| variables.max_connections) {
-            self.max_connections.with_label_values(&[target]).set(limit);
+            self.set(&MAX_CONNECTIONS, TargetLabels { target }, limit);
         }
         if let Some(list) = view.applications() {
             self.draw_sessions(target, list, &state.thresholds);
@@ -37,29 +43,35 @@ impl Families {
         }
         for path in &state.paths {
             if let Some(ghosts) = view.ghosts_of(&path.path) {
-                self.ghost_sessions.with_label_values(&[target, &path.path]).set(ghosts as f64);
+                self.set(&GHOST_SESSIONS, PathLabels { path: &path.path, target }, ghosts as f64);
             }
         }
     }
 
-    fn draw_status(&self, target: &str, status: &server::GlobalStatus) {
-        let count = |family: &CounterVec, labels: &[&str], value: Option<f64>| {
-            // A counter below zero is a server's bug, and nothing to count.
-            if let Some(value) = value.filter(|value| *value >= 0.0) {
-                family.with_label_values(labels).inc_by(value);
-            }
-        };
-        count(&self.aborted_clients, &[target], status.aborted_clients);
-        count(&self.aborted_connects, &[target], status.aborted_connects);
-        for (error, &value) in &status.connection_errors {
-            count(&self.connection_errors, &[target, error], Some(value));
+    fn draw_status(&mut self, target: &'a str, status: &server::GlobalStatus) {
+        self.count(&ABORTED_CLIENTS, TargetLabels { target }, status.aborted_clients);
+        self.count(&ABORTED_CONNECTS, TargetLabels { target }, status.aborted_connects);
+        for (&error, &value) in &status.connection_errors {
+            self.count(&CONNECTION_ERRORS, ErrorLabels { error, target }, Some(value));
         }
         if let Some(threads) = status.threads_connected {
-            self.threads_connected.with_label_values(&[target]).set(threads);
+            self.set(&THREADS_CONNECTED, TargetLabels { target }, threads);
         }
     }
 
-    fn draw_sessions(&self, target: &str, list: &server::ProcessList, thresholds: &[f64]) {
+    /// A counter of the server's: one below zero is a server's bug, and nothing to count.
+    fn count<Shape>(
+        &mut self,
+        family: &Drawn<Shape>,
+        labels: impl LabelSet<'a, Shape = Shape>,
+        value: Option<f64>,
+    ) {
+        if let Some(value) = value.filter(|value| *value >= 0.0) {
+            self.set(family, labels, value);
+        }
+    }
+
+    fn draw_sessions(&mut self, target: &'a str, list: &'a server::ProcessList, thresholds: &[f64]) {
         // The users with the most sessions get series of their own; ties fall by name.
         let mut ranked: Vec<_> = list.users.iter().map(|(user, of)| (user, of, of.count())).collect();
         ranked.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(b.0)));
@@ -67,45 +79,46 @@ impl Families {
         let others_have_ages = ranked.iter().skip(MOST_NAMED_USERS).all(|(_, of, _)| of.ageless == 0);
         for (place, (user, of, _)) in ranked.into_iter().enumerate() {
             let named = place < MOST_NAMED_USERS;
-            let label = if named { account_label(user) } else { OTHER_USERS.into() };
-            for (command, &count) in &of.commands {
-                self.sessions.with_label_values(&[target, &label, command]).add(count as f64);
+            let user = if named { account_label(user) } else { OTHER_USERS.into() };
+            for (&command, &count) in &of.commands {
+                let labels = CommandLabels { command, target, user: user.clone() };
+                self.add(&SESSIONS, labels, count as f64);
             }
             let has_ages = if named { of.ageless == 0 } else { others_have_ages };
             if has_ages && !of.idle.is_empty() {
-                self.draw_ages(target, &label, &of.idle, thresholds);
+                self.draw_ages(target, user, &of.idle, thresholds);
             }
         }
     }
 
     /// Draws what the applications' sessions showed; at most 50 of them have a name of their own.
-    fn draw_followed(&self, target: &str, followed: &server::Followed) {
+    fn draw_followed(&mut self, target: &'a str, followed: &'a server::Followed) {
         for (user, &seconds) in &followed.longest_survived {
-            self.application_longest_survived.with_label_values(&[target, &user_label(user)]).set(seconds);
+            let labels = UserLabels { target, user: user_label(user) };
+            self.set(&APPLICATION_LONGEST_SURVIVED, labels, seconds);
         }
         for (user, counts) in &followed.endings {
             let user = user_label(user);
-            for (ending, &count) in Ending::ALL.iter().zip(counts) {
-                let counter = self.application_endings.with_label_values(&[target, &user, ending.label()]);
-                counter.inc_by(count as f64);
+            for (ending, &count) in Ending::ALL.into_iter().zip(counts) {
+                let labels = EndingLabels { ending, target, user: user.clone() };
+                self.add(&APPLICATION_ENDINGS, labels, count as f64);
             }
         }
         for (user, drivers) in &followed.drivers {
-            for driver in drivers {
-                self.application_driver
-                    .with_label_values(&[target, &user_label(user), driver.label()])
-                    .set(1.0);
+            let user = user_label(user);
+            for &driver in drivers {
+                self.set(&APPLICATION_DRIVER, DriverLabels { driver, target, user: user.clone() }, 1.0);
             }
         }
     }
 
-    fn draw_ages(&self, target: &str, user: &str, ages: &[f64], thresholds: &[f64]) {
-        let longest = self.session_longest_idle.with_label_values(&[target, user]);
-        longest.set(ages.iter().copied().fold(longest.get(), f64::max));
+    fn draw_ages(&mut self, target: &'a str, user: Cow<'a, str>, ages: &[f64], thresholds: &[f64]) {
+        let longest = ages.iter().copied().fold(0.0, f64::max);
+        self.raise(&SESSION_LONGEST_IDLE, UserLabels { target, user: user.clone() }, longest);
         for &threshold in thresholds {
             let count = ages.iter().filter(|&&age| age >= threshold).count();
-            let labels = [target, user, &threshold.to_string()];
-            self.idle_sessions.with_label_values(&labels).add(count as f64);
+            let idle_at_least = threshold.to_string().into();
+            self.add(&IDLE_SESSIONS, IdleLabels { idle_at_least, target, user: user.clone() }, count as f64);
         }
     }
 }

@@ -114,9 +114,11 @@ impl Fleet {
         let mut parts = BTreeSet::new();
         let mut changes = BTreeMap::new();
         let mut ending = Vec::new();
+        let by_name: BTreeMap<&str, &TargetSettings> =
+            wanted.iter().map(|wanted| (wanted.name.as_str(), wanted)).collect();
         for (name, target) in &self.targets {
-            match wanted.iter().find(|wanted| wanted.name == *name) {
-                Some(wanted) if wanted == target.settings() => {}
+            match by_name.get(name.as_str()) {
+                Some(wanted) if *wanted == target.settings() => {}
                 Some(wanted) => {
                     let (change, leaving) = target.begin_change(wanted);
                     parts.extend(leaving);

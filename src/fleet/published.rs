@@ -2,14 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::Duration;
 
 use super::diagnosis::Diagnosis;
 use crate::domain::layers::Device;
 use crate::domain::layers::pool::Pool;
-use crate::metrics::Seldom;
+use crate::metrics::Metrics;
 use crate::prober::{Epoch, PathReport, Present};
 use crate::server::Reading;
 use crate::session::LastTrouble;
@@ -24,9 +23,7 @@ pub struct Shown {
     /// Its configured name.
     pub name: String,
     /// What events counted.
-    pub events: Registry,
-    /// What seldom events counted.
-    pub seldom: Seldom,
+    pub events: Metrics,
     /// What describes the present.
     pub state: Published,
 }

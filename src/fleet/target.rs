@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::Registry;
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -16,7 +15,7 @@ use crate::config::settings::TargetSettings;
 use crate::domain::conduct::health::Loop;
 use crate::domain::conduct::suspension::Headroom;
 use crate::domain::life::observation::History;
-use crate::metrics::{Metrics, Seldom};
+use crate::metrics::Metrics;
 use crate::server::{self, Applications, Reading};
 use crate::session::roster::TargetRoster;
 use crate::supervision::stop::{self, StopSender};
@@ -28,8 +27,6 @@ pub(super) struct Target {
     settings: TargetSettings,
     metrics: Metrics,
     roster: TargetRoster,
-    registry: Registry,
-    seldom: Seldom,
     published: Published,
     applications: Applications,
     reading: Arc<watch::Sender<Reading>>,
@@ -61,8 +58,7 @@ impl Target {
         ground: &Ground,
         supervisor: &mut Supervisor,
     ) -> prometheus::Result<Self> {
-        let (registry, seldom) = (Registry::new(), Seldom::default());
-        let metrics = Metrics::register_apart(&registry, &seldom, &settings.ladder)?;
+        let metrics = Metrics::new(&settings.ladder)?;
         let (reading, readings) = watch::channel(Reading::default());
         let published: Published = Arc::new(Mutex::new(TargetState {
             target: settings.name.clone(),
@@ -90,8 +86,6 @@ impl Target {
         let mut target = Self {
             metrics,
             roster,
-            registry,
-            seldom,
             published,
             applications,
             reading: Arc::new(reading),
@@ -203,8 +197,7 @@ impl Target {
     pub(super) fn shown(&self) -> Shown {
         Shown {
             name: self.settings.name.clone(),
-            events: self.registry.clone(),
-            seldom: self.seldom.clone(),
+            events: self.metrics.clone(),
             state: Arc::clone(&self.published),
         }
     }
@@ -266,7 +259,7 @@ impl Target {
         let ladder_anew = before.ladder != self.settings.ladder;
         if ladder_anew {
             // The buckets of idle ages are the ladder's.
-            self.metrics = self.metrics.with_ladder(&self.registry, &self.settings.ladder)?;
+            self.metrics.set_ladder(&self.settings.ladder)?;
         }
         let applications_anew = ladder_anew
             || before.excluded_users != self.settings.excluded_users
@@ -297,10 +290,7 @@ fn stale_after(settings: &TargetSettings) -> Duration {
 
 fn applications(settings: &TargetSettings, metrics: &Metrics) -> Applications {
     let username = settings.paths.first().map(|path| path.account.username.clone()).unwrap_or_default();
-    Applications::new(
-        &settings.name,
-        &username,
-        settings.excluded_users.clone(),
-        metrics.application_survival_ages(),
-    )
+    let (metrics, name) = (metrics.clone(), settings.name.clone());
+    let ages = move || metrics.application_survival_age(&name);
+    Applications::new(&username, settings.excluded_users.clone(), ages)
 }

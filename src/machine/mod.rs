@@ -4,4 +4,6 @@ pub mod calendar;
 pub mod descriptors;
 pub mod kernel;
 pub mod logging;
+pub mod service;
 pub mod signals;
+pub mod terminal;

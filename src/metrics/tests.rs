@@ -1,4 +1,8 @@
+use super::family::{Distribution, Value};
 use super::*;
+use crate::domain::culprit::{Culprit, possible_culprits};
+use crate::domain::life::ending::Ending;
+use crate::domain::life::stage::Stage;
 
 /// Default settings: what a path may cost in all, all that is not counted here among it.
 const BUDGET: usize = 800;
@@ -6,50 +10,60 @@ const BUDGET: usize = 800;
 /// limits, the verdict. A real page is counted in `tests/many_sessions.rs`.
 const DRAWN_ELSEWHERE: usize = 90;
 
-fn fresh() -> (Registry, PathMetrics) {
-    let registry = Registry::new();
-    let metrics =
-        Metrics::register(&registry, &Ladder::default()).expect("a fresh registry takes every name");
+fn fresh() -> (Metrics, PathMetrics) {
+    let metrics = Metrics::new(&Ladder::default()).expect("good names");
     let path = metrics.path("default", "default", &Kind::ALL);
-    (registry, path)
+    (metrics, path)
 }
 
-/// How many lines the registry's page has that are no comments.
-fn series(registry: &Registry) -> usize {
-    let page = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("a page");
-    page.lines().filter(|line| !line.starts_with('#')).count()
+/// How many lines the metrics' page has that are no comments.
+fn series(metrics: &Metrics) -> usize {
+    let mut count = 0;
+    for family in metrics.families() {
+        family.read_each(&mut |_, value| {
+            count += match value {
+                Value::Number(_) => 1,
+                // And all of them, their sum and their count.
+                Value::Distribution(distribution) => distribution.at_most.len() + 3,
+            }
+        });
+    }
+    count
 }
 
-fn histograms(registry: &Registry, name: &str) -> Vec<prometheus::proto::Metric> {
-    let families = registry.gather();
-    let family = families.iter().find(|family| family.name() == format!("mysql_canary_{name}"));
-    family.map(|family| family.get_metric().to_vec()).unwrap_or_default()
+fn histograms(metrics: &Metrics, name: &str) -> Vec<Distribution> {
+    let name = format!("mysql_canary_{name}");
+    let family = metrics.families().into_iter().find(|family| family.description().name == name);
+    let mut found = Vec::new();
+    family.expect("its name").read_each(&mut |_, value| match value {
+        Value::Distribution(distribution) => found.push(distribution.clone()),
+        Value::Number(_) => panic!("{name} has no buckets"),
+    });
+    found
 }
 
 #[test]
 fn a_path_is_born_with_the_histograms_that_idle_canaries_need() {
-    let (registry, path) = fresh();
-    assert_eq!(series(&registry), 406);
-    assert_eq!(histograms(&registry, "survival_age_seconds").len(), 1);
-    assert_eq!(histograms(&registry, "death_age_seconds").len(), Culprit::ALL.len());
+    let (metrics, path) = fresh();
+    assert_eq!(series(&metrics), 406);
+    assert_eq!(histograms(&metrics, "survival_age_seconds").len(), 1);
+    assert_eq!(histograms(&metrics, "death_age_seconds").len(), Culprit::ALL.len());
     path.set_connections(Kind::Busy, 0);
-    assert_eq!(series(&registry), 406, "no twin runs");
+    assert_eq!(series(&metrics), 406, "no twin runs");
     path.set_connections(Kind::Busy, 1);
-    assert_eq!(histograms(&registry, "survival_age_seconds").len(), 2, "born before the first survival");
+    assert_eq!(histograms(&metrics, "survival_age_seconds").len(), 2, "born before the first survival");
 }
 
 #[test]
 fn both_age_histograms_have_the_ladders_buckets() {
-    let (registry, path) = fresh();
+    let (metrics, path) = fresh();
     path.survived(Kind::Idle, 25.0);
     path.died(Kind::Idle, Ending::Silence, Culprit::NetworkIdleTimeout, 40.0);
     path.died(Kind::Idle, Ending::Reset, Culprit::NetworkIdleTimeout, 350.2);
     path.survived(Kind::Idle, 40_000.0);
     let bounds = |name| {
-        let filled = |metric: &prometheus::proto::Metric| metric.get_histogram().get_sample_count() > 0;
-        let metric = histograms(&registry, name).into_iter().find(filled).expect("something was observed");
-        let buckets = metric.get_histogram().get_bucket().to_vec();
-        buckets.iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).unzip()
+        let filled = histograms(&metrics, name).into_iter().find(|distribution| distribution.count > 0);
+        filled.expect("something was observed").at_most.into_iter().unzip()
     };
     let (survivals, lived): (Vec<f64>, Vec<u64>) = bounds("survival_age_seconds");
     let (deaths, died): (Vec<f64>, Vec<u64>) = bounds("death_age_seconds");
@@ -62,7 +76,7 @@ fn both_age_histograms_have_the_ladders_buckets() {
 /// All twins were sent and died of the limit, and a restart and a KILL struck one canary of each kind.
 #[test]
 fn a_settled_path_stays_within_its_budget() {
-    let (registry, path) = fresh();
+    let (metrics, path) = fresh();
     for kind in Kind::ALL {
         path.survived(kind, 300.0);
         let limit = if kind == Kind::Active { Culprit::LifetimeLimit } else { Culprit::ProxyIdleTimeout };
@@ -70,7 +84,7 @@ fn a_settled_path_stays_within_its_budget() {
             path.died(kind, Ending::Fin, culprit, 350.0);
         }
     }
-    let series = series(&registry);
+    let series = series(&metrics);
     assert_eq!(series, 406 + 3 * 21 + 3 * 3 * 21);
     assert!(series + DRAWN_ELSEWHERE < BUDGET, "{series} series");
 }
@@ -78,7 +92,7 @@ fn a_settled_path_stays_within_its_budget() {
 /// Every culprit has ended canaries of every kind within the life of one exporter: the end of growth.
 #[test]
 fn the_most_series_that_events_can_make() {
-    let (registry, path) = fresh();
+    let (metrics, path) = fresh();
     for kind in Kind::ALL {
         path.survived(kind, 300.0);
         for ending in Ending::ALL {
@@ -87,7 +101,7 @@ fn the_most_series_that_events_can_make() {
             }
         }
     }
-    assert_eq!(series(&registry), 406 + 3 * 21 + (9 + 9 + 6) * 21);
+    assert_eq!(series(&metrics), 406 + 3 * 21 + (9 + 9 + 6) * 21);
 }
 
 #[test]
@@ -103,9 +117,9 @@ fn a_path_was_tried_once_a_connect_has_succeeded_or_failed() {
 
 #[test]
 fn a_path_that_is_gone_leaves_no_series_and_the_other_stays_whole() {
-    let (registry, path) = fresh();
-    let other = path.metrics.path("default", "balancer", &Kind::ALL);
-    let alone = series(&registry);
+    let (metrics, path) = fresh();
+    let other = metrics.path("default", "balancer", &Kind::ALL);
+    let alone = series(&metrics);
     for path in [&path, &other] {
         for kind in Kind::ALL {
             path.survived(kind, 300.0);
@@ -114,9 +128,12 @@ fn a_path_that_is_gone_leaves_no_series_and_the_other_stays_whole() {
         path.connect_failed(Stage::Tls);
         path.stalled(1.0);
     }
-    assert!(series(&registry) > alone);
-    path.metrics.forget_path("balancer");
-    let page = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("a page");
-    assert!(!page.contains("balancer"), "{page}");
+    assert!(series(&metrics) > alone);
+    metrics.forget_path("balancer");
+    for family in metrics.families() {
+        family.read_each(&mut |values, _| {
+            assert!(!values.iter().any(|value| value == "balancer"), "{values:?}")
+        });
+    }
     assert_eq!(path.lives(Kind::Idle).get(), 2, "the other's counters stay as they were");
 }

@@ -13,7 +13,10 @@ struct Shape {
 /// Every shape, once on each page.
 const SHAPES: [Shape; 16] = [
     Shape { id: "square", outline: "M-5-5H5V5H-5Z" },
-    Shape { id: "cross", outline: "M-6-3.5-3.5-6 0-2.5 3.5-6 6-3.5 2.5 0 6 3.5 3.5 6 0 2.5-3.5 6-6 3.5-2.5 0Z" },
+    Shape {
+        id: "cross",
+        outline: "M-6-3.5-3.5-6 0-2.5 3.5-6 6-3.5 2.5 0 6 3.5 3.5 6 0 2.5-3.5 6-6 3.5-2.5 0Z",
+    },
     Shape { id: "house", outline: "M0-6 5.5-1V5.5H-5.5V-1Z" },
     Shape { id: "diamond", outline: "M0-6.5 6.5 0 0 6.5-6.5 0Z" },
     Shape { id: "triangle", outline: "M0-6 6.5 5.5H-6.5Z" },
@@ -22,12 +25,18 @@ const SHAPES: [Shape; 16] = [
     Shape { id: "hexagon", outline: "M-6 0-3-5.5H3L6 0 3 5.5H-3Z" },
     Shape { id: "bar", outline: "M-6-2.5H6V2.5H-6Z" },
     Shape { id: "disc", outline: "M-5 0A5 5 0 1 1 5 0 5 5 0 1 1-5 0Z" },
-    Shape { id: "ring", outline: "M-5.5 0A5.5 5.5 0 1 1 5.5 0 5.5 5.5 0 1 1-5.5 0ZM-3 0A3 3 0 1 0 3 0 3 3 0 1 0-3 0Z" },
+    Shape {
+        id: "ring",
+        outline: "M-5.5 0A5.5 5.5 0 1 1 5.5 0 5.5 5.5 0 1 1-5.5 0ZM-3 0A3 3 0 1 0 3 0 3 3 0 1 0-3 0Z",
+    },
     Shape { id: "frame", outline: "M-5-5H5V5H-5ZM-2.5-2.5V2.5H2.5V-2.5Z" },
     Shape { id: "hollow", outline: "M0-6.5 6.5 0 0 6.5-6.5 0ZM0-3-3 0 0 3 3 0Z" },
     Shape { id: "plus", outline: "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z" },
     Shape { id: "tick", outline: "M-6.5.5-4.5-2-1.5 1.5 4.5-5.5 6.5-3.5-1.5 6Z" },
-    Shape { id: "half", outline: "M-5.5 0A5.5 5.5 0 1 1 5.5 0 5.5 5.5 0 1 1-5.5 0ZM0-3.5A3.5 3.5 0 1 0 0 3.5Z" },
+    Shape {
+        id: "half",
+        outline: "M-5.5 0A5.5 5.5 0 1 1 5.5 0 5.5 5.5 0 1 1-5.5 0ZM0-3.5A3.5 3.5 0 1 0 0 3.5Z",
+    },
 ];
 
 /// The shape of each culprit.

@@ -30,7 +30,7 @@ use maud::{Markup, html};
 
 use crate::status::{Document, PathDocument, TargetDocument};
 
-pub use frame::{security_policy, REFRESH_SECONDS};
+pub use frame::{REFRESH_SECONDS, security_policy};
 
 /// With more paths than this, a target's page has a line for each, and each has a page of its own.
 const MOST_DRAWN_PATHS: usize = 6;
@@ -124,7 +124,8 @@ fn one_path(
     path: &PathDocument,
     view: &View,
 ) -> (String, Markup) {
-    let title = format!("{}: {}, path {}", path.standing, text::plain(&target.target), text::plain(&path.path));
+    let title =
+        format!("{}: {}, path {}", path.standing, text::plain(&target.target), text::plain(&path.path));
     let all = view.at(Some(&target.target), None).href();
     let body = html! {
         (path::heading(document, target))

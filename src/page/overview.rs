@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::View;
 use super::marks::{Mark, badge};
 use super::path::bracket;
 use super::picture::{idle_limit, shared_axis, strip};
 use super::scale::Axis;
 use super::text::{Name, Term, Words, about, counted};
-use super::View;
 use crate::status::{Document, PathDocument, TargetDocument};
 
 /// The standings, the worst first.

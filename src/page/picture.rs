@@ -67,9 +67,9 @@ fn axis(target: &TargetDocument, path: &PathDocument) -> Axis {
         .copied()
         .chain(path.lives.iter().flat_map(|lives| [lives.from_seconds, lives.to_seconds]))
         .chain(limits.flatten());
-    let (first, last) = ages.clone().fold((f64::INFINITY, end.unwrap_or_default()), |(first, last), age| {
-        (age.min(first), age.max(last))
-    });
+    let (first, last) = ages
+        .clone()
+        .fold((f64::INFINITY, end.unwrap_or_default()), |(first, last), age| (age.min(first), age.max(last)));
     let near = move |age: &f64| *age >= first / FAR && *age <= last * FAR;
     let timeouts = path.layers.iter().map(|layer| layer.seconds).filter(near);
     let sessions = target.sessions.iter().flatten().filter_map(|of| of.longest_idle_seconds).filter(near);
@@ -92,7 +92,7 @@ pub(super) fn ladder(target: &TargetDocument, path: &PathDocument, number: usize
     let (title, describes) = (format!("title-{number}"), format!("describes-{number}"));
     html! {
         svg.ladder role="img" aria-labelledby=(format!("{title} {describes}")) height=(height) {
-            title id=(title) { "Idle ages on path " (super::text::plain(&path.path)) }
+            title id=(title) { "Idle times on path " (super::text::plain(&path.path)) }
             desc id=(describes) { (description(target, path)) }
             (zones)
             (drawn)

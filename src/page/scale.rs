@@ -10,7 +10,10 @@ const BOUNDS: (f64, f64) = (0.01, 10.0 * 365.0 * 86_400.0);
 const TICKS: [&[f64]; 3] = [
     &[1.0, 10.0, 60.0, 600.0, 3600.0, 28_800.0, 86_400.0, 604_800.0, 2_592_000.0, 31_536_000.0],
     &[0.1, 5.0, 30.0, 300.0, 1800.0, 7200.0, 14_400.0, 43_200.0, 172_800.0],
-    &[0.5, 2.0, 3.0, 15.0, 20.0, 45.0, 120.0, 180.0, 240.0, 420.0, 900.0, 1200.0, 2700.0, 5400.0, 10_800.0, 21_600.0],
+    &[
+        0.5, 2.0, 3.0, 15.0, 20.0, 45.0, 120.0, 180.0, 240.0, 420.0, 900.0, 1200.0, 2700.0, 5400.0, 10_800.0,
+        21_600.0,
+    ],
 ];
 
 /// An axis from one age to another.
@@ -24,7 +27,8 @@ impl Axis {
     /// An axis that all these ages stand on, in seconds; those that are no ages are passed over.
     pub(super) fn over(ages: impl Iterator<Item = f64>) -> Self {
         let ages = ages.filter(|age| age.is_finite() && *age > 0.0).map(|age| age.clamp(BOUNDS.0, BOUNDS.1));
-        let (low, high) = ages.fold((f64::INFINITY, 0.0), |(low, high), age: f64| (age.min(low), age.max(high)));
+        let (low, high) =
+            ages.fold((f64::INFINITY, 0.0), |(low, high), age: f64| (age.min(low), age.max(high)));
         if low > high {
             return Self { low: 1.0, high: 3600.0 };
         }

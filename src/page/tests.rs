@@ -26,7 +26,8 @@ fn golden_pages() {
 
 #[track_caller]
 fn golden(name: &str, page: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/page").join(name).with_extension("html");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/page").join(name).with_extension("html");
     let (head, rest) = page.split_once("<style>").expect("a style");
     let (_, body) = rest.split_once("</style>").expect("its end");
     // An element a line, so that a change shows as one; without the style, which is the same in all.
@@ -79,7 +80,10 @@ fn tags(page: &str) -> Vec<String> {
 
 fn pages_named(text: &str) -> Vec<String> {
     let document = sample::named(text);
-    let start = Document { targets: vec![document.targets[0].clone(), document.targets[0].clone()], ..document.clone() };
+    let start = Document {
+        targets: vec![document.targets[0].clone(), document.targets[0].clone()],
+        ..document.clone()
+    };
     let target = View { target: Some(text.to_owned()), ..View::default() };
     let path = View { path: Some(text.to_owned()), ..target.clone() };
     [(&document, View::default()), (&start, View::default()), (&document, target), (&document, path)]
@@ -98,7 +102,8 @@ fn no_name_leaves_its_place() {
             let pairs = (page.matches('\u{2068}').count(), page.matches('\u{2069}').count());
             assert_eq!(pairs.0, pairs.1, "{text:?} turns the text around it");
             let hidden = page.chars().find(|&of| {
-                (of.is_control() && of != '\n') || "\u{202e}\u{2066}\u{200f}\u{feff}\u{200b}\u{ad}\u{e0041}".contains(of)
+                (of.is_control() && of != '\n')
+                    || "\u{202e}\u{2066}\u{200f}\u{feff}\u{200b}\u{ad}\u{e0041}".contains(of)
             });
             assert_eq!(hidden, None, "{text:?} is seen as it is");
         }
@@ -122,15 +127,34 @@ fn what_is_long_is_cut() {
 fn every_text_of_a_document_is_tried() {
     fn look(value: &serde_json::Value, key: &str, missed: &mut Vec<String>) {
         let of_closed_sets = [
-            "schema_version", "exporter_version", "standing", "flavor", "sight", "framework", "layer", "stage", "suspended",
-            "kind", "phase", "culprit", "ending", "clock", "source", "rule", "severity", "tense", "place",
+            "schema_version",
+            "exporter_version",
+            "standing",
+            "flavor",
+            "sight",
+            "framework",
+            "layer",
+            "stage",
+            "suspended",
+            "kind",
+            "phase",
+            "culprit",
+            "ending",
+            "clock",
+            "source",
+            "rule",
+            "severity",
+            "tense",
+            "place",
         ];
         match value {
             serde_json::Value::String(text) if text != "NAME" && !of_closed_sets.contains(&key) => {
                 missed.push(format!("{key}: {text}"));
             }
             serde_json::Value::Array(values) => values.iter().for_each(|value| look(value, key, missed)),
-            serde_json::Value::Object(fields) => fields.iter().for_each(|(key, value)| look(value, key, missed)),
+            serde_json::Value::Object(fields) => {
+                fields.iter().for_each(|(key, value)| look(value, key, missed))
+            }
             _ => {}
         }
     }
@@ -141,7 +165,9 @@ fn every_text_of_a_document_is_tried() {
 
 #[test]
 fn links_lead_where_they_say() {
-    for text in HOSTILE.into_iter().filter(|text| !text.is_empty()).chain(["127.0.0.1:3306", "a b+c%20&d=e#f"]) {
+    for text in
+        HOSTILE.into_iter().filter(|text| !text.is_empty()).chain(["127.0.0.1:3306", "a b+c%20&d=e#f"])
+    {
         for stands_still in [false, true] {
             let view = View { target: Some(text.to_owned()), path: Some(text.to_owned()), stands_still };
             let href = view.href();
@@ -158,7 +184,10 @@ fn links_lead_where_they_say() {
 #[test]
 fn nothing_but_the_style_is_allowed() {
     let policy = security_policy();
-    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"),
+        "{policy}"
+    );
     for (_, document) in sample::states() {
         let page = page(&document, &View::default(), "/metrics").expect("there is something");
         for word in ["<script", "style=", " on", "http://", "https://", "src="] {

@@ -121,6 +121,8 @@ pub(super) fn moment(at: f64, now: f64) -> Markup {
 
 /// Seconds since the Unix epoch as RFC 3339. `None` where no calendar has them.
 pub(super) fn stamp(at: f64) -> Option<String> {
-    let since = std::time::Duration::try_from_secs_f64(at.floor()).ok().filter(|of| of.as_secs() < 253_402_300_800)?;
+    let since = std::time::Duration::try_from_secs_f64(at.floor())
+        .ok()
+        .filter(|of| of.as_secs() < 253_402_300_800)?;
     Some(humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string())
 }

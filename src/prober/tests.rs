@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
@@ -15,6 +14,7 @@ use crate::domain::life::ending::Ending;
 use crate::domain::life::void::VoidCause;
 use crate::domain::limit::idle_limit;
 use crate::metrics::Metrics;
+use crate::metrics::family::Value;
 use crate::supervision::stop;
 
 /// How long a probe of a silent death takes, in seconds.
@@ -179,8 +179,7 @@ fn publish() -> Publish {
 
 /// Runs the loop on a script for so many seconds. Gives the history and the sum of a metric's series.
 async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn(&str) -> f64) {
-    let registry = Registry::new();
-    let metrics = Metrics::register(&registry, &ladder).expect("a fresh registry takes every name");
+    let metrics = Metrics::new(&ladder).expect("good names");
     let publish = publish();
     let (_headroom, headroom) = watch::channel(Headroom::Unknown);
     let (say_stop, stop) = stop::channel();
@@ -197,11 +196,15 @@ async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn
     say_stop.say();
     let history = running.await.expect("the loop ends well");
     let sum = move |name: &str| {
-        let families = registry.gather();
-        let family = families.iter().find(|family| family.name() == format!("mysql_canary_{name}"));
-        family.map_or(0.0, |family| {
-            family.get_metric().iter().map(|metric| metric.get_counter().get_value()).sum()
-        })
+        let mut sum = 0.0;
+        let name = format!("mysql_canary_{name}");
+        let families = metrics.families();
+        let family = families.into_iter().find(|family| family.description().name == name).expect("its name");
+        family.read_each(&mut |_, value| match value {
+            Value::Number(number) => sum += number,
+            Value::Distribution(_) => panic!("{name} is no counter"),
+        });
+        sum
     };
     (history, sum)
 }
@@ -262,9 +265,8 @@ async fn a_silent_limit_is_bracketed_and_its_twins_tell_the_remedy() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_launched_while_the_server_has_no_room() {
-    let registry = Registry::new();
     let ladder = Ladder::parse("2s,4s,30s,60s,90s,120s").expect("a ladder");
-    let metrics = Metrics::register(&registry, &ladder).expect("a fresh registry takes every name");
+    let metrics = Metrics::new(&ladder).expect("good names");
     let publish = publish();
     let (say_headroom, headroom) = watch::channel(Headroom::Low(0));
     let (say_stop, stop) = stop::channel();

@@ -16,7 +16,7 @@ use crate::domain::applications::groups::EVIDENCE_LASTS;
 use crate::domain::applications::{Counters, Driver, Ending, Errors, Follower, Listing, OTHER, Row, Whose};
 use crate::session::Roster;
 use crate::session::roster::TargetRoster;
-use prometheus::{Histogram, HistogramVec};
+use prometheus::Histogram;
 
 use heard::Counted;
 pub use heard::Heard;
@@ -30,8 +30,17 @@ pub struct Applications {
     state: Arc<Mutex<State>>,
     left_out: Arc<BTreeSet<String>>,
     own_account: Arc<str>,
-    target: Arc<str>,
-    ages: HistogramVec,
+    ages: Ages,
+}
+
+/// Gives the histogram of survivals once there are some to observe.
+#[derive(Clone)]
+struct Ages(Arc<dyn Fn() -> Histogram + Send + Sync>);
+
+impl std::fmt::Debug for Ages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ages")
+    }
 }
 
 /// What is told on the pages, by user.
@@ -90,15 +99,18 @@ struct State {
 }
 
 impl Applications {
-    /// Follows nobody yet. `ages` are the survivals of this target; `left_out` are users of whom nothing is told,
-    /// and `own_account` is the exporter's.
-    pub fn new(target: &str, own_account: &str, left_out: BTreeSet<String>, ages: HistogramVec) -> Self {
+    /// Follows nobody yet. `ages` gives the histogram of survivals, and is asked once the first sessions were followed;
+    /// `left_out` are users of whom nothing is told, and `own_account` is the exporter's.
+    pub fn new(
+        own_account: &str,
+        left_out: BTreeSet<String>,
+        ages: impl Fn() -> Histogram + Send + Sync + 'static,
+    ) -> Self {
         Self {
             state: Arc::default(),
             left_out: Arc::new(left_out),
             own_account: own_account.into(),
-            target: target.into(),
-            ages,
+            ages: Ages(Arc::new(ages)),
         }
     }
 
@@ -228,7 +240,7 @@ impl Applications {
         }
         state.before = counted;
         let round = state.follower.end(answered, heard.complete, counters);
-        let ages = state.ages.get_or_insert_with(|| self.ages.with_label_values(&[&*self.target]));
+        let ages = state.ages.get_or_insert_with(|| (self.ages.0)());
         // Added up here first: thousands may have woken.
         let ages = ages.local();
         for survival in &round.survivals {

@@ -57,6 +57,9 @@ pub use notes::Sight;
 pub use pace::LoginPace;
 pub use questions::Asking;
 pub use roster::Roster;
-pub use tls::{TlsIdentity, TlsMode, WrongIdentity, check_authorities, check_identity, check_server_name};
+pub use tls::{
+    TlsIdentity, TlsMode, WrongIdentity, authorities, certified, check_authorities, check_identity,
+    check_server_name,
+};
 pub use trouble::{LastTrouble, Trouble};
 pub use wire::Closed;

@@ -30,7 +30,10 @@ use crate::domain::life::stage::Stage;
 
 mod files;
 
-pub use files::{TlsIdentity, WrongIdentity, check_authorities, check_identity};
+pub use files::{
+    TlsIdentity, WrongIdentity, certified, check_authorities, check_identity,
+    parse_authorities as authorities,
+};
 
 /// MySQL's `--ssl-mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -4,11 +4,12 @@
 //! although nobody said stop ends the process, for a process that is gone is seen and a loop that is gone is
 //! not. A loop that does neither, and does not move, is told at `/-/ready` (see `pulse`).
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use tokio::task::{Id, JoinSet};
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::domain::conduct::health::Loop;
 
@@ -21,16 +22,31 @@ pub use beat::until_next;
 pub use failpoint::{Mode, is_due};
 pub use pulse::{Health, Pulse};
 
+/// How long a loop that was told to end may still run once nobody waits for it any more; then it is ended.
+const LATEST: Duration = Duration::from_secs(60);
+
 /// The permanent loops of a process. Dropping it ends them.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     tasks: JoinSet<()>,
-    names: BTreeMap<Id, (Loop, Part)>,
+    running: BTreeMap<Id, Running>,
     parts: u64,
+    /// How many loops run, by part and by name.
+    counts: BTreeMap<Part, usize>,
+    names: BTreeMap<Loop, usize>,
     /// Parts that were told to end: the ends of their loops are no events.
     leaving: BTreeSet<Part>,
+    /// Those among them that nobody waits for any more, and when what is left of them is ended.
+    late: BTreeMap<Part, Instant>,
     /// Ends that were heard while somebody waited for others.
     unheard: VecDeque<Ended>,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: Loop,
+    part: Part,
+    task: AbortHandle,
 }
 
 /// Loops that end together: those of a path, of a target, or of the whole process.
@@ -60,7 +76,9 @@ impl Supervisor {
     /// Starts a loop of a part.
     pub fn spawn_in(&mut self, part: Part, name: Loop, body: impl Future<Output = ()> + Send + 'static) {
         let task = self.tasks.spawn(failpoint::around(name, body));
-        self.names.insert(task.id(), (name, part));
+        *self.counts.entry(part).or_default() += 1;
+        *self.names.entry(name).or_default() += 1;
+        self.running.insert(task.id(), Running { name, part, task });
     }
 
     /// A part that has no loops yet.
@@ -79,38 +97,109 @@ impl Supervisor {
         }
     }
 
-    /// Waits for one more end, whoever's.
+    /// Waits for one more end, whoever's; ends what is too late meanwhile.
     async fn hear_one(&mut self) {
-        let Some(joined) = self.tasks.join_next_with_id().await else { return std::future::pending().await };
+        let joined = loop {
+            let first_deadline = self.late.values().min().copied();
+            let deadline = async {
+                match first_deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                joined = self.tasks.join_next_with_id() => match joined {
+                    Some(joined) => break joined,
+                    None => return std::future::pending().await,
+                },
+                () = deadline => self.end_the_latest(),
+            }
+        };
         let (id, panicked) = match joined {
             Ok((id, ())) => (id, false),
             Err(error) => (error.id(), error.is_panic()),
         };
-        let Some((name, part)) = self.names.remove(&id) else { return };
+        let Some(Running { name, part, .. }) = self.running.remove(&id) else { return };
+        one_less(&mut self.counts, part);
+        one_less(&mut self.names, name);
         if !self.leaving.contains(&part) {
             self.unheard.push_back(Ended { name, panicked });
+        } else if self.late.contains_key(&part) {
+            let name = name.label();
+            tracing::info!(event = "late_loop_ended", loop = name, panicked, "the late loop {name} has ended");
+        }
+        if !self.counts.contains_key(&part) {
+            // A part whose loops have all ended needs no place in the lists any more.
+            self.leaving.remove(&part);
+            self.late.remove(&part);
         }
     }
 
+    /// Ends the loops that were told to end [`LATEST`] ago and did not.
+    fn end_the_latest(&mut self) {
+        let now = Instant::now();
+        let is_too_late = |part: &Part| self.late.get(part).is_some_and(|deadline| *deadline <= now);
+        for Running { name, task, .. } in self.running.values().filter(|loop_of| is_too_late(&loop_of.part)) {
+            let name = name.label();
+            tracing::warn!(
+                event = "late_loop_aborted",
+                loop = name,
+                "the loop {name} was told to end {} s ago and did not: it is ended where it stands",
+                LATEST.as_secs()
+            );
+            task.abort();
+        }
+        // Each is ended once: its end is heard like any other.
+        self.late.retain(|_, deadline| *deadline > now);
+    }
+
     /// Waits until every loop of these parts has ended, which were told to, and for `patience` at most: what has not
-    /// ended by then is left to end by itself, unheard.
+    /// ended by then is told, and has a minute more, for which whoever waits for ends stands in.
     pub async fn part_with(&mut self, parts: &BTreeSet<Part>, patience: Duration) {
-        self.leaving.extend(parts.iter().copied());
+        let run: Vec<Part> = parts.iter().copied().filter(|part| self.counts.contains_key(part)).collect();
+        self.leaving.extend(&run);
         let all = async {
-            while self.names.values().any(|(_, part)| parts.contains(part)) {
-                self.hear_one().await;
+            for part in &run {
+                while self.counts.contains_key(part) {
+                    self.hear_one().await;
+                }
             }
         };
-        // A part whose loops have all ended needs no place in the list any more.
-        let _ = timeout(patience, all).await;
-        let names = &self.names;
-        self.leaving.retain(|part| names.values().any(|(_, of)| of == part));
+        if timeout(patience, all).await.is_ok() {
+            return;
+        }
+        let late: Vec<Part> = run.into_iter().filter(|part| self.counts.contains_key(part)).collect();
+        let deadline = Instant::now() + LATEST;
+        self.late.extend(late.into_iter().map(|part| (part, deadline)));
+        let names: BTreeSet<&str> = self
+            .running
+            .values()
+            .filter(|loop_of| self.late.contains_key(&loop_of.part))
+            .map(|loop_of| loop_of.name.label())
+            .collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        tracing::warn!(
+            event = "loops_late",
+            loops = names.join(","),
+            "loops that a reload told to end still run: they have {} s more",
+            LATEST.as_secs()
+        );
     }
 
     /// Waits until every loop but `these` has ended.
     pub async fn all_ended_but(&mut self, these: &[Loop]) {
-        while self.names.values().any(|(name, _)| !these.contains(name)) {
+        while self.names.keys().any(|name| !these.contains(name)) {
             self.hear_one().await;
+        }
+    }
+}
+
+/// Counts one less, and forgets what there is none of.
+fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, of: K) {
+    if let Entry::Occupied(mut count) = counts.entry(of) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
         }
     }
 }
@@ -158,5 +247,25 @@ mod tests {
         supervisor.part_with(&BTreeSet::from([third]), Duration::from_secs(3)).await;
         supervisor.spawn_in(second, Loop::Headroom, lasts(60));
         assert_eq!(supervisor.ended().await.name, Loop::Headroom);
+        assert!(supervisor.late.is_empty() && supervisor.leaving.is_empty() && supervisor.counts.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_does_not_end_when_told_to_is_ended_a_minute_later() {
+        let mut supervisor = Supervisor::default();
+        let part = supervisor.new_part();
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        supervisor.spawn_in(part, Loop::Witness, async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        supervisor.part_with(&BTreeSet::from([part]), Duration::from_secs(3)).await;
+        let begun = Instant::now();
+        let heard = tokio::spawn(async move { supervisor.ended().await });
+        assert!(dropped.await.is_err(), "it is gone with all it had");
+        assert_eq!(begun.elapsed(), LATEST);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!heard.is_finished(), "its end is no event");
+        heard.abort();
     }
 }

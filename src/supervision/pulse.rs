@@ -21,6 +21,9 @@ const HEARTBEAT: Duration = Duration::from_secs(4);
 const SHORT_HEARTBEAT: Duration = Duration::from_millis(500);
 const SHORT_ROUND: Duration = Duration::from_secs(4);
 
+/// For how many loops there is room at first.
+const FEWEST_LOOPS: usize = 64;
+
 /// The pulses of all loops, and whether each path was tried: what `/-/ready` is drawn from.
 #[derive(Default)]
 pub struct Health(Mutex<Known>);
@@ -73,8 +76,14 @@ impl Health {
         let beats = Beats { name, of, longest_round, last, failures: AtomicU32::new(0), last_failure };
         let pulse = Pulse { beats: Arc::new(beats), failed_rounds };
         let mut known = self.lock();
-        known.loops.retain(|beats| beats.strong_count() > 0);
-        known.loops.push(Arc::downgrade(&pulse.beats));
+        let loops = &mut known.loops;
+        // Those that are gone are looked for when the list is full, and then there is room for as many as are left: of
+        // thousands that begin together, each is looked at a few times, not once for every other one.
+        if loops.len() == loops.capacity() {
+            loops.retain(|beats| beats.strong_count() > 0);
+            loops.reserve(loops.len().max(FEWEST_LOOPS));
+        }
+        loops.push(Arc::downgrade(&pulse.beats));
         drop(known);
         pulse
     }
@@ -294,6 +303,19 @@ mod tests {
         assert!(stuck.is_err());
         let reasons = seen.unready();
         assert!(matches!(reasons[..], [Unready::Stuck { name: Loop::Witness, .. }]), "{reasons:?}");
+    }
+
+    #[test]
+    fn loops_that_are_gone_are_forgotten_and_the_others_are_all_watched() {
+        let health = Health::default();
+        let failing: Vec<Pulse> = (0..200).map(|_| watched(&health).0).collect();
+        failing.iter().for_each(|pulse| pulse.note(false));
+        for _ in 0..50_000 {
+            drop(watched(&health));
+        }
+        assert_eq!(health.unready().len(), failing.len());
+        let room = health.lock().loops.capacity();
+        assert!(room < 8 * failing.len(), "room for {room} of {}", failing.len());
     }
 
     #[test]

@@ -51,7 +51,7 @@ struct Client {
 
 /// Where a client comes from: its IPv4 address, or its network of 64 bits, which one machine may have whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Origin(u128);
+pub(super) struct Origin(u128);
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
@@ -93,7 +93,7 @@ impl Clients {
         inside.count_move(None, Some(Phase::Asking));
         drop(inside);
         let stay = Mutex::new(Stay::new(Phase::Asking, now));
-        Arc::new(Visit { clients: Arc::clone(self), id, stay, socket: OnceLock::new() })
+        Arc::new(Visit { clients: Arc::clone(self), id, origin, stay, socket: OnceLock::new() })
     }
 
     /// Learns the task of a client, so that it can be ended; ends it where the client had to go meanwhile.
@@ -202,6 +202,7 @@ impl Inside {
 pub(super) struct Visit {
     clients: Arc<Clients>,
     id: u64,
+    origin: Origin,
     stay: Mutex<Stay>,
     /// Given back when the last hand on this is gone, the socket's own among them.
     socket: OnceLock<OwnedSemaphorePermit>,
@@ -232,6 +233,11 @@ impl Stay {
 impl Visit {
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Where it comes from.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Waits until there is a descriptor for its socket that nobody else counts on: those that had to go for it may

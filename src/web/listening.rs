@@ -4,7 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use listenfd::ListenFd;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// How many clients may wait in the kernel's queue: a storm of them must not make a scraper's SYN wait for its
 /// repetition, which comes after 1 s.
@@ -54,15 +55,42 @@ fn open(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     }
     // As std does: after a restart the port is ours again at once.
     socket.set_reuse_address(true)?;
-    // What a client inherits: it is answered at once, what it does not read fills no more of the kernel than
-    // this, and one whose kernel no longer acknowledges is given up.
+    bequeath(&SockRef::from(&socket))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What a client inherits: it is answered at once, what it does not read fills no more of the kernel than
+/// this, and one whose kernel no longer acknowledges is given up.
+fn bequeath(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(())
+}
+
+/// The listening sockets that the service manager hands over.
+///
+/// # Errors
+/// When there is none, or one that is no TCP socket.
+pub fn inherited() -> io::Result<Vec<std::net::TcpListener>> {
+    let mut handed = ListenFd::from_env();
+    if handed.len() == 0 {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "no socket was handed over"));
+    }
+    (0..handed.len())
+        .map(|index| {
+            let taken = handed.take_tcp_listener(index)?;
+            let listener = taken.ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidInput, "a socket was handed over twice")
+            })?;
+            listener.set_nonblocking(true)?;
+            bequeath(&SockRef::from(&listener))?;
+            Ok(listener)
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! | `serving` | the loop that lets clients in, and one client's visit from its first byte to its last |
 //! | `clients` | who is here, since when, in which phase; who gives up its place |
 //! | `watched` | a client's socket that notes what the client does |
+//! | `tls` | a client's handshake, where the pages are under TLS |
+//! | `access` | who may ask: the web configuration as it is followed, users and their passwords |
 //! | `pages` | what is answered |
 //! | `status` | what is drawn from the status document: the status page, and JSON |
 //! | `encoding` | as it is, or compressed |
@@ -14,6 +16,7 @@
 //!
 //! How many may be here, for how long, and who has to go is decided in `domain::conduct::admission`.
 
+mod access;
 mod clients;
 mod encoding;
 mod gathering;
@@ -21,10 +24,12 @@ mod listening;
 mod pages;
 mod serving;
 mod status;
+mod tls;
 mod watched;
 
+pub use access::Access;
 pub use clients::Clients;
 pub use gathering::Gathering;
-pub use listening::listen;
+pub use listening::{inherited, listen};
 pub use pages::Site;
 pub use serving::serve;

@@ -8,7 +8,8 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::clients::Clients;
+use super::access::Access;
+use super::clients::{Clients, Origin};
 use super::encoding::{Encoding, Encodings};
 use super::status::{Drawings, STATUS};
 use crate::exposition::Exposition;
@@ -34,6 +35,8 @@ pub struct Site {
     probes: Mutex<BTreeMap<String, Arc<Encodings>>>,
     drawings: Drawings,
     pub(super) clients: Arc<Clients>,
+    /// Who may ask; nobody is asked who they are where there is none.
+    pub(super) access: Option<Access>,
 }
 
 impl Site {
@@ -45,6 +48,7 @@ impl Site {
         telemetry_path: String,
         clients: Clients,
         reload: ReloadHandle,
+        access: Option<Access>,
     ) -> Self {
         Self {
             exposition,
@@ -55,6 +59,7 @@ impl Site {
             probes: Mutex::default(),
             drawings: Drawings::new(book, telemetry_path),
             clients: Arc::new(clients),
+            access,
         }
     }
 
@@ -66,8 +71,22 @@ impl Site {
     }
 }
 
-/// The answer to a request.
-pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
+/// The answer to a request from there.
+pub(super) async fn answer<B>(site: &Site, request: &Request<B>, from: Origin) -> Response<Full<Bytes>> {
+    let Some(access) = &site.access else { return page(site, request).await };
+    let config = access.current().await;
+    let mut response = match access.refusal(&config, request, from).await {
+        Some(response) => response,
+        None => page(site, request).await,
+    };
+    for (name, value) in &config.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
+    response
+}
+
+/// The page that a request is for.
+async fn page<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if path == RELOAD {
         return reload(site, request.method()).await;

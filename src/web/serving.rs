@@ -20,9 +20,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
 
 use super::clients::Visit;
 use super::pages::{self, Site};
+use super::tls;
 use super::watched::Watched;
 use crate::domain::conduct::admission::Phase;
 use crate::supervision::stop::Stop;
@@ -174,8 +176,25 @@ async fn receive(client: TcpStream, visit: Arc<Visit>, site: Arc<Site>, mut stop
         () = tokio::time::sleep_until(deadline) => false,
         () = stop.told() => false,
     };
-    if speaks {
-        Box::pin(attend(client, visit, site, stop)).await;
+    if !speaks {
+        return;
+    }
+    match &site.access {
+        Some(access) if access.is_under_tls() => {
+            let shaken = tokio::select! {
+                shaken = tls::shake_hands(client.into_inner(), access, visit.origin()) => shaken,
+                () = tokio::time::sleep_until(deadline) => None,
+                () = stop.told() => None,
+            };
+            if let Some(client) = shaken {
+                let cut = |client: &TlsStream<TcpStream>| {
+                    let _ = client.get_ref().0.set_zero_linger();
+                };
+                let client = Watched::new(client, Arc::clone(&visit), cut);
+                Box::pin(attend(client, visit, Arc::clone(&site), stop)).await;
+            }
+        }
+        _ => Box::pin(attend(client, visit, site, stop)).await,
     }
 }
 
@@ -184,6 +203,7 @@ async fn attend<I>(client: Watched<I>, visit: Arc<Visit>, site: Arc<Site>, mut s
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let origin = visit.origin();
     let service = service_fn(|request: Request<Incoming>| {
         let begin = visit.answer();
         let site = Arc::clone(&site);
@@ -191,7 +211,7 @@ where
             if begin > Instant::now() {
                 tokio::time::sleep_until(begin).await;
             }
-            let mut response = pages::answer(&site, &request).await;
+            let mut response = pages::answer(&site, &request, origin).await;
             // No page takes a body: what comes of it is not waited for.
             if !request.body().is_end_stream() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -12,7 +12,8 @@ use super::clients::Visit;
 /// The socket `I`, watched. One that is dropped before all was said is cut off.
 #[derive(Debug)]
 pub(super) struct Watched<I> {
-    io: I,
+    /// There until it is taken out.
+    io: Option<I>,
     visit: Arc<Visit>,
     /// Makes the end an abrupt one, so that nothing of a client that was cut off stays in the kernel.
     cut: fn(&I),
@@ -20,16 +21,27 @@ pub(super) struct Watched<I> {
     ended: bool,
     /// Whether all was said.
     finished: bool,
+    /// Whether what was handed over is on its way out, under a socket that keeps some of it, as TLS does.
+    flushing: bool,
 }
 
 impl<I> Watched<I> {
     pub(super) fn new(io: I, visit: Arc<Visit>, cut: fn(&I)) -> Self {
-        Self { io, visit, cut, ended: false, finished: false }
+        Self { io: Some(io), visit, cut, ended: false, finished: false, flushing: false }
     }
 
     /// The socket below.
     pub(super) fn io(&self) -> &I {
-        &self.io
+        self.io.as_ref().expect("it is there until it is taken out")
+    }
+
+    fn io_mut(&mut self) -> &mut I {
+        self.io.as_mut().expect("it is there until it is taken out")
+    }
+
+    /// The socket below, no longer watched.
+    pub(super) fn into_inner(mut self) -> I {
+        self.io.take().expect("it is there until it is taken out")
     }
 
     /// Whether the client has ended its side.
@@ -45,8 +57,8 @@ impl<I> Watched<I> {
 
 impl<I> Drop for Watched<I> {
     fn drop(&mut self) {
-        if !self.finished {
-            (self.cut)(&self.io);
+        if let Some(io) = self.io.as_ref().filter(|_| !self.finished) {
+            (self.cut)(io);
         }
     }
 }
@@ -58,7 +70,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.io).poll_read(context, buffer);
+        let outcome = Pin::new(self.io_mut()).poll_read(context, buffer);
         match &outcome {
             Poll::Pending => self.visit.listens(),
             Poll::Ready(Ok(())) if buffer.filled().len() > before => self.visit.heard(),
@@ -84,7 +96,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.io).poll_write(context, bytes);
+        let outcome = Pin::new(self.io_mut()).poll_write(context, bytes);
         self.note(outcome)
     }
 
@@ -93,21 +105,30 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        let outcome = Pin::new(self.io_mut()).poll_write_vectored(context, slices);
         self.note(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.io().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The HTTP layer flushes when it has handed over all it had.
+        let outcome = Pin::new(self.io_mut()).poll_flush(context);
+        if outcome.is_pending() {
+            self.flushing = true;
+            self.visit.stalls();
+            return outcome;
+        }
+        if std::mem::take(&mut self.flushing) {
+            self.visit.took();
+        }
         self.visit.flushed();
-        Pin::new(&mut self.io).poll_flush(context)
+        outcome
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        Pin::new(self.io_mut()).poll_shutdown(context)
     }
 }

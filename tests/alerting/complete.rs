@@ -1,4 +1,4 @@
-//! Nothing is forgotten: every rule of the exporter has its alert, and every alert its tests and its runbook.
+//! Nothing is forgotten: every rule of the exporter is told where it belongs, and every alert has its tests and its runbook.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,8 +8,7 @@ use std::process::Command;
 use mysql_canary_exporter::domain::mismatch::Rule;
 
 use super::dashboard::Query;
-use super::{alerts, dashboard, rule_files, scaled};
-use crate::lab::place::PrivateDir;
+use super::{EXAMPLE, alerts, dashboard, rule_files, scaled};
 
 /// The values of a key of a YAML file, one a line, in order.
 fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
@@ -63,20 +62,98 @@ fn every_alert_has_a_test_that_fires_one_that_is_silent_and_a_runbook() {
     }
 }
 
+/// Where people are told of a rule.
+enum Told {
+    /// By an alert of its own.
+    Alone,
+    /// In the text of the ticket of the limit that it follows from.
+    InTheTicket,
+    /// By an alert of its own, and while the limit has a ticket in that.
+    Both,
+    /// On the dashboards: there is nothing to do.
+    AsAFact,
+}
+
+/// A new rule stops here: where is it told?
+fn told(rule: Rule) -> Told {
+    match rule {
+        Rule::SessionHeldPastRecycle
+        | Rule::DeclaredNotMeasured
+        | Rule::LifetimeLimit
+        | Rule::IdleTransactionEndsFirst
+        | Rule::ApplicationPathDiffers
+        | Rule::PoolNotAsDeclared => Told::Alone,
+        Rule::PathShorterThanServer
+        | Rule::PoolOutlivesPath
+        | Rule::PoolNeverRecycles
+        | Rule::KeepaliveTooLate
+        | Rule::GhostsOnServer
+        | Rule::PathsDisagree
+        | Rule::UndeclaredPool => Told::InTheTicket,
+        Rule::SessionsAtRisk | Rule::ServerOutlivesClientStall => Told::Both,
+        Rule::PoolRecyclesTooEagerly | Rule::KeepaliveIneffective | Rule::SessionTimeoutNotGlobal => {
+            Told::AsAFact
+        }
+    }
+}
+
 #[test]
-fn every_rule_of_the_exporter_has_its_alert() {
+fn every_rule_of_the_exporter_is_told_where_it_belongs() {
     let rules = read(&alerts());
     let names: BTreeSet<&str> = values(&rules, "alert:").into_iter().collect();
+    // From where the ticket's limit is recorded to the end of the ticket's own text.
+    let recorded = rules.split("record: path:mysql_canary_idle_limit_at_fault_seconds:max").nth(1);
+    let ticket = rules.split("alert: MySQLCanaryIdleLimit\n").nth(1);
+    let until =
+        |text: Option<&str>, end: &str| text.and_then(|text| text.split(end).next()).unwrap_or("").to_owned();
+    let recorded = until(recorded, "- record:").replace("culprit!=\"lifetime_limit\"", "");
+    let ticket = recorded + &until(ticket, "- alert:");
+    let words = fs::read_to_string(alerts().join("../dashboards/source/words.py")).expect("there are words");
     for rule in Rule::ALL {
         let capitalised = |word: &str| word[..1].to_uppercase() + &word[1..];
         let name = rule.label().split('_').map(capitalised).collect::<String>();
-        assert!(names.contains(format!("MySQLCanary{name}").as_str()), "{name} has no alert");
+        let is_alone = names.contains(format!("MySQLCanary{name}").as_str());
+        let is_in_the_ticket = ticket.contains(rule.label());
+        let is = match told(rule) {
+            Told::Alone => is_alone && !is_in_the_ticket,
+            Told::InTheTicket => !is_alone && is_in_the_ticket,
+            Told::Both => is_alone && is_in_the_ticket,
+            Told::AsAFact => !is_alone && !is_in_the_ticket,
+        };
+        assert!(is, "{name}: alone {is_alone}, in the ticket {is_in_the_ticket}");
+        assert!(words.contains(&format!("\"{}\": (", rule.label())), "{name} has no words on the dashboards");
     }
-    assert_eq!(values(&rules, "severity:").len(), names.len(), "every alert has a severity");
-    for severity in values(&rules, "severity:") {
-        // Of sessions at risk the exporter says it.
-        let known = ["critical", "warning", "info", "'{{ $labels.severity }}'"];
-        assert!(known.contains(&severity), "{severity}");
+}
+
+/// `info` is commonly swallowed; what wakes people is proved.
+#[test]
+fn one_alert_is_a_page_and_all_others_are_tickets() {
+    let rules = read(&alerts());
+    let severities = values(&rules, "severity:");
+    let names = values(&rules, "alert:");
+    assert_eq!(severities.len(), names.len(), "every alert has a severity");
+    for (name, severity) in names.into_iter().zip(severities) {
+        let expected = if name == "MySQLCanarySessionsAtRisk" { "critical" } else { "warning" };
+        assert_eq!(severity, expected, "{name}");
+    }
+}
+
+/// A person reads target and action first, in seconds.
+#[test]
+fn every_summary_leads_with_its_target_and_no_text_has_other_units() {
+    let rules = read(&alerts());
+    assert!(!rules.contains("humanizeDuration"), "seconds everywhere");
+    for text in rules.split("summary: >-\n").skip(1) {
+        let text = text.split("description:").next().unwrap_or_default();
+        let first = text.lines().map(str::trim).find(|line| !line.starts_with("{{ $of :="));
+        let first = first.expect("a summary has words");
+        let leads = [
+            "{{ $labels.target }}",
+            "{{ $labels.instance }}",
+            "{{ $labels.job }}",
+            "{{ with $labels.target }}",
+        ];
+        assert!(leads.iter().any(|lead| first.starts_with(lead)), "{first}");
     }
 }
 
@@ -134,18 +211,23 @@ fn is_operation(word: &str) -> bool {
 }
 
 #[test]
-fn the_runbooks_alertmanager_configuration_is_good_and_names_only_alerts_there_are() {
-    let (runbook, rules) = (runbook(), read(&alerts()));
-    let blocks = runbook.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```"));
-    let (block, _) =
-        blocks.into_iter().find(|(block, _)| block.contains("inhibit_rules:")).expect("it is there");
-    let dir = PrivateDir::new();
-    let file = dir.path().join("alertmanager.yml");
-    fs::write(&file, block).expect("the private directory is writable");
-    let checked = Command::new("amtool").arg("check-config").arg(&file).output().expect("amtool runs");
+fn the_example_of_an_alertmanager_is_good_sends_pages_to_the_pager_and_names_only_alerts_there_are() {
+    let rules = read(&alerts());
+    let file = alerts().join(EXAMPLE);
+    let block = fs::read_to_string(&file).expect("there is an example");
+    let amtool = |words: &[&str]| Command::new("amtool").args(words).output().expect("amtool runs");
+    let path = file.to_str().expect("the path is UTF-8");
+    let checked = amtool(&["check-config", path]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let config = format!("--config.file={path}");
+    for (severity, receiver) in [("critical", "pager"), ("warning", "tickets")] {
+        let asked = amtool(&["config", "routes", "test", &config, &format!("severity={severity}")]);
+        assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), receiver);
+    }
 
-    let words = block.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let words = block
+        .replace("MySQLCanary(IdleLimit|IdleLimitMoved)", "MySQLCanaryIdleLimit MySQLCanaryIdleLimitMoved");
+    let words = words.split(|letter: char| !letter.is_ascii_alphanumeric());
     let names: BTreeSet<&str> = words.filter(|word| word.starts_with("MySQLCanary")).collect();
     let known: BTreeSet<&str> = values(&rules, "alert:").into_iter().chain(["MySQLCanary"]).collect();
     assert!(names.is_subset(&known), "no such alert: {:?}", names.difference(&known));

@@ -17,7 +17,7 @@ const READ: [(&str, u64); 10] = [
     ("mysql_canary_deaths_total{culprit=\"network_state_loss\",", 26),
     ("mysql_canary_connect_failures_total{", 1),
     ("mysql_canary_exporter_build_info{", 25),
-    ("mysql_canary_idle_limit_confirmed{kind=\"idle\",", 31),
+    ("mysql_canary_idle_limit_confirmed{kind=\"idle\",", 7),
     ("mysql_canary_idle_limit_lower_seconds{kind=\"idle\",", 31),
     ("mysql_canary_idle_limit_upper_seconds{kind=\"idle\",", 31),
     ("mysql_canary_lives_total{", 31),
@@ -25,8 +25,9 @@ const READ: [(&str, u64); 10] = [
     ("mysql_canary_server_aborted_clients_total{", 26),
 ];
 /// What they have recorded before, of every path.
-const RECORDED: [(&str, u64); 3] = [
-    ("path:mysql_canary_deaths_total:sum", 26),
+const RECORDED: [(&str, u64); 4] = [
+    ("path:mysql_canary_deaths_total:sum", 2),
+    ("path:mysql_canary_kill_deaths_total:sum", 26),
     ("path:mysql_canary_lives_total:sum", 31),
     ("path:mysql_canary_restart_deaths_total:sum", 2),
 ];

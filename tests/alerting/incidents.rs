@@ -60,9 +60,11 @@ fn assert_told(notice: &Notice, severity: &str, words: &[&str]) {
 #[track_caller]
 fn assert_age(notice: &Notice, range: Range<f64>) {
     let text = notice.text();
-    let mut ages = text
-        .split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '.'))
-        .filter_map(|word| word.trim_end_matches('.').strip_suffix('s')?.parse::<f64>().ok());
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '.';
+    let words: Vec<&str> =
+        text.split(|letter: char| !is_part(letter)).filter(|word| !word.is_empty()).collect();
+    let pairs = words.windows(2).filter(|two| two[1].trim_end_matches('.') == "s");
+    let mut ages = pairs.filter_map(|two| two[0].parse::<f64>().ok());
     assert!(ages.any(|age| range.contains(&age)), "no age within {range:?} seconds is in {text}");
 }
 
@@ -80,28 +82,27 @@ fn background_job_pages_before_the_commit_fails_and_resolves_with_a_fresh_sessio
     let exporter = Restartable::new();
     let watch = Watch::start(Some(&firewall), exporter.address());
     let launch = Launch::behind(&firewall).ages("1s,2s,3s,5s,7s");
-    let _running = exporter.start(launch, "name=jobs,recycle=2600ms");
-    watch.firing("MySQLCanaryPathShorterThanServer", &[("layer", "network")]);
+    let running = exporter.start(launch, "name=jobs,recycle=2600ms");
+    // The pool keeps clear of the limit: what is past it is held, and that is the one thing that people are told.
+    running.wait_for_metrics("a confirmed limit", PATIENCE, |page| {
+        page.sum("idle_limit_confirmed", &[("kind", "idle")]) == 1.0
+    });
+    wait_until_denied(&running, "pool_outlives_path");
     let service = ["--pool-recycle", "2.6", "--traffic", "0.2", "--download", "11"];
     let mut ill = start_background_job(&firewall, &service);
 
     let held = watch.firing("MySQLCanarySessionHeldPastRecycle", &[("user", "app"), ("pool", "jobs")]);
-    assert_told(&held, "warning", &["1 session of user app", "pool jobs", "2.6s", "jobs.recycle"]);
-    let risk = watch.firing("MySQLCanarySessionsAtRisk", &[("user", "app")]);
-    // Nothing of the kind has failed yet.
-    assert_told(&risk, "warning", &["1 session of user app", "layer network", "wait_timeout", "will fail"]);
-    assert_age(&risk, 3.9..5.1);
+    assert_told(&held, "warning", &["1 session of user app", "pool jobs", "its recycle of 2.6 s"]);
     assert_eq!(ill.event_within("error", Duration::ZERO), None, "people are told before it fails");
     assert_eq!(ill.event("error")["code"], 2013);
 
     // The cure: the job takes a session of its own after the download.
     drop(ill);
     let mut healed = start_background_job(&firewall, &[&service[..], &["--fresh-session"]].concat());
-    watch.resolved("MySQLCanarySessionsAtRisk", &[("user", "app")]);
     watch.resolved("MySQLCanarySessionHeldPastRecycle", &[("user", "app"), ("pool", "jobs")]);
     healed.event("committed");
     let firing = watch.still_firing();
-    assert!(firing.iter().all(|alert| !alert.starts_with("MySQLCanarySession")), "{firing:?}");
+    assert!(firing.is_empty(), "{firing:?}");
 }
 
 /// The incident at half its size: the firewall forgets after 4 s (an hour), keepalive begins at 8 s (two
@@ -120,8 +121,7 @@ pub(super) fn small_layer_cake_path() -> Firewall {
 
 #[test]
 fn layer_cake_is_told_layer_by_layer_until_all_three_clocks_agree() {
-    const CONTRADICTIONS: [&str; 3] =
-        ["MySQLCanaryPathShorterThanServer", "MySQLCanaryKeepaliveTooLate", "MySQLCanaryPoolNeverRecycles"];
+    const TICKET: &str = "MySQLCanaryIdleLimit";
     let firewall = small_layer_cake_path();
     let exporter = Restartable::new();
     let watch = Watch::start(Some(&firewall), exporter.address());
@@ -129,13 +129,17 @@ fn layer_cake_is_told_layer_by_layer_until_all_three_clocks_agree() {
     let mut running = exporter.start(launch.clone(), "name=devices");
     let mut ill = start_layer_cake(&firewall, &["--every", "2"]);
 
-    let settings = ["wait_timeout 32s", "tcp_keepalive_time is 8s", "pool_recycle"];
-    for (alert, setting) in CONTRADICTIONS.into_iter().zip(settings) {
-        let told = watch.firing(alert, &[("layer", "network")]);
-        assert_told(&told, "warning", &["layer network", setting]);
-        // The first bracket that is borne out may be the ladder's own.
-        assert_age(&told, 3.9..7.1);
-    }
+    let told = watch.firing(TICKET, &[("layer", "network")]);
+    assert_told(
+        &told,
+        "warning",
+        &["load balancer drops idle connections", "raising wait_timeout does not help"],
+    );
+    // The first bracket that is borne out may be the ladder's own.
+    assert_age(&told, 3.9..7.1);
+    let layers =
+        ["keepalive too late", "pool never recycles (devices)", "TCP keepalive sooner than that helps too"];
+    watch.says(TICKET, &layers);
     assert_eq!(ill.event("error")["code"], 2013);
     drop(ill);
 
@@ -145,11 +149,9 @@ fn layer_cake_is_told_layer_by_layer_until_all_three_clocks_agree() {
     running.terminate();
     let running = exporter.start(launch, "name=devices,recycle=1s");
     let mut healed = start_layer_cake(&firewall, &["--every", "2", "--pool-recycle", "1"]);
-    for alert in CONTRADICTIONS {
-        watch.resolved(alert, &[]);
-    }
+    watch.resolved(TICKET, &[]);
     healed.events_until("call", 6);
-    assert!(CONTRADICTIONS.iter().all(|alert| !watch.still_firing().contains(*alert)), "none came back");
+    assert!(!watch.still_firing().contains(TICKET), "it does not come back");
     for rule in ["pool_never_recycles", "path_shorter_than_server", "keepalive_too_late"] {
         wait_until_denied(&running, rule);
     }
@@ -167,24 +169,22 @@ fn long_silence_is_told_to_be_the_servers_own_until_the_pool_recycles() {
     let mut running = exporter.start(launch.clone(), "name=web");
     let ill = start_long_silence(&[], mysql.addr(), &[]);
 
-    let alert = "MySQLCanaryPoolNeverRecycles";
-    let told = watch.firing(alert, &[("pool", "web")]);
+    let alert = "MySQLCanaryIdleLimit";
+    let told = watch.firing(alert, &[("layer", "server"), ("culprit", "server_idle_timeout")]);
     let words = [
-        "pool web never recycles",
-        "layer server",
-        "server_idle_timeout",
+        "the server closes idle connections",
+        "pool never recycles (web)",
+        "or raise wait_timeout",
         "pool_recycle",
-        "wait_timeout, 3s",
     ];
     assert_told(&told, "warning", &words);
     assert_age(&told, 2.9..3.7);
-    assert!(!watch.still_firing().contains("MySQLCanaryPathShorterThanServer"));
     drop(ill);
 
     running.terminate();
     let running = exporter.start(launch, "name=web,recycle=2s");
     let mut healed = start_long_silence(&[], mysql.addr(), &["--pool-recycle", "2"]);
-    watch.resolved(alert, &[("pool", "web")]);
+    watch.resolved(alert, &[]);
     wait_until_denied(&running, "pool_never_recycles");
     assert_eq!(error_codes(&healed.events_until("answered", 3)), [0; 0]);
     assert!(!watch.still_firing().contains(alert));
@@ -200,25 +200,22 @@ fn long_silence_on_a_silent_path_is_told_as_a_stall_until_the_pool_has_a_read_ti
     let exporter = Restartable::new();
     let watch = Watch::start(Some(&firewall), exporter.address());
     let launch = Launch::behind(&firewall).ages("1s,2s,4s,6s");
-    let mut running = exporter.start(launch.clone(), "name=web,recycle=2s");
+    let mut running = exporter.start(launch.clone(), "name=web,recycle=1500ms");
     let mut ill = start_long_silence(&firewall.client_around(), firewall.addr(), &[]);
 
+    // The pool recycles in time, so the limit itself has no ticket.
     let alert = "MySQLCanaryServerOutlivesClientStall";
     let told = watch.firing(alert, &[("pool", "web")]);
-    assert_told(
-        &told,
-        "warning",
-        &["pool web waits without end", "layer network", "read_timeout", "tcp_retries2"],
-    );
-    assert_age(&told, 2.9..4.1);
+    assert_told(&told, "warning", &["set a read timeout in pool web", "read_timeout", "tcp_retries2"]);
+    assert!(!watch.still_firing().contains("MySQLCanaryIdleLimit"));
     ill.event("asking");
     drop(ill);
 
     running.terminate();
-    let running = exporter.start(launch, "name=web,recycle=2s,read_timeout=1s");
+    let running = exporter.start(launch, "name=web,recycle=1500ms,read_timeout=1s");
     let arguments = ["--pool-recycle", "2", "--read-timeout", "1"];
     let mut healed = start_long_silence(&firewall.client_around(), firewall.addr(), &arguments);
-    watch.resolved(alert, &[("pool", "web")]);
+    watch.resolved(alert, &[]);
     wait_until_denied(&running, "server_outlives_client_stall");
     assert_eq!(error_codes(&healed.events_until("answered", 3)), [0; 0]);
     assert!(!watch.still_firing().contains(alert));
@@ -242,9 +239,7 @@ fn leaked_sessions_are_told_by_number_and_age_until_they_are_returned() {
     let alert = "MySQLCanarySessionHeldPastRecycle";
     let labels = [("user", "app"), ("pool", "workers")];
     let told = watch.firing(alert, &labels);
-    let words = ["2 sessions of user app", "pool workers", "workers.recycle of 2s", "Layer server"];
-    assert_told(&told, "warning", &words);
-    assert_age(&told, 11.9..12.9);
+    assert_told(&told, "warning", &["2 sessions of user app", "pool workers", "its recycle of 2 s"]);
 
     drop(ill);
     wait_for("the sessions of the workers to end", PATIENCE, || {

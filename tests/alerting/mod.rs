@@ -2,20 +2,24 @@
 //!
 //! | module | what it shows |
 //! |---|---|
+//! | `fleet` | fifty exporters with one limit are one notification |
 //! | `incidents` | each incident ends in the right notification, and its cure resolves it |
 //! | `expressions` | every expression runs, on what the exporter really exports |
 //! | `complete` | every rule of the exporter has its alert; every alert has its tests and its runbook |
 //! | `scale` | what the rules cost with two hundred targets |
 //! | `history` | a past of thirty-one hours for those rules |
+//! | `pages` | real pages, served as many exporters |
 //! | `scaled` | the rules in seconds instead of minutes |
 //! | `dashboard`, `promql`, `names` | the queries of a dashboard; what they name, and whether it exists |
 
 mod complete;
 mod dashboard;
 mod expressions;
+mod fleet;
 mod history;
 mod incidents;
 mod names;
+mod pages;
 mod promql;
 mod scale;
 mod scaled;
@@ -39,6 +43,9 @@ const STEP: Duration = Duration::from_millis(500);
 /// How long a notification may take, a measurement included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The one file beside the rules that holds none: for Alertmanager.
+const EXAMPLE: &str = "alertmanager.example.yml";
+
 /// The directory of the rules.
 fn alerts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("alerts")
@@ -48,7 +55,11 @@ fn alerts() -> PathBuf {
 fn rule_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let files: io::Result<Vec<PathBuf>> =
         fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect();
-    Ok(files?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "yml")).collect())
+    let is_rules = |file: &PathBuf| {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".yml") && name != EXAMPLE
+    };
+    Ok(files?.into_iter().filter(is_rules).collect())
 }
 
 /// The rule files, copied into a directory; the group that people evaluate every two minutes has another interval.
@@ -90,7 +101,7 @@ impl<'a> Watch<'a> {
             scrape_interval: STEP,
             evaluation_interval: STEP,
             rules: files,
-            alertmanager: Some(alertmanager.web()),
+            alertmanagers: vec![alertmanager.web()],
             ..PrometheusOptions::scraping(exporter)
         });
         Self { prometheus, alertmanager, webhook, _rules: rules }
@@ -132,6 +143,20 @@ impl<'a> Watch<'a> {
         self.webhook.wait_for(&what, PATIENCE, pick, || {
             format!("{:#?}\n{}\n{}", self.prometheus.alerts(), self.prometheus.log(), self.alertmanager.log())
         })
+    }
+
+    /// Waits until the text of an alert that fires holds all these words: people are told once, and the text goes on.
+    #[track_caller]
+    fn says(&self, alert: &str, words: &[&str]) {
+        let text = || {
+            let alerts = self.prometheus.alerts().into_iter();
+            let meant = alerts.filter(|one| one["labels"]["alertname"] == *alert && one["state"] == "firing");
+            meant.map(|one| one["annotations"].to_string()).collect::<String>()
+        };
+        crate::lab::wait_for(&format!("{alert} to say {words:?}"), PATIENCE, || {
+            let text = text();
+            words.iter().all(|word| text.contains(word)).then_some(())
+        });
     }
 
     /// The alerts people know of and have not heard the end of.

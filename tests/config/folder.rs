@@ -1,9 +1,10 @@
 //! A folder with everything that the test's configurations name, and the exporter run on them.
 
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
+use std::process::{self, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Stands in every place a password may stand in, and must not come out anywhere.
@@ -80,7 +81,22 @@ impl Folder {
         command.args(["--signal=KILL", "30", env!("CARGO_BIN_EXE_mysql-canary-exporter")]);
         command.args(args.iter().map(|arg| arg.replace("{dir}", place)));
         command.env_remove("MYSQL_CANARY_PASSWORD").env_remove("COLUMNS").envs(variables.iter().copied());
-        let output = command.stdin(Stdio::null()).output().expect("timeout runs");
+        self.said(command.stdin(Stdio::null()).output().expect("timeout runs"))
+    }
+
+    /// The same with this on its standard input.
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Said {
+        let mut command = Command::new("timeout");
+        command.args(["--signal=KILL", "30", env!("CARGO_BIN_EXE_mysql-canary-exporter")]).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("timeout runs");
+        // It may have ended already.
+        let _ = child.stdin.take().expect("a pipe").write_all(input);
+        self.said(child.wait_with_output().expect("it ends"))
+    }
+
+    fn said(&self, output: Output) -> Said {
+        let place = self.0.to_str().expect("the temporary directory is UTF-8");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(place, "{dir}");
         Said { out: text(&output.stdout), err: text(&output.stderr), code: output.status.code() }
     }

@@ -50,6 +50,40 @@ fn the_examples_of_the_documentation_are_taken_as_they_stand() {
     }
 }
 
+/// What Kubernetes mounts is as good, but for names of folders.
+#[test]
+fn the_configuration_for_kubernetes_is_taken() {
+    let folder = folder();
+    let home = folder.path().to_str().expect("the temporary directory is UTF-8");
+    let text = include_str!("../../deploy/kubernetes/base/config.yml");
+    folder.write("config.yml", text.replace("/run/secrets/mysql-canary-exporter", home).as_bytes());
+    let said = folder.check("config.yml", &[]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.err.starts_with("warning: target orders, path service: with the TLS mode preferred"),
+        "{}",
+        said.err
+    );
+}
+
+/// The example of docs/web.md, with a hash in place of the one that is left out.
+#[test]
+fn the_web_example_is_taken() {
+    let folder = folder();
+    let text =
+        include_str!("../../docs/web.md").split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let hash = folder.run_with_input(&["hash-password", "--cost=4"], b"x\n").out;
+    let text = at_home(text.expect("an example"), &folder).replace("$2y$12$…", hash.trim_end());
+    let text = ["web.pem", "web-key.pem", "clients-ca.pem"]
+        .iter()
+        .zip(["cert.pem", "key.pem", "ca.pem"])
+        .fold(text, |text, (name, ours)| text.replace(&format!("/{name}"), &format!("/{ours}")));
+    folder.write("web.yml", text.as_bytes());
+    let args = ["--mysql.username=canary", "--config.check", "--web.config.file={dir}/web.yml"];
+    let said = folder.run(&args, &[]);
+    assert_eq!((said.err.as_str(), said.code), ("", Some(0)));
+}
+
 #[test]
 fn what_would_run_is_told() {
     let folder = folder();

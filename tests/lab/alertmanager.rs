@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Firewall;
 use super::place::PrivateDir;
@@ -19,22 +19,34 @@ pub(crate) struct Alertmanager {
 
 impl Alertmanager {
     /// Starts it in front of a webhook, in the client namespace of a firewall where one is named; it
-    /// listens when this returns.
+    /// listens when this returns. Every alert is a notification of its own, and waits for no other.
     pub(crate) fn start(inside: Option<&Firewall>, webhook: SocketAddr) -> Self {
-        let dir = PrivateDir::new();
-        let config = dir.path().join("alertmanager.yml");
         let text = json!({
-            // Every alert is a notification of its own, and waits for no other.
             "route": {
                 "receiver": "webhook", "group_by": ["..."],
                 "group_wait": "100ms", "group_interval": "500ms", "repeat_interval": "1h",
             },
-            "receivers": [{
-                "name": "webhook",
-                "webhook_configs": [{ "url": format!("http://{webhook}/"), "send_resolved": true }],
-            }],
+            "receivers": [{ "name": "webhook", "webhook_configs": [webhook_config(webhook)] }],
         });
-        fs::write(&config, text.to_string()).expect("the private directory is writable");
+        Self::configured(inside, &text.to_string())
+    }
+
+    /// Starts it with a configuration that people have, whose receivers get a webhook each: `tickets` and `pager`.
+    pub(crate) fn with_receivers(text: &str, receivers: &[(&str, SocketAddr)]) -> Self {
+        let mut text = text.to_owned();
+        for (name, webhook) in receivers {
+            let head = format!("  - name: {name}\n");
+            assert!(text.contains(&head), "there is no receiver {name}");
+            let config = format!("{head}    webhook_configs: [{}]\n", webhook_config(*webhook));
+            text = text.replace(&head, &config);
+        }
+        Self::configured(None, &text)
+    }
+
+    fn configured(inside: Option<&Firewall>, text: &str) -> Self {
+        let dir = PrivateDir::new();
+        let config = dir.path().join("alertmanager.yml");
+        fs::write(&config, text).expect("the private directory is writable");
         let around = inside.map(Firewall::client_around);
         let around = around.as_ref().map_or(&[][..], |words| &words[..]);
         let (port, daemon) = on_free_port(|port| {
@@ -61,4 +73,8 @@ impl Alertmanager {
     pub(crate) fn log(&self) -> String {
         self.daemon.output()
     }
+}
+
+fn webhook_config(webhook: SocketAddr) -> Value {
+    json!({ "url": format!("http://{webhook}/"), "send_resolved": true })
 }

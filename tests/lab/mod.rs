@@ -14,6 +14,7 @@
 //! | [`peer`] | a scripted server that misbehaves on cue; [`wire`] speaks the protocol for it |
 //! | [`listing`] | a look at which sessions a server lists, and until when |
 //! | [`resolver`] | a name server that knows no name, or never answers |
+//! | [`authority`] | certificates of every sort, by openssl; [`curl`] shows them, and asks as people do |
 //! | [`python`] | programs written with PyMySQL and SQLAlchemy: ground truth that is not ours |
 //!
 //! [`process`] and [`place`] are what they share: daemons that die with the test process, private
@@ -21,6 +22,8 @@
 
 pub(crate) mod account;
 pub(crate) mod alertmanager;
+pub(crate) mod authority;
+pub(crate) mod curl;
 pub(crate) mod firewall;
 pub(crate) mod haproxy;
 pub(crate) mod http;
@@ -43,6 +46,8 @@ pub(crate) mod wire;
 
 pub(crate) use account::{Account, Plugin};
 pub(crate) use alertmanager::Alertmanager;
+pub(crate) use authority::Authority;
+pub(crate) use curl::Curl;
 pub(crate) use firewall::{Firewall, FirewallOptions, LongWire, OnInvalid};
 pub(crate) use haproxy::HaProxy;
 pub(crate) use lifetime::LimitOnAge;

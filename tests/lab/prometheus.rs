@@ -30,7 +30,7 @@ pub(crate) struct PrometheusOptions<'a> {
     /// Files of rules.
     pub(crate) rules: Vec<PathBuf>,
     /// Where alerts go.
-    pub(crate) alertmanager: Option<SocketAddr>,
+    pub(crate) alertmanagers: Vec<SocketAddr>,
     /// Its data, if it is to find some; a directory that outlives it.
     pub(crate) data: Option<PathBuf>,
     /// For how long it keeps them.
@@ -46,7 +46,7 @@ impl PrometheusOptions<'_> {
             scrape_interval: Duration::from_secs(1),
             evaluation_interval: Duration::from_secs(1),
             rules: Vec::new(),
-            alertmanager: None,
+            alertmanagers: Vec::new(),
             data: None,
             retention: Duration::from_secs(3600),
         }
@@ -202,7 +202,7 @@ fn configuration(options: &PrometheusOptions<'_>) -> Value {
         })
         .collect();
     let alertmanagers: Vec<Value> = options
-        .alertmanager
+        .alertmanagers
         .iter()
         .map(|address| json!({ "static_configs": [{ "targets": [address.to_string()] }] }))
         .collect();

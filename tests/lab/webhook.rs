@@ -38,7 +38,8 @@ pub(crate) struct Webhook {
 
 #[derive(Debug, Default)]
 struct Shared {
-    notices: Mutex<Vec<Notice>>,
+    /// What came, one for each notification.
+    notifications: Mutex<Vec<Vec<Notice>>>,
     ended: AtomicBool,
 }
 
@@ -78,7 +79,12 @@ impl Webhook {
 
     /// Everything told so far, in order.
     pub(crate) fn notices(&self) -> Vec<Notice> {
-        self.shared.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.notifications().concat()
+    }
+
+    /// The same, each notification with the alerts that it tells together.
+    pub(crate) fn notifications(&self) -> Vec<Vec<Notice>> {
+        self.shared.notifications.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until `pick` finds what it looks for in all that was told; the words of `otherwise` join the
@@ -121,8 +127,8 @@ fn serve(listener: &TcpListener, shared: &Shared) {
         match listener.accept() {
             Ok((stream, _)) => match receive(stream) {
                 Ok(notification) => {
-                    let mut notices = shared.notices.lock().unwrap_or_else(PoisonError::into_inner);
-                    notices.extend(notification.alerts);
+                    let mut all = shared.notifications.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.push(notification.alerts);
                 }
                 // Without an answer Alertmanager says it again.
                 Err(error) => println!("the webhook understood nothing: {error}"),

@@ -84,7 +84,7 @@ fn alertmanager_tells_the_webhook_of_an_alert_and_of_its_end() {
     let prometheus = Prometheus::start(PrometheusOptions {
         inside: Some(&firewall),
         rules: vec![rules],
-        alertmanager: Some(alertmanager.web()),
+        alertmanagers: vec![alertmanager.web()],
         ..PrometheusOptions::scraping(firewall.in_client(|| lamp(&on)))
     });
     let told = |what, status: &str| {

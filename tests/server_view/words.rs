@@ -145,7 +145,7 @@ fn a_list_without_the_session_that_asked_says_nothing() {
 #[track_caller]
 fn says_nothing(peer: &Peer, words: &str) {
     let exporter = launch(peer).start();
-    let page = exporter.wait_for_metrics("a round", Duration::from_secs(30), |page| {
+    let page = exporter.wait_for_metrics("a round", Duration::from_secs(90), |page| {
         page.values("collector_success", &[("collector", "processlist")]) == [0.0]
     });
     assert!(was_read(&page, "global_status") && page.one("up", &[]) == 1.0);

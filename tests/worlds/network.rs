@@ -18,7 +18,6 @@ use mysql_canary_exporter::prober::life::{Assignment, Directive, Notice, Outcome
 use mysql_canary_exporter::prober::{Epoch, Memory, PathReport, Present, Prober, Publish, Settings, Wires};
 use mysql_canary_exporter::supervision::Health;
 use mysql_canary_exporter::supervision::stop;
-use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -97,7 +96,7 @@ pub(crate) fn run(nature: &Nature) -> (Vec<Death>, Vec<Report>) {
 async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
     let Probing { ladder, precision, canaries, lasts } = nature.probing;
     let ladder = Ladder::parse(ladder).expect("a ladder");
-    let metrics = Metrics::register(&Registry::new(), &ladder).expect("a fresh registry takes every name");
+    let metrics = Metrics::new(&ladder).expect("good names");
     let (report, mut told) = watch::channel(PathReport::default());
     let publish = Publish { report, present: watch::channel(Present::default()).0 };
     let (_say_headroom, headroom) = watch::channel(Headroom::Unknown);

@@ -62,6 +62,34 @@ pub(super) static POOL: Keys = Keys {
     ],
 };
 
-/// Every section.
+pub(super) static WEB_FILE: Keys = Keys {
+    name: "the file",
+    keys: &["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"],
+};
+pub(super) static WEB_TLS: Keys = Keys {
+    name: "tls_server_config",
+    keys: &[
+        "cert",
+        "cert_file",
+        "key",
+        "key_file",
+        "client_ca",
+        "client_ca_file",
+        "client_auth_type",
+        "client_allowed_sans",
+        "min_version",
+        "max_version",
+        "cipher_suites",
+        "curve_preferences",
+        "prefer_server_cipher_suites",
+    ],
+};
+pub(super) static WEB_HTTP: Keys = Keys { name: "http_server_config", keys: &["http2", "headers"] };
+pub(super) static WEB_RATE: Keys = Keys { name: "rate_limit", keys: &["interval", "burst"] };
+
+/// Every section of the web configuration, which is the exporter-toolkit's.
+pub static WEB_SECTIONS: [&Keys; 4] = [&WEB_FILE, &WEB_TLS, &WEB_HTTP, &WEB_RATE];
+
+/// Every section of the configuration.
 pub static SECTIONS: [&Keys; 11] =
     [&FILE, &GLOBAL, &TARGET, &PATH, &AUTH, &SERVER, &TLS, &CANARY, &PATH_CANARY, &DEVICE, &POOL];

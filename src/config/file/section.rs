@@ -40,6 +40,9 @@ pub(super) struct Section<'a> {
     pub(super) path: String,
 }
 
+/// The same in the web configuration.
+const NO_WEB_PASSWORD: &str = "no password stands in this file: write basic_auth_users, with the bcrypt hash of each user's (hash-password makes one)";
+
 /// What is no key of the account, and what to write instead.
 const NO_PASSWORD: &str =
     "no password stands in this file: write password_file: FILE, or password_env: VARIABLE";
@@ -54,6 +57,11 @@ impl<'a> Entry<'a> {
         Fault { place: self.node.place, path: self.path.clone(), what: what.into() }
     }
 
+    /// The path of its key.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn locate<T>(&self, value: T) -> Located<T> {
         Located { value, place: self.node.place, path: self.path.clone() }
     }
@@ -61,7 +69,7 @@ impl<'a> Entry<'a> {
     /// One word or text.
     pub(super) fn text(&self, example: &str) -> Result<&'a str, Fault> {
         match &self.node.value {
-            Value::Text(text) => Ok(text),
+            Value::Text(text) => Ok(text.as_str()),
             Value::Absent => Err(self.fault(format!("nothing stands here: write {example}"))),
             Value::List(_) => {
                 Err(self.fault(format!("one value is wanted here, not a list: write {example}")))
@@ -110,6 +118,30 @@ impl<'a> Entry<'a> {
             }
             _ => Ok(self.text(example)?.split(',').map(|word| self.locate(word.trim())).collect()),
         }
+    }
+
+    /// A section whose keys are names that people choose, each once. A name is repeated where it looks like one.
+    pub(super) fn named(&self, example: &str) -> Result<Vec<(&'a str, Entry<'a>)>, Fault> {
+        let entries = match &self.node.value {
+            Value::Section(entries) => entries.as_slice(),
+            Value::Absent => &[],
+            Value::List(_) | Value::Text(_) => {
+                return Err(self.fault(format!("a section is wanted here: write {example}")));
+            }
+        };
+        let mut named = Vec::new();
+        for (index, (key, node)) in entries.iter().enumerate() {
+            let path = match is_word(&key.name) {
+                true => format!("{}.{}", self.path, key.name),
+                false => format!("{}[{index}]", self.path),
+            };
+            if let Some((first, _)) = entries[..index].iter().find(|(other, _)| other.name == key.name) {
+                let what = format!("stands twice, first on line {}: keep one of them", first.place.line);
+                return Err(Fault { place: key.place, path, what });
+            }
+            named.push((key.name.as_str(), Entry { node, path }));
+        }
+        Ok(named)
     }
 
     /// A section, whose keys are these and no others.
@@ -178,18 +210,19 @@ const LONGEST_TAIL: usize = 4;
 
 /// What to say of a key that does not stand here. A key that resembles none may be anything, so it is not repeated.
 fn unknown(name: &str, keys: &Keys) -> String {
+    let of_web = keys::WEB_SECTIONS.iter().any(|section| std::ptr::eq(*section, keys));
     if ["password", "passwd", "pwd", "pass", "secret"].contains(&&*name.to_ascii_lowercase()) {
-        return NO_PASSWORD.to_owned();
+        return if of_web { NO_WEB_PASSWORD } else { NO_PASSWORD }.to_owned();
     }
+    let sections: &[&Keys] = if of_web { &keys::WEB_SECTIONS } else { &keys::SECTIONS };
     // Whoever writes max-connections means the key of that name, wherever it stands.
     let plain = |name: &str| name.replace('-', "_").to_ascii_lowercase();
-    let known = keys::SECTIONS.iter().flat_map(|section| section.keys).find(|key| **key == plain(name));
+    let known = sections.iter().flat_map(|section| section.keys).find(|key| **key == plain(name));
     let name = known.copied().filter(|known| !keys.keys.contains(known)).unwrap_or(name);
-    let elsewhere = keys::SECTIONS.iter().filter(|other| other.keys.contains(&name));
+    let elsewhere = sections.iter().filter(|other| other.keys.contains(&name));
     let elsewhere: Vec<&str> = elsewhere.map(|other| other.name).collect();
     // What is no single word may be a key that swallowed a value.
-    let is_word = name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
-    let near = if is_word { nearest(name, keys.keys.iter().copied()) } else { Vec::new() };
+    let near = if is_word(name) { nearest(name, keys.keys.iter().copied()) } else { Vec::new() };
     let here = in_words(keys.keys);
     match (near.first(), elsewhere.is_empty()) {
         // One that goes on for long after a known key may have swallowed its value.
@@ -203,6 +236,13 @@ fn unknown(name: &str, keys: &Keys) -> String {
             format!("{name} does not stand here, but in {}{meant}", in_words(&elsewhere))
         }
     }
+}
+
+/// Whether this is one word of reasonable length.
+fn is_word(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 40
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 /// Words as a person lists them.

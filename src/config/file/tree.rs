@@ -2,6 +2,7 @@
 //! The only file that knows the parser.
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
+use zeroize::Zeroizing;
 
 /// How deep sections and lists may be nested: the configuration needs seven.
 const DEEPEST: usize = 16;
@@ -32,8 +33,8 @@ pub(super) struct Node {
 pub(super) enum Value {
     /// Nothing, `~` or `null`.
     Absent,
-    /// A word, a number, a text.
-    Text(String),
+    /// A word, a number, a text: wiped when it is dropped, for it may be a secret.
+    Text(Zeroizing<String>),
     List(Vec<Node>),
     /// A section; a key may stand twice in it.
     Section(Vec<(Key, Node)>),
@@ -120,7 +121,7 @@ impl<'a> Reader<'a> {
         let value = match event {
             Event::Scalar(text, style, 0, None) => match (&*text, style) {
                 ("" | "~" | "null" | "Null" | "NULL", ScalarStyle::Plain) => Value::Absent,
-                _ => Value::Text(text.into_owned()),
+                _ => Value::Text(Zeroizing::new(text.into_owned())),
             },
             Event::SequenceStart(_, 0, None) => {
                 let mut list = Vec::new();

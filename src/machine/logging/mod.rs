@@ -25,7 +25,7 @@ mod queue;
 mod story;
 
 use queue::{Enqueue, Queue};
-use story::write_story;
+use story::Story;
 
 pub use queue::{LogWriter, flush, lines_dropped};
 
@@ -83,7 +83,7 @@ pub fn start(level: LogLevel, format: LogFormat) -> io::Result<LogWriter> {
     queue.become_the_log();
     let enqueue = queue.clone();
     let lines = tracing_subscriber::fmt::layer()
-        .event_format(Lines { format, verdict: Mutex::default() })
+        .event_format(Lines { format, story: Mutex::default() })
         .with_writer(BoxMakeWriter::new(move || Enqueue(enqueue.clone())))
         .with_ansi(false);
     // Only one subscriber can be had: in tests that start several exporters the first one stays.
@@ -124,7 +124,7 @@ impl LogFormat {
             Self::Story => {
                 let mut line = String::new();
                 // Writing to a String cannot fail.
-                let _ = write_story(&mut line, &time, &fields, &mut String::new());
+                let _ = Story::default().write(&mut line, &time, &fields);
                 line
             }
         }
@@ -133,8 +133,8 @@ impl LogFormat {
 
 struct Lines {
     format: LogFormat,
-    /// The newest verdict: a story gives its gist when it changes, and all of it at the end.
-    verdict: Mutex<String>,
+    /// What was told already, where a story is told.
+    story: Mutex<Story>,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -156,8 +156,8 @@ where
             LogFormat::Logfmt | LogFormat::Json => writer.write_str(&self.format.line(level, fields)),
             LogFormat::Story => {
                 let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-                let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
-                write_story(&mut writer, &time, &fields, &mut verdict)
+                let mut story = self.story.lock().unwrap_or_else(PoisonError::into_inner);
+                story.write(&mut writer, &time, &fields)
             }
         }
     }

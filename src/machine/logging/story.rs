@@ -1,41 +1,84 @@
-//! The demonstration's story: events as sentences, for people at a terminal.
+//! The demonstration's story: events as sentences, for people at a terminal. What is told once is not told again.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Fields;
 
-/// One event as a sentence, for the demonstration. `verdict` is the one told last.
-pub(super) fn write_story(
-    writer: &mut impl fmt::Write,
-    time: &str,
-    fields: &Fields,
-    verdict: &mut String,
-) -> fmt::Result {
-    let clock = time.get(11..19).unwrap_or(time);
-    let (kind, age) = (fields.text("kind"), fields.number("age_seconds"));
-    match fields.text("event") {
-        "survival" => writeln!(writer, "{clock}  lived  {kind:<9} {age:.2} s, then its ping was answered"),
-        "death" => {
-            write!(writer, "{clock}  DIED   {kind:<9} {age:.2} s: {}", fields.text("ending"))?;
-            if let Some(code) = fields.get("error_code") {
-                write!(writer, " (error {code})")?;
+/// So many deaths of one kind are told of each path; the others are counted on the page.
+const DEATHS_TOLD: usize = 2;
+/// One that lived so much longer than those before is news.
+const LONGER: f64 = 1.05;
+/// What is of no matter where everything is private, or is told otherwise.
+const LEFT_OUT: [&str; 6] =
+    ["listening", "server_unverified", "grant_would_tell", "table_missing", "mismatch_over", "ghost_ended"];
+/// Lines that belong to the one before begin below its words.
+const INDENT: &str = "          ";
+
+/// What was told already. Paths come from the configuration, and kinds are few.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    /// The newest verdict of each path: its gist is told when it changes, and all of it at the end.
+    verdicts: BTreeMap<String, String>,
+    /// Of each path and kind: the longest life, in seconds, and how many deaths.
+    lives: BTreeMap<(String, String), (f64, usize)>,
+}
+
+impl Story {
+    /// One event as a sentence, where it is news.
+    pub(super) fn write(&mut self, writer: &mut impl fmt::Write, time: &str, fields: &Fields) -> fmt::Result {
+        let clock = time.get(11..19).unwrap_or(time);
+        let (path, kind) = (fields.text("path"), fields.text("kind"));
+        let age = fields.number("age_seconds");
+        let lives = || (path.to_owned(), kind.to_owned());
+        match fields.text("event") {
+            "survival" => {
+                let (longest, _) = self.lives.entry(lives()).or_default();
+                if age <= *longest * LONGER {
+                    return Ok(());
+                }
+                *longest = age;
+                writeln!(writer, "{clock}  {path:<9} lived  {kind:<9} {age:.2} s, then its ping was answered")
             }
-            writeln!(writer, ", {}: {}", fields.text("culprit"), fields.text("rule"))
+            "death" => {
+                let (_, deaths) = self.lives.entry(lives()).or_default();
+                *deaths += 1;
+                if *deaths > DEATHS_TOLD {
+                    return Ok(());
+                }
+                write!(writer, "{clock}  {path:<9} DIED   {kind:<9} {age:.2} s: {}", fields.text("ending"))?;
+                if let Some(code) = fields.get("error_code") {
+                    write!(writer, " (error {code})")?;
+                }
+                writeln!(writer, ", {}: {}", fields.text("culprit"), fields.text("rule"))
+            }
+            "verdict" => {
+                let gist = |words: &str| words.lines().next().unwrap_or_default().to_owned();
+                let now = gist(&fields.message);
+                let before = self.verdicts.insert(path.to_owned(), fields.message.clone());
+                if before.is_some_and(|before| gist(&before) == now) {
+                    Ok(())
+                } else {
+                    writeln!(writer, "{clock}  {now}")
+                }
+            }
+            "summary" => {
+                write_lines(writer, clock, &fields.message)?;
+                let verdicts = self.verdicts.values().flat_map(|verdict| verdict.lines());
+                verdicts.into_iter().try_for_each(|line| writeln!(writer, "{INDENT}{line}"))
+            }
+            "mismatch" => writeln!(writer, "{clock}  MISMATCH  {}", fields.message),
+            event if LEFT_OUT.contains(&event) => Ok(()),
+            _ => write_lines(writer, clock, &fields.message),
         }
-        "verdict" => {
-            let gist = |words: &str| words.lines().next().unwrap_or_default().to_owned();
-            let (before, now) = (gist(verdict), gist(&fields.message));
-            verdict.clone_from(&fields.message);
-            if before == now { Ok(()) } else { writeln!(writer, "{clock}  {now}") }
-        }
-        "summary" => {
-            writeln!(writer, "{clock}  {}", fields.message)?;
-            verdict.lines().try_for_each(|line| writeln!(writer, "          {line}"))
-        }
-        // The demonstration names its addresses itself.
-        "listening" => Ok(()),
-        _ => writeln!(writer, "{clock}  {}", fields.message),
     }
+}
+
+/// Words of several lines, the time before the first.
+fn write_lines(writer: &mut impl fmt::Write, clock: &str, words: &str) -> fmt::Result {
+    let mut lines = words.lines();
+    writeln!(writer, "{clock}  {}", lines.next().unwrap_or_default())?;
+    lines.try_for_each(|line| writeln!(writer, "{INDENT}{line}"))
 }
 
 #[cfg(test)]
@@ -45,16 +88,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_story_gives_the_gist_and_in_the_end_the_whole_verdict() {
+    fn a_story_tells_what_is_news_and_in_the_end_the_whole_verdict() {
         let mut told = String::new();
-        let mut verdict = String::new();
+        let mut story = Story::default();
         let mut tell = |event: &str, message: &str, rest: &[(&'static str, Value)]| {
             let mut fields = Fields { message: message.to_owned(), rest: rest.to_vec() };
             fields.rest.push(("event", event.into()));
-            write_story(&mut told, "2026-01-01T12:00:00.000Z", &fields, &mut verdict)
-                .expect("a String takes all");
+            fields.rest.push(("path", "nat".into()));
+            story.write(&mut told, "2026-01-01T12:00:00.000Z", &fields).expect("a String takes all");
         };
-        tell("survival", "", &[("kind", "idle".into()), ("age_seconds", 2.0.into())]);
+        for age in [2.0, 2.01, 4.0] {
+            tell("survival", "", &[("kind", "idle".into()), ("age_seconds", age.into())]);
+        }
         let death = [
             ("kind", "keepalive".into()),
             ("age_seconds", 5.004.into()),
@@ -63,16 +108,22 @@ mod tests {
             ("culprit", "server_idle_timeout".into()),
             ("rule", "the server said so".into()),
         ];
-        tell("death", "canary died", &death);
+        (0..3).for_each(|_| tell("death", "canary died", &death));
         tell("verdict", "They die.\nThe server does it.", &[]);
         tell("verdict", "They die.\nThe server does it, surely.", &[]);
-        tell("summary", "1 lived", &[]);
+        tell("listening", "on a port", &[]);
+        tell("mismatch", "two clocks contradict", &[]);
+        tell("summary", "1 lived\n2 died", &[]);
+        let died = "12:00:00  nat       DIED   keepalive 5.00 s: goodbye (error 4031), server_idle_timeout: the server said so\n";
         assert_eq!(
             told,
-            "12:00:00  lived  idle      2.00 s, then its ping was answered\n\
-             12:00:00  DIED   keepalive 5.00 s: goodbye (error 4031), server_idle_timeout: the server said so\n\
-             12:00:00  They die.\n\
-             12:00:00  1 lived\n          They die.\n          The server does it, surely.\n"
+            format!(
+                "12:00:00  nat       lived  idle      2.00 s, then its ping was answered\n\
+                 12:00:00  nat       lived  idle      4.00 s, then its ping was answered\n\
+                 {died}{died}12:00:00  They die.\n\
+                 12:00:00  MISMATCH  two clocks contradict\n\
+                 12:00:00  1 lived\n          2 died\n          They die.\n          The server does it, surely.\n"
+            )
         );
     }
 }

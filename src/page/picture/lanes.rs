@@ -84,7 +84,7 @@ impl Canvas {
         let Some(bars) = bars(target) else { return };
         let most = bars.iter().map(|bar| bar.sessions).max().unwrap_or_default();
         let asleep: usize = bars.iter().map(|bar| bar.sessions).sum();
-        self.caption(&format!("applications: {} asleep, by idle age", counted(asleep, "session")));
+        self.caption(&format!("applications: {} asleep, by idle time", counted(asleep, "session")));
         if most == 0 {
             return self.add(GAP, html! {});
         }
@@ -154,7 +154,9 @@ impl Canvas {
             let survived = lives.iter().map(|lives| (*lives, lives.survived));
             self.row(SURVIVED, &format!("answered their probe{of_kind}"), survived.collect());
             let mut by_culprit: BTreeMap<&'static str, Vec<(&LivesOfAge, usize)>> = BTreeMap::new();
-            for (lives, deaths) in lives.iter().flat_map(|lives| lives.deaths.iter().map(move |of| (*lives, of))) {
+            for (lives, deaths) in
+                lives.iter().flat_map(|lives| lives.deaths.iter().map(move |of| (*lives, of)))
+            {
                 by_culprit.entry(deaths.culprit).or_default().push((lives, deaths.count));
             }
             for (culprit, died) in by_culprit {
@@ -269,12 +271,17 @@ fn bars(target: &TargetDocument) -> Option<Vec<Bar>> {
         let of_rung = users.iter().flat_map(|of| &of.idle).filter(|of| of.at_least_seconds == rung);
         of_rung.map(|of| of.sessions).sum()
     };
-    let rungs: Vec<(f64, usize)> =
-        std::iter::once((0.0, asleep)).chain(target.rungs_seconds.iter().map(|rung| (*rung, at_least(*rung)))).collect();
+    let rungs: Vec<(f64, usize)> = std::iter::once((0.0, asleep))
+        .chain(target.rungs_seconds.iter().map(|rung| (*rung, at_least(*rung))))
+        .collect();
     let bar = |place: usize| {
         let (from, reached) = rungs[place];
         let next = rungs.get(place + 1);
-        Bar { from, to: next.map(|(to, _)| *to), sessions: reached.saturating_sub(next.map_or(0, |(_, next)| *next)) }
+        Bar {
+            from,
+            to: next.map(|(to, _)| *to),
+            sessions: reached.saturating_sub(next.map_or(0, |(_, next)| *next)),
+        }
     };
     Some((0..rungs.len()).map(bar).collect())
 }

@@ -41,7 +41,9 @@ fn limit(path: &PathDocument) -> String {
             in_words(dies)
         ),
         (None, Some(dies)) => format!("Sessions die when idle for {}.", in_words(dies)),
-        (Some(lives), None) => format!("Sessions live when idle for {}; no limit was found.", in_words(lives)),
+        (Some(lives), None) => {
+            format!("Sessions live when idle for {}; no limit was found.", in_words(lives))
+        }
         (None, None) => "No idle age is known to be survived yet.".to_owned(),
     }
 }

@@ -13,7 +13,12 @@ pub struct Rosters(Arc<Mutex<Vec<Weak<Inner>>>>);
 impl Rosters {
     pub(super) fn add(&self, inner: &Arc<Inner>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|known| known.strong_count() > 0);
+        // As `Health::watch`: looked through when it is full, not for each one of many.
+        if all.len() == all.capacity() {
+            all.retain(|known| known.strong_count() > 0);
+            let room = all.len().max(16);
+            all.reserve(room);
+        }
         all.push(Arc::downgrade(inner));
     }
 

@@ -120,7 +120,10 @@ fn bad_file(file: &Path, what: &str) -> Failure {
 }
 
 /// Parses a PEM file of authorities.
-fn parse_authorities(pem: &[u8]) -> Result<RootCertStore, String> {
+///
+/// # Errors
+/// What is wrong with it, after the name of the file.
+pub fn parse_authorities(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| bad_pem(&error))?;
@@ -135,7 +138,10 @@ fn parse_authorities(pem: &[u8]) -> Result<RootCertStore, String> {
 const NO_CERTIFICATE: &str = "holds no PEM certificate: it needs -----BEGIN CERTIFICATE----- lines";
 
 /// The certificate and its key, where they fit.
-fn certified(certificates: &[u8], key: &[u8]) -> Result<CertifiedKey, WrongIdentity> {
+///
+/// # Errors
+/// What is wrong with which.
+pub fn certified(certificates: &[u8], key: &[u8]) -> Result<CertifiedKey, WrongIdentity> {
     let in_certificate = |what: String| WrongIdentity { in_key: false, what };
     let in_key = |what: String| WrongIdentity { in_key: true, what };
     let chain = CertificateDer::pem_slice_iter(certificates)

@@ -42,6 +42,7 @@ fn site() -> Arc<Site> {
         "/metrics".to_owned(),
         clients,
         reload::channel().0,
+        None,
     ))
 }
 

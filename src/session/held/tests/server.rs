@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use mysql_async::prelude::Queryable;
-use prometheus::{IntCounter, Registry};
+use prometheus::IntCounter;
 use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -120,7 +120,7 @@ pub(super) struct Path {
 impl Path {
     pub(super) fn plain() -> Self {
         let ladder = Ladder::parse("25s").expect("a ladder");
-        Self { tls: None, metrics: Metrics::register(&Registry::new(), &ladder).expect("an empty registry") }
+        Self { tls: None, metrics: Metrics::new(&ladder).expect("good names") }
     }
 
     pub(super) fn tls(test: &str) -> Self {

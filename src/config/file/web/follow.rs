@@ -1,0 +1,168 @@
+//! The web configuration as its files change.
+
+use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ring::digest::{Context, SHA256};
+
+use super::{WebConfig, read};
+use crate::config::file::FileError;
+
+/// How old a change must be before a file that looks the same is believed to be: clocks of file systems are coarse.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// The configuration as it was last good, and its files as they were last read.
+#[derive(Debug)]
+pub struct Followed {
+    file: PathBuf,
+    config: Arc<WebConfig>,
+    state: State,
+    /// What was wrong at the last reading.
+    wrong: Option<String>,
+}
+
+/// The files of one reading.
+pub(super) struct State {
+    seen: Vec<(PathBuf, Option<Stamp>)>,
+    /// Whether one was changed so shortly before it was read that it may have changed again unseen.
+    fresh: bool,
+    /// A digest of all that stood in them.
+    contents: Context,
+}
+
+/// What a look at the files brought.
+#[derive(Debug)]
+pub enum News {
+    /// They are as they were.
+    None,
+    /// They were read anew, and are followed from now on.
+    Changed(Arc<WebConfig>),
+    /// They cannot be followed, for this reason: what was good stays.
+    Wrong(String),
+}
+
+/// Tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(found: &Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            length: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+impl Stamp {
+    fn of(file: &Path) -> Option<Self> {
+        std::fs::metadata(file).ok().map(|found| Self::from(&found))
+    }
+
+    fn is_fresh(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (seconds, nanoseconds) = self.changed;
+        let changed =
+            Duration::new(seconds.try_into().unwrap_or_default(), nanoseconds.try_into().unwrap_or_default());
+        // A clock that was set back makes everything fresh, and nothing wrong.
+        changed + SETTLED >= now
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("seen", &self.seen).field("fresh", &self.fresh).finish_non_exhaustive()
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { seen: Vec::new(), fresh: false, contents: Context::new(&SHA256) }
+    }
+}
+
+impl State {
+    /// Remembers a file as it is before it is read.
+    pub(super) fn see(&mut self, file: &Path) {
+        let stamp = Stamp::of(file);
+        self.fresh |= stamp.is_some_and(|stamp| stamp.is_fresh());
+        self.seen.push((file.to_owned(), stamp));
+    }
+
+    /// Remembers what was read of it.
+    pub(super) fn hold(&mut self, bytes: &[u8]) {
+        self.contents.update(&bytes.len().to_le_bytes());
+        self.contents.update(bytes);
+    }
+
+    /// Whether nothing can have changed since.
+    fn stands(&self) -> bool {
+        !self.fresh && self.seen.iter().all(|(file, stamp)| Stamp::of(file) == *stamp)
+    }
+
+    fn same_contents(&self, other: &Self) -> bool {
+        let digest = |state: &Self| state.contents.clone().finish();
+        digest(self).as_ref() == digest(other).as_ref()
+    }
+}
+
+impl Followed {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn begin(file: &Path) -> Result<Self, FileError> {
+        let (state, config) = read(file);
+        Ok(Self { file: file.to_owned(), config: Arc::new(config?), state, wrong: None })
+    }
+
+    /// What is followed now.
+    pub fn config(&self) -> &Arc<WebConfig> {
+        &self.config
+    }
+
+    /// Looks whether one of the files has changed, and reads them anew where one may have. It waits for the file system.
+    pub fn look(&mut self) -> News {
+        if self.state.stands() {
+            return News::None;
+        }
+        let (state, config) = read(&self.file);
+        let same = state.same_contents(&self.state);
+        self.state = state;
+        let config = match config {
+            Ok(config) if config.tls.is_some() == self.config.tls.is_some() => Ok(config),
+            Ok(config) => Err(format!(
+                "{}: tls_server_config: TLS cannot be switched {} while the exporter runs: restart it",
+                self.file.display(),
+                if config.tls.is_some() { "on" } else { "off" }
+            )),
+            Err(error) => Err(error.to_string()),
+        };
+        match config {
+            Ok(_) if same && self.wrong.is_none() => News::None,
+            Ok(config) => {
+                self.wrong = None;
+                self.config = Arc::new(config);
+                News::Changed(Arc::clone(&self.config))
+            }
+            Err(wrong) if same && self.wrong.as_ref() == Some(&wrong) => News::None,
+            Err(wrong) => {
+                self.wrong = Some(wrong.clone());
+                News::Wrong(wrong)
+            }
+        }
+    }
+}
