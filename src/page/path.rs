@@ -158,12 +158,15 @@ pub(super) fn bracket(limit: &Limit, ladder_survived: bool) -> String {
             format!("between {} and {}", in_words(lower), in_words(upper))
         }
         (_, Some(upper)) => format!("at {}", in_words(upper)),
-        (Some(lower), None) if ladder_survived => {
-            format!("none up to {}, the end of the ladder", in_words(lower))
-        }
-        (Some(lower), None) => format!("none up to {}, as far as was measured", in_words(lower)),
+        (Some(lower), None) => format!("none {}", reached(lower, ladder_survived)),
         (None, None) => "not known yet".to_owned(),
     }
+}
+
+/// Up to where no limit lies.
+pub(super) fn reached(seconds: f64, ladder_survived: bool) -> String {
+    let end = if ladder_survived { "the end of the ladder" } else { "as far as was measured" };
+    format!("up to {}, {end}", in_words(seconds))
 }
 
 fn how_sure(limit: &Limit) -> &'static str {

@@ -18,7 +18,7 @@ const WIDTHS = [1280, 390];
 const SCHEMES = ['light', 'dark'];
 // What the documents show.
 const DOCUMENTED = [
-  { name: 'ill', width: 1280, height: 800, scheme: 'light', file: 'status-page.png' },
+  { name: 'ill', width: 1280, height: 960, scheme: 'light', file: 'status-page.png' },
   { name: 'targets', width: 390, height: 844, scheme: 'dark', file: 'status-page-phone.png' },
 ];
 const [pages, pictures, docs] = process.argv.slice(2);
