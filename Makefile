@@ -21,7 +21,7 @@ help: ## Say what there is
 check: ## Before each commit: format, warnings, unit tests, architecture, documents (no root; under two minutes warm)
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	cargo test --locked --quiet --lib --test architecture --test docs --test config
+	cargo test --locked --quiet --lib --test architecture --test docs --test config --test packages
 
 demo: ## Watch three culprits told apart on a private MariaDB; Ctrl-C ends it
 	script/install-test-parts mariadb
@@ -99,9 +99,9 @@ lint-scripts:
 deploy: ## Write deploy/ anew from alerts/ and dashboards/
 	script/render-deploy
 
-bench-rules: ## Measure the alert rules on 200 targets with two paths each (root; about three minutes)
+bench-rules: ## Measure the alert rules on 200 targets with two paths each, all of them ill (root; about four minutes)
 	script/install-test-parts
-	MYSQL_CANARY_SCALE_TARGETS=200 MYSQL_CANARY_SCALE_ILL=20 cargo test --locked --test all -- --nocapture alerting::scale
+	MYSQL_CANARY_SCALE_TARGETS=200 MYSQL_CANARY_SCALE_ILL=200 cargo test --locked --test all -- --nocapture alerting::scale
 
 worlds: ## Ten thousand generated worlds in virtual time against the whole core
 	MYSQL_CANARY_WORLDS=10000 cargo test --locked --release --test worlds -- --nocapture

@@ -9,9 +9,7 @@
 //! | `pages` | which metrics a page shows: those of the process, of all targets, or of one |
 //! | `text` | how they are written |
 
-use std::borrow::Cow;
-
-use crate::domain::life::words::{self, Field};
+use crate::domain::life::words::Field;
 use crate::fleet::published::TargetState;
 use crate::metrics::family::Description;
 use crate::metrics::labels::{PathLabels, TargetLabels};
@@ -61,10 +59,6 @@ fn draw<T>(state: &TargetState, unix_now: f64, look: impl FnOnce(&Drawing<'_>) -
     look(&drawing)
 }
 
-/// The label of a user as the follower calls it.
-fn user_label(user: &str) -> Cow<'_, str> {
-    words::user_label(user).into()
-}
 #[cfg(test)]
 mod tests {
     use tokio::sync::watch;

@@ -110,7 +110,7 @@ fn run(
         Some(addresses) => app::listen(addresses)?,
         None => app::inherit()?,
     };
-    try_threads().map_err(StartError::Runtime)?;
+    try_threads(web_config.is_some()).map_err(StartError::Runtime)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(workers())
         .enable_all()
@@ -149,10 +149,11 @@ fn workers() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(2)
 }
 
-/// Starts as many threads at once as the runtime will have, two more for the state file and look-ups of names, and ends
-/// them: where the system refuses one, the runtime would panic in its middle and never end.
-fn try_threads() -> io::Result<()> {
-    let count = workers() + 2;
+/// Starts as many threads at once as the runtime will have, two more for the state file and look-ups of names, three for
+/// the files, handshakes and passwords of a web configuration, and ends them: where the system refuses one, the runtime
+/// would panic in its middle and never end.
+fn try_threads(with_web_config: bool) -> io::Result<()> {
+    let count = workers() + if with_web_config { 5 } else { 2 };
     let gate = Arc::new(Mutex::new(()));
     let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
     let mut threads = Vec::new();

@@ -67,17 +67,17 @@ impl Metrics {
             connections: plain("mysql_canary_connections", "Canary sessions held open now.")?,
             connect_duration: Family::new("mysql_canary_connect_duration_seconds", "Time from the start of a TCP connect to the end of the login.", &CONNECT_BUCKETS)?,
             connect_failures: plain("mysql_canary_connect_failures_total", "Connects that failed, by the stage they failed at.")?,
-            lives: plain("mysql_canary_lives_total", "Canaries whose life had an outcome: they survived to their probe, or died.")?,
-            deaths: plain("mysql_canary_deaths_total", "Canaries that died, by what the wire showed and who did it.")?,
-            death_age: Family::new("mysql_canary_death_age_seconds", "Idle age at death. A silent death counts at the age it was found. Buckets are the ladder's ages.", ages)?,
-            survival_age: Family::new("mysql_canary_survival_age_seconds", "Idle age at which a probe was answered. Buckets are the ladder's ages.", ages)?,
-            stall: Family::new("mysql_canary_stall_seconds", "Time from sending on a dead connection to knowing, at most the probe timeout.", &STALL_BUCKETS)?,
-            voided: plain("mysql_canary_voided_total", "Canaries whose outcome says nothing and was not counted.")?,
+            lives: plain("mysql_canary_lives_total", "Canaries that came to an end that says something: a ping was answered, or the connection was dead.")?,
+            deaths: plain("mysql_canary_deaths_total", "Canaries whose connection was dead, by kind of canary, symptom (ending) and cause (culprit).")?,
+            death_age: Family::new("mysql_canary_death_age_seconds", "How long canaries had been idle when they died; a silent death counts when it was found. Buckets are the idle times that are tested.", ages)?,
+            survival_age: Family::new("mysql_canary_survival_age_seconds", "How long canaries had been idle when a ping was answered. Buckets are the idle times that are tested.", ages)?,
+            stall: Family::new("mysql_canary_stall_seconds", "How long a ping on a dead connection hung before it was known to be dead, at most the probe timeout.", &STALL_BUCKETS)?,
+            voided: plain("mysql_canary_voided_total", "Canaries whose end says nothing and was discarded, by why.")?,
             suspended: plain("mysql_canary_suspended", "1 while no canary is launched, for this reason.")?,
             self_aborted_clients: plain("mysql_canary_self_aborted_clients_total", "Sessions of this exporter that the server counted in Aborted_clients.")?,
             ghost_kills: plain("mysql_canary_ghost_kills_total", "Sessions of this exporter that the server held although their client was dead, by what became of the attempt to kill them.")?,
             failed_rounds: plain("mysql_canary_failed_rounds_total", FAILED_ROUNDS)?,
-            application_survival_age: Family::new("mysql_canary_application_survival_age_seconds", "Idle age that an application's session woke up from. Buckets are the ladder's ages.", ages)?,
+            application_survival_age: Family::new("mysql_canary_application_survival_age_seconds", "How long application sessions had been idle when they were used again, alive. Buckets are the idle times that are tested.", ages)?,
         })
     }
 
@@ -133,7 +133,7 @@ impl Metrics {
     }
 
     /// The metrics of one path. Counters are born at zero for every legal combination of their closed
-    /// labels; of the histograms, those that will be needed: idle canaries always run, while a twin may
+    /// labels, what counts the ends of a kind with the first canary of it: idle ones always run, while a twin may
     /// never be sent. `kinds` are those that may run there.
     pub fn path(&self, target: &str, path: &str, kinds: &[Kind]) -> PathMetrics {
         PathMetrics::born(self, target, path, kinds)

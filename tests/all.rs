@@ -25,8 +25,8 @@
 //! | `check` | the ladder walked once: its verdicts, its failures, its terminal |
 //! | `demo` | the demonstration, and that nothing is left of it |
 //! | `scrape` | `/metrics` and its neighbours |
-//! | `status` | `/api/v1/status` fits its schema and says what the metrics say |
 //! | `web_config` | the pages under TLS, with users and client certificates, as curl sees them |
+//! | `status` | `/api/v1/status` fits its schema and says what the metrics say |
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
 //! | `bad_input` | every bad flag with its exact message |

@@ -101,8 +101,8 @@ fn a_budget_that_needs_more_open_files_than_there_may_be() {
     let output = exporter.and_then(|exporter| exporter.wait_with_output()).expect("the exporter can be run");
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "error: --canary.max-connections: 12 connections need 240 open files (one each, 3 more for each of the 12 that may be opened at once, 128 for the pages, 64 for the rest), \
-         and this process may have 200: raise the hard limit (LimitNOFILE= of its service, ulimit -Hn), or lower the flag\n"
+        "error: 12 connections (--canary.max-connections, or canary.max_connections of each path in a file) need 240 open files (one each, 3 more for each of the 12 that may be opened at once, 128 for the pages, 64 for the rest), \
+         and this process may have 200: raise the hard limit (LimitNOFILE= of its service, ulimit -Hn), or let it hold fewer connections\n"
     );
     assert_eq!(output.status.code(), Some(2));
 }
@@ -202,13 +202,13 @@ fn web_addresses_and_paths() {
 fn the_server_s_address() {
     let dir = PrivateDir::new();
     for (address, message) in [
-        (":3306", "\":3306\" has no host: write host:port, such as db.example.org:3306"),
-        ("db:0", "\"db:0\" has a bad port: write a number from 1 to 65535 after the last colon"),
-        ("db:mysql", "\"db:mysql\" has a bad port: write a number from 1 to 65535 after the last colon"),
-        ("fe80::1", "\"fe80::1\" has several colons: write an IPv6 address in brackets, such as [::1]:3306"),
+        (":3306", "the address has no host: write host:port, such as db.example.org:3306"),
+        ("db:0", "the address has a bad port: write a number from 1 to 65535 after the last colon"),
+        ("db:mysql", "the address has a bad port: write a number from 1 to 65535 after the last colon"),
+        ("fe80::1", "the address has several colons: write an IPv6 address in brackets, such as [::1]:3306"),
         (
             "mysql://db/app",
-            "\"mysql://db/app\" is no host: write host:port, without a scheme, a user, a password or a path",
+            "the address is no host and port: write host:port, without a scheme, a user, a password or a path",
         ),
         (
             "mysql://canary:hunter2-in-disguise@db:3306/app",

@@ -20,9 +20,8 @@ const README: &str = include_str!("../README.md");
 const METRICS: &str = include_str!("../docs/metrics.md");
 const FLAGS: &str = include_str!("../docs/flags.md");
 /// Every document for users, by its place.
-const DOCUMENTS: [(&str, &str); 16] = [
+const DOCUMENTS: [(&str, &str); 15] = [
     ("README.md", README),
-    ("docs/check.md", include_str!("../docs/check.md")),
     ("docs/metrics.md", METRICS),
     ("docs/flags.md", FLAGS),
     ("docs/results.md", include_str!("../docs/results.md")),

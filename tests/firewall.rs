@@ -211,9 +211,8 @@ fn cycle(limit: f64) -> f64 {
 /// How long after a change of the limit from `old` to `new` the last bracket was reported that did not hold
 /// the new one, and how long until that is settled; in seconds.
 fn follow(exporter: &Exporter<'_>, old: f64, new: f64) -> (f64, f64) {
-    // What is told wrong meanwhile has three cycles; to be confirmed again takes as many lives as the luck of a busy
-    // machine lets come.
-    let patience = Duration::from_secs_f64(14.0 * cycle(old.max(new)));
+    // What is told wrong meanwhile has three cycles; in virtual time the new one is confirmed within four.
+    let patience = Duration::from_secs_f64(6.0 * cycle(old.max(new)));
     let (begun, mut last_wrong) = (Instant::now(), 0.0);
     loop {
         let page = exporter.metrics();

@@ -32,14 +32,14 @@ impl Schema {
     /// Holds a document against it.
     #[track_caller]
     pub(crate) fn check(&self, document: &Value) {
-        if let Err(error) = self.schemas.validate(document, self.index) {
-            panic!("a document does not fit docs/{}: {error:#}\n{document:#}", self.name);
+        if let Err(error) = self.fits(document) {
+            panic!("a document does not fit docs/{}: {error}\n{document:#}", self.name);
         }
     }
 
-    /// Whether a document fits.
-    pub(crate) fn accepts(&self, document: &Value) -> bool {
-        self.schemas.validate(document, self.index).is_ok()
+    /// Whether a document fits, or what is wrong with it.
+    pub(crate) fn fits(&self, document: &Value) -> Result<(), String> {
+        self.schemas.validate(document, self.index).map_err(|error| format!("{error:#}"))
     }
 }
 

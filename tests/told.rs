@@ -65,7 +65,7 @@ fn a_session_that_rests_in_a_transaction_is_told_before_the_server_ends_it() {
         exporter.wait_for_metrics("the first survivors", PATIENCE, |page| {
             page.sum("idle_limit_lower_seconds", &[("kind", "idle")]) >= 1.0
         });
-        let told = exporter.events("verdict");
+        let told = exporter.events("verdict_in_full");
         assert!(
             told.iter().any(|event| event["msg"].as_str().is_some_and(|msg| msg.contains(sentence))),
             "{told:?}"

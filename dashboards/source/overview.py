@@ -192,7 +192,13 @@ def contradictions() -> list[dashboard.Panel]:
         [Query(f"max by ({WHO}, rule, pool) ({holds})", "{{target}}/{{path}} {{rule}} {{pool}} {{instance}}")],
         12,
         9,
-        Look(words={"1": ("holds", ORANGE)}),
+        Look(
+            words={"1": ("holds", ORANGE)},
+            overrides=[
+                override(f"^.* {rule} .*$", {"displayName": f"${{__field.labels.target}}/${{__field.labels.path}}: {text}"}, "byRegexp")
+                for rule, (text, _) in RULES.items()
+            ],
+        ),
     )
     return [table_panel(now, "Target", descending=False), timeline_panel(since)]
 

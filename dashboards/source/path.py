@@ -67,12 +67,11 @@ def siblings() -> list[dashboard.Panel]:
     who = "path"
     columns: list[tuple[str, str]] = [
         ("Address", f"max by ({who}, address) (mysql_canary_path_info{{{BY_TARGET}}})"),
-        ("Layer", f"max by ({who}, layer, suspect) (mysql_canary_idle_limit_info{{{BY_TARGET}}})"),
+        ("Layer", f"max by ({who}, layer) (mysql_canary_idle_limit_info{{{BY_TARGET}}})"),
         ("Survived", f'max by ({who}) (mysql_canary_idle_limit_lower_seconds{{{BY_TARGET}, kind="idle"}})'),
         ("Idle limit", f'max by ({who}) (mysql_canary_idle_limit_upper_seconds{{{BY_TARGET}, kind="idle"}})'),
-        ("Recycle below", f"max by ({who}) (mysql_canary_recommended_recycle_seconds{{{BY_TARGET}}})"),
     ]
-    values = {"Value #C": "Survived", "Value #D": "Idle limit", "Value #E": "Recycle below"}
+    values = {"Value #C": "Survived", "Value #D": "Idle limit"}
     beside = Panel(
         "Paths of this server",
         "What lies on one path alone has a limit there alone; what all share lies on the way that they share.",
@@ -80,9 +79,8 @@ def siblings() -> list[dashboard.Panel]:
         12, 7,
         Look(
             overrides=[
-                override("Survived|Idle limit|Recycle below", {"unit": AGE, "decimals": 1}, "byRegexp"),
+                override("Survived|Idle limit", {"unit": AGE, "decimals": 1}, "byRegexp"),
                 override("Layer", {"mappings": [mapping(LAYER_NAMES)], "custom.cellOptions": common.TableColorTextCellOptions()}),
-                override("Likely product", {"mappings": [mapping({"none": ("not known", "text")})]}),
             ]
         ),
         transformations=[
@@ -90,8 +88,8 @@ def siblings() -> list[dashboard.Panel]:
             transform(
                 "organize",
                 excludeByName={"Time": True, "Value #A": True, "Value #B": True},
-                indexByName={name: index for index, name in enumerate(["path", "address", *list(values)[:2], "layer", "suspect", "Value #E"])},
-                renameByName={"path": "Path", "address": "Address", "layer": "Layer", "suspect": "Likely product", **values},
+                indexByName={name: index for index, name in enumerate(["path", "address", *values, "layer"])},
+                renameByName={"path": "Path", "address": "Address", "layer": "Layer", **values},
             ),
         ],
     )

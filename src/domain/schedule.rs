@@ -8,6 +8,7 @@
 //! ```text
 //! no death stands        -> sweep   the oldest canaries climb the ladder, one listens to the end
 //! a death stands         -> refine  canaries in flight are re-aimed into the bracket
+//! deaths and survivals contradict one another -> breadth  half of the canaries look at ages far apart
 //! the bracket is sharp and confirmed, or the ladder's end was survived -> watch
 //! ```
 
@@ -18,6 +19,7 @@ use crate::domain::limit::ladder::Ladder;
 use crate::domain::limit::{self, IdleLimit};
 
 mod aims;
+mod breadth;
 mod refine;
 mod sweep;
 mod watch;
@@ -91,6 +93,10 @@ pub enum Purpose {
 pub fn plan(scene: &Scene<'_>) -> Plan {
     let limit = limit::idle_limit(scene.history, Kind::Idle);
     let mut draft = Draft::new(scene);
+    let is_sought = limit.upper.is_none() || !is_settled(&limit, scene.precision);
+    if is_sought {
+        breadth::keep(scene, &limit, &mut draft);
+    }
     match limit.upper.filter(|&upper| is_in_reach(scene, &limit, upper)) {
         None => {
             if limit.lower_in_doubt {
@@ -155,6 +161,8 @@ struct Canary {
     /// The age it is aimed at now, in seconds.
     target: f64,
     recalled: bool,
+    /// Whether it is not to be aimed elsewhere.
+    is_kept: bool,
 }
 
 impl Canary {
@@ -184,7 +192,14 @@ impl Draft {
             .map(|canary| {
                 let idle = scene.now - canary.born;
                 let idle = if idle.is_finite() { idle.max(0.0) } else { 0.0 };
-                Canary { id: canary.id, idle, aimed: canary.age, target: canary.age, recalled: false }
+                Canary {
+                    id: canary.id,
+                    idle,
+                    aimed: canary.age,
+                    target: canary.age,
+                    recalled: false,
+                    is_kept: false,
+                }
             })
             .collect();
         canaries.sort_by(|a, b| b.idle.total_cmp(&a.idle).then(a.id.cmp(&b.id)));
@@ -210,7 +225,7 @@ impl Draft {
 
     /// The canaries that may still be re-aimed, oldest first.
     fn free(&mut self) -> impl Iterator<Item = &mut Canary> {
-        self.canaries.iter_mut().filter(|canary| !canary.recalled && !canary.is_due())
+        self.canaries.iter_mut().filter(|canary| !canary.recalled && !canary.is_kept && !canary.is_due())
     }
 
     fn in_flight(&self) -> usize {

@@ -214,14 +214,14 @@ families! {
     Gauge THREADS_CONNECTED: TargetLabels = "mysql_canary_server_threads_connected", "Threads_connected: sessions open on the server, ours among them.";
     Gauge MAX_CONNECTIONS: TargetLabels = "mysql_canary_server_max_connections", "The server's max_connections: the most sessions it accepts.";
     Gauge SESSIONS: CommandLabels = "mysql_canary_sessions", "Application sessions, by user and COMMAND; ours are left out.";
-    Gauge SESSION_LONGEST_IDLE: UserLabels = "mysql_canary_session_longest_idle_seconds", "How long the longest sleeper of a user's sessions has slept.";
-    Gauge IDLE_SESSIONS: IdleLabels = "mysql_canary_idle_sessions", "Application sessions that have slept at least this many seconds.";
+    Gauge SESSION_LONGEST_IDLE: UserLabels = "mysql_canary_session_longest_idle_seconds", "How long the user's longest idle session has been idle.";
+    Gauge IDLE_SESSIONS: IdleLabels = "mysql_canary_idle_sessions", "Application sessions that have been idle for at least this many seconds.";
     Gauge GHOST_SESSIONS: PathLabels = "mysql_canary_ghost_sessions", "Sessions of ours that the server lists although their client is dead.";
     Counter WORDS_CUT: FieldLabels = "mysql_canary_server_words_cut_total", "Words of the server's that no list knows, or that were cut or cleaned before they became labels.";
     Gauge COLLECTOR_SUCCESS: CollectorLabels = "mysql_canary_collector_success", "1 if this source of the server view was read in the newest round.";
     Gauge COLLECTOR_DURATION: CollectorLabels = "mysql_canary_collector_duration_seconds", "How long this source took in the newest round.";
-    Gauge LIMIT_LOWER: KindLabels = "mysql_canary_idle_limit_lower_seconds", "The longest idle age survived that no later death contradicts.";
-    Gauge LIMIT_UPPER: KindLabels = "mysql_canary_idle_limit_upper_seconds", "The shortest idle age died at that no later survival contradicts. Absent while nothing died.";
+    Gauge LIMIT_LOWER: KindLabels = "mysql_canary_idle_limit_lower_seconds", "Connections that are idle for this long live: the longest idle time that was survived.";
+    Gauge LIMIT_UPPER: KindLabels = "mysql_canary_idle_limit_upper_seconds", "Connections that are idle for this long are dead: the shortest idle time that was not survived. Absent while nothing died.";
     Gauge LIMIT_SHARE: KindLabels = "mysql_canary_idle_limit_share", "Share of the lives that reached the limit's age and died there; 1 where all do. Absent while nothing died.";
     Gauge LIMIT_CONFIRMED: KindLabels = "mysql_canary_idle_limit_confirmed", "1 if two deaths and two survivals bear the idle limit out, 0 while it rests on less. Absent while nothing died.";
     Gauge LIMIT_INFO: LimitInfoLabels = "mysql_canary_idle_limit_info", "Always 1; who sets the idle limit, in which layer, and what product fits. Absent while nothing died.";
@@ -237,6 +237,6 @@ families! {
     Gauge LAYER_TIMEOUT: SettingLabels = "mysql_canary_layer_timeout_seconds", "A timeout of one layer: what its clock counts, and how it is known.";
     Gauge PROBER_LAST_EVENT: PathLabels = "mysql_canary_prober_last_event_timestamp_seconds", "When the path's loop last moved, in seconds since the Unix epoch. It wakes by itself every few seconds.";
     Gauge PATH_INFO: AddressLabels = "mysql_canary_path_info", "Always 1; the label address says where the path leads.";
-    Gauge LAYER_MISMATCH: MismatchLabels = "mysql_canary_layer_mismatch", "1 if this rule about two layers that contradict holds. Absent where it cannot be judged.";
-    Gauge RECOMMENDED_RECYCLE: PathLabels = "mysql_canary_recommended_recycle_seconds", "The age at which pools should replace their connections, to keep clear of what was measured. Absent while nothing died.";
+    Gauge LAYER_MISMATCH: MismatchLabels = "mysql_canary_layer_mismatch", "1 if these two settings, or setting and measurement, contradict each other; 0 if not. Absent where it cannot be judged.";
+    Gauge RECOMMENDED_RECYCLE: PathLabels = "mysql_canary_recommended_recycle_seconds", "Set the recycle of pools below this to keep clear of the limit. Absent while nothing died.";
 }

@@ -7,7 +7,7 @@ use super::families::{
     RECOMMENDED_RECYCLE, REMEDY, Remedy, RemedyLabels, RiskLabels, SESSIONS_AT_RISK, SESSIONS_AT_RISK_INFO,
     SESSIONS_HELD_PAST_RECYCLE, SettingLabels,
 };
-use super::user_label;
+use crate::domain::life::words::user_label;
 use crate::domain::mismatch::{AtRisk, Finding};
 use crate::fleet::diagnosis::Diagnosis;
 use crate::metrics::labels::{KindLabels, PathLabels};

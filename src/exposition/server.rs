@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::TargetState;
 use super::drawing::{Drawing, Drawn};
 use super::families::{
     ABORTED_CLIENTS, ABORTED_CONNECTS, APPLICATION_DRIVER, APPLICATION_ENDINGS, APPLICATION_LONGEST_SURVIVED,
@@ -9,9 +10,8 @@ use super::families::{
     EndingLabels, ErrorLabels, GHOST_SESSIONS, IDLE_SESSIONS, IdleLabels, MAX_CONNECTIONS, SERVER_INFO,
     SERVER_START_TIME, SESSION_LONGEST_IDLE, SESSIONS, ServerInfoLabels, THREADS_CONNECTED, UserLabels,
 };
-use super::{TargetState, user_label};
 use crate::domain::applications::Ending;
-use crate::domain::life::words::{MOST_NAMED_USERS, OTHER, OTHER_USERS, account_label};
+use crate::domain::life::words::{MOST_NAMED_USERS, OTHER, OTHER_USERS, account_label, user_label};
 use crate::metrics::labels::{LabelSet, PathLabels, TargetLabels};
 use crate::server::{self, ServerView};
 

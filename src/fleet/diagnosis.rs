@@ -270,8 +270,8 @@ fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict:
         let stays = *missed < ROUNDS_TO_BE_OVER;
         if !stays {
             let ((rule, pool), target_name, path) = (key, &sources.target, &sources.path);
-            let words = "the rule no longer holds, or can no longer be judged";
-            tracing::info!(event = "mismatch_over", target_name, path, rule, pool, "{words}");
+            let words = "no longer holds, or can no longer be judged";
+            tracing::info!(event = "mismatch_over", target_name, path, rule, pool, "{rule} {words}");
         }
         stays
     });
@@ -279,13 +279,30 @@ fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict:
     let now = verdict::Told::of(verdict);
     if now.is_news_after(last_verdict.as_ref()) {
         *last_verdict = Some(now);
-        tracing::info!(
-            event = "verdict",
-            target_name = sources.target,
-            path = sources.path,
-            sound = verdict.sound,
-            "{}",
-            verdict.to_string().trim_end()
-        );
+        tell_verdict(sources, verdict);
     }
+}
+
+/// The verdict as one short line with fields; at the level debug all that it says, as the pages have it.
+fn tell_verdict(sources: &Sources, verdict: &Verdict) {
+    let (limit, killer) = {
+        let report = sources.report.borrow();
+        (report.limit(Kind::Idle), report.killer)
+    };
+    let (target_name, path) = (&sources.target, &sources.path);
+    let culprit = killer.map(|killer| killer.culprit);
+    tracing::info!(
+        event = "verdict",
+        target_name,
+        path,
+        sound = verdict.sound,
+        limit_seconds = limit.upper.map(|upper| (upper * 100.0).round() / 100.0),
+        culprit = culprit.map(|culprit| culprit.label()),
+        layer = culprit.map(|culprit| culprit.layer().label()),
+        recycle_seconds = verdict.recycle_seconds,
+        confirmed = limit.upper.map(|_| limit.confirmed),
+        "{}",
+        verdict.sentences.first().map_or("nothing is known yet", String::as_str)
+    );
+    tracing::debug!(event = "verdict_in_full", target_name, path, "{}", verdict.to_string().trim_end());
 }

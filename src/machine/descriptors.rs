@@ -27,8 +27,8 @@ pub struct Wanted {
 /// The budget does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--canary.max-connections: {sessions} connections need {needed} open files (one each, {TO_OPEN} more for each of the {opened} that may be opened \
-     at once, {PAGES} for the pages, {rest} for the rest), and this process may have {limit}: raise the hard limit (LimitNOFILE= of its service, ulimit -Hn), or lower the flag"
+    "{sessions} connections (--canary.max-connections, or canary.max_connections of each path in a file) need {needed} open files (one each, {TO_OPEN} more for each of the {opened} that may be opened \
+     at once, {PAGES} for the pages, {rest} for the rest), and this process may have {limit}: raise the hard limit (LimitNOFILE= of its service, ulimit -Hn), or let it hold fewer connections"
 )]
 pub struct TooFewDescriptors {
     /// The budget.

@@ -33,17 +33,10 @@ impl PathMetrics {
         for &kind in kinds {
             born.set_connections(kind, 0);
             born.lives(kind);
-            for ending in Ending::ALL {
-                for &culprit in possible_culprits(kind, ending) {
-                    born.deaths(kind, ending, culprit);
-                    if kind == Kind::Idle {
-                        born.death_age(kind, culprit);
-                    }
-                }
-            }
-            if kind == Kind::Idle {
-                born.survival_age(kind);
-            }
+        }
+        born.expect(Kind::Idle);
+        for culprit in Culprit::ALL {
+            born.death_age(Kind::Idle, culprit);
         }
         for reason in VoidReason::ALL {
             born.voids(reason);
@@ -64,13 +57,25 @@ impl PathMetrics {
         born
     }
 
-    /// Canaries of a kind held open now. The first of a kind brings its histogram of survivals, at zero:
-    /// the first survival then shows as an increase.
+    /// Canaries of a kind held open now. The first of a kind brings what its ends are counted in, at zero: it lives for
+    /// as long as the limit, so a scrape finds the zeros before its end, which then shows as an increase. Most paths
+    /// never need them, for twins are sent past a limit only.
     pub fn set_connections(&self, kind: Kind, count: usize) {
-        self.metrics.connections.of(self.kind(kind)).set(i64::try_from(count).unwrap_or(i64::MAX));
-        if count > 0 {
-            self.survival_age(kind);
+        let held = self.metrics.connections.of(self.kind(kind));
+        if count > 0 && held.get() == 0 {
+            self.expect(kind);
         }
+        held.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Brings every count that the end of a canary of this kind may need.
+    fn expect(&self, kind: Kind) {
+        for ending in Ending::ALL {
+            for &culprit in possible_culprits(kind, ending) {
+                self.deaths(kind, ending, culprit);
+            }
+        }
+        self.survival_age(kind);
     }
 
     /// A connect succeeded after this many seconds.

@@ -1,6 +1,6 @@
 //! Deaths: each is held until its evidence decides, then counted once, observed once and told once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tokio::time::Instant;
 
@@ -10,7 +10,7 @@ use super::life::Death;
 use crate::domain::culprit::companions::{
     Spared, Struck, are_kills_read, died_unkilled, kills_near, same_age, same_instant,
 };
-use crate::domain::culprit::lost_state::{Beside, Life, Sent, Story, explain};
+use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story, Told};
 use crate::domain::culprit::twins;
 use crate::domain::culprit::{Conclusion, Culprit, Evidence, conclude};
 use crate::domain::life::kind::Kind;
@@ -18,7 +18,7 @@ use crate::domain::life::observation::{Fate, History, Observation};
 use crate::domain::life::tolerance::{
     AWAITS_LIVES, AWAITS_TWINS, BORN_TOGETHER_SECONDS, ONE_AGE, is_one_age,
 };
-use crate::domain::limit::idle_limit;
+use crate::domain::limit::{IdleLimit, idle_limit};
 
 /// Those that die at one instant are known to be many this much later, in seconds.
 const INSTANT_SECONDS: f64 = 1.0;
@@ -129,14 +129,20 @@ impl Undecided {
         history: &History,
         flights: &Flights,
         epoch: &Epoch,
+        told: &IdleLimit,
         last_call: bool,
     ) -> Vec<Decided> {
         let now = Instant::now();
         let unix_now = epoch.unix(now);
         let mut decided = Vec::new();
+        if self.cases.is_empty() {
+            return decided;
+        }
+        let idle = idle_limit(history, Kind::Idle);
         let mut waiting: Vec<Case> = Vec::new();
         self.past.retain(|struck| unix_now - struck.at <= WITNESS_LATE_SECONDS);
         let others = Others::of(&self.cases, &self.past, flights, epoch);
+        let mut stories: BTreeMap<Option<u16>, (Stories, Told)> = BTreeMap::new();
         let patience: Vec<f64> = self.cases.iter().map(|case| self.until(case)).collect();
         for (mut case, until) in self.cases.drain(..).zip(patience) {
             let survivors = births_of_survivors(&case, history, flights, epoch, now);
@@ -144,10 +150,15 @@ impl Undecided {
             case.outlived_by_younger |=
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
             let lives = history.told() + others.silent.len();
-            if case.story.is_none_or(|(by, _)| by != lives) {
-                case.story = Some((lives, story(&case, history, &others)));
+            if case.is_silent() && case.story.is_none_or(|(by, _)| by != lives) {
+                let read = || {
+                    let before = told_before(case.server, history, &others, told);
+                    (told_by_all(case.server, history, &others), before)
+                };
+                let (stories, before) = stories.entry(case.server).or_insert_with(read);
+                case.story = Some((lives, stories.of_one(&case.life(), before)));
             }
-            let conclusion = conclude(&evidence(&case, history, &others));
+            let conclusion = conclude(&evidence(&case, history, &others, &idle));
             let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= until {
                 if case.death.exact {
@@ -300,12 +311,9 @@ const fn sent_by(kind: Kind) -> Sent {
     }
 }
 
-/// The story that explains a silent death, by the idle lives beside it.
-fn story(case: &Case, history: &History, others: &Others) -> Story {
-    if !case.is_silent() {
-        return Story::Open;
-    }
-    let is_here = |server| history.is_one_server(case.server, server);
+/// What the lives of one server tell together of its silent deaths.
+fn told_by_all(server: Option<u16>, history: &History, others: &Others) -> Stories {
+    let is_here = |other| history.is_one_server(server, other);
     let life = |seen: &Observation| {
         let is_dead = match seen.fate {
             Fate::Lived => false,
@@ -321,22 +329,40 @@ fn story(case: &Case, history: &History, others: &Others) -> Story {
         Some(Life { born: seen.born(), seen: seen.at, is_dead, sent: sent_by(seen.kind) })
     };
     let told = history.iter().rev().filter(|seen| is_here(seen.server) && !others.is_foretold(seen));
-    let itself = case.life();
     let open = others.silent.iter().filter(|(server, _)| is_here(*server)).map(|(_, life)| *life);
-    // Its own age counts among those of the dead, and it is told of apart.
-    let mut beside = Beside::of(told.filter_map(life), open.collect());
-    beside.lives.retain(|life| *life != itself);
-    explain(&itself, &beside)
+    Stories::of(&Beside::of(told.filter_map(life), open.collect()))
+}
+
+/// What is told of a server so far, of its silent deaths.
+fn told_before(server: Option<u16>, history: &History, others: &Others, limit: &IdleLimit) -> Told {
+    /// So many of the newest deaths are looked at ...
+    const NEWEST: usize = 16;
+    /// ... and so many that were lost one after the other, of lives that no one moment ended, are flows forgotten here
+    /// and there.
+    const ONE_AFTER_THE_OTHER: usize = 3;
+    let is_silent_limit = limit.confirmed && !limit.exact;
+    let timer = limit.upper.filter(|_| is_silent_limit && (limit.server.is_none() || limit.server == server));
+    let found_dead = history.iter().rev().filter(|seen| {
+        let is_silent = matches!(seen.fate, Fate::Died { exact: false, .. });
+        is_silent && history.is_one_server(server, seen.server) && !others.is_foretold(seen)
+    });
+    let (mut lost, mut before) = (0, f64::INFINITY);
+    for seen in found_dead.take(NEWEST).filter(|seen| seen.kind == Kind::Idle) {
+        if matches!(seen.fate, Fate::Died { culprit: Culprit::NetworkStateLoss, .. }) && seen.at <= before {
+            lost += 1;
+            before = seen.born();
+        }
+    }
+    Told { timer, is_here_and_there: timer.is_none() && lost >= ONE_AFTER_THE_OTHER }
 }
 
 /// Whether the limit that stands at an age, in seconds, rules a part of the connections only.
-fn is_of_a_part(history: &History, age: f64) -> bool {
-    let limit = idle_limit(history, Kind::Idle);
+fn is_of_a_part(limit: &IdleLimit, age: f64) -> bool {
     limit.upper.is_some_and(|upper| limit.server.is_none() && limit.share < 1.0 && is_one_age(upper, age))
 }
 
 /// All that is known of a death now.
-fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
+fn evidence(case: &Case, history: &History, others: &Others, idle: &IdleLimit) -> Evidence {
     let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, killed, .. } =
         case.death;
     let told = Struck { at: case.at, ..case.as_struck() };
@@ -358,7 +384,7 @@ fn evidence(case: &Case, history: &History, others: &Others) -> Evidence {
         same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
-        of_a_part: is_of_a_part(history, age),
+        of_a_part: is_of_a_part(idle, age),
         story: case.story.map_or(Story::Open, |(_, story)| story),
         twins: twins::read(history, age, case.server),
     }

@@ -286,7 +286,8 @@ impl<W: World> Prober<W> {
 
     /// Counts the deaths whose culprit is decided; at the end (`last_call`), all of them.
     fn review(&mut self, last_call: bool) {
-        let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, last_call);
+        let told = self.publish.report.borrow().limit(Kind::Idle);
+        let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, &told, last_call);
         // All of them at once: what one moment did is no limit in between.
         for one in &decided {
             self.count_death(one);
@@ -320,7 +321,8 @@ impl<W: World> Prober<W> {
             self.history.push(Observation { at: *at, kind: *kind, age: death.age, fate, server: *server });
         }
         self.show_death(decided);
-        report::tell_death(&self.settings, decided);
+        let expected = self.publish.report.borrow().expects(death.age, conclusion.culprit);
+        report::tell_death(&self.settings, decided, expected);
     }
 
     fn observe(&mut self, observation: Observation) {

@@ -6,8 +6,8 @@ use super::Settings;
 use super::deaths::Decided;
 use super::life::Voided;
 use crate::domain::conduct::suspension::Suspension;
-use crate::domain::culprit::Row;
 use crate::domain::culprit::remedy::Remedies;
+use crate::domain::culprit::{Culprit, Row};
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{History, Observation};
 use crate::domain::life::tolerance::{ONE_AGE, is_one_age};
@@ -121,6 +121,12 @@ impl PathReport {
         }
     }
 
+    /// Whether a death at this age by this culprit is what the confirmed idle limit does, as it was told last.
+    pub fn expects(&self, age: f64, culprit: Culprit) -> bool {
+        let limit = self.limit(Kind::Idle);
+        limit.confirmed && age > limit.lower && self.killer.is_some_and(|killer| killer.culprit == culprit)
+    }
+
     /// What is known of one kind's limit.
     pub fn limit(&self, kind: Kind) -> IdleLimit {
         self.limits.iter().find(|(known, _)| *known == kind).map(|(_, limit)| *limit).unwrap_or_default()
@@ -143,28 +149,43 @@ pub(super) fn tell_survival(settings: &Settings, kind: Kind, age: f64) {
     );
 }
 
-pub(super) fn tell_death(settings: &Settings, decided: &Decided) {
-    let Decided { kind, death, conclusion, .. } = decided;
-    tracing::warn!(
-        event = "death",
-        target_name = settings.target,
-        path = settings.path,
-        kind = kind.label(),
-        age_seconds = rounded(death.age),
-        ending = death.ending.label(),
-        error_code = death.error_code,
-        culprit = conclusion.culprit.label(),
-        layer = conclusion.culprit.layer().label(),
-        rule = conclusion.rule,
-        thread_id = death.thread_id,
-        server = decided.server,
-        server_identity = death.identity,
-        com_kill_rose = death.killed,
-        stall_seconds = death.stall.map(rounded),
-        wait_timeout_seconds = death.wait_timeout,
-        server_uptime_seconds = death.uptime,
-        "canary died"
-    );
+/// A death with all that is known of it. The level of a line is part of it, so the line stands here once for both.
+macro_rules! tell_death_at {
+    ($level:expr, $settings:expr, $decided:expr, $words:literal) => {{
+        let (settings, decided): (&Settings, &Decided) = ($settings, $decided);
+        let Decided { kind, death, conclusion, .. } = decided;
+        tracing::event!(
+            $level,
+            event = "death",
+            target_name = settings.target,
+            path = settings.path,
+            kind = kind.label(),
+            age_seconds = rounded(death.age),
+            ending = death.ending.label(),
+            error_code = death.error_code,
+            culprit = conclusion.culprit.label(),
+            layer = conclusion.culprit.layer().label(),
+            rule = conclusion.rule,
+            thread_id = death.thread_id,
+            server = decided.server,
+            server_identity = death.identity,
+            com_kill_rose = death.killed,
+            stall_seconds = death.stall.map(rounded),
+            wait_timeout_seconds = death.wait_timeout,
+            server_uptime_seconds = death.uptime,
+            $words
+        );
+    }};
+}
+
+/// What is new is a warning. That a confirmed limit takes one more (`expected`) is how it is watched, and is told at the
+/// level info.
+pub(super) fn tell_death(settings: &Settings, decided: &Decided, expected: bool) {
+    if expected {
+        tell_death_at!(tracing::Level::INFO, settings, decided, "canary died at the confirmed idle limit");
+    } else {
+        tell_death_at!(tracing::Level::WARN, settings, decided, "canary died");
+    }
 }
 
 pub(super) fn tell_void(settings: &Settings, kind: Kind, voided: Voided) {

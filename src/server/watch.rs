@@ -339,6 +339,10 @@ pub(super) fn tell_missing(why: Missing, consequence: &str, grant: &str, connect
 
 /// Says once why nothing is said of the applications, and what would help.
 pub(super) fn tell_of_sight(sight: Sight, connector: &Connector, memory: &mut Memory) {
+    // Many may just be logging in, such as a whole fleet at its start: what lacks them in two rounds is told.
+    if sight == Sight::Incomplete && memory.last_sight != Some(Sight::Incomplete) {
+        return;
+    }
     if memory.told_sight.replace(sight) == Some(sight) {
         return;
     }

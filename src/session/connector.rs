@@ -168,13 +168,15 @@ impl Connector {
         if was_refused {
             self.password.read_anew().await;
         }
-        let mut outcome = self.attempt(place, keepalive).await;
+        let mut presented = None;
+        let mut outcome = self.attempt(place, keepalive, &mut presented).await;
         if let Err(failure) = &outcome
-            && !was_refused
-            && let Some(place) = self.another_try(failure, purpose).await
+            && self.has_another(failure, presented.as_ref()).await
         {
             self.failed_to_connect(failure);
-            outcome = self.attempt(place, keepalive).await;
+            // What is mended needs no rest, whether or not there is a place for a second try at once.
+            let place = self.roster.claim(purpose).ok_or(NO_PLACE)?;
+            outcome = self.attempt(place, keepalive, &mut presented).await;
         }
         match outcome {
             Ok(session) => {
@@ -190,18 +192,16 @@ impl Connector {
         }
     }
 
-    /// A place for a second try at once, where a login was refused and its password has been changed meanwhile: what
-    /// is mended needs no rest.
-    async fn another_try(&self, failure: &Failure, purpose: Purpose) -> Option<Place> {
+    /// Whether a login was refused whose password is no longer the one to log in with: a reload or its file has
+    /// brought another, maybe while the login was under way.
+    async fn has_another(&self, failure: &Failure, presented: Option<&Secret>) -> bool {
         if failure.stage != Stage::Auth {
-            return None;
+            return false;
         }
-        let before = self.password.now();
-        self.password.read_anew().await;
-        if self.password.now() == before {
-            return None;
+        if self.password.now().as_ref() == presented {
+            self.password.read_anew().await;
         }
-        self.roster.claim(purpose)
+        self.password.now().as_ref() != presented
     }
 
     /// Counts and tells a connect that failed.
@@ -289,13 +289,19 @@ impl Connector {
         );
     }
 
-    async fn attempt(&self, place: Place, keepalive: Option<Duration>) -> Result<Session, Failure> {
+    /// One attempt. `presented` is what it logged in with, where it came so far.
+    async fn attempt(
+        &self,
+        place: Place,
+        keepalive: Option<Duration>,
+        presented: &mut Option<Secret>,
+    ) -> Result<Session, Failure> {
         let begun = Instant::now();
         let deadline = begun + self.timeout;
         let (socket, found) = dial(&self.address, deadline).await?;
         set_socket_options(&socket, keepalive)
             .map_err(|error| Failure::by_system(Stage::Tcp, "the socket cannot be set up", &error))?;
-        match self.log_in(socket, deadline).await {
+        match self.log_in(socket, deadline, presented).await {
             Ok((conn, tap, greeting)) => {
                 let membership = place.join(u64::from(greeting.thread_id));
                 let (connect_duration, questions) = (begun.elapsed(), self.questions.clone());
@@ -327,12 +333,13 @@ impl Connector {
         &self,
         mut socket: TcpStream,
         deadline: Instant,
+        presented: &mut Option<Secret>,
     ) -> Result<(Conn, Tap, Greeting), Failure> {
         let (greeting, first) = read_greeting(&mut socket, deadline, self.timeout).await?;
         let tls = self.account.choose_tls(&greeting, &self.address.host, &self.tls_setup)?;
         let under_tls = tls.is_some();
-        let password = self.password.now();
-        let password = password.as_ref();
+        *presented = self.password.now();
+        let password = presented.as_ref();
         let tap = Tap::open(socket, first, tls, self.account.watch(under_tls, password))
             .await
             .map_err(|error| Failure::by_system(Stage::Local, "no socket for the tap", &error))?;
@@ -384,3 +391,6 @@ pub(super) async fn read_greeting(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,9 @@ pub(super) fn draw(path: &PathState, moment: &Moment) -> (Standing, PathDocument
             .filter(|_| moment.viewed)
             .map(|all| all.iter().map(draw_risk).collect()),
         left_behind: diagnosis.left_behind.as_ref().filter(|_| moment.viewed).map(|all| {
-            all.iter().map(|(user, count)| LeftBehind { user: user_label(user), sessions: *count }).collect()
+            all.iter()
+                .map(|(user, count)| LeftBehind { user: user_label(user).into_owned(), sessions: *count })
+                .collect()
         }),
         held_past_recycle: moment.viewed.then(|| draw_held(&diagnosis)),
         deaths: draw_deaths(&present, moment),
@@ -181,7 +183,7 @@ fn draw_foretold(foretold: &mismatch::Foretold) -> Foretold {
 
 fn draw_risk(risk: &AtRisk) -> RiskOfUser {
     RiskOfUser {
-        user: user_label(&risk.user),
+        user: user_label(&risk.user).into_owned(),
         sessions: risk.count,
         severity: risk.severity.label(),
         tense: risk.tense.label(),

@@ -1,5 +1,6 @@
 //! Who may ask, and what every answer carries: the web configuration as it is followed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Access {
     /// Handshakes of TLS. As many wait as there are clients that have not asked yet.
     pub(super) handshakes: Arc<Turns<Origin>>,
     is_under_tls: bool,
+    /// A look at the files was not waited for to its end.
+    hangs: AtomicBool,
 }
 
 impl Access {
@@ -60,6 +63,7 @@ impl Access {
             bucket: Mutex::default(),
             handshakes: Turns::new((usize::MAX, usize::MAX)),
             is_under_tls: config.tls.is_some(),
+            hangs: AtomicBool::new(false),
         })
     }
 
@@ -74,6 +78,7 @@ impl Access {
         let asked = Instant::now();
         if timeout(LONGEST_LOOK, self.look(asked)).await.is_err() {
             self.last_reload.failed();
+            self.hangs.store(true, Ordering::Relaxed);
             tracing::error!(
                 event = "web_config_not_read",
                 "the file system of --web.config.file does not answer: what was read before stays"
@@ -93,18 +98,30 @@ impl Access {
         let begun = Instant::now();
         let followed = Arc::clone(&self.followed);
         let look = spawn_blocking(move || {
-            let news = followed.lock().unwrap_or_else(PoisonError::into_inner).look();
+            let mut followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
+            let news = followed.look();
+            let looked = (news, followed.is_good(), Arc::clone(followed.config()));
             drop(turn);
-            news
+            looked
         });
-        match look.await {
-            Ok(News::None) => {}
-            Ok(News::Changed(config)) => {
+        let look = look.await;
+        if let Ok((_, is_good, config)) = &look {
+            let hung = self.hangs.swap(false, Ordering::Relaxed);
+            let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            // What an earlier look read, which nobody waited for any more, counts too.
+            let has_changed = !Arc::ptr_eq(&newest, config);
+            if has_changed {
+                *newest = Arc::clone(config);
+            }
+            drop(newest);
+            if *is_good && (has_changed || hung) {
                 self.last_reload.succeeded(unix_now());
                 tracing::info!(event = "web_config_read", "--web.config.file was read anew, and is followed");
-                tell_warnings(&config);
-                *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = config;
+                tell_warnings(config);
             }
+        }
+        match look.map(|(news, ..)| news) {
+            Ok(News::None | News::Changed) => {}
             Ok(News::Wrong(error)) => {
                 self.last_reload.failed();
                 tracing::error!(

@@ -37,6 +37,9 @@ struct Inside {
     counts: BTreeMap<Phase, usize>,
     pushed_out: u64,
     told: Option<Instant>,
+    /// How many had no whole answer, for their time was over, and when that was told.
+    cut: u64,
+    told_cut: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -342,6 +345,31 @@ impl Visit {
         let deadline = stay.phase.deadline(seconds(stay.since), stay.stalled.map(seconds));
         let deadline = begun + Duration::from_secs_f64(deadline);
         stay.latest.map_or(deadline, |latest| latest.min(deadline))
+    }
+
+    /// Its time is over. Where that costs it the rest of its answer it is told, once a minute.
+    pub(super) fn is_overdue(&self) {
+        let stay = *self.stay();
+        if stay.phase != Phase::Answering || stay.latest.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        let mut inside = self.clients.inside();
+        inside.cut += 1;
+        if inside.told_cut.is_some_and(|told| now.duration_since(told) < TELL_EVERY) {
+            return;
+        }
+        inside.told_cut = Some(now);
+        let why = match stay.stalled {
+            Some(_) => "it took nothing of it for too long",
+            None => "a page of many targets is long: scrape them one by one, at /probe?target=NAME",
+        };
+        let seconds = now.duration_since(stay.since).as_secs();
+        tracing::warn!(
+            event = "answer_cut",
+            cut = inside.cut,
+            "a web client had no whole answer within {seconds} s and was cut off: {why}"
+        );
     }
 
     /// Whether it is between two requests.

@@ -4,9 +4,10 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hyper::HeaderMap;
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::ACCEPT_ENCODING;
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
+use hyper::{HeaderMap, Response};
 
 use super::gathering::Gathering;
 
@@ -23,6 +24,17 @@ impl Encoding {
         let mut values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         if values.any(|value| value.split(',').any(accepts_gzip)) { Self::Gzip } else { Self::Identity }
     }
+}
+
+/// A page that was asked for in this encoding.
+pub(super) fn encoded(page: Bytes, encoding: Encoding) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(page));
+    let headers = response.headers_mut();
+    if encoding == Encoding::Gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
 }
 
 /// Whether this is gzip, and not with a weight of nothing.
@@ -66,7 +78,6 @@ mod tests {
     use std::io::Read as _;
 
     use flate2::read::GzDecoder;
-    use hyper::header::HeaderValue;
 
     use super::*;
 

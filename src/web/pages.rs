@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::access::Access;
 use super::clients::{Clients, Origin};
-use super::encoding::{Encoding, Encodings};
+use super::encoding::{Encoding, Encodings, encoded};
 use super::status::{Drawings, STATUS};
 use crate::exposition::Exposition;
 use crate::fleet::reload::ReloadHandle;
@@ -173,11 +173,7 @@ fn use_another_method(words: &str, allowed: &'static str) -> Response<Full<Bytes
 }
 
 fn metrics(page: Bytes, encoding: Encoding) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(page));
-    if encoding == Encoding::Gzip {
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    let mut response = encoded(page, encoding);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));

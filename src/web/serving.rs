@@ -233,6 +233,7 @@ where
             // A client that breaks off is its own affair.
             _ = &mut connection => break,
             () = poll_fn(|context| poll_overdue(context, &visit, limit.as_mut())) => {
+                visit.is_overdue();
                 if visit.is_kept() {
                     connection.into_parts().io.into_inner().finish();
                 }

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, REFERRER_POLICY, REFRESH, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, REFRESH, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
-use super::encoding::{Encoding, Encodings};
+use super::encoding::{Encoding, Encodings, encoded};
 use super::pages::{target_of, text};
 use crate::page::{self, View};
 use crate::status::{Book, Document};
@@ -117,27 +117,22 @@ impl Drawings {
             // It was there when it was asked for.
             return text(StatusCode::NOT_FOUND, "it was removed just now\n".to_owned());
         };
-        let mut response = Response::new(Full::new(body));
+        let mut response = encoded(body, encoding);
         let set = response.headers_mut();
-        for (name, value) in headers_of(content_type, encoding) {
+        for (name, value) in headers_of(content_type) {
             set.insert(name, HeaderValue::from_static(value));
         }
         response
     }
 }
 
-/// The headers of what is drawn.
-fn headers_of(
-    content_type: &'static str,
-    encoding: Encoding,
-) -> impl Iterator<Item = (HeaderName, &'static str)> {
-    let always = [
+/// The headers of what is drawn, but for those of its encoding.
+fn headers_of(content_type: &'static str) -> [(HeaderName, &'static str); 5] {
+    [
         (CONTENT_TYPE, content_type),
         (CACHE_CONTROL, "no-store"),
-        (VARY, "Accept-Encoding"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (CONTENT_SECURITY_POLICY, page::security_policy()),
-    ];
-    always.into_iter().chain((encoding == Encoding::Gzip).then_some((CONTENT_ENCODING, "gzip")))
+    ]
 }

@@ -2,6 +2,7 @@
 //!
 //! | module | what it shows |
 //! |---|---|
+//! | `first` | the first death of each sort shows in `increase()` |
 //! | `fleet` | fifty exporters with one limit are one notification |
 //! | `incidents` | each incident ends in the right notification, and its cure resolves it |
 //! | `expressions` | every expression runs, on what the exporter really exports |
@@ -15,6 +16,7 @@
 mod complete;
 mod dashboard;
 mod expressions;
+mod first;
 mod fleet;
 mod history;
 mod incidents;

@@ -96,6 +96,9 @@ fn label_function(function: &str, arguments: &[Token], named: &mut Named) {
             named.made.insert(made.clone());
             named.labels.insert(read.clone());
         }
+        ("count_values", [made, ..]) => {
+            named.made.insert(made.clone());
+        }
         ("label_join", [made, _, read @ ..]) => {
             named.made.insert(made.clone());
             named.labels.extend(read.iter().cloned());
@@ -146,7 +149,8 @@ mod tests {
     /// An expression, its metrics as `name labels`, the labels it reads and those it makes.
     type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
 
-    const CASES: [Case; 7] = [
+    const CASES: [Case; 8] = [
+        (r#"count_values("number", max(a{b="c"}))"#, &[("a", "b")], "", "number"),
         ("up", &[("up", "")], "", ""),
         ("1e9 + .5 - Inf == bool NaN # a comment", &[], "", ""),
         (

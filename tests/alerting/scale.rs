@@ -1,8 +1,8 @@
 //! The rules at scale: real pages, served as many exporters with two paths each, on a real Prometheus.
 //!
-//! Every path has a limit. On every tenth target all is wrong that can be: contradictions and sessions at risk.
+//! Every path has a limit. On some targets all is wrong that can be: contradictions, and five users with sessions at risk.
 //! Every window of the rules is full: what they read over hours has a past.
-//! Beside other tests there are twenty targets; `make bench-rules` measures two hundred.
+//! Beside other tests there are twenty targets, two of them ill; `make bench-rules` measures two hundred, all ill.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

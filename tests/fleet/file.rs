@@ -10,7 +10,42 @@ use crate::lab::place::PrivateDir;
 
 /// A folder with a configuration file; it goes with the test.
 #[derive(Debug)]
-pub(super) struct ConfigFile(PrivateDir);
+pub(super) struct ConfigFile {
+    folder: PrivateDir,
+    password: PasswordIn,
+}
+
+/// Where the password of the targets stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PasswordIn {
+    /// `password_file`.
+    PasswordFile,
+    /// `defaults_file`, as MySQL's own clients read it.
+    DefaultsFile,
+}
+
+impl PasswordIn {
+    const fn file(self) -> &'static str {
+        match self {
+            Self::PasswordFile => "password",
+            Self::DefaultsFile => "my.cnf",
+        }
+    }
+
+    const fn auth(self) -> &'static str {
+        match self {
+            Self::PasswordFile => "{username: canary, password_file: password}",
+            Self::DefaultsFile => "{defaults_file: my.cnf}",
+        }
+    }
+
+    fn text(self, password: &str) -> String {
+        match self {
+            Self::PasswordFile => format!("{password}\n"),
+            Self::DefaultsFile => format!("[client]\nuser = canary\npassword = \"{password}\"\n"),
+        }
+    }
+}
 
 /// One target of the file.
 #[derive(Debug, Clone)]
@@ -63,9 +98,14 @@ impl Target {
 impl ConfigFile {
     /// A folder with the password of the lab's accounts, and no file yet.
     pub(super) fn new() -> Self {
-        let folder = Self(PrivateDir::new());
-        folder.set_password(DEFAULT_PASSWORD);
-        folder
+        Self::with_password_in(PasswordIn::PasswordFile)
+    }
+
+    /// The same, with the password in such a file.
+    pub(super) fn with_password_in(password: PasswordIn) -> Self {
+        let file = Self { folder: PrivateDir::new(), password };
+        file.set_password(DEFAULT_PASSWORD);
+        file
     }
 
     /// One that says this.
@@ -77,30 +117,31 @@ impl ConfigFile {
 
     /// Where it is.
     pub(super) fn path(&self) -> PathBuf {
-        self.0.path().join("canary.yml")
+        self.folder.path().join("canary.yml")
     }
 
-    /// Another password in the password file.
+    /// Another password in the password's file. Nobody reads half of it.
     pub(super) fn set_password(&self, password: &str) {
-        let file = self.0.path().join("password");
-        fs::write(&file, format!("{password}\n")).expect("the folder is ours");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        let draft = self.folder.path().join("new password");
+        fs::write(&draft, self.password.text(password)).expect("the folder is ours");
+        fs::set_permissions(&draft, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        fs::rename(&draft, self.folder.path().join(self.password.file())).expect("the folder is ours");
     }
 
     /// Any text at all.
     pub(super) fn write_text(&self, text: &str) {
         // As an editor does it: nobody reads half a file.
-        let draft = self.0.path().join("draft");
+        let draft = self.folder.path().join("draft");
         fs::write(&draft, text).expect("the folder is ours");
         fs::rename(&draft, self.path()).expect("the folder is ours");
     }
 
     /// These targets and no others.
     pub(super) fn write(&self, targets: &[Target]) {
-        let mut text = "global:\n  auth: {username: canary, password_file: password}\n  \
-                        server: {interval: 1s}\n  tls_config: {get_server_public_key: true}\n\
-                        targets:\n"
-            .to_owned();
+        let mut text = format!(
+            "global:\n  auth: {}\n  server: {{interval: 1s}}\n  tls_config: {{get_server_public_key: true}}\ntargets:\n",
+            self.password.auth()
+        );
         let mut say = |line: String| writeln!(text, "{line}").expect("text takes text");
         for Target { name, ages, lines, canary, paths } in targets {
             say(format!("  - name: {name}"));

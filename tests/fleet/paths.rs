@@ -155,7 +155,7 @@ fn each_path_has_its_own_culprit_layer_and_limit() {
 #[track_caller]
 fn assert_verdicts(fleet: &Exporter<'_>) {
     for (path, others) in [("firewall", ["direct", "lb"]), ("lb", ["direct", "firewall"])] {
-        let told = fleet.events("verdict");
+        let told = fleet.events("verdict_in_full");
         let newest = told.iter().rfind(|event| event["target_name"] == "orders" && event["path"] == path);
         let words = newest.and_then(|event| event["msg"].as_str()).unwrap_or_default();
         println!("{path}: {words}");

@@ -60,7 +60,7 @@ impl Curl {
     }
 
     /// As this user, with this password.
-    pub(crate) fn as_user(self, credentials: &str) -> Self {
+    pub(crate) fn logged_in(self, credentials: &str) -> Self {
         self.with(&["--user", credentials])
     }
 

@@ -155,6 +155,7 @@ fn says_nothing_of_applications(peer: &Peer, event: &str) {
     let page =
         exporter.wait_for_metrics("a round", Duration::from_secs(20), |page| was_read(page, "processlist"));
     assert!(page.values("sessions", &[]).is_empty(), "{}", exporter.log());
+    exporter.wait_for_events(event, 1, Duration::from_secs(20));
     std::thread::sleep(Duration::from_secs(2));
     let told = exporter.events(event);
     assert_eq!(told.len(), 1, "{event} once, not every round: {}", exporter.log());

@@ -119,7 +119,7 @@ pub(super) fn summary(page: &Page) -> String {
 
 /// The newest verdict, in words.
 pub(super) fn verdict(exporter: &Exporter<'_>) -> String {
-    let told = exporter.events("verdict");
+    let told = exporter.events("verdict_in_full");
     told.last().and_then(|line| line["msg"].as_str()).unwrap_or_default().to_owned()
 }
 

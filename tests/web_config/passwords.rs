@@ -46,9 +46,9 @@ fn who_gets_in() {
         assert_eq!(reload.get("/-/reload").status, 401);
         for credentials in ["dave:dave123", "carol:carol123", "erna:pass:word with # $ & ü", "dave:dave123"]
         {
-            assert_eq!(curl.clone().as_user(credentials).get("/metrics").status, 200, "{credentials}");
+            assert_eq!(curl.clone().logged_in(credentials).get("/metrics").status, 200, "{credentials}");
         }
-        assert_eq!(curl.clone().as_user("dave:dave123").get("/nothing").status, 404);
+        assert_eq!(curl.clone().logged_in("dave:dave123").get("/nothing").status, 404);
         for credentials in [
             "dave:bad",
             "dave:",
@@ -58,13 +58,13 @@ fn who_gets_in() {
             "nonexistent:nonexistent",
             "carol:dave123",
         ] {
-            assert_eq!(curl.clone().as_user(credentials).get("/metrics").status, 401, "{credentials}");
+            assert_eq!(curl.clone().logged_in(credentials).get("/metrics").status, 401, "{credentials}");
         }
         // A password that is changed is good at once, and the old one no more.
         pages.authority.write("web.yml", &format!("{tls}basic_auth_users: {{dave: {}}}\n", hash("new", 4)));
-        assert_eq!(curl.clone().as_user("dave:dave123").get("/metrics").status, 401);
-        assert_eq!(curl.clone().as_user("dave:new").get("/metrics").status, 200);
-        assert_eq!(curl.clone().as_user("carol:carol123").get("/metrics").status, 401);
+        assert_eq!(curl.clone().logged_in("dave:dave123").get("/metrics").status, 401);
+        assert_eq!(curl.clone().logged_in("dave:new").get("/metrics").status, 200);
+        assert_eq!(curl.clone().logged_in("carol:carol123").get("/metrics").status, 401);
     }
 }
 

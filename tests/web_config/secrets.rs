@@ -92,7 +92,7 @@ fn observe(format: &str) {
         count: 0,
     };
     let curl = Curl::https(([127, 0, 0, 1], port).into(), &authority.file("ca.pem"));
-    let dave = curl.clone().as_user(&format!("dave:{OF_THE_PAGES}"));
+    let dave = curl.clone().logged_in(&format!("dave:{OF_THE_PAGES}"));
     let pages = |heard: &mut Heard| {
         for path in
             ["/", "/metrics", "/probe?target=orders", "/probe?target=x", "/-/healthy", "/-/ready", "/nothing"]
@@ -101,7 +101,7 @@ fn observe(format: &str) {
         }
         for wrong in [
             curl.clone(),
-            curl.clone().as_user(&format!("{OF_THE_PAGES}:dave")),
+            curl.clone().logged_in(&format!("{OF_THE_PAGES}:dave")),
             Curl::http(([127, 0, 0, 1], port).into()),
         ] {
             heard.hear("a refusal", &wrong.get("/metrics").to_string());

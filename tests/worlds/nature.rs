@@ -199,7 +199,7 @@ impl Nature {
         let mut random = Random::new(seed);
         let closes = Closes::Fin;
         let first = random.between(100.0, 120.0);
-        let second = first + random.between(60.0, 90.0);
+        let second = first + random.between(90.0, 120.0);
         Self {
             seed,
             sort: Sort::Firewall,
@@ -207,7 +207,7 @@ impl Nature {
                 ladder: "3s,6s,10s,14s,20s,28s,40s",
                 precision: 0.02,
                 canaries: 12,
-                lasts: second + 90.0,
+                lasts: second + 240.0,
             },
             servers: vec![Server { wait_timeout: 28_800.0, closes }],
             ways: vec![Way { share: 1.0, firewall: Some(8.0), proxy: None, lifetime: None }],

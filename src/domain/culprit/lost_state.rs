@@ -15,9 +15,9 @@ use crate::domain::life::tolerance::ONE_AGE;
 
 mod timer;
 
-pub use timer::{Part, Since};
+pub use timer::{Part, Since, contradictions};
 
-use timer::timer;
+use timer::{Timer, timer};
 
 /// One life on the path, as far as it was seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,13 +75,20 @@ const MOMENT: f64 = -1.2;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
 const SCATTER_AHEAD: f64 = 5.0;
 /// The same for one moment, which is said of all the deaths around it at once ...
-const MOMENT_AHEAD: f64 = 6.0;
+const MOMENT_AHEAD: f64 = 8.0;
 /// ... and of so many at least.
 const AT_ONE_MOMENT: usize = 3;
 /// So many moments are looked for among the lives that are compared.
 const MOST_MOMENTS: usize = 3;
 /// The same for a timer.
 const TIMER_AHEAD: f64 = 5.0;
+/// The same for a timer of a part of the connections, which flows that are forgotten here and there look like sooner.
+const TIMER_OF_A_PART_AHEAD: f64 = 6.5;
+/// By how much one of them must be ahead where the same is told already: a path seldom changes its nature ...
+const TIMER_AHEAD_AGAIN: f64 = 1.0;
+const SCATTER_AHEAD_AGAIN: f64 = 2.0;
+/// ... and where the other one is.
+const AHEAD_OF_WHAT_IS_TOLD: f64 = 10.0;
 /// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
 const UNSHOWN_MOMENT: f64 = -3.0;
 /// ... and by how much a timer must be ahead of such.
@@ -93,34 +100,79 @@ const LOOKED_AT: usize = 384;
 /// ... and so many that tell are compared.
 pub const COMPARED: usize = 96;
 
-/// Explains one silent death by the lives beside it, on the same server: those found dead in silence and those that
-/// answered, in any order, this one not among them.
-pub fn explain(one: &Life, beside: &Beside) -> Story {
-    let young = beside.young;
-    let mut lives: Vec<Life> = beside.lives.clone();
-    lives.push(*one);
-    lives.sort_by(|a, b| a.seen.total_cmp(&b.seen));
-    let mut lives = lives.split_off(lives.len().saturating_sub(COMPARED));
-    let survivors: Vec<Life> = lives.iter().filter(|life| !life.is_dead).copied().collect();
-    for _ in 0..MOST_MOMENTS {
-        let Some((moment, oldest)) = moment(&lives, young, &survivors) else { break };
-        let explains = |life: &Life| life.is_dead && life.spans(moment) && life.age() <= oldest;
-        if explains(one) {
-            return Story::OneMoment;
+/// What the lives of one server tell together of the silent deaths among them.
+#[derive(Debug, Clone)]
+pub struct Stories {
+    /// The moments at which flows were lost, and the oldest age that each explains, in seconds.
+    moments: Vec<(f64, f64)>,
+    /// The lives that no such moment explains.
+    lives: Vec<Life>,
+    young: f64,
+    survivors: Vec<Life>,
+    timer: Timer,
+    scatter: f64,
+}
+
+impl Stories {
+    /// Reads those found dead in silence and those that answered.
+    pub fn of(beside: &Beside) -> Self {
+        let young = beside.young;
+        let mut lives: Vec<Life> = beside.lives.clone();
+        lives.sort_by(|a, b| a.seen.total_cmp(&b.seen));
+        let mut lives = lives.split_off(lives.len().saturating_sub(COMPARED));
+        let survivors: Vec<Life> = lives.iter().filter(|life| !life.is_dead).copied().collect();
+        let mut moments = Vec::new();
+        for _ in 0..MOST_MOMENTS {
+            let Some(found) = moment(&lives, young, &survivors) else { break };
+            lives.retain(|life| !is_explained_by(found, life));
+            moments.push(found);
         }
-        lives.retain(|life| !explains(life));
+        let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
+        Self { moments, lives, young, survivors, timer, scatter }
     }
-    let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
-    if timer.likelihood - scatter >= TIMER_AHEAD
-        && timer.likelihood - lost_at_moments(one, &lives, young, &survivors) >= OVER_MOMENTS
-    {
-        // One that is younger than what strikes is of another story.
-        if timer.strikes(one) { Story::Timer } else { Story::Open }
-    } else if scatter - timer.likelihood >= SCATTER_AHEAD {
-        Story::HereAndThere
-    } else {
-        Story::Open
+
+    /// Explains one of those found dead, by what is told of its server so far.
+    pub fn of_one(&self, one: &Life, told: &Told) -> Story {
+        let Self { timer, scatter, .. } = self;
+        let over_scatter = timer.likelihood - scatter;
+        let is_told_to_strike = told.timer.is_some_and(|limit| one.age() >= limit * (1.0 - 1e-9));
+        let (timer_ahead, over_moments, scatter_ahead) = if is_told_to_strike {
+            (TIMER_AHEAD_AGAIN, -OVER_MOMENTS, AHEAD_OF_WHAT_IS_TOLD)
+        } else if told.is_here_and_there {
+            (AHEAD_OF_WHAT_IS_TOLD, OVER_MOMENTS, SCATTER_AHEAD_AGAIN)
+        } else {
+            let is_of_a_part = timer.part(&self.lives).is_some();
+            let ahead = if is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
+            (ahead, OVER_MOMENTS, SCATTER_AHEAD)
+        };
+        if self.moments.iter().any(|found| is_explained_by(*found, one)) {
+            Story::OneMoment
+        } else if over_scatter >= timer_ahead
+            && timer.likelihood - lost_at_moments(one, &self.lives, self.young, &self.survivors)
+                >= over_moments
+        {
+            // One that is younger than what strikes is of another story.
+            if is_told_to_strike || timer.strikes(one) { Story::Timer } else { Story::Open }
+        } else if -over_scatter >= scatter_ahead {
+            Story::HereAndThere
+        } else {
+            Story::Open
+        }
     }
+}
+
+/// What is told of a server so far: it takes less to say the same again, and more to say the opposite.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Told {
+    /// The age in seconds at which an idle timer strikes that only probes find, where one is told.
+    pub timer: Option<f64>,
+    /// Whether flows are told to be forgotten here and there.
+    pub is_here_and_there: bool,
+}
+
+/// Whether a moment of loss, which explains the dead up to an age in seconds, explains a life's end.
+fn is_explained_by((moment, oldest): (f64, f64), life: &Life) -> bool {
+    life.is_dead && life.spans(moment) && life.age() <= oldest
 }
 
 /// The lives of one server that tell of silent deaths.
@@ -176,7 +228,7 @@ pub fn timer_of_a_part(beside: &Beside) -> Option<Part> {
     let found = timer(lives);
     let part = found.part(lives)?;
     let is_enough = part.died >= OF_A_PART && part.lived >= OF_A_PART;
-    (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_AHEAD).then_some(part)
+    (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_OF_A_PART_AHEAD).then_some(part)
 }
 
 /// The moment that explains the most deaths, where it explains them so much better than anything else that it
@@ -189,18 +241,15 @@ fn moment(lives: &[Life], young: f64, survivors: &[Life]) -> Option<(f64, f64)> 
         let later = survivors.iter().filter(|life| life.sent == Sent::Nothing && life.born >= moment);
         later.map(Life::age).fold(0.0, f64::max)
     };
-    let explains = |(moment, oldest): (f64, f64), life: &Life| {
-        life.is_dead && life.spans(moment) && life.age() <= oldest
-    };
     let (count, best) = moments(lives, survivors)
         .map(|moment| (moment, outlived(moment)))
-        .map(|found| (dead().filter(|life| explains(found, life)).count(), found))
+        .map(|found| (dead().filter(|life| is_explained_by(found, life)).count(), found))
         .max_by_key(|(count, _)| *count)?;
     if count < AT_ONE_MOMENT {
         return None;
     }
     let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, young));
-    let rest: Vec<Life> = lives.iter().filter(|life| !explains(best, life)).copied().collect();
+    let rest: Vec<Life> = lives.iter().filter(|life| !is_explained_by(best, life)).copied().collect();
     (MOMENT + likelihood(&rest) - likelihood(lives) >= MOMENT_AHEAD).then_some(best)
 }
 

@@ -1,6 +1,8 @@
 //! Words that a server chose, before they become labels: closed lists where the server's own are known, and
 //! bounded, clean text where they are not. What was changed is said, so that it can be counted.
 
+use std::borrow::Cow;
+
 /// The longest text that becomes a label, in characters.
 pub const LONGEST_LABEL: usize = 32;
 /// The longest name of an account that any server has, in characters: MariaDB's.
@@ -149,13 +151,13 @@ pub fn account_name(name: &str) -> (String, bool) {
 
 /// An account's name as a label: whole up to [`LONGEST_LABEL`] characters, else its beginning and a sum of the
 /// whole, so that no two accounts share a label.
-pub fn account_label(name: &str) -> std::borrow::Cow<'_, str> {
+pub fn account_label(name: &str) -> Cow<'_, str> {
     if name.chars().nth(LONGEST_LABEL).is_none() { name.into() } else { abbreviated(name).into() }
 }
 
 /// The label of a user as the follower of sessions calls it.
-pub fn user_label(user: &str) -> String {
-    if user == OTHER_USERS { user.to_owned() } else { account_label(&account_name(user).0).into_owned() }
+pub fn user_label(user: &str) -> Cow<'_, str> {
+    if user == OTHER_USERS { user.into() } else { account_label(&account_name(user).0).into_owned().into() }
 }
 
 /// Whether a name is too long for a label and was, or will be, cut.

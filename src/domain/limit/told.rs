@@ -9,10 +9,11 @@ use crate::domain::life::tolerance::{ONE_AGE, is_one_age};
 
 /// So many deaths at shorter ages speak against a limit, whose culprit is known.
 const SHORTER_DEATHS: usize = 2;
-/// A limit is withdrawn when so many outlived it as would be rarer than this, were it still there.
-const STILL_THERE_BELOW: f64 = 0.01;
+/// A limit is withdrawn when so many in a row outlived it as would be rarer than this, were it still there. Each of its
+/// deaths begins another row: what is as rare as one in a hundred would happen within hours.
+const STILL_THERE_BELOW: f64 = 5e-4;
 /// The most that a limit may be met, as a share: a packet that was sent late may carry one session past it.
-const MOST_SHARE: f64 = 0.97;
+const MOST_SHARE: f64 = 0.98;
 
 /// What is told of a kind's limit: `now`, as the history says it, or the one that was told `before` and still stands.
 /// `is_open` tells deaths whose culprit is not decided yet.
@@ -54,7 +55,7 @@ fn speaks_against(
     // What probes found dead is older than the limit itself: one that lives at that very age outlived it.
     let past = if limit.exact { limit.spread_to.unwrap_or(upper) + ONE_AGE.either(upper) } else { upper };
     let before = limit.lower - ONE_AGE.either(limit.lower);
-    let (mut shorter, mut outlived) = (0, 0);
+    let (mut shorter, mut outlived, mut struck) = (0, 0, 0);
     let mut found_below: Vec<&Observation> = Vec::new();
     for seen in history.iter().rev().take_while(|seen| seen.at > since).filter(|seen| counts(seen)) {
         match seen.fate {
@@ -65,6 +66,8 @@ fn speaks_against(
                 if seen.age < before {
                     found_below.push(seen);
                 }
+                // What probes found dead at any later age may have died of it.
+                struck += usize::from(!exact && !limit.exact && seen.age >= upper * (1.0 - 1e-9));
                 let is_decided = !is_open(seen) && culprit != Culprit::Unknown;
                 outlived += usize::from(exact && seen.age > past + ONE_AGE.either(past));
                 shorter += usize::from(is_decided && seen.age < before);
@@ -72,10 +75,34 @@ fn speaks_against(
             Fate::Died { .. } => {}
         }
     }
-    let chance = (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX));
+    let chance = if limit.share < 1.0 && !limit.exact {
+        chance_of_so_few(limit, struck, outlived)
+    } else {
+        (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX))
+    };
     shorter >= SHORTER_DEATHS
         || chance < STILL_THERE_BELOW
         || is_shorter_now(history, kind, &counts, &found_below)
+}
+
+/// How likely it is that of those that reached a limit of a part no more died than these, when its share is as sure as
+/// the lives that it was read from make it.
+fn chance_of_so_few(limit: &IdleLimit, struck: usize, outlived: usize) -> f64 {
+    let known = limit.standing_deaths as f64;
+    let (died, lived) = (known + 1.0, known * (1.0 - limit.share) / limit.share.max(1e-3) + 1.0);
+    let all = struck + outlived;
+    let none = (0..all).fold(1.0, |chance, place| {
+        let place = place as f64;
+        chance * (lived + place) / (died + lived + place)
+    });
+    let mut sum = 0.0;
+    let mut exactly = none;
+    for count in 0..=struck {
+        sum += exactly;
+        let (left, count) = ((all - count) as f64, count as f64);
+        exactly *= left / (count + 1.0) * (died + count) / (lived + left - 1.0);
+    }
+    sum
 }
 
 /// Whether two of those that died at shorter ages, the newest first, cannot have died at one moment, and nobody of now
@@ -141,6 +168,18 @@ mod tests {
             before = Some(told(&history, Kind::Idle, now, before, |_| false));
         }
         before.filter(|limit| limit.confirmed).and_then(|limit| limit.upper)
+    }
+
+    #[test]
+    fn a_limit_of_a_part_stands_while_others_die_of_it() {
+        let of = |share: f64, standing_deaths| IdleLimit { share, standing_deaths, ..IdleLimit::default() };
+        let chance = |struck, outlived| chance_of_so_few(&of(0.5, 10), struck, outlived);
+        assert!((chance(0, 1) - 0.5).abs() < 1e-9 && (chance(3, 0) - 1.0).abs() < 1e-9);
+        assert!(chance(10, 14) > 0.1, "nearly as many as before");
+        assert!(chance(0, 8) > STILL_THERE_BELOW, "a long row, of a share that is known from twenty");
+        assert!(chance(0, 30) < STILL_THERE_BELOW, "it is gone");
+        assert!(chance(1, 40) < STILL_THERE_BELOW);
+        assert!(chance_of_so_few(&of(0.5, 2), 0, 30) > chance(0, 30), "a share that few told");
     }
 
     #[test]

@@ -10,8 +10,15 @@ const DEATHS_TOLD: usize = 2;
 /// One that lived so much longer than those before is news.
 const LONGER: f64 = 1.05;
 /// What is of no matter where everything is private, or is told otherwise.
-const LEFT_OUT: [&str; 6] =
-    ["listening", "server_unverified", "grant_would_tell", "table_missing", "mismatch_over", "ghost_ended"];
+const LEFT_OUT: [&str; 7] = [
+    "verdict",
+    "listening",
+    "server_unverified",
+    "grant_would_tell",
+    "table_missing",
+    "mismatch_over",
+    "ghost_ended",
+];
 /// Lines that belong to the one before begin below its words.
 const INDENT: &str = "          ";
 
@@ -52,7 +59,7 @@ impl Story {
                 }
                 writeln!(writer, ", {}: {}", fields.text("culprit"), fields.text("rule"))
             }
-            "verdict" => {
+            "verdict_in_full" => {
                 let gist = |words: &str| words.lines().next().unwrap_or_default().to_owned();
                 let now = gist(&fields.message);
                 let before = self.verdicts.insert(path.to_owned(), fields.message.clone());
@@ -109,8 +116,8 @@ mod tests {
             ("rule", "the server said so".into()),
         ];
         (0..3).for_each(|_| tell("death", "canary died", &death));
-        tell("verdict", "They die.\nThe server does it.", &[]);
-        tell("verdict", "They die.\nThe server does it, surely.", &[]);
+        tell("verdict_in_full", "They die.\nThe server does it.", &[]);
+        tell("verdict_in_full", "They die.\nThe server does it, surely.", &[]);
         tell("listening", "on a port", &[]);
         tell("mismatch", "two clocks contradict", &[]);
         tell("summary", "1 lived\n2 died", &[]);

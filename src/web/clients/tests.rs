@@ -44,3 +44,22 @@ fn one_machine_is_one_origin() {
         assert_ne!(origin(one), origin(other));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_loses_the_rest_of_its_answer_is_counted_and_nobody_else() {
+    let clients = Arc::new(Clients::new(Places::default()));
+    let visit = || clients.admit(IpAddr::from([192, 0, 2, 1]));
+    let (asking, kept, long, stalled, hurried) = (visit(), visit(), visit(), visit(), visit());
+    kept.enter(Phase::Kept);
+    for visit in [&long, &stalled, &hurried] {
+        visit.answer();
+        visit.took();
+    }
+    stalled.stalls();
+    hurried.hurry(Duration::ZERO);
+    for (visit, cut) in [(&asking, 0), (&kept, 0), (&hurried, 0), (&long, 1), (&stalled, 2)] {
+        visit.is_overdue();
+        assert_eq!(clients.inside().cut, cut);
+    }
+    assert!(clients.inside().told_cut.is_some());
+}

@@ -40,7 +40,7 @@ pub enum News {
     /// They are as they were.
     None,
     /// They were read anew, and are followed from now on.
-    Changed(Arc<WebConfig>),
+    Changed,
     /// They cannot be followed, for this reason: what was good stays.
     Wrong(String),
 }
@@ -134,6 +134,11 @@ impl Followed {
         &self.config
     }
 
+    /// Whether the newest reading was good.
+    pub fn is_good(&self) -> bool {
+        self.wrong.is_none()
+    }
+
     /// Looks whether one of the files has changed, and reads them anew where one may have. It waits for the file system.
     pub fn look(&mut self) -> News {
         if self.state.stands() {
@@ -156,7 +161,7 @@ impl Followed {
             Ok(config) => {
                 self.wrong = None;
                 self.config = Arc::new(config);
-                News::Changed(Arc::clone(&self.config))
+                News::Changed
             }
             Err(wrong) if same && self.wrong.as_ref() == Some(&wrong) => News::None,
             Err(wrong) => {

@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// Explains one silent death by the lives beside it, this one not among them.
+fn explain(one: &Life, beside: &Beside) -> Story {
+    let mut all = beside.clone();
+    all.lives.push(*one);
+    Stories::of(&all).of_one(one, &Told::default())
+}
+
 fn lived(born: f64, age: f64) -> Life {
     Life { born, seen: born + age, is_dead: false, sent: Sent::Nothing }
 }
@@ -132,4 +139,54 @@ fn a_timer_that_was_set_anew_is_one() {
     }
     lives.extend([died(6000.0, 900.0), died(7000.0, 910.0)]);
     assert_eq!(explain(&died(8000.0, 900.0), &Beside::all(lives.clone())), Story::Timer);
+}
+
+#[test]
+fn a_timer_that_was_set_longer_and_back_again_is_one() {
+    // Each is watched for a while from both sides, as the schedule does, and rungs of the ladder below it.
+    let lives = |watched: [(f64, usize, &[f64]); 3]| {
+        let (mut lives, mut now) = (Vec::new(), 0.0);
+        for (limit, looks, rungs) in watched {
+            for _ in 0..looks {
+                lives.extend(rungs.iter().map(|rung| lived(now, *rung)));
+                lives.extend([lived(now + 0.3, limit * 0.98), died(now + 1.5, limit * 1.03)]);
+                now += limit * 1.25;
+            }
+            now += limit;
+        }
+        lives
+    };
+    for (why, lives) in [
+        ("many lives", lives([(8.0, 9, &[6.0]), (16.0, 7, &[10.0, 14.0]), (8.0, 10, &[6.0])])),
+        ("few that tell", lives([(8.0, 7, &[6.0]), (16.0, 8, &[6.0]), (8.0, 3, &[6.0])])),
+    ] {
+        assert!(bears_out_all(&Beside::all(lives.clone()), 7.84, 8.24), "{why}: it strikes all at 8 s now");
+        assert!(timer_of_a_part(&Beside::all(lives.clone())).is_none(), "{why}");
+        assert_eq!(explain(&died(600.0, 8.24), &Beside::all(lives)), Story::Timer, "{why}");
+    }
+}
+
+#[test]
+fn what_is_told_takes_less_to_be_said_again_and_more_to_be_contradicted() {
+    let mut lives = vec![lived(0.0, 20.0), lived(30.0, 24.0), died(60.0, 40.0), lived(110.0, 24.0)];
+    lives.extend([died(140.0, 33.0), lived(180.0, 24.5)]);
+    let one = died(230.0, 30.0);
+    let told = |told: Told| {
+        let all = [&lives[..], &[one]].concat();
+        Stories::of(&Beside::all(all)).of_one(&one, &told)
+    };
+    assert_eq!(told(Told::default()), Story::Open);
+    assert_eq!(told(Told { timer: Some(28.0), ..Told::default() }), Story::Timer);
+    assert_eq!(told(Told { timer: Some(35.0), ..Told::default() }), Story::Open, "it is younger than that");
+    assert_eq!(told(Told { is_here_and_there: true, ..Told::default() }), Story::Open);
+    // As they are forgotten every fifty seconds or so: the short lives die too, and some long ones live.
+    let mut scattered: Vec<Life> = Vec::new();
+    for (number, age) in [40.0, 9.0, 110.0, 25.0, 70.0, 15.0, 20.0, 33.0, 60.0, 12.0].into_iter().enumerate()
+    {
+        let born = 120.0 * number as f64;
+        scattered.push(if number % 2 == 1 { died(born, age) } else { lived(born, age) });
+    }
+    let told = |told: Told| Stories::of(&Beside::all(scattered.clone())).of_one(&scattered[9], &told);
+    assert_ne!(told(Told { timer: Some(9.0), ..Told::default() }), Story::HereAndThere, "a timer is told");
+    assert_ne!(told(Told { is_here_and_there: true, ..Told::default() }), Story::Timer);
 }

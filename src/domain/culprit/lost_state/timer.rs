@@ -4,17 +4,16 @@
 use std::sync::LazyLock;
 
 use super::{AGAINST, COMPARED, Life, Sent};
-use crate::domain::life::tolerance::PROBED;
+use crate::domain::life::tolerance::{PROBED, probed};
 
 /// How unlikely it is beforehand, as a logarithm, that a timer was set anew at a time among the lives that are
-/// compared ...
-const CHANGE: f64 = -4.0;
-/// ... and so often at most.
-const MOST_CHANGES: usize = 2;
+/// compared.
+const CHANGE: f64 = -7.0;
 /// How unlikely it is beforehand, as a logarithm, that a timer rules a part of the connections only.
-const PART: f64 = -2.5;
-/// Those of one part and of the other take turns as they are born, so often at least.
-const TURNS: usize = 3;
+const PART: f64 = -1.5;
+/// Those of one part and of the other contradict one another as they are born, so often at least: a timer that was set
+/// longer and back again makes two contradictions.
+const CONTRADICTIONS: usize = 3;
 /// How unlikely it is, as a logarithm, that a timer ignores the packets of TCP keepalive, once for each that it killed.
 const IGNORES_KEEPALIVE: f64 = -1.0;
 /// How unlikely it is, as a logarithm, that one dies which its timer strikes.
@@ -87,30 +86,70 @@ pub struct Part {
     pub lived: usize,
 }
 
+/// One life, as a timer is fitted to it.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    age: f64,
+    /// The logarithm of the age.
+    order: f64,
+    /// The place of its time among all of them: when it was born, or seen, whichever decides under which setting it
+    /// was.
+    place: usize,
+    is_dead: bool,
+}
+
 impl Timer {
-    /// The best timer that was set anew so often at most.
+    /// The best timer that was set anew twice at most.
+    ///
+    /// Both changes are looked for at once: where a timer was set longer and back again, neither of them alone explains
+    /// more than a timer of a part that was never changed.
     fn of(by_age: &[Life], anew: Anew) -> Self {
-        let fit = |from: f64, until: f64| {
-            let is_in = |life: &&Life| anew.of(life) >= from && anew.of(life) < until;
-            let (likelihood, limit) = timer_among(by_age.iter().filter(is_in));
-            Setting { from, until, limit, likelihood }
+        let mut times: Vec<f64> = by_age.iter().map(|life| anew.of(life)).collect();
+        times.sort_by(f64::total_cmp);
+        times.dedup();
+        let trial = |life: &Life| {
+            let (age, at) = (life.age(), anew.of(life));
+            let place = times.partition_point(|time| *time < at);
+            Trial { age, order: age.ln(), place, is_dead: life.is_dead }
         };
-        let mut timer = Self { likelihood: 0.0, anew, settings: vec![fit(f64::NEG_INFINITY, f64::INFINITY)] };
-        for _ in 0..MOST_CHANGES {
-            let splits = timer.settings.iter().enumerate().flat_map(|(place, whole)| {
-                let times = by_age.iter().map(|life| anew.of(life));
-                times.filter(|at| *at > whole.from && *at < whole.until).map(move |at| {
-                    let (before, after) = (fit(whole.from, at), fit(at, whole.until));
-                    (before.likelihood + after.likelihood - whole.likelihood + CHANGE, place, before, after)
-                })
-            });
-            let best = splits.max_by(|a, b| a.0.total_cmp(&b.0));
-            let Some((_, place, before, after)) = best.filter(|(gain, ..)| *gain > 0.0) else { break };
-            timer.settings.splice(place..=place, [before, after]);
-            timer.likelihood += CHANGE;
+        let trials: Vec<Trial> = by_age.iter().map(trial).collect();
+        // Before the first and after the last all times are free.
+        let time = |place: usize| match place {
+            0 => f64::NEG_INFINITY,
+            place => times.get(place).copied().unwrap_or(f64::INFINITY),
+        };
+        let fit = |from: usize, until: usize| {
+            let is_in = |trial: &&Trial| (from..until).contains(&trial.place);
+            let (likelihood, limit) = timer_among(trials.iter().filter(is_in));
+            Setting { from: time(from), until: time(until), limit, likelihood }
+        };
+        let whole = fit(0, times.len());
+        let mut best = Self { likelihood: whole.likelihood, anew, settings: vec![whole] };
+        // No setting explains more than all that was seen of it.
+        if best.likelihood >= CHANGE {
+            return best;
         }
-        timer.likelihood += timer.settings.iter().map(|setting| setting.likelihood).sum::<f64>();
-        timer
+        let around = changes(&trials, times.len());
+        let around: Vec<(usize, Setting, Setting)> =
+            around.into_iter().map(|place| (place, fit(0, place), fit(place, times.len()))).collect();
+        for (number, (from, first, rest)) in around.iter().enumerate() {
+            let once = first.likelihood + rest.likelihood + CHANGE;
+            if once > best.likelihood {
+                best = Self { likelihood: once, anew, settings: vec![*first, *rest] };
+            }
+            for (until, _, last) in &around[number + 1..] {
+                let at_most = first.likelihood + last.likelihood + 2.0 * CHANGE;
+                if at_most <= best.likelihood {
+                    continue;
+                }
+                let between = fit(*from, *until);
+                let twice = at_most + between.likelihood;
+                if twice > best.likelihood {
+                    best = Self { likelihood: twice, anew, settings: vec![*first, between, *last] };
+                }
+            }
+        }
+        best
     }
 
     /// What is set now, where a share of the connections explains more than all of them.
@@ -123,9 +162,13 @@ impl Timer {
         let died = reached.iter().filter(|life| life.is_dead).count();
         let lived = reached.len() - died;
         let is_a_part = share_of(died, lived) + PART > died as f64 * DIES + lived as f64 * AGAINST;
-        // Those that live before those that die, or after them, are of a timer that was set anew.
-        let turns = reached.windows(2).filter(|pair| pair[0].is_dead != pair[1].is_dead).count();
-        (limit.is_finite() && is_a_part && turns >= TURNS).then_some(Part { limit, since, died, lived })
+        let lives = reached.iter().map(|life| (life.age(), life.is_dead));
+        (limit.is_finite() && is_a_part && contradictions(lives) >= CONTRADICTIONS).then_some(Part {
+            limit,
+            since,
+            died,
+            lived,
+        })
     }
 
     /// The age that it strikes all at, as it is set now, in seconds: not younger than the oldest that lived, and no older
@@ -142,6 +185,35 @@ impl Timer {
         let limit = self.settings.iter().find(is_set).map_or(f64::INFINITY, |setting| setting.limit);
         one.sent == Sent::Nothing && one.age() >= limit
     }
+}
+
+/// Where a timer may have been set anew, of so many times: between those that died and those that lived. Of a row that
+/// died, as of a row that lived, either setting explains all where it explains the ones next to it.
+fn changes(trials: &[Trial], times: usize) -> Vec<usize> {
+    let mut fates = vec![(false, false); times];
+    for trial in trials {
+        let (died, lived) = &mut fates[trial.place];
+        *(if trial.is_dead { died } else { lived }) = true;
+    }
+    (1..times).filter(|&place| fates[place - 1] != fates[place] || fates[place] == (true, true)).collect()
+}
+
+/// How often lives contradict those before them, back to the one that did last: each by the age in seconds that it lived
+/// to, or was found dead at, and whether it is dead. No limit lies between one that died and one that lived longer.
+pub fn contradictions(lives: impl Iterator<Item = (f64, bool)>) -> usize {
+    let (mut survived, mut died, mut count) = (0.0_f64, f64::INFINITY, 0);
+    for (age, is_dead) in lives {
+        if is_dead {
+            let is_against = age <= survived;
+            count += usize::from(is_against);
+            (survived, died) = if is_against { (0.0, age) } else { (survived, died.min(age)) };
+        } else {
+            let is_against = age >= died + probed(died);
+            count += usize::from(is_against);
+            (survived, died) = if is_against { (age, f64::INFINITY) } else { (survived.max(age), died) };
+        }
+    }
+    count
 }
 
 /// The best timer, set anew for those that are born later or for all.
@@ -167,7 +239,7 @@ pub(super) fn timer(lives: &[Life]) -> Timer {
 /// Every age is as likely beforehand as any other of its order: a timer that would have to lie in a narrow gap
 /// between those that lived and those that died explains less than one that may be anywhere. Without that the
 /// search itself, which looks ever closer, would find a timer in deaths by chance.
-fn timer_among<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) {
+fn timer_among<'a>(lives: impl Iterator<Item = &'a Trial> + Clone) -> (f64, f64) {
     let dead = lives.clone().filter(|life| life.is_dead).count() as f64;
     let (mut died, mut lived) = (0_usize, 0_usize);
     // No timer at all is one beyond every age.
@@ -182,10 +254,10 @@ fn timer_among<'a>(lives: impl Iterator<Item = &'a Life> + Clone) -> (f64, f64) 
             continue;
         }
         // Below the youngest there is as much room as up to the next number of its order.
-        let width = lives.peek().map_or(1.0, |next| (life.age() / next.age()).ln().max(PROBED.share));
+        let width = lives.peek().map_or(1.0, |next| (life.order - next.order).max(PROBED.share));
         let likelihood = likelihood + (width / ORDERS).ln();
         if likelihood > best.0 {
-            best = (likelihood, life.age());
+            best = (likelihood, life.age);
         }
     }
     best
