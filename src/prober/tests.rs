@@ -335,7 +335,7 @@ async fn what_was_seen_at_another_address_is_not_mixed_in() {
 /// Runs a loop on a path that ends idle canaries at 10 s, for so many seconds. Gives which twins were heard by then.
 async fn twins_heard(hurried: bool, seconds: f64) -> BTreeSet<Kind> {
     let ladder = Ladder::parse("2s,4s,8s,20s,60s").expect("a ladder");
-    let metrics = Metrics::register(&Registry::new(), &ladder).expect("a fresh registry takes every name");
+    let metrics = Metrics::new(&ladder).expect("good names");
     let (_headroom, headroom) = watch::channel(Headroom::Unknown);
     let (say_stop, stop) = stop::channel();
     let settings = Settings { hurried, canaries: 22, ..settings(ladder) };
