@@ -79,9 +79,8 @@ fn a_path_is_told_from_its_first_canary_to_its_verdict_as_the_metrics_tell_it() 
     let short = path["verdict"]["short"].as_str().expect("words");
     assert!(short.starts_with("Sessions on path default die of idleness: "), "{short}");
     assert!(short.contains("The server does it, by its wait_timeout"), "{short}");
-    let holding = path["mismatches"].as_array().expect("a list");
-    let never = holding.iter().find(|of| of["rule"] == "pool_never_recycles" && of["holds"] == true);
-    let told = never.expect("the pool never recycles")["words"].as_str().expect("words");
+    let never = never_recycles(&path).expect("the pool never recycles");
+    let told = never["words"].as_str().expect("words");
     exporter.wait_for_events("mismatch", 1, Duration::from_secs(20));
     let logged = exporter.events("mismatch");
     assert!(
