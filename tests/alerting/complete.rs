@@ -191,7 +191,8 @@ fn the_runbook_names_every_recording_rule_and_each_name_says_level_metric_and_op
             panic!("{name} has no three parts")
         };
         assert!(
-            ["path", "target", "instance"].contains(&level) && metric.starts_with("mysql_canary_"),
+            ["path", "path_culprit", "target", "instance"].contains(&level)
+                && metric.starts_with("mysql_canary_"),
             "{name}"
         );
         assert!(is_operation(operation), "{operation} of {name} is no operation");

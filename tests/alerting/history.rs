@@ -12,9 +12,7 @@ use crate::lab::place::PrivateDir;
 use crate::lab::prometheus::JOB;
 
 /// What the rules read over hours: how a series begins, and how many hours of it they read, window and offset together.
-const READ: [(&str, u64); 10] = [
-    ("mysql_canary_deaths_total{culprit=\"mass_disconnect\",", 26),
-    ("mysql_canary_deaths_total{culprit=\"network_state_loss\",", 26),
+const READ: [(&str, u64); 8] = [
     ("mysql_canary_connect_failures_total{", 1),
     ("mysql_canary_exporter_build_info{", 25),
     ("mysql_canary_idle_limit_confirmed{kind=\"idle\",", 7),
@@ -25,12 +23,10 @@ const READ: [(&str, u64); 10] = [
     ("mysql_canary_server_aborted_clients_total{", 26),
 ];
 /// What they have recorded before, of every path.
-const RECORDED: [(&str, u64); 4] = [
-    ("path:mysql_canary_deaths_total:sum", 2),
-    ("path:mysql_canary_kill_deaths_total:sum", 26),
-    ("path:mysql_canary_lives_total:sum", 31),
-    ("path:mysql_canary_restart_deaths_total:sum", 2),
-];
+const RECORDED: [(&str, u64); 2] =
+    [("path:mysql_canary_deaths_total:sum", 2), ("path:mysql_canary_lives_total:sum", 31)];
+/// The causes whose deaths the rules look back on, a day and more.
+const CULPRITS: [&str; 4] = ["mass_disconnect", "network_state_loss", "server_kill", "server_restart"];
 /// The hours of the longest of them.
 pub(super) const HOURS: u64 = 31;
 /// The time that one block spans, in seconds: where it begins is a multiple of that.
@@ -73,6 +69,14 @@ fn series(instance: &str, page: &str) -> Vec<Series> {
             found.push(Series { head, value, hours: *hours });
         }
         // One such line stands for each path.
+        if let Some(rest) = line.strip_prefix("mysql_canary_ghost_sessions{") {
+            for culprit in CULPRITS {
+                let (head, _) = head(&format!(
+                    "path_culprit:mysql_canary_deaths_total:sum{{culprit=\"{culprit}\",{rest}"
+                ));
+                found.push(Series { head, value: "4".to_owned(), hours: 26 });
+            }
+        }
         if let Some(rest) = line.strip_prefix("mysql_canary_ghost_sessions{") {
             for (name, hours) in RECORDED {
                 let (head, _) = head(&format!("{name}{{{rest}"));
