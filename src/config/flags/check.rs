@@ -46,7 +46,7 @@ pub struct CheckArgs {
 
 /// The defaults of `check` that are not the exporter's, by the name of the flag: somebody waits for the answer.
 pub(super) const DEFAULTS: [(&str, &str); 4] =
-    [("max_connections", "24"), ("probe_timeout", "2s"), ("precision", "5%"), ("server_interval", "1s")];
+    [("max_connections", "24"), ("probe_timeout", "1s"), ("precision", "5%"), ("server_interval", "1s")];
 
 impl CheckArgs {
     /// The one target to check, whose ladder is for the check to choose; and what should be mended all the same.
@@ -67,6 +67,13 @@ impl CheckArgs {
             (None, [only]) => only,
             (None, _) => return Err(SettingsError::WhichTarget(names())),
         };
-        Ok((target.clone(), warnings))
+        let mut target = target.clone();
+        if self.target.config_file().is_none() {
+            for path in &mut target.paths {
+                // An answer on a session that is open is one round trip; a login is several.
+                path.connect_timeout = 2 * path.probe_timeout;
+            }
+        }
+        Ok((target, warnings))
     }
 }
