@@ -85,11 +85,11 @@ dashboard-pictures: ## Draw docs/dashboard-*.png from the real parts (root; abou
 	script/dashboard-pictures
 
 # The pages come from the test that keeps them golden; here a browser looks at them. Needs Node and npm, and a Chromium.
-page-pictures: ## Look at the status page in every state with a headless Chromium, by axe-core too (needs npm, chromium)
+page-pictures: ## Look at the status page in every state with a headless Chromium and axe-core, and draw docs/status-page*.png (needs npm, chromium)
 	mkdir -p target/page/states
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/page playwright-core@1.65.1 axe-core@4.14.1
 	MYSQL_CANARY_PAGES=$(CURDIR)/target/page/states cargo test --locked --quiet --lib -- page::tests::golden_pages
-	NODE_PATH=target/page/node_modules node tests/page/look.cjs target/page/states target/page/pictures
+	NODE_PATH=target/page/node_modules node tests/page/look.cjs target/page/states target/page/pictures docs
 
 lint-scripts:
 	for file in $(scripts); do \

@@ -8,7 +8,7 @@ use std::time::Duration;
 use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::config::file::web::Followed;
 use crate::config::settings::{Settings, TargetSettings};
@@ -176,9 +176,7 @@ pub async fn run(
     say_stop.say();
     running.fleet.stop();
     service::tell_stopping().await;
-    let deadline = Instant::now() + WINDING_DOWN;
-    // What has not ended by then is dropped with the supervisor.
-    let _ = timeout_at(deadline, supervisor.all_ended_but(&LAST)).await;
+    supervisor.wind_down(&LAST, WINDING_DOWN).await;
     if let Some(keeper) = running.keeper {
         keeper.finish(supervisor.all_ended_but(&[Loop::Log, Loop::Signals]), LAST_WRITE).await;
     }

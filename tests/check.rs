@@ -23,7 +23,9 @@ mod failures;
 mod terminal;
 
 /// How the server is called in what is printed.
-const NAME: &str = "db.example.org:3306";
+const NAME: &str = "db.example.org";
+/// And its address.
+const ADDRESS: &str = "db.example.org:3306";
 
 /// A check that runs.
 struct Check {
@@ -106,7 +108,7 @@ fn gist(text: &str) -> String {
 #[track_caller]
 fn check_golden(name: &str, address: SocketAddr, out: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/check").join(name);
-    let actual = out.replace(&address.to_string(), NAME);
+    let actual = out.replace(&address.to_string(), ADDRESS);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         assert!(std::env::var_os("CI").is_none(), "UPDATE_GOLDEN is for people: CI compares");
         fs::write(&file, actual).expect("the files can be written");
@@ -177,7 +179,11 @@ fn a_firewall_is_named() {
     let done = check.end(Duration::from_secs(90));
     assert_found(&done, 8.0);
     check_golden("firewall.txt", firewall.addr(), &done.out);
-    wait_until_gone(firewall.server());
+    // What the firewall has forgotten cannot say COM_QUIT through it: each such session ends at the wait_timeout that it
+    // was given, a little past --max-age.
+    wait_for("the end of every session", Duration::from_secs(60), || {
+        firewall.server().processlist().iter().all(|session| session.user != "canary").then_some(())
+    });
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::lab::process::{run, spawn};
 use crate::lab::{Account, MariaDb, MariaDbOptions, Python};
 
 mod hostile;
+mod page;
 mod shapes;
 mod web;
 

@@ -62,8 +62,15 @@ fn a_path_is_told_from_its_first_canary_to_its_verdict_as_the_metrics_tell_it() 
         foretold["foretold"]["mismatches"].as_array().expect("a list").iter().map(|of| &of["rule"]).collect();
     assert_eq!(rules, ["pool_never_recycles"]);
 
+    let is_judged = |path: &Value| {
+        let holding = path["mismatches"].as_array().expect("a list");
+        holding.iter().any(|of| of["rule"] == "pool_never_recycles" && of["holds"] == true)
+    };
+    // The report of a path and what is concluded from it are published one after the other.
     let path = wait_for_path(&exporter, &schema, "a confirmed limit", |path| {
-        limit(path, "idle")["confirmed"] == true && path["killer"]["culprit"] == "server_idle_timeout"
+        limit(path, "idle")["confirmed"] == true
+            && path["killer"]["culprit"] == "server_idle_timeout"
+            && is_judged(path)
     });
     assert_eq!(path["standing"], "ill");
     assert!(path.get("foretold").is_none(), "what is measured is not foretold: {path:#}");
@@ -72,9 +79,8 @@ fn a_path_is_told_from_its_first_canary_to_its_verdict_as_the_metrics_tell_it() 
     let short = path["verdict"]["short"].as_str().expect("words");
     assert!(short.starts_with("Sessions on path default die of idleness: "), "{short}");
     assert!(short.contains("The server does it, by its wait_timeout"), "{short}");
-    let holding = path["mismatches"].as_array().expect("a list");
-    let never = holding.iter().find(|of| of["rule"] == "pool_never_recycles" && of["holds"] == true);
-    let told = never.expect("the pool never recycles")["words"].as_str().expect("words");
+    let never = never_recycles(&path).expect("the pool never recycles");
+    let told = never["words"].as_str().expect("words");
     exporter.wait_for_events("mismatch", 1, Duration::from_secs(20));
     let logged = exporter.events("mismatch");
     assert!(
@@ -144,8 +150,10 @@ fn what_cannot_be_reached_is_told_with_its_stage_and_what_to_do() {
     let words = path["trouble"]["words"].as_str().expect("words");
     assert!(words.contains("refused"), "{words}");
     assert!(path.get("reach_seconds").is_none() && path.get("measuring_since").is_none(), "{path:#}");
-    let all = document(&exporter, &schema);
+    let mut all = document(&exporter, &schema);
     assert!(all["targets"][0].get("server").is_none(), "nothing is known of the server: {all:#}");
+    all["targets"][0]["server"] = Value::Null;
+    assert!(schema.fits(&all).is_err(), "what is not known is absent, never null");
 }
 
 #[test]
@@ -156,7 +164,7 @@ fn one_target_is_told_alone_and_one_that_is_not_there_is_404() {
     let one: Value = serde_json::from_str(&one.body).expect("JSON");
     Schema::of("status.schema.json").check(&one);
     assert_eq!(one["targets"][0]["target"], "default");
-    let none = exporter.get("/api/v1/status?target=<script>");
+    let none = exporter.get("/api/v1/status?target=%3Cscript%3E");
     assert_eq!(
         (none.status, none.body.as_str()),
         (404, "no target of that name is configured; there are: default\n")

@@ -133,6 +133,7 @@ struct Check {
     has_told_at_once: bool,
     held: usize,
     bounded_by: Option<String>,
+    seen: report::Seen,
 }
 
 impl Check {
@@ -147,6 +148,7 @@ impl Check {
             has_told_at_once: false,
             held: 0,
             bounded_by: None,
+            seen: report::Seen::default(),
         }
     }
 
@@ -197,6 +199,7 @@ impl Check {
             let alive = alive.filter(|canary| canary.idle_seconds.is_some()).count();
             let sessions = alive + usize::from(target.server.is_some());
             self.held = self.held.max(sessions);
+            self.seen.note(&target);
             was_alive |= alive > 0;
 
             let (refusals, words) = walk.refusals();
@@ -226,17 +229,17 @@ impl Check {
                 }
             }
 
-            if !self.has_told_at_once
-                && (is_ready(&target) || begun.elapsed() >= AT_ONCE)
-                && trouble.is_none()
-            {
+            let is_late = begun.elapsed() >= AT_ONCE;
+            let is_answered = target.server.is_some() || sessions > 0;
+            if !self.has_told_at_once && trouble.is_none() && (is_ready(&target) || is_late && is_answered) {
                 self.has_told_at_once = true;
                 self.tell_at_once(&target);
             }
             if self.max_age == 0.0 {
-                match self.has_told_at_once {
-                    true => return End::Sure,
-                    false => continue,
+                match (self.has_told_at_once, is_late) {
+                    (true, _) => return End::Sure,
+                    (false, true) => return End::Late,
+                    (false, false) => continue,
                 }
             }
             self.progress.show(&target, elapsed, longest.min(due(&target, self.canaries())));
@@ -293,7 +296,7 @@ impl Check {
             },
             not_tested: known
                 .as_ref()
-                .map(|target| report::not_tested(target, self.max_age))
+                .map(|target| report::not_tested(target, self.seen, self.max_age))
                 .unwrap_or_default(),
             target: known,
         };

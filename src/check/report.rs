@@ -67,15 +67,19 @@ fn of_path(path: &PathDocument, sure: bool, max_age: f64) -> String {
     if let Some(Trouble { words, .. }) = path.trouble.as_ref().filter(|_| path.reach_seconds.is_none()) {
         return format!("path {} could not be measured: {words}", path.path);
     }
-    let reach = path.reach_seconds.map(in_words);
-    let lives = match reach {
-        Some(reach) if path.ladder_survived && max_age > 0.0 => {
-            format!("connections on path {} live to {reach} idle, the age that was asked for", path.path)
-        }
+    let lives = match path.reach_seconds.map(in_words) {
+        Some(_) if path.ladder_survived && max_age > 0.0 => format!(
+            "connections on path {} live to {} idle, the age that was asked for",
+            path.path,
+            in_words(max_age)
+        ),
         Some(reach) if max_age > 0.0 => {
             format!("connections on path {} live to {reach} idle, as far as was measured", path.path)
         }
-        _ => format!("path {} was not measured", path.path),
+        _ if path.layers.iter().any(|layer| layer.layer == "server") => {
+            format!("path {} was not measured", path.path)
+        }
+        _ => format!("path {} was not measured: no session was to be had in time", path.path),
     };
     let ill = match (contradicts(path), path.verdict.as_ref().is_some_and(|verdict| !verdict.sound)) {
         (true, _) => ", and settings contradict each other",
@@ -86,21 +90,37 @@ fn of_path(path: &PathDocument, sure: bool, max_age: f64) -> String {
     format!("{lives}{ill}")
 }
 
+/// What of the server was seen at any time: a limit may end the session that looks, too.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    server: bool,
+    sessions: bool,
+    only_own: bool,
+}
+
+impl Seen {
+    /// Takes note of what is seen now.
+    pub(super) fn note(&mut self, target: &TargetDocument) {
+        self.server |= target.server.is_some();
+        self.sessions |= target.sessions.is_some();
+        self.only_own |= target.server.as_ref().and_then(|server| server.sight) == Some("own_only");
+    }
+}
+
 /// What was not looked at, and why.
-pub(super) fn not_tested(target: &TargetDocument, max_age: f64) -> Vec<String> {
+pub(super) fn not_tested(target: &TargetDocument, seen: Seen, max_age: f64) -> Vec<String> {
     let mut words = Vec::new();
-    let sight = target.server.as_ref().and_then(|server| server.sight);
-    if target.server.is_none() {
+    if !seen.server {
         if target.paths.iter().all(|path| path.trouble.is_some()) {
             return words;
         }
         words.push("the server's own settings and sessions: it could not be asked".to_owned());
-    } else if sight == Some("own_only") {
+    } else if !seen.sessions && seen.only_own {
         words.push(
             "the applications' sessions: the account does not hold the privilege PROCESS (GRANT PROCESS ON *.* TO it)"
                 .to_owned(),
         );
-    } else if target.sessions.is_none() {
+    } else if !seen.sessions {
         words.push("the applications' sessions: the server did not show them".to_owned());
     }
     for path in &target.paths {

@@ -138,8 +138,8 @@ fn of_path(text: &mut String, path: &PathDocument, width: usize) {
     for words in evidence(&path.deaths) {
         text.push_str(&wrap("  evidence: ", &words, width));
     }
-    for (head, lines) in [("fits: ", &verdict.suspects)] {
-        lines.iter().for_each(|line| text.push_str(&wrap(&format!("  {head}"), &clean(line), width)));
+    for suspect in &verdict.suspects {
+        text.push_str(&wrap("  fits: ", &clean(suspect), width));
     }
     contradictions(text, path, width);
     if !verdict.settings.is_empty() {

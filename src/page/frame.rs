@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use ring::digest::{SHA256, digest};
 
-use super::text::{counted, moment};
+use super::text::stamp;
 use super::{View, marks};
 use crate::status::Document;
 
@@ -81,7 +81,7 @@ fn refreshing(document: &Document, view: &View) -> Markup {
     let other = View { stands_still: !view.stands_still, ..view.clone() }.href();
     html! {
         p.refreshing {
-            "as of " time datetime=[super::text::stamp(now)] { (super::text::stamp(now).unwrap_or_default()) }
+            "as of " time datetime=[stamp(now)] { (stamp(now).unwrap_or_default()) }
             @if view.stands_still {
                 " · stands still · " a href=(other) { "refresh every " (REFRESH_SECONDS) " s" }
             } @else {
@@ -111,14 +111,4 @@ fn footer(document: &Document, view: &View, telemetry_path: &str) -> Markup {
             p { "Version " (document.exporter_version) ". Which layer kills idle MySQL connections, at which age, and what to change." }
         }
     }
-}
-
-/// Since when something is so, where that is known.
-pub(super) fn since(at: Option<f64>, now: f64) -> Markup {
-    html! { @if let Some(at) = at { (moment(at, now)) } @else { "not yet" } }
-}
-
-/// How many of something there are, where there are several.
-pub(super) fn several(count: usize, noun: &str) -> Option<String> {
-    (count > 1).then(|| counted(count, noun))
 }

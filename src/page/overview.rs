@@ -4,11 +4,11 @@ use maud::{Markup, html};
 
 use super::View;
 use super::marks::{Mark, badge};
-use super::path::bracket;
+use super::path::{bracket, reached};
 use super::picture::{idle_limit, shared_axis, strip};
 use super::scale::Axis;
 use super::text::{Name, Term, Words, about, counted};
-use crate::status::{Document, PathDocument, TargetDocument};
+use crate::status::{Document, Limit, PathDocument, TargetDocument};
 
 /// The standings, the worst first.
 const STANDINGS: [&str; 4] = ["unreachable", "ill", "measuring", "sound"];
@@ -121,7 +121,7 @@ fn in_a_line(path: &PathDocument) -> Markup {
                 @if let Some(verdict) = &path.verdict { (Words(&verdict.short)) " " }
                 @if contradictions > 0 { (counted(contradictions, "contradiction")) " between settings." }
             },
-            (_, Some(limit)) if limit.lower_seconds.is_some() => { "no idle limit: " (bracket(limit, path.ladder_survived)) },
+            (_, Some(Limit { lower_seconds: Some(lower), .. })) => { "no idle limit " (reached(*lower, path.ladder_survived)) },
             _ => "nothing is known yet: no canary has reached its age",
         }
     }

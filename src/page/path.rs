@@ -2,13 +2,15 @@
 
 use maud::{Markup, html};
 
-use super::frame::{several, since};
 use super::marks::{Mark, badge};
 use super::picture::{idle_limit, ladder};
 use super::tables;
-use super::text::{Name, Term, Words, about, counted};
+use super::text::{Name, Term, Words, about, counted, moment};
 use crate::domain::layers::in_words;
 use crate::status::{Document, Limit, Mismatch, PathDocument, TargetDocument};
+
+/// So many servers behind one path are named.
+const MOST_IDENTITIES: usize = 20;
 
 /// A target's name, and what its server says of itself.
 pub(super) fn heading(document: &Document, target: &TargetDocument) -> Markup {
@@ -19,7 +21,7 @@ pub(super) fn heading(document: &Document, target: &TargetDocument) -> Markup {
                 None => "The server cannot be asked now.",
                 Some(server) => {
                     (server.flavor) @if let Some(version) = &server.version { " " (Name(version)) }
-                    @if let Some(at) = server.started_at { ", started " (super::text::moment(at, document.generated_at)) }
+                    @if let Some(at) = server.started_at { ", started " (moment(at, document.generated_at)) }
                     @if let (Some(connected), Some(most)) = (server.threads_connected, server.max_connections) {
                         ", " (connected) " of " (most) " connections taken"
                     }
@@ -122,7 +124,12 @@ fn evidence(document: &Document, path: &PathDocument) -> Markup {
                 }
             }
             dt { "Measuring since" }
-            dd { (since(path.measuring_since, document.generated_at)) }
+            dd {
+                @match path.measuring_since {
+                    Some(at) => (moment(at, document.generated_at)),
+                    None => "not yet",
+                }
+            }
             @if let Some(killer) = &path.killer {
                 dt { "Who does it" }
                 dd { (Mark::of_culprit(killer.culprit).in_text()) " " code { (Term(killer.culprit)) } " (" (killer.layer) "), seen as " code { (Term(killer.ending)) } }
@@ -141,10 +148,14 @@ fn evidence(document: &Document, path: &PathDocument) -> Markup {
                 dt { "Limit at server " (of.identity.as_deref().map_or(Name("of an unknown name"), Name)) }
                 dd { (bracket(&of.limit, path.ladder_survived)) "; " (how_sure(&of.limit)) }
             }
-            @if let Some(servers) = several(path.identities.len(), "server") {
+            @if path.identities.len() > 1 {
                 dt { "Who answers here" }
-                dd { (servers) ": "
-                    @for (place, name) in path.identities.iter().take(20).enumerate() { @if place > 0 { ", " } (Name(name)) }
+                dd { (counted(path.identities.len(), "server")) ": "
+                    @for (place, name) in path.identities.iter().take(MOST_IDENTITIES).enumerate() {
+                        @if place > 0 { ", " }
+                        (Name(name))
+                    }
+                    @if path.identities.len() > MOST_IDENTITIES { ", …" }
                 }
             }
         }
@@ -158,12 +169,15 @@ pub(super) fn bracket(limit: &Limit, ladder_survived: bool) -> String {
             format!("between {} and {}", in_words(lower), in_words(upper))
         }
         (_, Some(upper)) => format!("at {}", in_words(upper)),
-        (Some(lower), None) if ladder_survived => {
-            format!("none up to {}, the end of the ladder", in_words(lower))
-        }
-        (Some(lower), None) => format!("none up to {}, as far as was measured", in_words(lower)),
+        (Some(lower), None) => format!("none {}", reached(lower, ladder_survived)),
         (None, None) => "not known yet".to_owned(),
     }
+}
+
+/// Up to where no limit lies.
+pub(super) fn reached(seconds: f64, ladder_survived: bool) -> String {
+    let end = if ladder_survived { "the end of the ladder" } else { "as far as was measured" };
+    format!("up to {}, {end}", in_words(seconds))
 }
 
 fn how_sure(limit: &Limit) -> &'static str {

@@ -92,7 +92,7 @@ pub(super) fn ladder(target: &TargetDocument, path: &PathDocument, number: usize
     let (title, describes) = (format!("title-{number}"), format!("describes-{number}"));
     html! {
         svg.ladder role="img" aria-labelledby=(format!("{title} {describes}")) height=(height) {
-            title id=(title) { "Idle ages on path " (super::text::plain(&path.path)) }
+            title id=(title) { "Idle times on path " (super::text::plain(&path.path)) }
             desc id=(describes) { (description(target, path)) }
             (zones)
             (drawn)

@@ -43,7 +43,7 @@ pub(super) fn deaths(document: &Document, path: &PathDocument) -> Markup {
             p { "None." }
         } @else {
             table.deaths {
-                thead { tr { th scope="col" { "idle age" } th scope="col" { "ending" } th scope="col" { "culprit, rule" } th scope="col" { "thread id" } } }
+                thead { tr { th scope="col" { "idle time" } th scope="col" { "ending" } th scope="col" { "culprit, rule" } th scope="col" { "thread id" } } }
                 tbody { @for death in path.deaths.iter().take(MOST_DEATHS) { (row(document, death)) } }
             }
             @if all > MOST_DEATHS { p.aside { "The document as JSON has " (all) "." } }

@@ -31,10 +31,7 @@ impl<W: World> Prober<W> {
             return Vec::new();
         }
         let longest = self.settings.ladder.longest();
-        let missing = |kind: Kind| {
-            let sent = self.early_sent.get(&kind).copied().unwrap_or_default();
-            of_each(self.settings.canaries).saturating_sub(sent)
-        };
+        let missing = |kind| of_each(self.settings.canaries).saturating_sub(self.flights.early(kind));
         let launch = |kind| Launch { kind, age: longest, longest, early: true, spread: false };
         EARLY.into_iter().flat_map(|kind| std::iter::repeat_n(launch(kind), missing(kind))).collect()
     }

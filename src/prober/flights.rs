@@ -18,6 +18,8 @@ pub(super) struct Flights {
     tasks: BTreeMap<Id, u64>,
     lives: JoinSet<Outcome>,
     next_id: u64,
+    /// How many twins that were sent out before anything died were born, by kind.
+    early_born: BTreeMap<Kind, usize>,
     notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
 }
 
@@ -77,6 +79,7 @@ impl Flights {
             tasks: BTreeMap::new(),
             lives: JoinSet::new(),
             next_id: 0,
+            early_born: BTreeMap::new(),
             notices: mpsc::unbounded_channel(),
         }
     }
@@ -149,6 +152,9 @@ impl Flights {
                 if let Some(flight) = self.flights.get_mut(&id) {
                     (flight.born, flight.moves) = (Some(at), Some(moves));
                     flight.server = number_of(server.as_deref());
+                    if flight.early {
+                        *self.early_born.entry(flight.kind).or_default() += 1;
+                    }
                 }
             }
             Notice::Stirred { id } => {
@@ -162,6 +168,14 @@ impl Flights {
     /// Every canary in flight, by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Flight)> {
         self.flights.iter().map(|(&id, flight)| (id, flight))
+    }
+
+    /// How many twins of a kind that are sent out before anything died were born, or are on their way: one that was
+    /// refused is sent again.
+    pub(super) fn early(&self, kind: Kind) -> usize {
+        let is_coming = |flight: &&Flight| flight.early && flight.kind == kind && flight.born.is_none();
+        let coming = self.flights.values().filter(is_coming).count();
+        coming + self.early_born.get(&kind).copied().unwrap_or_default()
     }
 
     /// How many are in flight, those on their way home among them.

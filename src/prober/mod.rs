@@ -108,8 +108,6 @@ pub struct Prober<W> {
     longest_stall: Option<f64>,
     /// When a twin of each kind was last launched, in seconds since the Unix epoch.
     twins_sent: BTreeMap<Kind, f64>,
-    /// How many twins of each kind were sent out before anything died.
-    early_sent: BTreeMap<Kind, usize>,
     flights: Flights,
     suspended: BTreeSet<Suspension>,
     retry_at: Option<Instant>,
@@ -153,7 +151,6 @@ impl<W: World> Prober<W> {
             undecided: Undecided::default(),
             longest_stall: None,
             twins_sent: BTreeMap::new(),
-            early_sent: BTreeMap::new(),
             flights: Flights::new(),
             suspended: BTreeSet::new(),
             retry_at: None,

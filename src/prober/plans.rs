@@ -63,9 +63,6 @@ impl<W: World> Prober<W> {
             if launch.kind != Kind::Idle {
                 self.twins_sent.insert(launch.kind, self.epoch.now());
             }
-            if launch.early {
-                *self.early_sent.entry(launch.kind).or_default() += 1;
-            }
             self.flights.launch(&self.world, launch);
             self.launched += 1;
         }

@@ -331,3 +331,32 @@ async fn what_was_seen_at_another_address_is_not_mixed_in() {
         assert!(deaths >= died_before as f64 - 10.0 && deaths <= tally.died as f64, "{deaths}, {tally:?}");
     }
 }
+
+/// Runs a loop on a path that ends idle canaries at 10 s, for so many seconds. Gives which twins were heard by then.
+async fn twins_heard(hurried: bool, seconds: f64) -> BTreeSet<Kind> {
+    let ladder = Ladder::parse("2s,4s,8s,20s,60s").expect("a ladder");
+    let metrics = Metrics::new(&ladder).expect("good names");
+    let (_headroom, headroom) = watch::channel(Headroom::Unknown);
+    let (say_stop, stop) = stop::channel();
+    let settings = Settings { hurried, canaries: 22, ..settings(ladder) };
+    let (paths, memory) = (metrics.path("t", "p", &Kind::ALL), Memory::default());
+    let script = Script::new(10.0, true);
+    let prober = Prober::new(script.clone(), settings, paths, publish(), memory, Epoch::new(1.8e9));
+    let running = tokio::spawn(prober.run(wires(headroom, stop)));
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    assert!(script.tally().most_held <= 22, "early twins are part of the budget");
+    say_stop.say();
+    let history = running.await.expect("the loop ends well");
+    history.iter().filter(|seen| seen.kind != Kind::Idle).map(|seen| seen.kind).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_somebody_waits_twins_are_heard_a_whole_life_sooner() {
+    let early = BTreeSet::from([Kind::Keepalive, Kind::Active]);
+    assert_eq!(twins_heard(true, 14.0).await, early);
+    assert!(
+        twins_heard(false, 14.0).await.is_empty(),
+        "in the long run they are sent where they decide something"
+    );
+    assert!(twins_heard(false, 60.0).await.is_superset(&early));
+}

@@ -186,6 +186,15 @@ impl Supervisor {
         );
     }
 
+    /// Waits so long for the end of every loop but `these`. Those that are late are told, and dropped with the supervisor.
+    pub async fn wind_down(&mut self, these: &[Loop], patience: Duration) {
+        if timeout(patience, self.all_ended_but(these)).await.is_err() {
+            let late = self.names.keys().filter(|name| !these.contains(name));
+            let loops = late.map(|name| name.label()).collect::<Vec<_>>().join(", ");
+            tracing::warn!(event = "loops_cut", loops, "the exporter ends without waiting for: {loops}");
+        }
+    }
+
     /// Waits until every loop but `these` has ended.
     pub async fn all_ended_but(&mut self, these: &[Loop]) {
         while self.names.keys().any(|name| !these.contains(name)) {

@@ -2,6 +2,7 @@
 //! names only what they export.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -45,8 +46,14 @@ impl<'a> World<'a> {
         let pools = pools.map(|pool| format!("--pool={pool},user=app,framework=sqlalchemy"));
         let launch = Launch::behind(firewall).ages("1500ms,3s,5s").args(&[patience]);
         let exporter = launch.args(&pools.each_ref().map(String::as_str)).start();
-        let away = Launch::behind(firewall).to("127.0.0.1:1").ages("3s").args(&[patience]).start();
         let rules = PrivateDir::new();
+        // That a web configuration is followed is told where there is one.
+        let web_config = rules.path().join("web-config");
+        fs::write(&web_config, "http_server_config: {headers: {X-Content-Type-Options: nosniff}}\n")
+            .expect("writable");
+        let web_config = format!("--web.config.file={}", web_config.display());
+        let away =
+            Launch::behind(firewall).to("127.0.0.1:1").ages("3s").args(&[patience, &web_config]).start();
         let nobody = ([127, 0, 0, 1], 2).into();
         let prometheus = Prometheus::start(PrometheusOptions {
             inside: Some(firewall),

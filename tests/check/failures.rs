@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Check, Done, NAME, gist};
+use super::{ADDRESS, Check, Done, NAME, gist};
 use crate::exporter::wait_until_gone;
 use crate::lab::account::DEFAULT_PASSWORD;
 use crate::lab::{Account, MariaDb, MariaDbOptions, Peer};
@@ -19,7 +19,7 @@ fn run(address: SocketAddr, password: &str, max_age: &str) -> Done {
 
 /// What was printed, in words.
 fn printed(done: &Done, address: SocketAddr) -> String {
-    gist(&done.out.replace(&address.to_string(), NAME))
+    gist(&done.out.replace(&address.to_string(), ADDRESS))
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_wrong_port_is_told_after_a_few_seconds_in_which_a_server_might_come_up() {
     assert_eq!(
         printed(&done, address),
         gist(&format!(
-            "{NAME}: path default could not be measured: TCP connect to {NAME} failed: Connection refused (os error 111)"
+            "{NAME}: path default could not be measured: TCP connect to {ADDRESS} failed: Connection refused (os error 111)"
         ))
     );
     assert!(done.took < Duration::from_secs(10), "{:?}", done.took);

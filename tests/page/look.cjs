@@ -1,9 +1,10 @@
 // Looks at the pages of a folder with a headless Chromium: at 1280 and 390 pixels, light and dark, with JavaScript off, under the policy that the
 // exporter serves them with. Fails where a page scrolls sideways, the console complains, or axe-core finds something serious.
 //
-// Usage: node tests/page/look.cjs PAGES PICTURES
+// Usage: node tests/page/look.cjs PAGES PICTURES [DOCS]
 //   PAGES     the folder that `MYSQL_CANARY_PAGES=PAGES cargo test --lib page::` has filled: NAME.html and policy.txt
 //   PICTURES  where NAME-WIDTH-SCHEME.png go
+//   DOCS      where the two pictures go that the documents show
 // Needs the packages playwright-core and axe-core beside NODE_PATH, and Chromium: CHROMIUM says where, if not in the PATH.
 'use strict';
 
@@ -15,9 +16,14 @@ const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 const WIDTHS = [1280, 390];
 const SCHEMES = ['light', 'dark'];
-const [pages, pictures] = process.argv.slice(2);
+// What the documents show.
+const DOCUMENTED = [
+  { name: 'ill', width: 1280, height: 960, scheme: 'light', file: 'status-page.png' },
+  { name: 'targets', width: 390, height: 844, scheme: 'dark', file: 'status-page-phone.png' },
+];
+const [pages, pictures, docs] = process.argv.slice(2);
 if (!pages || !pictures) {
-  console.error('usage: node tests/page/look.cjs PAGES PICTURES');
+  console.error('usage: node tests/page/look.cjs PAGES PICTURES [DOCS]');
   process.exit(2);
 }
 
@@ -53,6 +59,15 @@ async function look(browser, address, name, width, scheme) {
   await page.screenshot({ path: path.join(pictures, `${name}-${width}-${scheme}.png`), fullPage: true });
   await context.close();
   return complaints;
+}
+
+// The upper part of a page, for the documents.
+async function draw(browser, address, { width, height, scheme, file }) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(address, { waitUntil: 'load' });
+  await page.screenshot({ path: path.join(docs, file) });
+  await context.close();
 }
 
 // The same with scripts allowed from outside, for those that measure.
@@ -92,6 +107,7 @@ async function main() {
     for (const file of fs.readdirSync(pages).filter((name) => name.endsWith('.html')).sort()) {
       const name = path.basename(file, '.html');
       const address = `http://127.0.0.1:${server.address().port}/${file}`;
+      for (const wanted of DOCUMENTED.filter((of) => docs && of.name === name)) await draw(browser, address, wanted);
       for (const width of WIDTHS) {
         for (const scheme of SCHEMES) {
           const complaints = [...(await look(browser, address, name, width, scheme)), ...(await measure(browser, address, width, scheme))];

@@ -35,9 +35,17 @@ fn who_gets_in() {
     for tls in [TLS, ""] {
         let pages = Pages::start(&format!("{tls}{users}"));
         let curl = if tls.is_empty() { Curl::http(pages.address()) } else { pages.https() };
-        for path in
-            ["/metrics", "/", "/-/healthy", "/-/ready", "/probe?target=default", "/nothing", "/-/reload"]
-        {
+        for path in [
+            "/metrics",
+            "/",
+            "/-/healthy",
+            "/-/ready",
+            "/probe?target=default",
+            "/?target=default",
+            "/api/v1/status",
+            "/nothing",
+            "/-/reload",
+        ] {
             let seen = curl.get(path);
             assert!(seen.status == 401 && seen.text.ends_with("Unauthorized\n"), "{path}: {seen}");
             assert_eq!(seen.header("www-authenticate"), Some("Basic"), "{path}");

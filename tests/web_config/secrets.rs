@@ -94,9 +94,17 @@ fn observe(format: &str) {
     let curl = Curl::https(([127, 0, 0, 1], port).into(), &authority.file("ca.pem"));
     let dave = curl.clone().logged_in(&format!("dave:{OF_THE_PAGES}"));
     let pages = |heard: &mut Heard| {
-        for path in
-            ["/", "/metrics", "/probe?target=orders", "/probe?target=x", "/-/healthy", "/-/ready", "/nothing"]
-        {
+        for path in [
+            "/",
+            "/?target=orders",
+            "/api/v1/status",
+            "/metrics",
+            "/probe?target=orders",
+            "/probe?target=x",
+            "/-/healthy",
+            "/-/ready",
+            "/nothing",
+        ] {
             heard.hear(path, &dave.get(path).to_string());
         }
         for wrong in [

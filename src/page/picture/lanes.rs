@@ -84,7 +84,7 @@ impl Canvas {
         let Some(bars) = bars(target) else { return };
         let most = bars.iter().map(|bar| bar.sessions).max().unwrap_or_default();
         let asleep: usize = bars.iter().map(|bar| bar.sessions).sum();
-        self.caption(&format!("applications: {} asleep, by idle age", counted(asleep, "session")));
+        self.caption(&format!("applications: {} asleep, by idle time", counted(asleep, "session")));
         if most == 0 {
             return self.add(GAP, html! {});
         }
