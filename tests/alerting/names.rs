@@ -10,9 +10,6 @@ use super::promql;
 /// What Prometheus itself knows: metrics, and labels that are on every scraped series.
 const OF_PROMETHEUS: [&str; 3] = ["up", "ALERTS", "ALERTS_FOR_STATE"];
 
-/// Metrics that are there with a flag alone, which the exporters of these tests are not given.
-const WITH_A_FLAG: [&str; 1] = ["mysql_canary_exporter_web_config_last_reload_successful"];
-
 /// Metrics that no rule and no panel uses, each with the reason.
 const UNUSED: [(&str, &str); 6] = [
     (
@@ -71,7 +68,7 @@ pub(super) fn unknown(query: &Query, known: &BTreeMap<String, BTreeSet<String>>)
                 near.extend(exported.iter().cloned());
                 unknown.extend(labels.difference(exported).map(|label| format!("{metric}{{{label}}}")));
             }
-            None if [&OF_PROMETHEUS[..], &WITH_A_FLAG].concat().contains(&metric.as_str()) => {}
+            None if OF_PROMETHEUS.contains(&metric.as_str()) => {}
             None => unknown.push(metric.clone()),
         }
     }
