@@ -192,9 +192,9 @@ mod tests {
             (limit(3.5, 4.0, true, true), lived(5.0), BOTH, 6.0, Progress::Sure),
             (limit(3.5, 4.0, true, true), lived(5.0), none, 6.0, Progress::Open),
             (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 6.0, Progress::Open),
-            (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 11.6, Progress::Late),
+            (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 9.8, Progress::Late),
             (limit(6.5, 9.0, false, true), lived(5.0), BOTH, 12.0, Progress::Open),
-            (limit(6.5, 9.0, false, true), lived(5.0), BOTH, 19.0, Progress::Sure),
+            (limit(6.5, 9.0, false, true), lived(5.0), BOTH, 17.2, Progress::Sure),
             (limit(8.0, 8.2, false, true), lived(5.0), BOTH, 12.0, Progress::Sure),
             (lived(5.0), limit(5.5, 6.0, true, true), none, 8.0, Progress::Sure),
         ] {
