@@ -82,11 +82,11 @@ impl Drop for Check {
     }
 }
 
-/// A text in which only what may differ from run to run is left out: numbers, where lines break, and which deaths were
-/// seen.
+/// A text in which only what may differ from run to run is left out: numbers, where lines break, which deaths were
+/// seen, and whether the server lists sessions of the dead just then.
 fn gist(text: &str) -> String {
     let mut evidence = false;
-    let lines = text.lines().filter(|line| {
+    let lines = text.lines().filter(|line| !line.starts_with("  ! the server still lists ")).filter(|line| {
         evidence = line.starts_with("  evidence: ") || evidence && line.starts_with("            ");
         !evidence
     });
@@ -123,7 +123,7 @@ fn check_golden(name: &str, address: SocketAddr, out: &str) {
 }
 
 /// What a machine that is busy with other tests may add.
-const BUSY: Duration = Duration::from_secs(8);
+const BUSY: Duration = Duration::from_secs(16);
 
 /// How long a check may take that finds a limit, in seconds.
 fn in_time(limit: f64) -> Duration {

@@ -43,8 +43,8 @@ const NARROW: f64 = 1.12;
 /// After so many lengths of the limit a wider bracket is told too ...
 const PATIENCE_LENGTHS: f64 = 1.9;
 /// ... and after so many, and these seconds, whatever is known.
-const LONGEST_LENGTHS: f64 = 2.3;
-const LONGEST_SECONDS: f64 = 0.5;
+const LONGEST_LENGTHS: f64 = 4.0;
+const LONGEST_SECONDS: f64 = 1.5;
 /// How much longer one canary alone may take.
 const ALONE: f64 = 4.0;
 
