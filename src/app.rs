@@ -40,7 +40,7 @@ const LAST_WRITE: Duration = Duration::from_millis(200);
 /// How long the start waits for the state file before it goes on without: then the pages say nothing of what was known.
 const LONG_OPENING: Duration = Duration::from_secs(2);
 /// What ends last: it has no session, and is of use until then.
-const LAST: [Loop; 3] = [Loop::State, Loop::Log, Loop::Signals];
+const LAST: [Loop; 4] = [Loop::State, Loop::Log, Loop::Signals, Loop::Ticks];
 
 /// Why the exporter could not start.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +178,7 @@ pub async fn run(
     service::tell_stopping().await;
     supervisor.wind_down(&LAST, WINDING_DOWN).await;
     if let Some(keeper) = running.keeper {
-        keeper.finish(supervisor.all_ended_but(&[Loop::Log, Loop::Signals]), LAST_WRITE).await;
+        keeper.finish(supervisor.all_ended_but(&LAST[1..]), LAST_WRITE).await;
     }
     ended.map_or(Ok(()), |ended| Err(ExportError::LoopEnded(ended.name)))
 }

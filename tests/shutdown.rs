@@ -28,6 +28,7 @@ fn check(server: &Server, mode: &str, signal: Signal, wait: Duration) {
     let took = begun.elapsed();
     assert_eq!(status.code(), Some(0), "{}", exporter.log());
     assert!(took < SOON, "it took {took:?}: {}", exporter.log());
+    assert!(exporter.events("loops_cut").is_empty(), "it waited for a loop in vain: {}", exporter.log());
     wait_until_gone(server);
     assert_eq!(server.status("Aborted_clients"), before, "{}", exporter.log());
 }
@@ -75,6 +76,8 @@ fn a_stop_in_the_middle_of_the_first_logins_aborts_nobody() {
         let (status, took) = exporter.terminate();
         println!("the end took {took:?}");
         assert_eq!(status.code(), Some(0), "{}", exporter.log());
+        let cut = exporter.events("loops_cut");
+        assert!(cut.is_empty(), "{cut:?}");
         assert!(took < SOON, "it took {took:?}: {}", exporter.log());
     }
     wait_until_gone(&server);

@@ -70,8 +70,11 @@ def consequences() -> list[dashboard.Panel]:
     ghosts = Panel(
         "Sessions of dead canaries on the server",
         "Ghosts: canary sessions that the server lists although their client is dead. They are killed, so a few for a moment are normal on a silent path.",
-        [Query(f"max(mysql_canary_ghost_sessions{{{BY_PATH}}})", "ghosts")],
-        8, 8, Look(decimals=0, low=0, color=YELLOW),
+        [
+            Query(f"max(mysql_canary_ghost_sessions{{{BY_PATH}}})", "listed"),
+            Query(f"sum by (outcome) (increase(mysql_canary_ghost_kills_total{{{BY_PATH}}}[$__rate_interval]))", "{{outcome}}"),
+        ],
+        8, 8, Look(decimals=0, low=0, overrides=[override("listed", {"color": fixed(YELLOW)})]),
     )
     aborted = Panel(
         "Aborted_clients, ours and others'",

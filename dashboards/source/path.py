@@ -70,16 +70,18 @@ def siblings() -> list[dashboard.Panel]:
         ("Layer", f"max by ({who}, layer) (mysql_canary_idle_limit_info{{{BY_TARGET}}})"),
         ("Survived", f'max by ({who}) (mysql_canary_idle_limit_lower_seconds{{{BY_TARGET}, kind="idle"}})'),
         ("Idle limit", f'max by ({who}) (mysql_canary_idle_limit_upper_seconds{{{BY_TARGET}, kind="idle"}})'),
+        ("Die there", f'max by ({who}) (mysql_canary_idle_limit_share{{{BY_TARGET}, kind="idle"}})'),
     ]
-    values = {"Value #C": "Survived", "Value #D": "Idle limit"}
+    values = {"Value #C": "Survived", "Value #D": "Idle limit", "Value #E": "Die there"}
     beside = Panel(
         "Paths of this server",
-        "What lies on one path alone has a limit there alone; what all share lies on the way that they share.",
+        "What lies on one path alone has a limit there alone; what all share lies on the way that they share. Die there: of the connections that reach the limit.",
         [Query(expr, shape="table") for _, expr in columns],
         12, 7,
         Look(
             overrides=[
                 override("Survived|Idle limit", {"unit": AGE, "decimals": 1}, "byRegexp"),
+                override("Die there", {"unit": "percentunit", "decimals": 0}),
                 override("Layer", {"mappings": [mapping(LAYER_NAMES)], "custom.cellOptions": common.TableColorTextCellOptions()}),
             ]
         ),

@@ -43,8 +43,8 @@ const NARROW: f64 = 1.12;
 /// After so many lengths of the limit a wider bracket is told too ...
 const PATIENCE_LENGTHS: f64 = 1.9;
 /// ... and after so many, and these seconds, whatever is known.
-const LONGEST_LENGTHS: f64 = 2.3;
-const LONGEST_SECONDS: f64 = 0.5;
+const LONGEST_LENGTHS: f64 = 4.0;
+const LONGEST_SECONDS: f64 = 1.5;
 /// How much longer one canary alone may take.
 const ALONE: f64 = 4.0;
 
@@ -192,7 +192,8 @@ mod tests {
             (limit(3.5, 4.0, true, true), lived(5.0), BOTH, 6.0, Progress::Sure),
             (limit(3.5, 4.0, true, true), lived(5.0), none, 6.0, Progress::Open),
             (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 6.0, Progress::Open),
-            (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 9.8, Progress::Late),
+            (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 17.4, Progress::Open),
+            (limit(3.5, 4.0, true, false), lived(5.0), BOTH, 17.6, Progress::Late),
             (limit(6.5, 9.0, false, true), lived(5.0), BOTH, 12.0, Progress::Open),
             (limit(6.5, 9.0, false, true), lived(5.0), BOTH, 17.2, Progress::Sure),
             (limit(8.0, 8.2, false, true), lived(5.0), BOTH, 12.0, Progress::Sure),

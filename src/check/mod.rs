@@ -265,7 +265,10 @@ impl Check {
     }
 
     /// Prints the verdict. Gives the exit code.
-    fn tell(self, known: Option<TargetDocument>, end: &End) -> Result<u8, String> {
+    fn tell(self, mut known: Option<TargetDocument>, end: &End) -> Result<u8, String> {
+        if let Some(target) = &mut known {
+            self.seen.complete(target);
+        }
         let at_once = self.max_age == 0.0;
         let found = known.as_ref().map(|target| judge::outcome(target, at_once));
         let outcome = match (end, found) {
@@ -296,7 +299,7 @@ impl Check {
             },
             not_tested: known
                 .as_ref()
-                .map(|target| report::not_tested(target, self.seen, self.max_age))
+                .map(|target| report::not_tested(target, &self.seen, self.max_age))
                 .unwrap_or_default(),
             target: known,
         };

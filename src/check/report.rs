@@ -1,10 +1,12 @@
 //! What `check` found, as it is printed: the same for people and as JSON (docs/check.schema.json).
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::judge::{Outcome, contradicts, upper};
 use crate::domain::layers::in_words;
-use crate::status::{PathDocument, TargetDocument, Trouble};
+use crate::status::{Layer, PathDocument, TargetDocument, Trouble};
 
 /// The version of the shape, as that of the status document.
 pub const SCHEMA_VERSION: &str = "1.0";
@@ -91,11 +93,13 @@ fn of_path(path: &PathDocument, sure: bool, max_age: f64) -> String {
 }
 
 /// What of the server was seen at any time: a limit may end the session that looks, too.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Seen {
     server: bool,
     sessions: bool,
     only_own: bool,
+    /// The server's timeouts on each path, the most that were seen together.
+    timeouts: BTreeMap<String, Vec<Layer>>,
 }
 
 impl Seen {
@@ -104,11 +108,36 @@ impl Seen {
         self.server |= target.server.is_some();
         self.sessions |= target.sessions.is_some();
         self.only_own |= target.server.as_ref().and_then(|server| server.sight) == Some("own_only");
+        for path in &target.paths {
+            let now: Vec<Layer> = path.layers.iter().filter(|layer| is_servers(layer)).cloned().collect();
+            let known = self.timeouts.entry(path.path.clone()).or_default();
+            if now.len() >= known.len() {
+                *known = now;
+            }
+        }
+    }
+
+    /// Puts back which of the server's timeouts were seen, where the session that looks was lost meanwhile.
+    pub(super) fn complete(&self, target: &mut TargetDocument) {
+        for path in &mut target.paths {
+            let Some(known) = self.timeouts.get(&path.path) else { continue };
+            let now = path.layers.iter().filter(|layer| is_servers(layer)).count();
+            if now < known.len() {
+                let place = path.layers.iter().position(|layer| is_servers(layer) || layer.layer == "kernel");
+                let place = place.unwrap_or(path.layers.len());
+                path.layers.retain(|layer| !is_servers(layer));
+                path.layers.splice(place..place, known.iter().cloned());
+            }
+        }
     }
 }
 
+fn is_servers(layer: &Layer) -> bool {
+    layer.layer == "server" && layer.source == "read"
+}
+
 /// What was not looked at, and why.
-pub(super) fn not_tested(target: &TargetDocument, seen: Seen, max_age: f64) -> Vec<String> {
+pub(super) fn not_tested(target: &TargetDocument, seen: &Seen, max_age: f64) -> Vec<String> {
     let mut words = Vec::new();
     if !seen.server {
         if target.paths.iter().all(|path| path.trouble.is_some()) {

@@ -32,6 +32,8 @@ use tally::Tally;
 const PORT: u16 = 10052;
 /// How often it is seen whether the server still runs.
 const LOOK: Duration = Duration::from_secs(1);
+/// So many times in a row they must be seen to be found.
+const LOOKS: u32 = 3;
 /// How long it waits for limits as sharp as can be, once all are found.
 const PATIENCE: Duration = Duration::from_secs(80);
 /// How long the last lines may take.
@@ -110,7 +112,7 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
     let mut exporter = tokio::spawn(app::run(exporter(settings, listener), stop, Supervisor::default()));
     stage.begin(server);
     let begun = Instant::now();
-    let mut is_found = false;
+    let (mut is_found, mut enough) = (false, 0);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -126,7 +128,12 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
         server.check()?;
         let took = begun.elapsed();
         let is_enough = |tally: &Tally| tally.is_complete() && (tally.is_sharp() || took >= PATIENCE);
-        if !is_found && Tally::read(web).await.as_ref().is_some_and(is_enough) {
+        if is_found {
+            continue;
+        }
+        // The words follow the numbers a moment later.
+        enough = if Tally::read(web).await.as_ref().is_some_and(is_enough) { enough + 1 } else { 0 };
+        if enough >= LOOKS {
             is_found = true;
             let took = took.as_secs();
             tracing::info!(

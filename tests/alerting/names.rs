@@ -11,7 +11,11 @@ use super::promql;
 const OF_PROMETHEUS: [&str; 3] = ["up", "ALERTS", "ALERTS_FOR_STATE"];
 
 /// Metrics that no rule and no panel uses, each with the reason.
-const UNUSED: [(&str, &str); 6] = [
+const UNUSED: [(&str, &str); 7] = [
+    (
+        "mysql_canary_exporter_web_config_last_reload_success_timestamp_seconds",
+        "the file is followed as it changes: that it could not be read is an alert, and how old it is says nothing",
+    ),
     (
         "mysql_canary_server_words_cut_total",
         "there is nothing to do about it: it answers whoever meets a label `other` or a user with a sum",

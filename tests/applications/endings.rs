@@ -9,7 +9,7 @@ use crate::lab::{Account, MariaDb, MariaDbOptions, MySql97, MySql97Options, Serv
 /// Users and how many sessions each loses to `wait_timeout`.
 const IDLE: [(&str, usize); 3] = [("idle1", 3), ("idle2", 2), ("idle3", 4)];
 const ENDINGS: [&str; 4] = ["closed", "aborted", "idle_timeout", "undecided"];
-const WAIT_TIMEOUT: Duration = Duration::from_secs(4);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longer than two rounds: what ends after it is judged for itself.
 const PAUSE: Duration = Duration::from_secs(4);
 
@@ -56,7 +56,7 @@ fn end_in_every_way(server: &Server, exporter: &Exporter<'_>) -> Page {
 
     let mut dropped = sleepers(&[], server, "dropped", &["--sessions", "2", "--sleep", "600"]);
     dropped.events_until("connected", 2);
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(PAUSE);
     drop(dropped);
 
     let all = [("killed", 2.0), ("quit", 3.0), ("dropped", 2.0)];
@@ -76,7 +76,7 @@ fn launch(server: &Server) -> Launch<'_> {
 fn mysql_tells_every_ending_exactly() {
     let server = MySql97::start(MySql97Options {
         accounts: accounts(),
-        ..MySql97Options::with_args(&["--wait-timeout=4"])
+        ..MySql97Options::with_args(&["--wait-timeout=8"])
     });
     let exporter = launch(&server).start();
     let page = end_in_every_way(&server, &exporter);
@@ -94,7 +94,7 @@ fn mysql_tells_every_ending_exactly() {
 fn mariadb_never_tells_a_wrong_ending() {
     let server = MariaDb::start(MariaDbOptions {
         accounts: accounts(),
-        ..MariaDbOptions::with_args(&["--wait-timeout=4"])
+        ..MariaDbOptions::with_args(&["--wait-timeout=8"])
     });
     let exporter = launch(&server).start();
     let page = end_in_every_way(&server, &exporter);
