@@ -177,6 +177,7 @@ impl<'a> World<'a> {
             history: &self.history,
             in_flight: &seen,
             common_timeouts: self.common_timeouts,
+            hurried: false,
         };
         let plan = schedule::plan(&scene);
         self.apply(plan);

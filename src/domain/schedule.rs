@@ -41,6 +41,9 @@ pub struct Scene<'a> {
     pub in_flight: &'a [InFlight],
     /// Well-known default timeouts, in rising order, in seconds.
     pub common_timeouts: &'a [f64],
+    /// Whether somebody waits for the answer: what can be found dead is looked at, though its death is sure, for each
+    /// helps to tell by whom.
+    pub hurried: bool,
 }
 
 /// One idle canary in flight.

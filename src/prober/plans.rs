@@ -170,6 +170,7 @@ impl<W: World> Prober<W> {
             history: &self.history,
             in_flight: &in_flight,
             common_timeouts: &self.settings.common_timeouts,
+            hurried: self.settings.hurried,
         })
     }
 

@@ -45,8 +45,8 @@ pub struct CheckArgs {
 }
 
 /// The defaults of `check` that are not the exporter's, by the name of the flag: somebody waits for the answer.
-pub(super) const DEFAULTS: [(&str, &str); 4] =
-    [("max_connections", "24"), ("probe_timeout", "1s"), ("precision", "5%"), ("server_interval", "1s")];
+pub(super) const DEFAULTS: [(&str, &str); 3] =
+    [("max_connections", "24"), ("probe_timeout", "1s"), ("server_interval", "1s")];
 
 impl CheckArgs {
     /// The one target to check, whose ladder is for the check to choose; and what should be mended all the same.

@@ -103,6 +103,7 @@ mod tests {
             history: &history,
             in_flight: &[],
             common_timeouts: &[],
+            hurried: false,
         });
         for (age, count) in [(40.0, 2), (32.0, 1), (16.0, 1), (4.0, 1)] {
             let aimed = plan.launches.iter().filter(|launch| is_same_age(launch.age, age)).count();

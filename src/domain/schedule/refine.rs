@@ -60,9 +60,9 @@ fn settle_older(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Dr
         draft.free().filter(|canary| canary.idle >= upper && !looks_again(canary)).collect();
     for canary in older.iter_mut().rev() {
         let is_sure = limit.certain.is_some_and(|age| canary.idle >= age);
-        if wanted > 0 && (!is_sure || canary.idle <= bears_out) {
+        if scene.hurried && !limit.exact || wanted > 0 && (!is_sure || canary.idle <= bears_out) {
             canary.target = canary.idle;
-            wanted -= 1;
+            wanted = wanted.saturating_sub(1);
         } else if is_sure {
             canary.recalled = true;
         }

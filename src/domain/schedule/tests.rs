@@ -229,7 +229,7 @@ proptest! {
             .map(|(id, &(age, born))| InFlight { id: id as u64, age, born })
             .collect();
         let scene = Scene {
-            now, ladder: &ladder, precision, budget, history: &history, in_flight: &in_flight, common_timeouts: &common_timeouts,
+            now, ladder: &ladder, precision, budget, history: &history, in_flight: &in_flight, common_timeouts: &common_timeouts, hurried: budget % 2 == 0,
         };
         let plan = super::plan(&scene);
         prop_assert!(plan.launches.len() + in_flight.len() - plan.recalls.len() <= budget);
@@ -269,6 +269,7 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
         history: &history,
         in_flight: &[],
         common_timeouts: &[],
+        hurried: false,
     });
     for launch in next.launches {
         assert!(launch.age < 7.98 || launch.age > 8.1, "{launch:?}");
@@ -298,7 +299,16 @@ fn beyond_a_limit_of_a_part_one_goes_to_the_ladders_end() {
     };
     let aims = |history: &History, in_flight: &[InFlight]| -> Vec<f64> {
         let (now, ladder, precision, budget) = (START + 300.0, &rungs, 0.01, 10);
-        let scene = Scene { now, ladder, precision, budget, history, in_flight, common_timeouts: &[] };
+        let scene = Scene {
+            now,
+            ladder,
+            precision,
+            budget,
+            history,
+            in_flight,
+            common_timeouts: &[],
+            hurried: false,
+        };
         let next = plan(&scene);
         assert!(next.recalls.is_empty(), "{next:?}");
         next.launches.into_iter().map(|launch| launch.age).collect()
@@ -335,6 +345,7 @@ proptest! {
             history: &history,
             in_flight: &[],
             common_timeouts: &COMMON_TIMEOUTS,
+            hurried: false,
         });
         prop_assert!(!plan.launches.is_empty() || plan.wake.is_some(), "{:?}", idle_limit(&history, Kind::Idle));
     }
