@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::plan::ENOUGH_CANARIES;
 use crate::domain::culprit::Culprit;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::stage::Stage;
@@ -36,8 +37,6 @@ impl Outcome {
     }
 }
 
-/// With fewer canaries than this the search goes one rung after the other.
-const ENOUGH_CANARIES: usize = 8;
 /// A bracket as narrow as this ratio need not be narrowed while somebody waits.
 const NARROW: f64 = 1.12;
 /// After so many lengths of the limit a wider bracket is told too ...
@@ -78,7 +77,6 @@ pub(super) fn progress(path: &PathDocument, elapsed: f64, canaries: usize) -> Pr
     let Some(upper) = upper(path) else {
         return if path.ladder_survived { Progress::Sure } else { Progress::Open };
     };
-    let alone = if canaries < ENOUGH_CANARIES { ALONE } else { 1.0 };
     let is_confirmed = |kind| limit(path, kind).is_some_and(|limit| limit.confirmed == Some(true));
     let is_narrow = |kind| {
         limit(path, kind).is_some_and(|limit| {
@@ -92,7 +90,7 @@ pub(super) fn progress(path: &PathDocument, elapsed: f64, canaries: usize) -> Pr
             .is_none_or(|idle| idle.upper_seconds.is_none() || idle.confirmed == Some(true));
     let named = path.killer.as_ref().is_some_and(|killer| killer.culprit != Culprit::Unknown.label());
     let by_idleness = is_confirmed(Kind::Idle) && named && helps.0.is_some() && helps.1.is_some();
-    let patient = elapsed >= alone * PATIENCE_LENGTHS * upper;
+    let patient = elapsed >= alone(canaries) * PATIENCE_LENGTHS * upper;
     if by_age || by_idleness && (is_narrow(Kind::Idle) || patient) {
         Progress::Sure
     } else if elapsed >= latest(upper, canaries) {
@@ -104,8 +102,12 @@ pub(super) fn progress(path: &PathDocument, elapsed: f64, canaries: usize) -> Pr
 
 /// After how many seconds of search, with so many canaries, a limit at this age (seconds) is told as it is known.
 pub(super) fn latest(upper: f64, canaries: usize) -> f64 {
-    let alone = if canaries < ENOUGH_CANARIES { ALONE } else { 1.0 };
-    alone * (LONGEST_LENGTHS * upper + LONGEST_SECONDS)
+    alone(canaries) * (LONGEST_LENGTHS * upper + LONGEST_SECONDS)
+}
+
+/// How many times as long so few canaries may take.
+const fn alone(canaries: usize) -> f64 {
+    if canaries < ENOUGH_CANARIES { ALONE } else { 1.0 }
 }
 
 /// After how many seconds so many canaries have climbed a ladder where nothing dies: a few climb rung after rung.

@@ -22,13 +22,13 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::app;
 use crate::config::flags::{CheckArgs, CheckFormat};
 use crate::config::settings::{FEWEST_CONNECTIONS, TargetSettings};
+use crate::machine::signals::{SAME_WORD, TerminalSignals};
 use crate::status::{PathDocument, TargetDocument};
 use progress::Progress;
 use walk::Walk;
@@ -52,8 +52,6 @@ const MOST_ANEW: u32 = 4;
 const SETTLING: Duration = Duration::from_millis(600);
 /// How long the server may take to forget the sessions that said COM_QUIT.
 const FORGETTING: Duration = Duration::from_millis(300);
-/// Within this time a second signal is the first one's echo.
-const SAME_WORD: Duration = Duration::from_millis(200);
 
 /// Why a walk was over.
 enum End {
@@ -97,19 +95,12 @@ pub fn run(args: &CheckArgs) -> Result<u8, String> {
 
 /// Hears the signals that end it: the first is told, the second ends the process at once.
 fn hear_signals() -> io::Result<watch::Receiver<bool>> {
-    let of = |kind| signal(kind);
-    let mut signals: [Signal; 3] =
-        [of(SignalKind::interrupt())?, of(SignalKind::terminate())?, of(SignalKind::hangup())?];
+    let mut signals = TerminalSignals::new()?;
     let (tell, told) = watch::channel(false);
     tokio::spawn(async move {
         let mut first: Option<Instant> = None;
         loop {
-            let [interrupt, terminate, hangup] = &mut signals;
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
+            signals.any().await;
             match first {
                 None => {
                     first = Some(Instant::now());

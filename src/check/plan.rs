@@ -5,8 +5,8 @@ use crate::domain::limit::ladder::{DEFAULT_AGES, Ladder};
 /// The rungs below the default ladder's first, in seconds: somebody waits, and a short limit is to be found in its own
 /// time.
 const SHORT_AGES: [f64; 9] = [1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 12.0, 15.0, 19.0];
-/// With fewer canaries than this each climbs more of the ladder alone, and every rung costs its whole age.
-const ENOUGH_CANARIES: usize = 8;
+/// With fewer canaries than this the search goes one rung after the other: each climbs more of the ladder alone, and every rung costs its whole age.
+pub(super) const ENOUGH_CANARIES: usize = 8;
 /// The least ratio of two rungs then.
 const STEEP: f64 = 1.8;
 

@@ -3,8 +3,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use crate::config::settings::TargetSettings;
 use crate::domain::conduct::health::Loop;
 use crate::fleet::published::Published;
@@ -76,7 +74,6 @@ impl Walk {
     /// Ends it: every session says COM_QUIT.
     pub(super) async fn end(mut self) {
         self.fleet.stop();
-        // What has not ended by then is dropped with the supervisor.
-        let _ = timeout(WINDING_DOWN, self.supervisor.all_ended_but(&[Loop::Ticks])).await;
+        self.supervisor.wind_down(&[Loop::Ticks], WINDING_DOWN).await;
     }
 }

@@ -13,7 +13,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::app::{self, ExportError, Exporter, StartError};
@@ -22,6 +21,7 @@ use crate::config::settings::Settings;
 use crate::domain::conduct::admission::Places;
 use crate::fleet::reload::{self, Reread};
 use crate::machine::logging::{self, LogFormat, LogLevel};
+use crate::machine::signals::TerminalSignals;
 use crate::supervision::Supervisor;
 use crate::supervision::stop;
 use mariadb::{MariaDb, MariaDbError};
@@ -80,7 +80,7 @@ fn run_until_told() -> Result<(), DemoError> {
     let runtime = Runtime::new().map_err(DemoError::Runtime)?;
     // MariaDB must be started by this thread, which lives as long as the process: see `mariadb::bound`.
     runtime.block_on(async {
-        let mut signals = Signals::new().map_err(DemoError::Runtime)?;
+        let mut signals = TerminalSignals::new().map_err(DemoError::Runtime)?;
         tracing::info!("Starting a private MariaDB with wait_timeout = {WAIT_TIMEOUT_SECONDS} s");
         // Dropped half-way, what the start has made so far goes with it.
         let mut server = tokio::select! {
@@ -95,7 +95,7 @@ fn run_until_told() -> Result<(), DemoError> {
 }
 
 /// Runs the exporter and the applications on the server until a signal comes.
-async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoError> {
+async fn show(server: &mut MariaDb, signals: &mut TerminalSignals) -> Result<(), DemoError> {
     let mut stage = Stage::start(server).await.map_err(DemoError::Relay)?;
     let configuration = stage.configuration(&server.password_file());
     let flags = vec![format!("--config.file={}", server.put("canary.yml", &configuration)?.display())];
@@ -112,7 +112,7 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
     let mut exporter = tokio::spawn(app::run(exporter(settings, listener), stop, Supervisor::default()));
     stage.begin(server);
     let begun = Instant::now();
-    let (mut is_found, mut enough) = (false, 0);
+    let mut enough = 0;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -128,13 +128,12 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
         server.check()?;
         let took = begun.elapsed();
         let is_enough = |tally: &Tally| tally.is_complete() && (tally.is_sharp() || took >= PATIENCE);
-        if is_found {
+        if enough == LOOKS {
             continue;
         }
         // The words follow the numbers a moment later.
         enough = if Tally::read(web).await.as_ref().is_some_and(is_enough) { enough + 1 } else { 0 };
-        if enough >= LOOKS {
-            is_found = true;
+        if enough == LOOKS {
             let took = took.as_secs();
             tracing::info!(
                 event = "summary",
@@ -148,7 +147,7 @@ async fn show(server: &mut MariaDb, signals: &mut Signals) -> Result<(), DemoErr
     say_stop.say();
     exporter.await.map_err(|_| DemoError::ExporterEnded)??;
     match tally {
-        Some(tally) if is_found => tracing::info!("{tally}"),
+        Some(tally) if enough == LOOKS => tracing::info!("{tally}"),
         Some(tally) => tracing::info!(event = "summary", "{tally}"),
         None => {}
     }
@@ -188,24 +187,4 @@ fn listen() -> Result<TcpListener, ExportError> {
         outcome => outcome,
     }?;
     Ok(listeners.into_iter().next().expect("one address gives one listener"))
-}
-
-/// The signals that end the demonstration.
-struct Signals([Signal; 3]);
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let of = |kind| signal(kind);
-        Ok(Self([of(SignalKind::interrupt())?, of(SignalKind::terminate())?, of(SignalKind::hangup())?]))
-    }
-
-    /// Waits for the next of them.
-    async fn any(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }

@@ -21,7 +21,7 @@ use crate::supervision::stop::StopSender;
 /// The exit code of a process that did not wait for its sessions to say COM_QUIT.
 const ENDED_AT_ONCE: i32 = 1;
 /// Within this time a second signal is the first one's echo: a terminal and a wrapper both hand on a Ctrl-C.
-const SAME_WORD: Duration = Duration::from_millis(200);
+pub const SAME_WORD: Duration = Duration::from_millis(200);
 /// How long the last log lines may take then.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -73,6 +73,31 @@ static TOLD_TWICE: AtomicBool = AtomicBool::new(false);
 /// COM_QUIT by then.
 pub fn told_twice() -> bool {
     TOLD_TWICE.load(Ordering::Relaxed)
+}
+
+/// What ends a command that somebody runs at a terminal: Ctrl-C, SIGTERM, and the terminal's own end.
+#[derive(Debug)]
+pub struct TerminalSignals([Signal; 3]);
+
+impl TerminalSignals {
+    /// Begins to hear them.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn new() -> io::Result<Self> {
+        let of = |kind| signal(kind);
+        Ok(Self([of(SignalKind::interrupt())?, of(SignalKind::terminate())?, of(SignalKind::hangup())?]))
+    }
+
+    /// Waits for the next of them.
+    pub async fn any(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }
 
 impl Signals {
