@@ -18,7 +18,8 @@
 //! | [`python`] | programs written with PyMySQL and SQLAlchemy: ground truth that is not ours |
 //!
 //! [`process`] and [`place`] are what they share: daemons that die with the test process, private
-//! directories, free ports. [`http`] and [`wait`] are what the tests ask with.
+//! directories, free ports. [`http`] and [`wait`] are what the tests ask with; in [`turns`]
+//! those that load the whole machine wait for each other.
 
 pub(crate) mod account;
 pub(crate) mod alertmanager;
@@ -40,6 +41,7 @@ pub(crate) mod prometheus;
 pub(crate) mod python;
 pub(crate) mod resolver;
 pub(crate) mod server;
+pub(crate) mod turns;
 pub(crate) mod wait;
 pub(crate) mod webhook;
 pub(crate) mod wire;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant as Moment, sleep, timeout_at};
 
 use crate::exporter::{Exporter, Launch};
+use crate::lab::turns::turn;
 use crate::lab::{MariaDb, MariaDbOptions, http};
 
 /// The kinds of bad clients.
@@ -79,6 +80,7 @@ impl fmt::Display for Times {
 
 #[test]
 fn clients_of_six_bad_kinds_shut_nobody_out() {
+    let _turn = turn();
     let crowd = Crowd::from_environment();
     raise_file_limit(u64::from(crowd.clients) + 1000);
     let server = MariaDb::start(MariaDbOptions::default());
@@ -119,6 +121,7 @@ fn clients_of_six_bad_kinds_shut_nobody_out() {
 /// With few descriptors the clients have what sessions leave, and the sessions have what they need.
 #[test]
 fn clients_take_no_descriptor_that_a_session_needs() {
+    let _turn = turn();
     raise_file_limit(2000);
     let server = MariaDb::start(MariaDbOptions::default());
     let exporter = Launch::on(&server).ages("1s,60s").under(&["prlimit", "--nofile=256"]).start();
