@@ -115,9 +115,12 @@ fn a_small_server_is_not_filled_with_canaries() {
     let exporter = Launch::on(&server).interval("1s").start();
     let ours = || server.processlist().iter().filter(|row| row.user == "canary").count();
     let begun = Instant::now();
-    let mut most = 0;
+    // One that has said goodbye may be listed for a moment more: what is held is there at three looks in a row.
+    let (mut most, mut last) = (0, [0; 2]);
     while begun.elapsed() < Duration::from_secs(8) {
-        most = most.max(ours());
+        let now = ours();
+        most = most.max(now.min(last[0]).min(last[1]));
+        last = [now, last[0]];
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!((4..=8).contains(&most), "{most} sessions:\n{}", exporter.log());

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{EXAMPLE, FACTOR, PATIENCE, STEP, alerts, pages, scaled};
 use crate::lab::place::PrivateDir;
+use crate::lab::turns::turn;
 use crate::lab::webhook::Notice;
 use crate::lab::{Alertmanager, Prometheus, PrometheusOptions, Webhook};
 
@@ -59,7 +60,7 @@ fn by_name(notices: &[Notice]) -> BTreeMap<&str, usize> {
 fn example() -> String {
     let text = fs::read_to_string(alerts().join(EXAMPLE)).expect("there is an example");
     let shorter = text
-        .replace("group_wait: 1m\n", "group_wait: 5s\n")
+        .replace("group_wait: 1m\n", "group_wait: 10s\n")
         .replace("group_interval: 15m\n", "group_interval: 20s\n");
     assert_ne!(text, shorter, "the example has these waits");
     shorter
@@ -67,6 +68,7 @@ fn example() -> String {
 
 #[test]
 fn one_limit_on_fifty_exporters_is_one_notification_and_an_exporter_that_is_down_hides_the_rest() {
+    let _turn = turn();
     let page =
         pages::ill(&["api", "jobs", "web"], "warning").replace("target=\"default\"", "target=\"orders\"");
     let recycle = page.lines().find_map(|line| line.strip_prefix("mysql_canary_recommended_recycle_seconds"));
@@ -97,7 +99,7 @@ fn one_limit_on_fifty_exporters_is_one_notification_and_an_exporter_that_is_down
     });
     let all =
         format!("count(ALERTS{{alertname=\"MySQLCanaryIdleLimit\",alertstate=\"firing\"}}) == {EXPORTERS}");
-    prometheus.wait_for_query(&all, PATIENCE, |found| !found.is_empty());
+    prometheus.wait_for_query(&all, 3 * PATIENCE, |found| !found.is_empty());
     told.settle();
 
     let expected = BTreeMap::from([("MySQLCanaryIdleLimit", EXPORTERS)]);
@@ -115,7 +117,7 @@ fn one_limit_on_fifty_exporters_is_one_notification_and_an_exporter_that_is_down
     down.store(DOWN, Ordering::Relaxed);
     let is_down =
         format!("count(ALERTS{{alertname=\"MySQLCanaryExporterDown\",alertstate=\"firing\"}}) == {DOWN}");
-    prometheus.wait_for_query(&is_down, PATIENCE, |found| !found.is_empty());
+    prometheus.wait_for_query(&is_down, 3 * PATIENCE, |found| !found.is_empty());
     told.settle();
     let later = told.tickets.notices().split_off(before);
     let down_now = BTreeSet::from_iter((0..DOWN).map(|number| format!("exporter-{number}")));

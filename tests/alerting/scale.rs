@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{history, pages};
 use crate::lab::place::PrivateDir;
+use crate::lab::turns::turn;
 use crate::lab::{Prometheus, PrometheusOptions};
 
 /// The exporters, each with a target of its own; this variable may ask for more.
@@ -126,6 +127,7 @@ fn measured(prometheus: &Prometheus<'_>) -> BTreeMap<String, f64> {
 
 #[test]
 fn many_targets_with_two_paths_each() {
+    let _turn = turn();
     let (well, ill) = thread::scope(|scope| {
         let well = scope.spawn(pages::well);
         let ill = pages::ill(&USERS, "critical");

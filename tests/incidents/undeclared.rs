@@ -64,7 +64,7 @@ fn a_held_session_is_at_risk_until_it_has_failed() {
     for service in [&mut never, &mut recycling] {
         assert_eq!(service.event("error")["code"], 2013);
     }
-    exporter.wait_for_metrics("the lost session, left behind", Duration::from_secs(8), |page| {
+    exporter.wait_for_metrics("the lost session, left behind", Duration::from_secs(25), |page| {
         left_behind(page, "app") == 1.0 && at_risk(page, "app") == 0.0
     });
     assert!(exporter.metrics().values("layer_mismatch", &[("rule", "session_held_past_recycle")]).is_empty());

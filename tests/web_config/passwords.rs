@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Pages, TLS, hash};
+use crate::lab::turns::turn;
 use crate::lab::{Curl, http};
 
 /// Base64, for what curl does not do.
@@ -140,12 +141,23 @@ async fn guess(address: std::net::SocketAddr, number: usize, until: tokio::time:
 
 #[test]
 fn a_thousand_wrong_passwords_a_second_do_not_slow_a_scrape() {
-    const GUESSERS: usize = 100;
+    let _turn = turn();
     let pages = Pages::start(&format!("basic_auth_users: {{dave: {}}}\n", hash("dave123", 10)));
     let good = basic("dave", "dave123");
+    // What the machine's other work adds comes and goes: it does not spoil three tries one after the other.
+    let slowed: Vec<_> = (0..3).map_while(|_| slowed_by_guesses(&pages, &good)).collect();
+    assert!(slowed.len() < 3, "before and beside the guesses: {slowed:?}");
+    // Who guessed is not remembered, and nobody is locked out.
+    assert_eq!(timed(&pages, &good).0, 200);
+}
+
+/// How long a scrape takes before and beside a thousand guesses a second, where it takes longer beside them than it may.
+#[track_caller]
+fn slowed_by_guesses(pages: &Pages, good: &str) -> Option<(Duration, Duration)> {
+    const GUESSERS: usize = 100;
     let scrape = || {
         let begun = Instant::now();
-        let answer = http::request(pages.address(), "GET", "/metrics", &[("Authorization", &good)]);
+        let answer = http::request(pages.address(), "GET", "/metrics", &[("Authorization", good)]);
         assert_eq!(answer.expect("it answers").status, 200);
         let time = begun.elapsed();
         std::thread::sleep(Duration::from_millis(50));
@@ -178,9 +190,7 @@ fn a_thousand_wrong_passwords_a_second_do_not_slow_a_scrape() {
         refused + put_off
     );
     assert!(refused > 0 && put_off > refused, "{refused}, {put_off}");
-    // Ten tests at once on two processors: that much is the machine's.
-    assert!(during < before * 2 + Duration::from_millis(40), "{before:?}, then {during:?}");
     assert!(refused + put_off > 2000, "{refused}, {put_off}");
-    // Who guessed is not remembered, and nobody is locked out.
-    assert_eq!(timed(&pages, &good).0, 200);
+    // Ten tests at once on two processors: that much is the machine's.
+    (during >= before * 2 + Duration::from_millis(40)).then_some((before, during))
 }
