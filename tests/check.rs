@@ -20,6 +20,7 @@ use crate::lab::{
 use crate::schema::Schema;
 
 mod failures;
+mod file;
 mod terminal;
 
 /// How the server is called in what is printed.
@@ -46,14 +47,21 @@ struct Done {
 impl Check {
     /// On an address, with these flags, started by the words `around`.
     fn start(around: &[&str], address: SocketAddr, password: &str, args: &[&str]) -> Self {
+        let (address, name) = (format!("--mysql.address={address}"), format!("--target.name={NAME}"));
+        let ours = [&address, "--mysql.username=canary", &name, "--mysql.tls-mode=disabled"];
+        Self::with(around, Some(password), &[&ours, args].concat())
+    }
+
+    /// With these flags and no other, started by the words `around`.
+    fn with(around: &[&str], password: Option<&str>, args: &[&str]) -> Self {
         let dir = PrivateDir::new();
         let mut command = bound_command(around, env!("CARGO_BIN_EXE_mysql-canary-exporter"));
         let file = |name: &str| File::create(dir.path().join(name)).expect("a file can be made");
         command
-            .args(["check", &format!("--mysql.address={address}"), "--mysql.username=canary"])
-            .args([&format!("--target.name={NAME}"), "--mysql.tls-mode=disabled"])
+            .arg("check")
             .args(args)
-            .env("MYSQL_CANARY_PASSWORD", password)
+            .env_remove("MYSQL_CANARY_PASSWORD")
+            .envs(password.map(|password| ("MYSQL_CANARY_PASSWORD", password)))
             .stdin(Stdio::null())
             .stdout(file("out"))
             .stderr(file("err"));

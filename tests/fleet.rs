@@ -14,7 +14,7 @@
 //! [`file`] writes the configuration, [`counters`] watches that no counter goes back, [`lives`] that no session is lost.
 
 mod counters;
-mod file;
+pub(crate) mod file;
 mod ghosts;
 mod lives;
 mod neighbours;

@@ -6,6 +6,7 @@ use super::plan::ENOUGH_CANARIES;
 use crate::domain::culprit::Culprit;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::stage::Stage;
+use crate::domain::mismatch::Rule;
 use crate::status::{Limit, PathDocument, TargetDocument};
 
 /// What a check came to.
@@ -127,8 +128,17 @@ pub(super) fn is_final(stage: &str) -> bool {
 
 /// Whether a path's settings contradict each other, as measured or as they are read and declared.
 pub(super) fn contradicts(path: &PathDocument) -> bool {
-    path.mismatches.iter().any(|of| of.holds)
-        || path.foretold.as_ref().is_some_and(|told| !told.mismatches.is_empty())
+    path.mismatches.iter().any(|of| of.holds) || is_foretold(path)
+}
+
+/// The same without what lies on another path alone: that is told there.
+pub(super) fn contradicts_itself(path: &PathDocument) -> bool {
+    let other = Rule::PathsDisagree.label();
+    path.mismatches.iter().any(|of| of.holds && of.rule != other) || is_foretold(path)
+}
+
+fn is_foretold(path: &PathDocument) -> bool {
+    path.foretold.as_ref().is_some_and(|told| !told.mismatches.is_empty())
 }
 
 /// What a target comes to. `at_once` is what was asked for without waiting.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::judge::{Outcome, contradicts, upper};
+use super::judge::{Outcome, contradicts_itself, upper};
 use crate::domain::layers::in_words;
 use crate::status::{Layer, PathDocument, TargetDocument, Trouble};
 
@@ -83,7 +83,7 @@ fn of_path(path: &PathDocument, sure: bool, max_age: f64) -> String {
         }
         _ => format!("path {} was not measured: no session was to be had in time", path.path),
     };
-    let ill = match (contradicts(path), path.verdict.as_ref().is_some_and(|verdict| !verdict.sound)) {
+    let ill = match (contradicts_itself(path), path.verdict.as_ref().is_some_and(|verdict| !verdict.sound)) {
         (true, _) => ", and settings contradict each other",
         (false, true) => ", and something else ends them",
         (false, false) if max_age == 0.0 => ", and no settings contradict each other",

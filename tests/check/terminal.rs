@@ -18,9 +18,20 @@ struct Shown {
     text: String,
 }
 
-/// Runs a check on a pseudo-terminal that begins so many columns wide. After `typed.0` seconds these bytes are typed.
+/// A check on a pseudo-terminal, begun again where the machine stood still for so long that nothing was measured.
 #[track_caller]
 fn run(server: &Server, columns: u32, before: &str, args: &str, typed: (f64, &str)) -> Shown {
+    let shown = run_once(server, columns, before, args, typed);
+    if shown.code != Some(2) {
+        return shown;
+    }
+    println!("once more, for this came of it: {}", shown.text);
+    run_once(server, columns, before, args, typed)
+}
+
+/// Runs a check on a pseudo-terminal that begins so many columns wide. After `typed.0` seconds these bytes are typed.
+#[track_caller]
+fn run_once(server: &Server, columns: u32, before: &str, args: &str, typed: (f64, &str)) -> Shown {
     let dir = PrivateDir::new();
     let binary = env!("CARGO_BIN_EXE_mysql-canary-exporter");
     let flags = format!(
@@ -44,7 +55,7 @@ fn run(server: &Server, columns: u32, before: &str, args: &str, typed: (f64, &st
     thread::sleep(Duration::from_secs_f64(typed.0));
     keys.write_all(typed.1.as_bytes()).expect("somebody reads");
     let status =
-        wait_for("the end of the check", Duration::from_secs(60), || child.try_wait().expect("a child"));
+        wait_for("the end of the check", Duration::from_secs(120), || child.try_wait().expect("a child"));
     let text = fs::read(dir.path().join("out")).expect("readable");
     Shown { code: status.code(), text: String::from_utf8_lossy(&text).into_owned() }
 }
@@ -99,10 +110,12 @@ fn a_terminal_that_is_resized_or_interrupted_keeps_the_verdict() {
 #[test]
 fn colours_and_bars_are_left_out_where_they_are_not_wanted() {
     let server = MariaDb::start(MariaDbOptions::default());
-    let shown = run(&server, 80, "NO_COLOR=1; export NO_COLOR;", "--max-age=2s", (0.0, ""));
+    let shown =
+        run(&server, 80, "NO_COLOR=1; export NO_COLOR;", "--max-age=2s --canary.probe-timeout=5s", (0.0, ""));
     assert_eq!(shown.code, Some(0), "{}", shown.text);
     assert!(!shown.text.contains("\u{1b}[32m") && !shown.text.contains("\u{1b}[1m"), "{:?}", shown.text);
-    let shown = run(&server, 80, "TERM=dumb; export TERM;", "--max-age=2s", (0.0, ""));
+    let shown =
+        run(&server, 80, "TERM=dumb; export TERM;", "--max-age=2s --canary.probe-timeout=5s", (0.0, ""));
     assert_eq!(shown.code, Some(0), "{}", shown.text);
     assert!(!shown.text.contains('\u{1b}'), "a dumb terminal gets plain lines: {:?}", shown.text);
     assert!(shown.text.contains("nothing died"), "and one every few seconds: {}", shown.text);

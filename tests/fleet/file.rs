@@ -10,14 +10,14 @@ use crate::lab::place::PrivateDir;
 
 /// A folder with a configuration file; it goes with the test.
 #[derive(Debug)]
-pub(super) struct ConfigFile {
+pub(crate) struct ConfigFile {
     folder: PrivateDir,
     password: PasswordIn,
 }
 
 /// Where the password of the targets stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PasswordIn {
+pub(crate) enum PasswordIn {
     /// `password_file`.
     PasswordFile,
     /// `defaults_file`, as MySQL's own clients read it.
@@ -49,7 +49,7 @@ impl PasswordIn {
 
 /// One target of the file.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     name: &'static str,
     ages: &'static str,
     /// More lines, such as `pools: []`.
@@ -61,67 +61,67 @@ pub(super) struct Target {
 
 impl Target {
     /// One with these idle ages and no path yet.
-    pub(super) fn new(name: &'static str, ages: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str, ages: &'static str) -> Self {
         Self { name, ages, lines: Vec::new(), canary: String::new(), paths: Vec::new() }
     }
 
     /// With a path.
-    pub(super) fn path(mut self, name: &'static str, address: impl ToString) -> Self {
+    pub(crate) fn path(mut self, name: &'static str, address: impl ToString) -> Self {
         self.paths.push((name, address.to_string(), String::new()));
         self
     }
 
     /// With a path that has keys of its own.
-    pub(super) fn path_with(mut self, name: &'static str, address: impl ToString, keys: &str) -> Self {
+    pub(crate) fn path_with(mut self, name: &'static str, address: impl ToString, keys: &str) -> Self {
         self.paths.push((name, address.to_string(), format!(", {keys}")));
         self
     }
 
     /// With one more line.
-    pub(super) fn line(mut self, line: &str) -> Self {
+    pub(crate) fn line(mut self, line: &str) -> Self {
         self.lines.push(line.to_owned());
         self
     }
 
     /// With more keys of `canary`.
-    pub(super) fn canary(mut self, keys: &str) -> Self {
+    pub(crate) fn canary(mut self, keys: &str) -> Self {
         write!(self.canary, ", {keys}").expect("text takes text");
         self
     }
 
     /// With other idle ages.
-    pub(super) fn ages(self, ages: &'static str) -> Self {
+    pub(crate) fn ages(self, ages: &'static str) -> Self {
         Self { ages, ..self }
     }
 }
 
 impl ConfigFile {
     /// A folder with the password of the lab's accounts, and no file yet.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_password_in(PasswordIn::PasswordFile)
     }
 
     /// The same, with the password in such a file.
-    pub(super) fn with_password_in(password: PasswordIn) -> Self {
+    pub(crate) fn with_password_in(password: PasswordIn) -> Self {
         let file = Self { folder: PrivateDir::new(), password };
         file.set_password(DEFAULT_PASSWORD);
         file
     }
 
     /// One that says this.
-    pub(super) fn of(targets: &[Target]) -> Self {
+    pub(crate) fn of(targets: &[Target]) -> Self {
         let file = Self::new();
         file.write(targets);
         file
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("canary.yml")
     }
 
     /// Another password in the password's file. Nobody reads half of it.
-    pub(super) fn set_password(&self, password: &str) {
+    pub(crate) fn set_password(&self, password: &str) {
         let draft = self.folder.path().join("new password");
         fs::write(&draft, self.password.text(password)).expect("the folder is ours");
         fs::set_permissions(&draft, fs::Permissions::from_mode(0o600)).expect("the file is ours");
@@ -129,7 +129,7 @@ impl ConfigFile {
     }
 
     /// Any text at all.
-    pub(super) fn write_text(&self, text: &str) {
+    pub(crate) fn write_text(&self, text: &str) {
         // As an editor does it: nobody reads half a file.
         let draft = self.folder.path().join("draft");
         fs::write(&draft, text).expect("the folder is ours");
@@ -137,7 +137,7 @@ impl ConfigFile {
     }
 
     /// These targets and no others.
-    pub(super) fn write(&self, targets: &[Target]) {
+    pub(crate) fn write(&self, targets: &[Target]) {
         let mut text = format!(
             "global:\n  auth: {}\n  server: {{interval: 1s}}\n  tls_config: {{get_server_public_key: true}}\ntargets:\n",
             self.password.auth()
