@@ -30,7 +30,7 @@ class Prometheus:
 
     def instant(self, expr):
         """Pairs of labels and value, now."""
-        result = self._get("query", query=self._filled(expr, self.seconds), time=self.end)
+        result = self._get("query", query=self._filled(expr, SCRAPE), time=self.end)
         return [({key: value for key, value in one["metric"].items() if key != "__name__"}, float(one["value"][1])) for one in result]
 
     def range(self, expr, step):
@@ -132,8 +132,8 @@ def operand(side, row):
 
 def filter_rows(frames, options):
     columns, rows = frames[0]
-    rule = options["filters"][0]
-    return [(columns, [row for row in rows if row[rule["fieldName"]] > rule["config"]["options"]["value"]])]
+    bounds = [(rule["fieldName"], rule["config"]["options"]["value"]) for rule in options["filters"]]
+    return [(columns, [row for row in rows if all(row[field] > least for field, least in bounds)])]
 
 
 def filter_fields(frames, options):

@@ -20,9 +20,9 @@ from PIL import Image
 
 from answers import Prometheus
 from looks import BACK, DIM, EDGE, PANEL, TEXT
-from shapes import Place, barchart, heatmap, rectangle, stat, table, timeline, timeseries
+from shapes import DPI, Place, barchart, heatmap, rectangle, stat, table, timeline, timeseries
 
-UNIT, GAP, HEAD, DPI = 31, 6, 46, 100
+UNIT, GAP, HEAD = 31, 6, 46
 # The width of a column, for pictures of 1600 and of 1000 pixels; only the first are kept with the documents.
 WIDE, NARROW = 66, 41
 # The path that the second dashboard shows.

@@ -5,11 +5,12 @@ import textwrap
 
 import matplotlib.colors
 import matplotlib.ticker
+from matplotlib.textpath import TextPath
 
 from answers import named, tables
 from looks import COLORS, DIM, EDGE, GRID, PALETTE, PANEL, TEXT, Look, fixed_color, mapped, said, shade, threshold_color
 
-FONT, SMALL = 8.5, 7
+FONT, SMALL, DPI = 8.5, 7, 100
 # The width of a letter of a table, in pixels.
 CHARACTER = 6.2
 
@@ -94,6 +95,7 @@ def cell(value, look):
     """A cell's text, its colour, and its background if it has one."""
     words = mapped(value, look) if value is not None else None
     text = words[0] if words else value if isinstance(value, str) else said(value, look.get("unit"), look.get("decimals"))
+    text = text or look.get("noValue", "")
     kind = look.get("custom.cellOptions", {}).get("type")
     if kind == "color-background" and isinstance(value, float):
         return text, TEXT, threshold_color(value, look)
@@ -131,17 +133,22 @@ def time_axis(axes, prometheus):
     axes.xaxis.set_major_formatter(lambda at, _: f"{(at - prometheus.end) / 60:.0f} min" if at < prometheus.end else "now")
 
 
+def width_of(name):
+    """How wide a name of a legend is, with its colour before it, in pixels."""
+    return 26 + TextPath((0, 0), name or " ", size=SMALL).get_extents().width * DPI / 72
+
+
 def legend(place, entries):
     """Names below the picture; gives the height they take."""
     x, lines = 12, 1
     for _, name in entries:
-        width = 22 + 5.6 * len(name)
+        width = width_of(name)
         if x + width > place.w - 8 and x > 12:
             x, lines = 12, lines + 1
         x += width
     x, y = 12, place.h - 14 * lines + 2
     for color, name in entries:
-        width = 22 + 5.6 * len(name)
+        width = width_of(name)
         if x + width > place.w - 8 and x > 12:
             x, y = 12, y + 14
         place.figure.patches.append(rectangle(place, x, y - 2, 10, 4, color))
@@ -205,9 +212,11 @@ def timeline(panel, place, prometheus, step):
     if not rows:
         place.empty(look.defaults.get("noValue", "No data"))
         return
+    options = [found for mapping in look.defaults.get("mappings", []) for found in mapping["options"].values()]
+    below = legend(place, [(COLORS[found["color"]], found["text"]) for found in options])
     names = sorted(rows, reverse=True)
     wide = min(place.w * 0.55, 24 + 5.4 * max(len(name) for name in names))
-    axes = place.axes(wide, 34, 14, 24)
+    axes = place.axes(wide, 34, 14, 20 + below)
     for index, name in enumerate(names):
         of, times, values = rows[name]
         for at, value in zip(times, values):

@@ -10,9 +10,16 @@ IDLE = f'{BY_PATH}, kind="idle"'
 DEATHS, SURVIVALS = "mysql_canary_death_age_seconds", "mysql_canary_survival_age_seconds"
 
 
+# The times at which the limit was what it is now, within a tenth; all of them where there is none now.
+UPPER = f"mysql_canary_idle_limit_upper_seconds{{{IDLE}}}"
+SINCE_IT_MOVED = f"(abs(max({UPPER}) / scalar(max({UPPER} @ end())) - 1) < 0.1 or (vector(1) unless max({UPPER} @ end())))"
+
+
 def counted(histogram: str, part: str, by: str = "", more: str = "") -> str:
-    """How many idle canaries the chosen time added to a histogram."""
-    return f"sum{by} (increase({histogram}_{part}{{{IDLE}{more}}}[$__range]))"
+    """Idle canaries that the chosen time added to a histogram while the limit was what it is now: two limits in one picture
+    would be none. The windows overlap, so each is counted some times, all alike: only shares are made of it."""
+    step = f"increase({histogram}_{part}{{{IDLE}{more}}}[$__rate_interval]) and on () {SINCE_IT_MOVED}"
+    return f"sum{by} (sum_over_time(({step})[$__range:$__interval]))"
 
 
 def over_time() -> list[dashboard.Panel]:
@@ -29,7 +36,8 @@ def over_time() -> list[dashboard.Panel]:
         "Deaths and every layer's timeout",
         "Points: the mean idle age of the idle canaries that died in a step (sum over count of the histogram). "
         "Dashed: the idle limit, between the age survived and the age died at, and the age at which pools should recycle. "
-        "Solid: every layer's timeout that counts idle time or age, in shades of one colour for each layer. A line through the points is the one that kills.",
+        "Solid: every layer's timeout that counts idle time or age, in shades of one colour for each layer. A line through the points is the one that kills. "
+        "When a limit moves, survived and recycle fall to what is sure at once, and rise while canaries narrow the new one.",
         [
             Query(
                 f"sum by (culprit) (increase({DEATHS}_sum{{{IDLE}}}[$__rate_interval]))"
@@ -67,7 +75,8 @@ def by_age() -> list[dashboard.Panel]:
     alive = Panel(
         "Survival by idle time",
         "Of the idle canaries of the chosen time whose fate at an age is known, the share that was alive then: "
-        "those that ended later over those that ended later or had died. Canaries that were probed, and so retired, at a younger age tell nothing of it.",
+        "those that ended later over those that ended later or had died. Canaries that were probed, and so retired, at a younger age tell nothing of it. "
+        "What was before the limit moved is left out.",
         [Query(f"clamp_min({everyone} - {died} - {lived}, 0) / ({everyone} - {lived} > 0)", shape="table")],
         12, 9, Look(unit="percentunit", low=0, high=1, overrides=[override("alive", {"color": fixed(GREEN)})]),
         transformations=[
@@ -98,7 +107,7 @@ def hazard(died: str, lived: str, everyone: str) -> dashboard.Panel:
     panel = Panel(
         "Hazard by idle time",
         "The hazard: idle canaries of the chosen time that died between the rung before and this one, over those that were alive at the rung before. "
-        "One timer is one tall bar; low bars at every age are something that strikes whatever the age.",
+        "One timer is one tall bar; low bars at every age are something that strikes whatever the age. What was before the limit moved is left out.",
         [
             Query(f"{died} or {zero.format(counted(DEATHS, 'count'))}", shape="table"),
             Query(f"{everyone} - {died} - {lived} or {everyone} + {zero.format(counted(DEATHS, 'count'))}", shape="table"),
@@ -112,9 +121,9 @@ def hazard(died: str, lived: str, everyone: str) -> dashboard.Panel:
             binary("half the deaths", "Value #A", "-", "Value #A mean"),
             binary("half the leavers", "Value #B mean", "-", "Value #B"),
             binary("reached", "Value #B mean", "+", "half the leavers"),
-            # An age that nobody reached has no hazard; what is left of a difference of equal numbers is nobody.
+            # An age that nobody reached has no hazard; what is left of a difference of equal numbers is nobody. The zero was there to be taken away.
             transform("filterByValue", type="include", match="all",
-                      filters=[{"fieldName": "reached", "config": {"id": "greater", "options": {"value": 0.01}}}]),
+                      filters=[{"fieldName": of, "config": {"id": "greater", "options": {"value": least}}} for of, least in (("reached", 0.01), ("le", 0))]),
             binary("half the hazard", "half the deaths", "/", "reached"),
             binary("dies", "half the hazard", "*", 2.0),
             transform("convertFieldType", fields={}, conversions=[{"targetField": "le", "destinationType": "string"}]),

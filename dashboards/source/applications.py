@@ -20,15 +20,15 @@ def sessions() -> list[dashboard.Panel]:
         8, 9, Look(unit=AGE, overrides=[override("idle limit: died", {"color": fixed(ORANGE), **DASHED})]),
     )
     spread = Panel(
-        "Sessions by idle time",
-        "Application sessions by idle age, now; the ages are the ladder's rungs.",
+        "Sessions by idle time, cumulative",
+        "Application sessions that are idle for at least so long, now: who is idle for 20 s counts at 10 s too. The ages are the ladder's rungs.",
         [Query(f"sum by (idle_at_least) (mysql_canary_idle_sessions{{{BY_TARGET}}})", shape="table")],
         8, 9, Look(decimals=0, overrides=[override("sessions", {"color": fixed(BLUE)})]),
         transformations=[
             transform("convertFieldType", fields={}, conversions=[{"targetField": "idle_at_least", "destinationType": "number"}]),
             transform("sortBy", fields={}, sort=[{"field": "idle_at_least"}]),
             transform("convertFieldType", fields={}, conversions=[{"targetField": "idle_at_least", "destinationType": "string"}]),
-            transform("organize", excludeByName={"Time": True}, indexByName={}, renameByName={"idle_at_least": "idle for (s)", "Value": "sessions"}),
+            transform("organize", excludeByName={"Time": True}, indexByName={}, renameByName={"idle_at_least": "idle for at least (s)", "Value": "sessions"}),
         ],
     )
     risk = Panel(
@@ -41,7 +41,7 @@ def sessions() -> list[dashboard.Panel]:
         ],
         8, 9, Look(decimals=0, low=0),
     )
-    return [line_panel(longest, log=True), bar_panel(spread, "idle for (s)"), line_panel(risk)]
+    return [line_panel(longest, log=True), bar_panel(spread, "idle for at least (s)"), line_panel(risk)]
 
 
 def consequences() -> list[dashboard.Panel]:

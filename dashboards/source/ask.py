@@ -47,7 +47,7 @@ def targets(board: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def main() -> int:
     prometheus, files = sys.argv[1], sys.argv[2:]
-    chosen = {"job": "mysql-canary", "instance": ".+", "target": ".+", "path": ".+", "__interval": "1m", "__rate_interval": "1m", "__range": "1h"}
+    chosen = {"job": "mysql-canary", "instance": ".+", "target": ".+", "path": ".+", "__interval": "5s", "__rate_interval": "1m", "__range": "1h"}
     asked = bad = 0
     for file in files:
         for title, expr in targets(json.loads(Path(file).read_text())):

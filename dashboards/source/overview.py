@@ -7,9 +7,10 @@ from panels import (
     AGE, BLUE, GREEN, ORANGE, RED, YELLOW, Look, Panel, Query, event_panel, fixed, line_panel, mapping, override, stat_panel,
     table_panel, thresholds, timeline_panel, transform,
 )
-from words import ANSWERS, CULPRITS, LAYER_NAMES, RULES, WRONG, Words
+from words import ANSWERS, CULPRITS, LAYER_NAMES, QUIET, RULES, WRONG, Words
 
 WHO = "job, instance, target, path"
+LIMIT = f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})'
 # From any row of a table, to its path.
 TO_PATH = dashboard.DashboardLink(
     title="This path",
@@ -94,10 +95,19 @@ def numbers() -> list[dashboard.Panel]:
 
 
 def wrong() -> str:
-    """One number for each path, which WRONG has words for: the worst that holds, or zero."""
-    rules = [f'mysql_canary_layer_mismatch{{{BY_PATHS}, rule="{name}"}} * {code}' for code, name, _, _ in WRONG if name in RULES]
+    """One number for each path, which WRONG has words for: the worst that holds; where nothing does, what QUIET says is known."""
+    rule = f'mysql_canary_layer_mismatch{{{BY_PATHS}, rule="%s"}}'
+    rules = [f"{rule % name} * {code}" for code, name, _, _ in WRONG if name in RULES and name != "paths_disagree"]
+    # Of two paths that differ, the one without a limit is well.
+    apart, here = rule % "paths_disagree", f"on ({WHO}) {LIMIT}"
+    rules.append(f"({apart} and {here}) * {next(code for code, name, _, _ in WRONG if name == 'paths_disagree')}")
     suspended = f"max by ({WHO}) (mysql_canary_suspended{{{BY_PATHS}}})"
+    known = f'max by ({WHO}) (mysql_canary_idle_limit_%s{{{BY_PATHS}, kind="idle"}})'
+    of_limit = f"clamp({known % 'confirmed'}, 0, 1) * {QUIET['limit'][0] - QUIET['unconfirmed'][0]} + {QUIET['unconfirmed'][0]} and {LIMIT}"
     states = [
+        f'label_replace(({apart} unless {here}) * {QUIET["elsewhere"][0]}, "rule", "elsewhere", "", "")',
+        f'label_replace({of_limit}, "rule", "limit", "", "")',
+        f'label_replace({known % "lower_seconds"} * 0 + {QUIET["survived"][0]}, "rule", "survived", "", "")',
         f'label_replace({suspended} * {WRONG[1][0]}, "rule", "suspended", "", "")',
         f"label_replace({suspended} * 0 + on (job, instance, target) group_left () (1 - mysql_canary_up{{{BY_TARGETS}}}) * {WRONG[0][0]},"
         ' "rule", "unreachable", "", "")',
@@ -110,27 +120,29 @@ def fleet() -> dashboard.Panel:
     risk = at_risk(BY_PATHS)
     columns: list[tuple[str, str]] = [
         ("Layer", f"max by ({WHO}, layer, suspect) (mysql_canary_idle_limit_info{{{BY_PATHS}}})"),
-        ("Idle limit", f'max by ({WHO}) (mysql_canary_idle_limit_upper_seconds{{{BY_PATHS}, kind="idle"}})'),
+        ("Idle limit", LIMIT),
         ("Recycle below", f"max by ({WHO}) (mysql_canary_recommended_recycle_seconds{{{BY_PATHS}}})"),
-        ("Users at risk", f"count by ({WHO}) ({risk} > 0) or sum by ({WHO}) ({risk}) * 0"),
+        ("Users at risk", f"count by ({WHO}) ({risk} > 0) or sum by ({WHO}) ({risk}) * 0 or {LIMIT} * 0 - 1"),
         ("What is wrong", wrong()),
+        ("Contradictions", f"sum by ({WHO}) (mysql_canary_layer_mismatch{{{BY_PATHS}}})"),
         ("Address", f"max by ({WHO}, address) (mysql_canary_path_info{{{BY_PATHS}}})"),
         ("Exporter", where_they_differ("instance", "exporter")),
         ("Path", where_they_differ("path", "way")),
     ]
-    letters = dict(zip((name for name, _ in columns), "ABCDEFGH", strict=True))
-    numbers = ("Idle limit", "Recycle below", "Users at risk", "What is wrong")
+    letters = dict(zip((name for name, _ in columns), "ABCDEFGHI", strict=True))
+    numbers = ("Idle limit", "Recycle below", "Users at risk", "What is wrong", "Contradictions")
     values = {f"Value #{letters[name]}": name for name in numbers}
     order = ["target", "way", "address", f"Value #{letters['Idle limit']}", "layer", "suspect", f"Value #{letters['Recycle below']}",
-             f"Value #{letters['Users at risk']}", f"Value #{letters['What is wrong']}", "exporter", "job", "instance", "path"]
+             f"Value #{letters['Users at risk']}", f"Value #{letters['What is wrong']}", f"Value #{letters['Contradictions']}", "exporter", "job", "instance", "path"]
     alarm = {"custom.cellOptions": common.TableColoredBackgroundCellOptions(mode=common.TableCellBackgroundDisplayMode.BASIC)}
     words = {"custom.cellOptions": common.TableColorTextCellOptions()}
-    named: Words = {"0": ("nothing", GREEN), **{str(code): (text, color) for code, _, text, color in WRONG}}
+    quiet: Words = {str(code): (text, color) for code, text, color in QUIET.values()}
+    named: Words = {**quiet, **{str(code): (text, color) for code, _, text, color in WRONG}}
     panel = Panel(
         "Paths",
-        "One row for each path; a click on its target opens it. Idle limit: the shortest idle time that connections died at; empty where nothing "
-        "died, which is the good news. Recycle below: what pools should be set to. What is wrong: the worst of what holds; the contradictions "
-        "below have all. The likely product is one whose default fits, not a device that was seen.",
+        "One row for each path; a click on its target opens it. Idle limit: the shortest idle time that connections died at; none found is the good "
+        "news. Recycle below: what pools should be set to. What is wrong: the worst of what holds, and where nothing does, what is known. Contradictions: "
+        "how many hold; the table below has all. The likely product is one whose default fits, not a device that was seen.",
         [Query(expr, shape="table") for _, expr in columns],
         24,
         8,
@@ -138,10 +150,17 @@ def fleet() -> dashboard.Panel:
             overrides=[
                 HIDDEN,
                 LINKED,
+                # What follows from a limit has no value without one.
+                override("Layer|Likely product|Recycle below|Users at risk", {"noValue": "– (no limit)"}, "byRegexp"),
+                override("Idle limit", {"noValue": "none found"}),
                 override("Layer", {"mappings": [mapping(LAYER_NAMES)], **words}),
                 override("Idle limit|Recycle below", {"unit": AGE, "decimals": 0}, "byRegexp"),
                 override("Likely product", {"mappings": [mapping({"none": ("not known", "text")})], "custom.width": 230}),
-                override("Users at risk", {"decimals": 0, "thresholds": thresholds([(None, "transparent"), (1, RED)]), **alarm}),
+                override(
+                    "Users at risk",
+                    {"decimals": 0, "mappings": [mapping({"-1": ("not known", "text")})], "thresholds": thresholds([(None, "transparent"), (1, RED)]), **alarm},
+                ),
+                override("Contradictions", {"decimals": 0, "noValue": "not known"}),
                 override("What is wrong", {"mappings": [mapping(named)], "custom.width": 330, **words}),
             ]
         ),
@@ -238,7 +257,7 @@ def changes() -> list[dashboard.Panel]:
 def exporters() -> list[dashboard.Panel]:
     chosen = 'job=~"$job", instance=~"$instance"'
     columns: list[tuple[str, str]] = [
-        ("Version", f"max by (job, instance, version, revision) (mysql_canary_exporter_build_info{{{chosen}}})"),
+        ("Version", f'max by (job, instance, version, revision) (label_replace(mysql_canary_exporter_build_info{{{chosen}}}, "revision", "", "revision", "unknown"))'),
         ("Configuration read", f"max by (job, instance) (mysql_canary_exporter_config_last_reload_successful{{{chosen}}})"),
         ("Configuration age", f"time() - max by (job, instance) (mysql_canary_exporter_config_last_reload_success_timestamp_seconds{{{chosen}}})"),
         ("Running for", f"time() - max by (job, instance) (process_start_time_seconds{{{chosen}}})"),

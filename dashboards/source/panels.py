@@ -206,17 +206,18 @@ def event_panel(panel: Panel) -> dashboard.Panel:
 
 
 def timeline_panel(panel: Panel) -> dashboard.Panel:
-    """States over time, one row each."""
+    """States over time, one row each; the legend says what a colour is."""
     options = statetimeline.Options(
         show_value=common.VisibilityMode.NEVER,
         row_height=0.8,
         merge_values=True,
         align_value=common.TimelineValueAlignment.LEFT,
-        legend=legend(show=False),
+        legend=legend(),
         tooltip=tooltip(),
     )
     custom = statetimeline.FieldConfig(line_width=0, fill_opacity=80)
-    return panel.made("state-timeline", options, panel.look.config(custom))
+    # Where colours come from thresholds, Grafana's legend says those, and no words.
+    return panel.made("state-timeline", options, panel.look.config(custom, dashboard.FieldColorModeId.PALETTE_CLASSIC))
 
 
 def table_panel(panel: Panel, sort_by: str, descending: bool = True) -> dashboard.Panel:

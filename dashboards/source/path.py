@@ -80,8 +80,9 @@ def siblings() -> list[dashboard.Panel]:
         12, 7,
         Look(
             overrides=[
-                override("Survived|Idle limit", {"unit": AGE, "decimals": 1}, "byRegexp"),
-                override("Die there", {"unit": "percentunit", "decimals": 0}),
+                override("Survived|Idle limit", {"unit": AGE, "decimals": 1, "noValue": "none"}, "byRegexp"),
+                override("Die there", {"unit": "percentunit", "decimals": 0, "noValue": "– (no limit)"}),
+                override("Layer", {"noValue": "– (no limit)"}),
                 override("Layer", {"mappings": [mapping(LAYER_NAMES)], "custom.cellOptions": common.TableColorTextCellOptions()}),
             ]
         ),

@@ -59,6 +59,15 @@ WRONG: list[tuple[int, str, str, str]] = [
     ),
 ]
 
+# What is said of a path that nothing contradicts, by what is known of it: a number below those of WRONG, words, a colour.
+QUIET: dict[str, tuple[int, str, str]] = {
+    "limit": (5, "a limit; nothing contradicts it", BLUE),
+    "unconfirmed": (4, "a limit that is not confirmed yet", BLUE),
+    "elsewhere": (3, "no limit; another path to its server has one", GREEN),
+    "survived": (2, "no limit found so far", GREEN),
+    "unknown": (0, "nothing is known yet", GREY),
+}
+
 # Rules about a declared pool, whose series name it.
 OF_POOLS = {"pool_outlives_path", "pool_never_recycles", "pool_recycles_too_eagerly", "session_held_past_recycle", "server_outlives_client_stall", "pool_not_as_declared"}
 
@@ -72,4 +81,4 @@ SUSPENSIONS: Words = {
 YES_NO: Words = {"1": ("yes", GREEN), "0": ("no", ORANGE)}
 ANSWERS: Words = {"1": ("yes", GREEN), "0": ("no", RED)}
 MEASURING: Words = {"0": ("measuring", GREEN), "1": ("suspended", RED)}
-HOLDS: Words = {"1": ("holds", ORANGE), "0": ("does not", GREEN)}
+HOLDS: Words = {"1": ("holds", ORANGE), "0": ("does not hold", GREEN)}

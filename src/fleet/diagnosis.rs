@@ -270,8 +270,12 @@ fn tell(sources: &Sources, diagnosis: &Diagnosis, told: &mut Told, last_verdict:
         let stays = *missed < ROUNDS_TO_BE_OVER;
         if !stays {
             let ((rule, pool), target_name, path) = (key, &sources.target, &sources.path);
-            let words = "no longer holds, or can no longer be judged";
-            tracing::info!(event = "mismatch_over", target_name, path, rule, pool, "{rule} {words}");
+            let is_it = |finding: &&Finding| finding.rule.label() == *rule && finding.pool == *pool;
+            // Without a finding the facts are missing.
+            let is_judged = diagnosis.findings.iter().any(|finding| is_it(&finding));
+            let words =
+                if is_judged { "no longer holds" } else { "can no longer be judged: facts are missing" };
+            tracing::info!(event = "mismatch_over", target_name, path, rule, pool, "the rule {rule} {words}");
         }
         stays
     });

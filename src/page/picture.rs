@@ -6,8 +6,9 @@ mod words;
 
 use maud::{Markup, html};
 
+use super::marks::Mark;
 use super::scale::Axis;
-use super::text::short_age;
+use crate::domain::layers::in_words;
 use crate::status::{Limit, PathDocument, TargetDocument};
 use lanes::Canvas;
 
@@ -37,9 +38,9 @@ impl Bracket {
 
     /// The same in a few words: what is known on the left, and on the right.
     fn captions(self, ladder_survived: bool) -> (String, String) {
-        let left = self.lives_to.map_or_else(String::new, |age| format!("lives idle for {}", short_age(age)));
+        let left = self.lives_to.map_or_else(String::new, |age| format!("lives idle for {}", in_words(age)));
         let right = match self.dies_from {
-            Some(age) => format!("dies from {} on", short_age(age)),
+            Some(age) => format!("dies from {} on", in_words(age)),
             None if ladder_survived => "nothing died".to_owned(),
             None => "not reached yet".to_owned(),
         };
@@ -96,6 +97,40 @@ pub(super) fn ladder(target: &TargetDocument, path: &PathDocument, number: usize
             desc id=(describes) { (description(target, path)) }
             (zones)
             (drawn)
+        }
+        (legend(path, bracket))
+    }
+}
+
+/// The kinds of canary, in the words of the legend.
+const KINDS: [(&str, &str); 4] = [
+    ("idle", "silent"),
+    ("keepalive", "with TCP keepalive"),
+    ("busy", "in a statement"),
+    ("active", "pings"),
+];
+
+/// What the signs mean, of those that the picture has.
+fn legend(path: &PathDocument, bracket: Bracket) -> Markup {
+    let living = || path.canaries.iter().filter(|canary| canary.idle_seconds.is_some());
+    let kinds: Vec<_> =
+        KINDS.into_iter().filter(|(kind, _)| living().any(|canary| canary.kind == *kind)).collect();
+    let other_clocks = path.layers.iter().any(|layer| layer.seconds > 0.0 && layer.clock != "idle");
+    html! {
+        @if !kinds.is_empty() || bracket.dies_from.is_some() || other_clocks {
+            ul.legend {
+                @if !kinds.is_empty() {
+                    li { "A canary now: "
+                        @for (place, (kind, words)) in kinds.into_iter().enumerate() {
+                            @if place > 0 { ", " }
+                            (Mark::of_canary(kind).in_text()) " " (words)
+                        }
+                        "; dotted, the time that is left to its probe, at the tick"
+                    }
+                }
+                @if bracket.dies_from.is_some() { li { "Red line: the idle limit" } }
+                @if other_clocks { li { "Dashed bar: a timeout that does not count idle time" } }
+            }
         }
     }
 }

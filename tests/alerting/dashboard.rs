@@ -132,12 +132,12 @@ impl Choice {
         Self::Path([JOB, instance, "default", "default"].map(str::to_owned))
     }
 
-    /// The expression that Grafana sends. Ranges are a minute: the data of a test are no older.
+    /// The expression that Grafana sends. Ranges are a minute, in steps of some seconds: the data of a test are no older.
     #[track_caller]
     pub(super) fn apply(&self, expression: &str) -> String {
         let mut sent = expression.to_owned();
-        for window in ["$__rate_interval", "$__interval", "$__range"] {
-            sent = sent.replace(window, "1m");
+        for (window, lasts) in [("$__rate_interval", "1m"), ("$__interval", "5s"), ("$__range", "1m")] {
+            sent = sent.replace(window, lasts);
         }
         for (at, name) in ["job", "instance", "target", "path"].into_iter().enumerate() {
             let (alone, of_many) = match self {

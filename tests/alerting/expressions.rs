@@ -20,7 +20,7 @@ use crate::parts::observe;
 /// Queries that may find nothing on these data, each with the reason.
 const MAY_BE_EMPTY: [(&str, &str); 2] = [
     ("mysql-canary-overview: Failed sources of the server view A", "every source can be read"),
-    ("mysql-canary-overview: Paths H", "the column of paths is for targets with several"),
+    ("mysql-canary-overview: Paths I", "the column of paths is for targets with several"),
 ];
 
 /// The names under which the exporters are scraped. Brackets and dots are signs of regular expressions too.

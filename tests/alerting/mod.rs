@@ -11,6 +11,7 @@
 //! | `history` | a past of thirty-one hours for those rules |
 //! | `pages` | real pages, served as many exporters |
 //! | `scaled` | the rules in seconds instead of minutes |
+//! | `said` | what panels say of facts that are written there |
 //! | `dashboard`, `promql`, `names` | the queries of a dashboard; what they name, and whether it exists |
 
 mod complete;
@@ -23,6 +24,7 @@ mod incidents;
 mod names;
 mod pages;
 mod promql;
+mod said;
 mod scale;
 mod scaled;
 

@@ -235,9 +235,9 @@ impl Severity {
 /// What the severity hangs on, for one user with sessions at risk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stakes {
-    /// Whether the user's pool, declared or observed, tests a connection before it lends it. `None` where no pool
-    /// is known.
-    pub pool_tests: Option<bool>,
+    /// Whether the user's pool replaces what rested past the limit before it lends it, so that only what it has lent
+    /// already can fail. `None` where no pool is known, or not which of several.
+    pub pool_replaces: Option<bool>,
     /// Whether sessions at risk come from the canaries' host, or the path is declared as theirs.
     pub on_this_path: bool,
     /// How many sessions of this kind have failed within a day.
@@ -247,7 +247,7 @@ pub struct Stakes {
 /// How loudly sessions at risk are told of, and in which tense.
 pub fn severity(stakes: Stakes) -> (Severity, Tense) {
     let tense = if stakes.failed > 0 { Tense::HasFailed } else { Tense::WillFail };
-    let critical = stakes.pool_tests == Some(false) && stakes.on_this_path && tense == Tense::HasFailed;
+    let critical = stakes.pool_replaces == Some(false) && stakes.on_this_path && tense == Tense::HasFailed;
     (if critical { Severity::Critical } else { Severity::Warning }, tense)
 }
 

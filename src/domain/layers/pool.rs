@@ -210,6 +210,20 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Whether it tries a connection that has rested before it lends it: HikariCP always does.
+    pub const fn tests_before_lending(&self) -> bool {
+        self.pre_ping || matches!(self.framework, Framework::Hikaricp)
+    }
+
+    /// Whether what rested for `idle` seconds is replaced for its age only when it is lent, so that it is still listed
+    /// and does not fail. The others close what is too old while it rests; of an unknown one nobody knows.
+    pub fn ages_out_when_lent(&self, idle: f64) -> bool {
+        let looks_when_it_lends = matches!(self.framework, Framework::Sqlalchemy | Framework::Other);
+        looks_when_it_lends && matches!(self.recycle, Recycle::After(age) if age <= idle)
+    }
+}
+
 /// Refuses two pools of one name: their series could not be told apart.
 ///
 /// # Errors

@@ -103,6 +103,10 @@ pub fn sessions_held_past_recycle(facts: &Facts) -> Vec<HeldSessions> {
 }
 
 fn held_by_pool(facts: &Facts, pool: &Pool) -> Option<HeldSessions> {
+    // What is declared to take another path is held there. Without the word it counts on each: any may be its own.
+    if facts.other_paths.iter().any(|other| pool.path.as_ref() == Some(&other.name)) {
+        return None;
+    }
     let Recycle::After(recycle) = pool.recycle else { return None };
     let sessions = facts.sessions_of(pool.user.as_deref()?)?;
     let count = sessions.past(recycle);

@@ -188,6 +188,20 @@ fn sessions_at_risk_are_critical_only_with_proof() {
         (&["name=a,user=api,path=other"], 2, ("warning", "has_failed")),
         (&["name=a,user=api,path=default,pre_ping=true"], 2, ("warning", "has_failed")),
         (&["name=a,user=web,path=default"], 2, ("warning", "has_failed")),
+        // What rests past the recycle age is replaced when it is lent: a session left behind is no failure.
+        (&["name=a,user=api,path=default,framework=sqlalchemy,recycle=300s"], 2, ("warning", "has_failed")),
+        (&["name=a,user=api,path=default,recycle=420s"], 2, ("warning", "has_failed")),
+        (&["name=a,user=api,path=default,framework=sqlalchemy,recycle=421s"], 2, ("critical", "has_failed")),
+        // These close it while it rests: what is that old is lent.
+        (&["name=a,user=api,path=default,framework=go,recycle=300s"], 2, ("critical", "has_failed")),
+        (&["name=a,user=api,path=default,framework=hikaricp,recycle=1h"], 2, ("warning", "has_failed")),
+        // Of two pools nobody knows whose it is.
+        (
+            &["name=a,user=api,path=default", "name=b,user=api,path=default,pre_ping=true"],
+            2,
+            ("warning", "has_failed"),
+        ),
+        (&["name=a,user=api,path=default", "name=b,user=api,path=default"], 2, ("critical", "has_failed")),
         (&[], 2, ("warning", "has_failed")),
     ] {
         assert_eq!(told(pools, failed), expected, "{pools:?} {failed}");

@@ -64,6 +64,7 @@ pub(super) fn sessions_at_risk(facts: &Facts) -> Option<bool> {
 /// followed. Users with none are listed with zero, unless one of their sessions sleeps for a time that is not known.
 pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<AtRisk>> {
     let evidence = limited(facts)?;
+    let limit = evidence.limit?;
     let ageless: BTreeSet<&str> = facts
         .sessions
         .iter()
@@ -76,7 +77,7 @@ pub fn sessions_at_risk_by_user(facts: &Facts) -> Option<Vec<AtRisk>> {
     });
     let at_risk = users.map(|(user, witness)| {
         let (severity, tense) = severity(Stakes {
-            pool_tests: pool_tests(&facts.pools, user),
+            pool_replaces: pool_replaces(&facts.pools, user, limit),
             on_this_path: witness.risk.at_risk_on_canary_host > 0 || takes_path(facts, user),
             failed: witness.risk.failed,
         });
@@ -102,10 +103,15 @@ fn takes_path(facts: &Facts, user: &str) -> bool {
     of_user.peek().is_some() && of_user.all(|pool| pool.path.as_ref() == Some(&facts.path))
 }
 
-/// Whether every declared pool of this user tests a connection before it lends it. `None` where none is declared.
-fn pool_tests(pools: &[Pool], user: &str) -> Option<bool> {
+/// Whether this user's declared pools replace a connection that rested past the limit before they lend it: they test it
+/// then, or look at its age then. `None` where none is declared, or one does and another does not: whose a session is,
+/// nobody sees.
+fn pool_replaces(pools: &[Pool], user: &str, limit: Limit) -> Option<bool> {
     let of_user = pools.iter().filter(|pool| pool.user.as_deref() == Some(user));
-    of_user.map(|pool| pool.pre_ping).reduce(|a, b| a && b)
+    let mut answers =
+        of_user.map(|pool| pool.tests_before_lending() || pool.ages_out_when_lent(limit.reached));
+    let first = answers.next()?;
+    answers.all(|answer| answer == first).then_some(first)
 }
 
 /// The applications' own sessions live where canaries die, or die at one age again and again where canaries live.

@@ -198,8 +198,9 @@ impl Canvas {
                 line.axis x1=(x) x2=(x) y1=(y) y2=(y + 5) {}
                 text.number x=(x) y=(y + 17) { (short_age(tick)) }
             }
+            text.number x="50%" y=(y + 33) { "idle time (logarithmic)" }
         };
-        self.add(26, drawn);
+        self.add(42, drawn);
         y
     }
 

@@ -166,7 +166,7 @@ fn an_application_that_reconnects_and_then_stops_pages_no_more() {
 
 #[test]
 fn severity_follows_the_stakes() {
-    let stakes = |pool_tests, on_this_path, failed| Stakes { pool_tests, on_this_path, failed };
+    let stakes = |pool_replaces, on_this_path, failed| Stakes { pool_replaces, on_this_path, failed };
     for (stakes, severe) in [
         (stakes(Some(false), true, 1), (Severity::Critical, Tense::HasFailed)),
         (stakes(Some(false), true, 0), (Severity::Warning, Tense::WillFail)),

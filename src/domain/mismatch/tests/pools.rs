@@ -80,6 +80,10 @@ fn pool_recycles_too_eagerly() {
 #[test]
 fn session_held_past_recycle() {
     let with = |text, sessions| facts! { pools: vec![pool(text)], sessions: sessions };
+    let beside = |text| Facts {
+        other_paths: vec![OtherPath { name: "proxy".to_owned(), ..OtherPath::default() }],
+        ..with(text, users(&[("api", &[1800.0])]))
+    };
     check(
         Rule::SessionHeldPastRecycle,
         vec![
@@ -90,6 +94,9 @@ fn session_held_past_recycle() {
             ("never recycles", with("name=a,user=api,recycle=never", users(&[("api", &[1800.0])])), None),
             ("no user", with("name=a,recycle=10m", users(&[("api", &[1800.0])])), None),
             ("no server view", with("name=a,user=api,recycle=10m", None), None),
+            ("its own path", beside("name=a,user=api,recycle=10m,path=default"), TRUE),
+            ("another path", beside("name=a,user=api,recycle=10m,path=proxy"), None),
+            ("a path that is none of these", beside("name=a,user=api,recycle=10m,path=elsewhere"), TRUE),
         ],
     );
     let facts = facts! {
