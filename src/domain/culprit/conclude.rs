@@ -234,6 +234,11 @@ fn conclude_reset(evidence: &Evidence) -> Conclusion {
 fn conclude_fin(evidence: &Evidence) -> Conclusion {
     match evidence.killed {
         Some(true) if evidence.is_killed() => conclude_killed(evidence),
+        // Until one that died at this age alone says by what.
+        Some(true) if evidence.too_few_kills && !evidence.died_unkilled && evidence.row == Row::Gone => open(
+            Culprit::Unknown,
+            "closed with others at one instant, and Com_kill rose, but not as often as sessions were closed",
+        ),
         Some(_) if evidence.row == Row::Gone => conclude_closed_by_another(evidence),
         Some(_) | None => conclude_uncounted(evidence),
     }
@@ -270,6 +275,11 @@ fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
     }
     if same_age == 0 {
         return open(Culprit::Unknown, "closed away from wait_timeout, Com_kill unmoved, alone at its age");
+    }
+    if evidence.same_instant > 0 && evidence.before_its_age {
+        let rule =
+            "closed with another one at one instant, and sooner than any at its age: no timer is early";
+        return open(Culprit::Unknown, rule);
     }
     if twins.busy == Some(true) && kind != Kind::Busy && !evidence.is_of_a_part() {
         return open(

@@ -95,6 +95,8 @@ const UNSHOWN_MOMENT: f64 = -3.0;
 const OVER_MOMENTS: f64 = 2.0;
 /// So many that died, and so many that lived at the same ages, are the least that a timer of a part is seen by.
 const OF_A_PART: usize = 3;
+/// So many deaths with TCP keepalive at the age of a timer show that it ignores the packets of that.
+const IGNORES_KEEPALIVE: usize = 2;
 /// So many of the newest lives are looked at ...
 const LOOKED_AT: usize = 384;
 /// ... and so many that tell are compared.
@@ -135,7 +137,8 @@ impl Stories {
     pub fn of_one(&self, one: &Life, told: &Told) -> Story {
         let Self { timer, scatter, .. } = self;
         let over_scatter = timer.likelihood - scatter;
-        let is_told_to_strike = told.timer.is_some_and(|limit| one.age() >= limit * (1.0 - 1e-9));
+        let is_told_to_strike =
+            told.timer.is_some_and(|limit| one.age() >= limit * (1.0 - 1e-9) && self.may_strike(one, limit));
         let (timer_ahead, over_moments, scatter_ahead) = if is_told_to_strike {
             (TIMER_AHEAD_AGAIN, -OVER_MOMENTS, AHEAD_OF_WHAT_IS_TOLD)
         } else if told.is_here_and_there {
@@ -157,6 +160,20 @@ impl Stories {
             Story::HereAndThere
         } else {
             Story::Open
+        }
+    }
+
+    /// Whether a timer that is told, in seconds, may reach one that sends what this one does. Hardly any device ignores
+    /// the packets of TCP keepalive: one that does is known by two that it struck, and none that it spared.
+    fn may_strike(&self, one: &Life, limit: f64) -> bool {
+        let is_kept = |life: &&Life| life.sent == Sent::Keepalive && life.age() >= limit * (1.0 - 1e-9);
+        match one.sent {
+            Sent::Nothing => true,
+            Sent::Keepalive => {
+                let died = self.lives.iter().filter(|life| life.is_dead).filter(is_kept).count();
+                died >= IGNORES_KEEPALIVE && !self.survivors.iter().any(|life| is_kept(&life))
+            }
+            Sent::Pings => false,
         }
     }
 }

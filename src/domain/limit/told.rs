@@ -12,8 +12,12 @@ const SHORTER_DEATHS: usize = 2;
 /// A limit is withdrawn when so many in a row outlived it as would be rarer than this, were it still there. Each of its
 /// deaths begins another row: what is as rare as one in a hundred would happen within hours.
 const STILL_THERE_BELOW: f64 = 5e-4;
+/// A band of ages is told narrower where it would be rarer than this that so many deaths missed the rest of it.
+const NARROWER_BELOW: f64 = 1e-6;
 /// The most that a limit may be met, as a share: a packet that was sent late may carry one session past it.
 const MOST_SHARE: f64 = 0.98;
+/// How unlikely it is beforehand that a limit which nobody outlived so far rules a part of the connections only.
+const OF_A_PART: f64 = 0.22;
 
 /// What is told of a kind's limit: `now`, as the history says it, or the one that was told `before` and still stands.
 /// `is_open` tells deaths whose culprit is not decided yet.
@@ -28,6 +32,7 @@ pub fn told(
     let Some(upper) = before.upper else { return now };
     let is_as_short = now.upper.is_some_and(|now| now <= upper + ONE_AGE.either(upper));
     let is_the_same = is_as_short && now.upper.is_some_and(|now| is_one_age(now, upper));
+    let is_as_short = is_as_short || is_narrower(&before, upper, &now);
     if now.confirmed && is_the_same && before.share < now.share && !now.exact {
         // Some in a row that meet it do not show that all do.
         let (share, others_live_to) = (before.share, before.others_live_to.max(now.others_live_to));
@@ -37,6 +42,16 @@ pub fn told(
     } else {
         before
     }
+}
+
+/// Whether all deaths of now lie between two ages of those that were told before, where that is no chance: it strikes
+/// at ages nearer to one another than it seemed.
+fn is_narrower(before: &IdleLimit, from: f64, now: &IdleLimit) -> bool {
+    let Some((now_from, to)) = now.upper.zip(before.spread_to) else { return false };
+    let now_to = now.spread_to.unwrap_or(now_from);
+    let share = (now_to - now_from).max(ONE_AGE.either(now_from)) / (to - from).max(ONE_AGE.either(from));
+    let is_within = now_from >= from && now_to <= to + ONE_AGE.either(to);
+    is_within && share.powi(i32::try_from(now.deaths).unwrap_or(i32::MAX)) < NARROWER_BELOW
 }
 
 /// Whether so much was seen since the newest evidence for a limit that it stands no more.
@@ -75,10 +90,12 @@ fn speaks_against(
             Fate::Died { .. } => {}
         }
     }
-    let chance = if limit.share < 1.0 && !limit.exact {
-        chance_of_so_few(limit, struck, outlived)
-    } else {
-        (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX))
+    let outlived_all = (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX));
+    let chance = match limit {
+        _ if limit.exact => outlived_all,
+        // Where all that few deaths tell of met it, it may rule a part of the connections.
+        _ if limit.share >= 1.0 => outlived_all.max(OF_A_PART * chance_of_so_few(limit, struck, outlived)),
+        _ => chance_of_so_few(limit, struck, outlived),
     };
     shorter >= SHORTER_DEATHS
         || chance < STILL_THERE_BELOW
@@ -180,6 +197,54 @@ mod tests {
         assert!(chance(0, 30) < STILL_THERE_BELOW, "it is gone");
         assert!(chance(1, 40) < STILL_THERE_BELOW);
         assert!(chance_of_so_few(&of(0.5, 2), 0, 30) > chance(0, 30), "a share that few told");
+    }
+
+    #[test]
+    fn a_limit_that_few_deaths_told_may_be_of_a_part_and_is_withdrawn_by_more_lives() {
+        let after = |known: usize, outlived: usize| {
+            let bracket = [(22.9, LIVED), (22.91, LIVED)];
+            let lives =
+                [&bracket[..], &vec![(23.0, NETWORK); known], &vec![(40.0, LIVED); outlived]].concat();
+            told_of(&lives)
+        };
+        assert_eq!((after(5, 4), after(5, 6)), (Some(23.0), None), "of five deaths");
+        assert_eq!((after(10, 3), after(10, 5)), (Some(23.0), None), "of ten");
+        assert_eq!((after(60, 1), after(60, 2)), (Some(23.0), None), "what all of sixty met is no part's");
+    }
+
+    #[test]
+    fn a_limit_of_a_part_that_strikes_again_is_told_on() {
+        let met = [(23.0, NETWORK); 5];
+        let mixed = [(23.1, LIVED), (23.1, LIVED), (23.0, NETWORK), (23.1, LIVED), (23.0, NETWORK)];
+        let mut lives = [&[(22.9, LIVED), (22.91, LIVED)], &met[..]].concat();
+        for place in 0..6 * mixed.len() {
+            lives.push(mixed[place % mixed.len()]);
+            assert_eq!(told_of(&lives), Some(23.0), "{place} after it was first outlived");
+        }
+    }
+
+    #[test]
+    fn a_band_that_newer_deaths_narrow_is_told_so() {
+        let band = |from, to, deaths| IdleLimit {
+            upper: Some(from),
+            spread_to: Some(to),
+            lower: from - 1.0,
+            exact: true,
+            confirmed: true,
+            share: 1.0,
+            deaths,
+            ..IdleLimit::default()
+        };
+        let after = |before, now| {
+            told(&History::default(), Kind::Idle, now, Some(before), |_| false).upper.expect("a limit")
+        };
+        let wide = band(34.2, 40.7, 12);
+        assert_eq!(after(wide, band(39.8, 40.7, 20)), 39.8, "one stray KILL below it is of the past");
+        assert_eq!(after(wide, band(39.8, 40.7, 3)), 34.2, "three by chance");
+        assert_eq!(after(wide, band(36.2, 40.7, 20)), 34.2, "twenty by chance");
+        assert_eq!(after(wide, band(50.0, 60.0, 20)), 34.2, "another one");
+        let one_age = IdleLimit { spread_to: None, ..wide };
+        assert_eq!(after(one_age, band(39.8, 40.7, 20)), 34.2);
     }
 
     #[test]

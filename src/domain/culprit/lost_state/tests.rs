@@ -190,3 +190,26 @@ fn what_is_told_takes_less_to_be_said_again_and_more_to_be_contradicted() {
     assert_ne!(told(Told { timer: Some(9.0), ..Told::default() }), Story::HereAndThere, "a timer is told");
     assert_ne!(told(Told { is_here_and_there: true, ..Told::default() }), Story::Timer);
 }
+
+#[test]
+fn a_timer_that_is_told_strikes_one_with_keepalive_only_where_it_ignores_that() {
+    let timer = Told { timer: Some(28.0), ..Told::default() };
+    let kept = |life: Life| Life { sent: Sent::Keepalive, ..life };
+    let strikes: Vec<Life> = (0..6)
+        .flat_map(|number| {
+            let at = 100.0 * f64::from(number);
+            [lived(at, 27.0), died(at + 30.0, 29.0)]
+        })
+        .collect();
+    let told_of = |one: Life, more: &[Life]| {
+        Stories::of(&Beside::all([&strikes[..], more, &[one]].concat())).of_one(&one, &timer)
+    };
+    let one = kept(died(700.0, 31.0));
+    assert_eq!(told_of(died(700.0, 31.0), &[]), Story::Timer);
+    assert_eq!(told_of(one, &[]), Story::Open, "alone");
+    assert_eq!(told_of(one, &[kept(lived(640.0, 31.0))]), Story::Open, "another one lived");
+    assert_eq!(told_of(one, &[kept(died(640.0, 31.0))]), Story::Timer, "another one died too");
+    let both = [kept(died(640.0, 31.0)), kept(lived(600.0, 31.0))];
+    assert_eq!(told_of(one, &both), Story::Open, "one of them lived");
+    assert_eq!(told_of(Life { sent: Sent::Pings, ..one }, &[]), Story::Open, "no idle timer reaches it");
+}
