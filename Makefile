@@ -30,6 +30,11 @@ demo: ## Watch three culprits told apart on a private MariaDB; Ctrl-C ends it
 build: ## Build the exporter: target/release/mysql-canary-exporter
 	MYSQL_CANARY_REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) cargo build --locked --release
 
+packages: build ## Make a Debian package and an RPM, and install the first in a fresh Debian tree (root; needs cargo-deb and cargo-generate-rpm)
+	cargo deb --locked --no-build --no-strip
+	cargo generate-rpm
+	script/check-deb "$$(ls -t target/debian/*.deb | head -1)" target/debian-tree
+
 # Most tests wait for timers, not for the processor: many at once.
 test: ## Install the test parts, then run every test (root; under twelve minutes on two cores)
 	script/install-test-parts
