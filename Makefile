@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures page-pictures
+.PHONY: help check demo build packages test truth harmless lint lint-rust lint-alerts lint-dashboards lint-kubernetes lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures page-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -48,7 +48,7 @@ harmless: ## Six exporters among 400 foreign sessions of one account for twenty 
 	script/install-test-parts
 	MYSQL_CANARY_HARMLESS_SECONDS=$${MYSQL_CANARY_HARMLESS_SECONDS:-1200} cargo test --locked --test all -- --nocapture harmless::
 
-lint: lint-rust lint-alerts lint-dashboards lint-scripts ## Check format, warnings, documentation, rules, dashboards and scripts
+lint: lint-rust lint-alerts lint-dashboards lint-kubernetes lint-scripts ## Check format, warnings, documentation, rules, dashboards, manifests and scripts
 
 lint-rust:
 	cargo fmt --check
@@ -76,6 +76,11 @@ lint-dashboards: $(dashboards)
 	$(dashboards_python) dashboards/source/write.py --check
 	$(dashboards_python) dashboards/source/published.py $(dashboards)
 	$(dashboards_python) dashboards/source/published_test.py dashboards/mysql-canary-path.json
+
+# What `kubectl apply -k` would apply, against the schemas of Kubernetes and of the Prometheus Operator.
+lint-kubernetes:
+	script/install-test-parts kubernetes
+	PYTHONDONTWRITEBYTECODE=1 $(parts)/kubernetes-venv/bin/python script/check-kubernetes
 
 # For a new release of Grafana: its TypeScript types are a version ahead of the Python ones. Needs Node and npm.
 dashboards-typescript: ## Check the dashboards against Grafana's TypeScript types too (needs npm)
