@@ -11,6 +11,7 @@ use crate::lab::{Authority, Curl, Peer};
 mod change;
 mod passwords;
 mod secrets;
+mod storm;
 
 /// An exporter whose pages are configured so, in a file beside the authority's.
 struct Pages {
