@@ -1,4 +1,4 @@
-# The exporter in an image without a shell, for the platform that is asked for:
+# The exporter alone, without a shell or a distribution, for the platform that is asked for:
 #
 #   docker buildx build --platform linux/amd64,linux/arm64 --build-arg REVISION=$(git rev-parse --short HEAD) -t mysql-canary-exporter .
 #
@@ -9,11 +9,11 @@ ARG REVISION=unknown
 WORKDIR /src
 COPY . .
 RUN MYSQL_CANARY_REVISION=$REVISION cargo build --locked --release --bin mysql-canary-exporter
+RUN script/image-root target/release/mysql-canary-exporter /image
 
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /src/target/release/mysql-canary-exporter /usr/bin/mysql-canary-exporter
-COPY --from=build /src/LICENSE /usr/share/doc/mysql-canary-exporter/LICENSE
-# Of the image's user nonroot: a number, so that Kubernetes can see that it is not root.
+FROM scratch
+COPY --from=build /image /
+# A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 EXPOSE 10052
 ENTRYPOINT ["/usr/bin/mysql-canary-exporter"]

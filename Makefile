@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help check demo build test truth harmless lint lint-rust lint-alerts lint-dashboards lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures page-pictures
+.PHONY: help check demo build packages test truth harmless lint lint-rust lint-alerts lint-dashboards lint-kubernetes lint-scripts deploy bench-rules worlds bench-locate bench-footprint bench-canaries bench-fleet fuzz hostile-clients dashboards dashboards-typescript dashboard-pictures page-pictures
 
 # More arguments for the test binaries, such as a part of a test's name.
 TEST_ARGS ?=
@@ -30,6 +30,11 @@ demo: ## Watch three culprits told apart on a private MariaDB; Ctrl-C ends it
 build: ## Build the exporter: target/release/mysql-canary-exporter
 	MYSQL_CANARY_REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) cargo build --locked --release
 
+packages: build ## Make a Debian package and an RPM, and install the first in a fresh Debian tree (root; needs cargo-deb and cargo-generate-rpm)
+	cargo deb --locked --no-build --no-strip
+	cargo generate-rpm
+	script/check-deb "$$(ls -t target/debian/*.deb | head -1)" target/debian-tree
+
 # Most tests wait for timers, not for the processor: many at once.
 test: ## Install the test parts, then run every test (root; under twelve minutes on two cores)
 	script/install-test-parts
@@ -43,7 +48,7 @@ harmless: ## Six exporters among 400 foreign sessions of one account for twenty 
 	script/install-test-parts
 	MYSQL_CANARY_HARMLESS_SECONDS=$${MYSQL_CANARY_HARMLESS_SECONDS:-1200} cargo test --locked --test all -- --nocapture harmless::
 
-lint: lint-rust lint-alerts lint-dashboards lint-scripts ## Check format, warnings, documentation, rules, dashboards and scripts
+lint: lint-rust lint-alerts lint-dashboards lint-kubernetes lint-scripts ## Check format, warnings, documentation, rules, dashboards, manifests and scripts
 
 lint-rust:
 	cargo fmt --check
@@ -71,6 +76,11 @@ lint-dashboards: $(dashboards)
 	$(dashboards_python) dashboards/source/write.py --check
 	$(dashboards_python) dashboards/source/published.py $(dashboards)
 	$(dashboards_python) dashboards/source/published_test.py dashboards/mysql-canary-path.json
+
+# What `kubectl apply -k` would apply, against the schemas of Kubernetes and of the Prometheus Operator.
+lint-kubernetes:
+	script/install-test-parts kubernetes
+	PYTHONDONTWRITEBYTECODE=1 $(parts)/kubernetes-venv/bin/python script/check-kubernetes
 
 # For a new release of Grafana: its TypeScript types are a version ahead of the Python ones. Needs Node and npm.
 dashboards-typescript: ## Check the dashboards against Grafana's TypeScript types too (needs npm)

@@ -30,6 +30,7 @@
 //! | `logins` | every way to log in, and wrong passwords |
 //! | `unreachable` | hosts, ports and servers that do not answer |
 //! | `bad_input` | every bad flag with its exact message |
+//! | `image` | the image that the Dockerfile makes, run as a container would |
 //! | `guest` | how often it logs in, what it asks and lets out, what it blames on its host |
 //! | `malice` | servers that send what no server sends |
 //! | `incidents` | the applications of four real incidents |
@@ -50,6 +51,7 @@ mod firewall;
 mod fleet;
 mod guest;
 mod harmless;
+mod image;
 mod incidents;
 mod kill_and_restart;
 mod lab;

@@ -9,8 +9,10 @@ use crate::exporter::{Exporter, Launch};
 use crate::lab::{Authority, Curl, Peer};
 
 mod change;
+mod dead_disk;
 mod passwords;
 mod secrets;
+mod storm;
 
 /// An exporter whose pages are configured so, in a file beside the authority's.
 struct Pages {

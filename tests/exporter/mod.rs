@@ -292,6 +292,13 @@ impl Exporter<'_> {
         self.daemon.as_mut().expect("it runs until it is stopped").wait_for_end(limit)
     }
 
+    /// Its resident memory, in kB.
+    pub(crate) fn resident_kb(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is told");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// How many file descriptors it holds.
     pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the process runs").count()

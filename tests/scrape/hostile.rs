@@ -183,10 +183,7 @@ fn watch(exporter: &Exporter<'_>, until: Instant) -> (usize, f64) {
 
 /// Its resident memory, in MB.
 fn memory(exporter: &Exporter<'_>) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is told");
-    let kilobytes = line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number");
-    kilobytes * 1024.0 / 1e6
+    exporter.resident_kb() * 1024.0 / 1e6
 }
 
 fn raise_file_limit(wanted: u64) {
