@@ -12,7 +12,7 @@ from looks import COLORS, DIM, EDGE, GRID, PALETTE, PANEL, TEXT, Look, fixed_col
 
 FONT, SMALL, DPI = 8.5, 7, 100
 # The width of a letter of a table, in pixels.
-CHARACTER = 6.2
+CHARACTER = 6.4
 
 
 class Place:
@@ -75,20 +75,26 @@ def table(panel, place, prometheus):
         rows = sorted(rows, key=lambda row: (row.get(key) is not None, row.get(key) or 0 if not isinstance(row.get(key), str) else row[key]), reverse=bool(sort.get("desc")))
     columns = [name for name in columns if not look.of(name).get("custom.hidden")]
     shown = [[cell(row.get(name), look.of(name)) for name in columns] for row in rows]
-    needs = [max(len(name), *(len(row[index][0]) for row in shown)) + 2 for index, name in enumerate(columns)]
-    # What does not fit is cut, as Grafana does.
-    room = [max(4, int((place.w - 24) * need / sum(needs) / CHARACTER)) for need in needs]
-    shown = [[(textwrap.shorten(text, most, placeholder="…") if len(text) > most else text, *rest) for (text, *rest), most in zip(row, room)] for row in shown]
+    needs = [max(len(name), *(len(row[index][0]) for row in shown)) + 3 for index, name in enumerate(columns)]
+    # What does not fit is smaller, and then cut, as Grafana does.
+    scale = min(1, max(0.75, (place.w - 24) / sum(needs) / CHARACTER))
+    room = [max(4, int((place.w - 24) * need / sum(needs) / CHARACTER / scale)) for need in needs]
+    shown = [[(cut(text, most), *rest) for (text, *rest), most in zip(row, room)] for row in shown]
     lefts = [12 + (place.w - 24) * sum(needs[:index]) / sum(needs) for index in range(len(columns) + 1)]
     height = min(24, (place.h - 60) / max(1, len(rows)))
-    for left, name in zip(lefts, columns):
-        place.text(left, 42, name, color=COLORS["blue"], fontsize=FONT, weight="bold")
+    for left, name, most in zip(lefts, columns, room):
+        place.text(left, 42, cut(name, most), color=COLORS["blue"], fontsize=FONT * scale, weight="bold")
     for index, row in enumerate(shown):
         y = 62 + height * index
         for left, right, (text, color, background) in zip(lefts, lefts[1:], row):
             if background:
                 place.figure.patches.append(rectangle(place, left - 5, y - height / 2 + 1, right - left - 4, height - 2, background))
-            place.text(left, y, text, color="#111217" if background else color)
+            place.text(left, y, text, color="#111217" if background else color, fontsize=FONT * scale)
+
+
+def cut(text, most):
+    """A text that is no longer than so many letters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def cell(value, look):
@@ -129,7 +135,10 @@ def series(panel, prometheus, step):
 
 def time_axis(axes, prometheus):
     axes.set_xlim(prometheus.end - prometheus.seconds, prometheus.end)
-    axes.xaxis.set_major_locator(matplotlib.ticker.FixedLocator([prometheus.end - at for at in range(0, prometheus.seconds + 1, 60)]))
+    # Minutes, as many as there is room for.
+    room = axes.get_position().width * axes.figure.get_figwidth() * DPI / 40
+    minutes = max(1, math.ceil(prometheus.seconds / 60 / room))
+    axes.xaxis.set_major_locator(matplotlib.ticker.FixedLocator([prometheus.end - at for at in range(0, prometheus.seconds + 1, 60 * minutes)]))
     axes.xaxis.set_major_formatter(lambda at, _: f"{(at - prometheus.end) / 60:.0f} min" if at < prometheus.end else "now")
 
 

@@ -10,15 +10,19 @@ IDLE = f'{BY_PATH}, kind="idle"'
 DEATHS, SURVIVALS = "mysql_canary_death_age_seconds", "mysql_canary_survival_age_seconds"
 
 
-# The times at which the limit was what it is now, within a tenth; all of them where there is none now.
-UPPER = f"mysql_canary_idle_limit_upper_seconds{{{IDLE}}}"
-SINCE_IT_MOVED = f"(abs(max({UPPER}) / scalar(max({UPPER} @ end())) - 1) < 0.1 or (vector(1) unless max({UPPER} @ end())))"
+LOWER, UPPER = (f"mysql_canary_idle_limit_{end}_seconds{{{IDLE}}}" for end in ("lower", "upper"))
+# The windows that had another limit than now: more was survived than is died at now, or less was died at than is survived now, by a
+# tenth. A limit that is narrowed stays the same one. Where an end is not known now, it rules nothing out.
+ANOTHER_LIMIT = (
+    f"(max(max_over_time({LOWER}[$__rate_interval])) > 1.1 * scalar(max({UPPER} @ end()))"
+    f" or min(min_over_time({UPPER}[$__rate_interval])) < 0.9 * scalar(max({LOWER} @ end())))"
+)
 
 
 def counted(histogram: str, part: str, by: str = "", more: str = "") -> str:
     """Idle canaries that the chosen time added to a histogram while the limit was what it is now: two limits in one picture
     would be none. The windows overlap, so each is counted some times, all alike: only shares are made of it."""
-    step = f"increase({histogram}_{part}{{{IDLE}{more}}}[$__rate_interval]) and on () {SINCE_IT_MOVED}"
+    step = f"increase({histogram}_{part}{{{IDLE}{more}}}[$__rate_interval]) unless on () {ANOTHER_LIMIT}"
     return f"sum{by} (sum_over_time(({step})[$__range:$__interval]))"
 
 

@@ -141,7 +141,7 @@ def fleet() -> dashboard.Panel:
     panel = Panel(
         "Paths",
         "One row for each path; a click on its target opens it. Idle limit: the shortest idle time that connections died at; none found is the good "
-        "news. Recycle below: what pools should be set to. What is wrong: the worst of what holds, and where nothing does, what is known. Contradictions: "
+        "news, and leaves a dash where something would follow from it. Recycle below: what pools should be set to. What is wrong: the worst of what holds, and where nothing does, what is known. Contradictions: "
         "how many hold; the table below has all. The likely product is one whose default fits, not a device that was seen.",
         [Query(expr, shape="table") for _, expr in columns],
         24,
@@ -150,8 +150,8 @@ def fleet() -> dashboard.Panel:
             overrides=[
                 HIDDEN,
                 LINKED,
-                # What follows from a limit has no value without one.
-                override("Layer|Likely product|Recycle below|Users at risk", {"noValue": "– (no limit)"}, "byRegexp"),
+                # What follows from a limit has no value where none was found.
+                override("Layer|Likely product|Recycle below|Users at risk", {"noValue": "–"}, "byRegexp"),
                 override("Idle limit", {"noValue": "none found"}),
                 override("Layer", {"mappings": [mapping(LAYER_NAMES)], **words}),
                 override("Idle limit|Recycle below", {"unit": AGE, "decimals": 0}, "byRegexp"),

@@ -81,8 +81,8 @@ def siblings() -> list[dashboard.Panel]:
         Look(
             overrides=[
                 override("Survived|Idle limit", {"unit": AGE, "decimals": 1, "noValue": "none"}, "byRegexp"),
-                override("Die there", {"unit": "percentunit", "decimals": 0, "noValue": "– (no limit)"}),
-                override("Layer", {"noValue": "– (no limit)"}),
+                override("Die there", {"unit": "percentunit", "decimals": 0, "noValue": "–"}),
+                override("Layer", {"noValue": "–"}),
                 override("Layer", {"mappings": [mapping(LAYER_NAMES)], "custom.cellOptions": common.TableColorTextCellOptions()}),
             ]
         ),

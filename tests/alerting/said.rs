@@ -118,7 +118,8 @@ fn what_is_wrong_follows_from_what_is_known() {
     assert_answers(&query, &input, 5, &numbers);
 }
 
-/// A limit of 14 s for twenty minutes, then one of 8 s: the survival is that of the second. Without a limit, that of all.
+/// A limit of 14 s for twenty minutes, then one of 8 s, each narrowed: the survival is that of the second. Without a limit, that
+/// of all.
 #[test]
 fn survival_leaves_out_what_was_before_the_limit_moved() {
     let survival = panel("mysql-canary-path", "Survival by idle time");
@@ -147,6 +148,7 @@ fn survival_leaves_out_what_was_before_the_limit_moved() {
         ["16", "4", "8"].iter().zip(ages).map(|(le, few)| (format!(r#"le="{le}""#), few)).collect::<Vec<_>>()
     };
     assert_answers(&is_few, &input, 40, &of([1.0, 0.0, 0.0]));
-    input.push(series("mysql_canary_idle_limit_upper_seconds", &idle, "14x20 8x20"));
+    input.push(series("mysql_canary_idle_limit_upper_seconds", &idle, "16x10 14x9 8x20"));
+    input.push(series("mysql_canary_idle_limit_lower_seconds", &idle, "12x10 13x9 4x5 7x14"));
     assert_answers(&is_few, &input, 40, &of([1.0, 0.0, 1.0]));
 }
