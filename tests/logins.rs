@@ -13,6 +13,9 @@ use crate::lab::process::spawn;
 use crate::lab::{Account, MariaDb, MariaDbOptions, MySql97, MySql97Options, Plugin, Server};
 use crate::parts::observe;
 
+mod certificates;
+mod plugins;
+
 /// Every character that ever broke a password on its way to a server.
 const HARD: &str = r#"a?b&c%d@e#f;g$h'i"j\k l"#;
 

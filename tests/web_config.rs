@@ -9,6 +9,7 @@ use crate::exporter::{Exporter, Launch};
 use crate::lab::{Authority, Curl, Peer};
 
 mod change;
+mod dead_disk;
 mod passwords;
 mod secrets;
 mod storm;

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::secret::Secret;
-use super::source::{advice, read_regular_text, read_text};
+use super::source::{advice, read_regular, read_regular_text, read_text};
 
 /// The environment variable a password may stand in.
 pub const PASSWORD_VARIABLE: &str = "MYSQL_CANARY_PASSWORD";
@@ -48,6 +50,15 @@ pub enum CredentialsError {
         "the variable {PASSWORD_VARIABLE} is not valid UTF-8: put the password into --mysql.password-file"
     )]
     Environment,
+}
+
+/// Reads a file of certificates or of a key, whole and bounded, and wiped when dropped; what is no regular file is not
+/// waited for.
+///
+/// # Errors
+/// What the system says, or that it is no regular file, or too long.
+pub fn read_certificates(file: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    read_regular(file).map(|(bytes, _)| bytes)
 }
 
 /// A file that holds the password, and may hold another one later.

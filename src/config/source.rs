@@ -1,4 +1,4 @@
-//! Files that settings are read from: whole, bounded, and never waited for.
+//! Files that settings are read from: whole, bounded, and never waited for. What they held is wiped: it may be a password.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -6,13 +6,14 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
 /// The longest file that is read, in bytes.
 pub(super) const LONGEST_FILE: u64 = 1 << 20;
 
 /// Reads a regular file of at most [`LONGEST_FILE`]. What is none is refused without waiting for it: a pipe may never
 /// have a writer.
-pub(super) fn read_regular(file: &Path) -> io::Result<(Vec<u8>, Metadata)> {
+pub(super) fn read_regular(file: &Path) -> io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(file).map_err(|error| {
         // A socket cannot be opened at all.
@@ -25,18 +26,18 @@ pub(super) fn read_regular(file: &Path) -> io::Result<(Vec<u8>, Metadata)> {
     if !found.is_file() {
         return Err(kind_error(&found));
     }
-    Ok((read_bounded(opened)?, found))
+    Ok((read_bounded(opened, found.len())?, found))
 }
 
 /// The same of a text.
-pub(super) fn read_regular_text(file: &Path) -> io::Result<(String, Metadata)> {
+pub(super) fn read_regular_text(file: &Path) -> io::Result<(Zeroizing<String>, Metadata)> {
     let (bytes, found) = read_regular(file)?;
     Ok((into_text(bytes)?, found))
 }
 
 /// Reads a text of at most [`LONGEST_FILE`] from whatever it is.
-pub(super) fn read_text(file: &Path) -> io::Result<String> {
-    into_text(read_bounded(File::open(file)?)?)
+pub(super) fn read_text(file: &Path) -> io::Result<Zeroizing<String>> {
+    into_text(read_bounded(File::open(file)?, LONGEST_FILE)?)
 }
 
 /// The mode of a file that everybody may read, where it is such a one.
@@ -45,8 +46,10 @@ pub(super) fn open_to_all(found: &Metadata) -> Option<u32> {
     (mode & 0o004 != 0).then_some(mode)
 }
 
-fn read_bounded(file: File) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// Reads it into room for what is expected: a Vec that grows leaves copies behind, which nobody wipes.
+fn read_bounded(file: File, expected: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let room = usize::try_from(expected.min(LONGEST_FILE)).unwrap_or_default() + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     let read = file.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
     if read as u64 > LONGEST_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
@@ -54,11 +57,12 @@ fn read_bounded(file: File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn into_text(bytes: Vec<u8>) -> io::Result<String> {
-    // The library's error holds the bytes.
-    String::from_utf8(bytes).map_err(|error| {
-        let line =
-            1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+fn into_text(mut bytes: Zeroizing<Vec<u8>>) -> io::Result<Zeroizing<String>> {
+    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
+        // The library's error holds the bytes.
+        let valid = error.utf8_error().valid_up_to();
+        let bytes = Zeroizing::new(error.into_bytes());
+        let line = 1 + bytes[..valid].iter().filter(|&&b| b == b'\n').count();
         io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not valid UTF-8"))
     })
 }

@@ -343,8 +343,7 @@ impl Connector {
         let tap = Tap::open(socket, first, tls, self.account.watch(under_tls, password))
             .await
             .map_err(|error| Failure::by_system(Stage::Local, "no socket for the tap", &error))?;
-        let conn =
-            self.account.log_in(password, &tap, greeting.takes_attributes, deadline, self.timeout).await?;
+        let conn = self.account.log_in(password, &tap, &greeting, deadline, self.timeout).await?;
         self.tell_risk(under_tls);
         Ok((conn, tap, greeting))
     }

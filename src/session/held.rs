@@ -135,12 +135,12 @@ impl Held {
                     notes.hear_garbled(now);
                     true
                 }
-                Came::TlsEnd | Came::Closed(_) => false,
+                Came::TlsEnd(_) | Came::Closed(_) => false,
             };
             std::task::Poll::Ready((came, now, is_over))
         });
         let (closed, at) = match came.await {
-            (Came::TlsEnd, now, _) => {
+            (Came::TlsEnd(_), now, _) => {
                 let at = *self.tls_ended.get_or_insert(now);
                 // Kept apart: its room is not needed for hours.
                 (Box::pin(wire.close()).await, at)

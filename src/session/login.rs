@@ -39,6 +39,8 @@ pub struct Account {
     pub get_server_public_key: bool,
 }
 
+/// ER_ACCESS_DENIED_ERROR.
+const ACCESS_DENIED: u16 = 1045;
 /// ER_SECURE_TRANSPORT_REQUIRED.
 const TLS_REQUIRED: u16 = 3159;
 
@@ -74,18 +76,19 @@ impl Account {
         }
     }
 
-    /// Logs in over the tap with this password, and with a word on who we are where the server
-    /// `takes_attributes`. `timeout` is what `deadline` was made of, and told where it passed.
+    /// Logs in over the tap with this password to a server that greeted so, and with a word on who we are where it
+    /// takes one. `timeout` is what `deadline` was made of, and told where it passed.
     pub(super) async fn log_in(
         &self,
         password: Option<&Secret>,
         tap: &Tap,
-        takes_attributes: bool,
+        greeting: &Greeting,
         deadline: Instant,
         timeout: Duration,
     ) -> Result<Conn, Failure> {
         // In a task of its own: should the driver panic on what a server sends, only this attempt fails.
-        let login = tokio::spawn(Conn::new(self.driver_options(password, tap.way(), takes_attributes)));
+        let login =
+            tokio::spawn(Conn::new(self.driver_options(password, tap.way(), greeting.takes_attributes)));
         let abort = AbortOnDrop(login.abort_handle());
         let outcome = timeout_at(deadline, login).await;
         drop(abort);
@@ -99,7 +102,7 @@ impl Account {
                 (None, Some(nonsense)) => {
                     Failure::new(Stage::Nonsense, format!("the server answered the login with {nonsense}"))
                 }
-                (None, None) => explain(&error),
+                (None, None) => self.explain(&error, greeting.offers_tls, tap.is_tls()),
             }),
             Ok(Err(_)) => {
                 Err(Failure::new(Stage::Nonsense, "the server answered the login with nonsense".to_owned()))
@@ -113,6 +116,29 @@ impl Account {
                 format!("no answer to the login within {} s", timeout.as_secs_f64()),
             )
             .unanswered()),
+        }
+    }
+
+    /// Why the driver gave up a login, and what to do.
+    fn explain(&self, error: &mysql_async::Error, offers_tls: bool, tls: bool) -> Failure {
+        let mut failure = explain(error);
+        if failure.code == Some(ACCESS_DENIED) && offers_tls {
+            failure.reason.push_str(self.may_lack(tls));
+        }
+        failure
+    }
+
+    /// What else a server may mean that denies access: it says no other word where the account demands TLS or a
+    /// certificate.
+    fn may_lack(&self, tls: bool) -> &'static str {
+        match (tls, &self.tls_identity) {
+            (false, _) => "; where the account demands TLS (REQUIRE SSL), set --mysql.tls-mode=required",
+            (true, None) => {
+                "; where the account demands a certificate (REQUIRE X509), name one in cert_file and key_file of tls_config"
+            }
+            (true, Some(_)) => {
+                "; where the account demands a certain certificate (REQUIRE SUBJECT, ISSUER), whether cert_file is that one"
+            }
         }
     }
 
@@ -170,10 +196,26 @@ fn explain(error: &mysql_async::Error) -> Failure {
             Stage::Nonsense,
             "the server answered the login with a packet out of order".to_owned(),
         ),
+        Error::Driver(DriverError::UnknownAuthPlugin { name }) => other_plugin(packet::shortened(name)),
+        Error::Driver(DriverError::CleartextPluginDisabled) => {
+            other_plugin("mysql_clear_password, the password in clear words, as LDAP and PAM do")
+        }
+        Error::Driver(DriverError::MysqlOldPasswordDisabled) => other_plugin("mysql_old_password"),
         // The driver's other errors name no secret: they speak of plugins and packets.
         other => {
             let told = other.to_string();
             Failure::new(Stage::Auth, format!("the login failed: {}", packet::shortened(&told)))
         }
     }
+}
+
+/// The server wants to log us in by a plugin that is not spoken here.
+fn other_plugin(plugin: &str) -> Failure {
+    Failure::new(
+        Stage::Auth,
+        format!(
+            "the login failed: the server wants {plugin}, which is never said here: make the account one of \
+             caching_sha2_password, mysql_native_password or ed25519"
+        ),
+    )
 }

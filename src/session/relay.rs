@@ -1,8 +1,10 @@
 //! The relay under a tap: lets the driver in, ends TLS, and carries bytes between the driver and the server.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::AlertDescription;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -13,7 +15,7 @@ use super::error::Failure;
 use super::notes::Heard;
 use super::packet::{self, HEADER};
 use super::tap::Shared;
-use super::tls::Tls;
+use super::tls::{Tls, broken_off};
 use super::translation::Translation;
 use super::wire::{Came, Closed, LINGER, Wire};
 use crate::domain::life::stage::Stage;
@@ -63,6 +65,7 @@ pub(super) async fn run(
     let Ok(mut login) = read_packet(&mut driver).await else {
         return End::Parted(Parted::Unheard);
     };
+    let shown = tls.shown();
     match tls.begin(server, &mut login).await {
         Err(failure) => {
             shared.give_up(failure);
@@ -70,11 +73,13 @@ pub(super) async fn run(
         }
         Ok(stream) => {
             shared.is_secured();
-            let mut relay = Relay::new(Wire::Tls(Box::new(stream)), driver, shared);
-            match relay.hand_on(&login).await {
-                true => relay.run().await,
-                false => End::Parted(Parted::Unheard),
+            let mut relay = Relay { shown, ..Relay::new(Wire::Tls(Box::new(stream)), driver, shared) };
+            if !relay.hand_on(&login).await {
+                // A server of TLS 1.3 that refuses our certificate says so only now, and is gone.
+                relay.last_words().await;
+                return End::Parted(Parted::Unheard);
             }
+            relay.run().await
         }
     }
 }
@@ -95,6 +100,8 @@ struct Relay {
     driver: Box<dyn Duplex>,
     /// Until the login is over: of the driver's packets, and of the server's.
     login: Option<(Translation, Translation)>,
+    /// The file of the certificate that the server may be shown.
+    shown: Option<PathBuf>,
     shared: Arc<Shared>,
 }
 
@@ -102,7 +109,7 @@ impl Relay {
     fn new(wire: Wire, driver: Box<dyn Duplex>, shared: Arc<Shared>) -> Self {
         let tls = matches!(wire, Wire::Tls(_));
         let login = Some((Translation::of_driver(tls), Translation::of_server(tls)));
-        Self { wire, driver, login, shared }
+        Self { wire, driver, login, shown: None, shared }
     }
 
     async fn run(mut self) -> End {
@@ -151,11 +158,31 @@ impl Relay {
                 self.shared.note(|notes| notes.hear_garbled(now));
                 return Err(Parted::Unheard);
             }
-            Came::TlsEnd => self.wire.close().await,
+            Came::TlsEnd(alert) => {
+                self.complain(alert);
+                self.wire.close().await
+            }
             Came::Closed(closed) => closed,
         };
         self.shared.note(|notes| notes.see_close(closed, now));
         Err(if closed == Closed::Fin { Parted::Closed } else { Parted::Reset })
+    }
+
+    /// An alert in answer to the login speaks of the handshake: of TLS 1.3, our side's ends before the server has seen our
+    /// certificate.
+    fn complain(&self, alert: Option<AlertDescription>) {
+        if let Some(alert) = alert
+            && !self.shared.is_logged_in()
+        {
+            self.shared.give_up(broken_off(alert, self.shown.as_deref()));
+        }
+    }
+
+    /// What a server that takes nothing any more still said.
+    async fn last_words(&mut self) {
+        if let Ok(Came::TlsEnd(alert)) = timeout(LINGER, self.wire.read(&mut [0; 512])).await {
+            self.complain(alert);
+        }
     }
 
     /// Hands the driver's words on to the server. Whether that went well.
@@ -193,7 +220,7 @@ async fn drain(wire: &mut Wire) -> Parted {
     loop {
         match wire.read(&mut bytes).await {
             Came::Bytes(_) => {}
-            Came::TlsEnd | Came::Closed(Closed::Fin) => return Parted::Closed,
+            Came::TlsEnd(_) | Came::Closed(Closed::Fin) => return Parted::Closed,
             Came::Closed(Closed::Reset) => return Parted::Reset,
             Came::Closed(Closed::TimedOut) | Came::Garbled => return Parted::Unheard,
         }

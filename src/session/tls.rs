@@ -6,8 +6,8 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -15,13 +15,13 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, ve
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use files::{Authorities, Identity};
+use files::{Authorities, Identity, Reader};
 
 use super::error::Failure;
 use super::packet::{self, Greeting, HEADER};
@@ -99,7 +99,13 @@ pub(super) struct Tls {
 /// What the sessions of one path share: a session keeps its settings for as long as it lives, and the well-known
 /// authorities alone would be more than all else that it is. Made anew when one of the files has changed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Setup(Arc<Mutex<Option<Made>>>);
+pub(super) struct Setup(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    last: Mutex<Option<Made>>,
+    reader: Reader,
+}
 
 /// What was made of these files.
 type Made = (Authorities, Option<Identity>, Arc<ClientConfig>);
@@ -118,20 +124,21 @@ impl Tls {
         login: &mut [u8],
     ) -> Result<TlsStream<TcpStream>, Failure> {
         let name = self.server_name()?;
-        let authorities = Authorities::read(self.mode, self.authorities.as_deref()).await?;
-        let identity = match &self.identity {
-            Some(files) => Some(Identity::read(files).await?),
-            None => None,
-        };
-        let config = self.setup.config(self.mode, authorities, identity)?;
+        let shown = self.shown();
+        let config = self.setup.renewed(self.mode, self.authorities, self.identity).await?;
         let request = login
             .get_mut(HEADER..HEADER + SSL_REQUEST)
             .ok_or_else(|| failed("the driver's login packet is too short".to_owned()))?;
         request[1] |= CLIENT_SSL;
         let request = [&[32, 0, 0, 1], &*request].concat();
-        socket.write_all(&request).await.map_err(|error| explain(&error))?;
+        socket.write_all(&request).await.map_err(|error| explain(&error, shown.as_deref()))?;
         let connector = TlsConnector::from(config);
-        connector.connect(name, socket).await.map_err(|error| explain(&error))
+        connector.connect(name, socket).await.map_err(|error| explain(&error, shown.as_deref()))
+    }
+
+    /// The file of the certificate that the server is shown where it asks for one.
+    pub(super) fn shown(&self) -> Option<PathBuf> {
+        self.identity.as_ref().map(|files| files.certificates.clone())
     }
 
     /// The name that the certificate is checked for and that the server is told. An IP address is not told (SNI has
@@ -157,14 +164,40 @@ struct Verifier {
 }
 
 impl Setup {
-    /// The settings of a session.
+    /// The settings of a session, as the files are now; as they were, where their file system does not answer.
+    async fn renewed(
+        &self,
+        mode: TlsMode,
+        authorities: Option<PathBuf>,
+        identity: Option<TlsIdentity>,
+    ) -> Result<Arc<ClientConfig>, Failure> {
+        let read = move || {
+            let authorities = Authorities::read(mode, authorities.as_deref())?;
+            Ok((authorities, identity.as_ref().map(Identity::read).transpose()?))
+        };
+        match self.0.reader.read(read).await {
+            Some(read) => {
+                let (authorities, identity) = read?;
+                self.config(mode, authorities, identity)
+            }
+            None => self.last().as_ref().map(|(.., config)| Arc::clone(config)).ok_or_else(|| {
+                failed("the files of tls_config cannot be read: their file system does not answer".to_owned())
+            }),
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Made>> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The settings that are made of these files.
     fn config(
         &self,
         mode: TlsMode,
         authorities: Authorities,
         identity: Option<Identity>,
     ) -> Result<Arc<ClientConfig>, Failure> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last();
         if let Some((theirs, ours, config)) = &*last
             && (theirs, ours) == (&authorities, &identity)
         {
@@ -266,8 +299,8 @@ fn failed(reason: String) -> Failure {
     Failure::new(Stage::Tls, reason)
 }
 
-/// Tells why a handshake failed, and what to do.
-fn explain(error: &io::Error) -> Failure {
+/// Tells why a handshake failed, and what to do. `shown` is the file of the certificate that we show.
+fn explain(error: &io::Error, shown: Option<&Path>) -> Failure {
     use rustls::Error;
     let told = error.to_string();
     let told = packet::shortened(&told);
@@ -275,9 +308,7 @@ fn explain(error: &io::Error) -> Failure {
         Some(Error::InvalidCertificate(fault)) => {
             failed(format!("the TLS handshake failed: {told}{}", advice(fault)))
         }
-        Some(Error::AlertReceived(_)) => {
-            failed(format!("the server broke off the TLS handshake ({told}): its error log may say why"))
-        }
+        Some(&Error::AlertReceived(alert)) => broken_off(alert, shown),
         Some(Error::InvalidMessage(_)) => failed(format!(
             "what the server answered to the request for TLS is no TLS ({told}): does a proxy on the way pass it on? \
              --mysql.tls-mode=disabled shows what it says without"
@@ -291,6 +322,36 @@ fn explain(error: &io::Error) -> Failure {
         }
         None => Failure::by_system(Stage::Tls, "the TLS handshake failed", error),
     }
+}
+
+/// A server complained of the handshake. `shown` is the file of the certificate that it was shown.
+pub(super) fn broken_off(alert: AlertDescription, shown: Option<&Path>) -> Failure {
+    use AlertDescription as Alert;
+    let told = rustls::Error::AlertReceived(alert);
+    let of_certificate = match alert {
+        // Another authority of the same name.
+        Alert::UnknownCA | Alert::DecryptError => {
+            "have it signed by an authority of the server's ssl_ca, or add its authority there"
+        }
+        Alert::CertificateExpired => "renew it, or set the server's clock",
+        Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateUnknown
+        | Alert::AccessDenied => {
+            "the server's error log may say why; its ssl_ca and ssl_crl say whose it takes"
+        }
+        _ => "",
+    };
+    failed(match shown {
+        Some(file) if !of_certificate.is_empty() => {
+            format!("the server refuses the certificate of {} ({told}): {of_certificate}", file.display())
+        }
+        None if alert == Alert::CertificateRequired => format!(
+            "the server demands a certificate ({told}): name one in cert_file and key_file of tls_config"
+        ),
+        _ => format!("the server broke off the TLS handshake ({told}): its error log may say why"),
+    })
 }
 
 /// What a person should do about a certificate that was refused.

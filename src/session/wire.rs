@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustls::AlertDescription;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -44,8 +45,8 @@ impl Closed {
 pub(super) enum Came {
     /// So many bytes, in clear.
     Bytes(usize),
-    /// The end of the TLS session, by an alert. The socket may still be open.
-    TlsEnd,
+    /// The end of the TLS session, by an alert; which one where it is a complaint. The socket may still be open.
+    TlsEnd(Option<AlertDescription>),
     /// The end of the connection.
     Closed(Closed),
     /// Under TLS: bytes that are no record of this session.
@@ -76,7 +77,7 @@ impl Wire {
         };
         let length = room.filled().len();
         Poll::Ready(match ready!(read) {
-            Ok(()) if length == 0 && tls => Came::TlsEnd,
+            Ok(()) if length == 0 && tls => Came::TlsEnd(None),
             Ok(()) if length == 0 => Came::Closed(Closed::Fin),
             Ok(()) => {
                 // An acknowledgement sent late would be the path's last packet, and its idle timer
@@ -85,7 +86,7 @@ impl Wire {
                 Came::Bytes(length)
             }
             Err(error) => match tls_error(&error) {
-                Some(rustls::Error::AlertReceived(_)) => Came::TlsEnd,
+                Some(&rustls::Error::AlertReceived(alert)) => Came::TlsEnd(Some(alert)),
                 Some(_) => Came::Garbled,
                 // FIN without the alert that should announce it.
                 None if tls && error.kind() == io::ErrorKind::UnexpectedEof => Came::Closed(Closed::Fin),

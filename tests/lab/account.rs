@@ -22,6 +22,7 @@ pub(crate) struct Account {
     password: String,
     plugin: Plugin,
     privileges: Vec<String>,
+    demands: String,
     limits: String,
 }
 
@@ -33,6 +34,7 @@ impl Account {
             password: DEFAULT_PASSWORD.to_owned(),
             plugin: Plugin::default(),
             privileges: Vec::new(),
+            demands: String::new(),
             limits: String::new(),
         }
     }
@@ -70,6 +72,11 @@ impl Account {
         self
     }
 
+    /// Logs in under TLS alone, as `REQUIRE` says: `SSL`, `X509` and the like.
+    pub(crate) fn requiring(self, what: &str) -> Self {
+        Self { demands: format!(" REQUIRE {what}"), ..self }
+    }
+
     /// May hold at most this many sessions (error 1226 beyond).
     pub(crate) fn with_max_user_connections(mut self, limit: u32) -> Self {
         self.limits = format!(" WITH MAX_USER_CONNECTIONS {limit}");
@@ -90,7 +97,10 @@ impl Account {
         };
         let grants: String =
             self.privileges.iter().map(|grant| format!("GRANT {grant} TO {user};\n")).collect();
-        format!("{before}\nCREATE USER {user} IDENTIFIED {identified}{};\n{grants}", self.limits)
+        format!(
+            "{before}\nCREATE USER {user} IDENTIFIED {identified}{}{};\n{grants}",
+            self.demands, self.limits
+        )
     }
 }
 

@@ -13,11 +13,16 @@ pub(crate) struct Authority(PrivateDir);
 impl Authority {
     /// A new one, with its certificate in `ca.pem`.
     pub(crate) fn new() -> Self {
+        Self::called("authority of the pages")
+    }
+
+    /// One of another name.
+    pub(crate) fn called(name: &str) -> Self {
         let new = Self(PrivateDir::new());
-        new.openssl(
+        new.openssl(&format!(
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca-key.pem -out ca.pem \
-             -days 30 -subj '/CN=authority of the pages'",
-        );
+             -days 30 -subj '/CN={name}'"
+        ));
         new
     }
 

@@ -15,6 +15,7 @@
 //! | [`listing`] | a look at which sessions a server lists, and until when |
 //! | [`resolver`] | a name server that knows no name, or never answers |
 //! | [`authority`] | certificates of every sort, by openssl; [`curl`] shows them, and asks as people do |
+//! | [`dead_disk`] | a file system that does not answer |
 //! | [`python`] | programs written with PyMySQL and SQLAlchemy: ground truth that is not ours |
 //!
 //! [`process`] and [`place`] are what they share: daemons that die with the test process, private
@@ -25,6 +26,7 @@ pub(crate) mod account;
 pub(crate) mod alertmanager;
 pub(crate) mod authority;
 pub(crate) mod curl;
+pub(crate) mod dead_disk;
 pub(crate) mod firewall;
 pub(crate) mod haproxy;
 pub(crate) mod http;

@@ -1,5 +1,6 @@
 //! A running database server, MariaDB or MySQL, and what a test may ask of it or do to it.
 
+use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,8 +9,9 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use super::account::Account;
+use super::authority::Authority;
 use super::place::PrivateDir;
-use super::process::{Daemon, on_free_port, spawn};
+use super::process::{Daemon, on_free_port, run, spawn};
 
 /// The name of the Unix socket inside the server's directory: short, because a socket's whole path may not
 /// pass 107 bytes.
@@ -111,6 +113,22 @@ impl Server {
     /// The certificate clients may verify it with, where it speaks TLS.
     pub(crate) fn tls_ca(&self) -> Option<&Path> {
         self.tls_ca.as_deref()
+    }
+
+    /// MySQL alone: starts it again with this certificate, and with its authority's word on those of clients. At its start
+    /// MySQL takes one that has expired, too.
+    pub(crate) fn present(&mut self, authority: &Authority, name: &str) {
+        let data = self.dir.path().join("data");
+        for (from, to) in [
+            ("ca.pem".to_owned(), "ca.pem"),
+            (format!("{name}.pem"), "server-cert.pem"),
+            (format!("{name}-key.pem"), "server-key.pem"),
+        ] {
+            fs::copy(authority.file(&from), data.join(to)).expect("the directory is ours");
+            // Read by the server's own user.
+            run(Command::new("chown").arg(format!("--reference={}", data.display())).arg(data.join(to)));
+        }
+        self.restart();
     }
 
     /// All it has logged since its last start.

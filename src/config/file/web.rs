@@ -71,7 +71,6 @@ fn read(file: &Path) -> (State, Result<WebConfig, FileError>) {
     reading.state.see(file);
     let config = match read_regular_text(file) {
         Ok((text, found)) => {
-            let text = Zeroizing::new(text);
             reading.state.hold(text.as_bytes());
             let config = configure(&text, &mut reading, open_to_all(&found));
             config.map_err(|fault| fault.of(file))
@@ -184,7 +183,7 @@ impl Reading {
     }
 
     /// Reads a file that the configuration names, relative to its own folder; its name is repeated.
-    fn file(&mut self, named: &Located<String>) -> Result<Vec<u8>, Fault> {
+    fn file(&mut self, named: &Located<String>) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let file = self.folder.join(&named.value);
         self.state.see(&file);
         let read = read_regular(&file);
@@ -202,7 +201,6 @@ impl Reading {
         let (bytes, found) = read_regular(&file).map_err(|error| {
             named.fault(format!("cannot read the file that is named here: {error}: {}", advice(&error)))
         })?;
-        let bytes = Zeroizing::new(bytes);
         self.state.hold(&bytes);
         if let Some(mode) = open_to_all(&found) {
             self.warn(format!(

@@ -222,7 +222,7 @@ async fn converse(conversation: Conversation, pause: Duration, how: How) -> Outc
             Some(nonsense) => Outcome::Nonsense(nonsense.to_string()),
             None => failed(words),
         };
-        let login = account.log_in(password, &tap, greeting.takes_attributes, deadline, PATIENCE).await;
+        let login = account.log_in(password, &tap, &greeting, deadline, PATIENCE).await;
         let mut conn = login.map_err(|failure| {
             assert!(!failure.reason.ends_with("with nonsense"), "the driver panicked");
             failed(Outcome::Login, failure.reason)

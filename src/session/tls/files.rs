@@ -1,16 +1,23 @@
 //! What TLS takes from files: the authorities to trust, and the certificate to show.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
 
 use super::{TlsMode, failed};
+use crate::config::credentials::read_certificates;
 use crate::session::error::Failure;
+
+/// How long the files may take to be read.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The files of the certificate that a session shows where the server asks for one (`REQUIRE X509` and the like).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,15 +60,15 @@ pub(super) enum Authorities {
     None,
     WellKnown,
     /// Those of a PEM file with that name and these contents.
-    File(PathBuf, Vec<u8>),
+    File(PathBuf, Zeroizing<Vec<u8>>),
 }
 
-/// The certificate to show, as its files stand. The key is not printed.
+/// The certificate to show, as its files stand. The key is not printed, and wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     files: TlsIdentity,
-    certificates: Vec<u8>,
-    key: Vec<u8>,
+    certificates: Zeroizing<Vec<u8>>,
+    key: Zeroizing<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -71,12 +78,12 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Authorities {
-    /// Reads them where they are needed: anew for every login, for they may have been renewed.
-    pub(super) async fn read(mode: TlsMode, file: Option<&Path>) -> Result<Self, Failure> {
+    /// Reads them where they are needed.
+    pub(super) fn read(mode: TlsMode, file: Option<&Path>) -> Result<Self, Failure> {
         let Some(file) = file.filter(|_| mode.verifies()) else {
             return Ok(if mode.verifies() { Self::WellKnown } else { Self::None });
         };
-        Ok(Self::File(file.to_owned(), read_file(file).await?))
+        Ok(Self::File(file.to_owned(), read_file(file)?))
     }
 
     pub(super) fn roots(&self) -> Result<RootCertStore, Failure> {
@@ -89,11 +96,11 @@ impl Authorities {
 }
 
 impl Identity {
-    /// Reads it where it is needed: anew for every login, for it may have been renewed.
-    pub(super) async fn read(files: &TlsIdentity) -> Result<Self, Failure> {
+    /// Reads it where it is needed.
+    pub(super) fn read(files: &TlsIdentity) -> Result<Self, Failure> {
         Ok(Self {
-            certificates: read_file(&files.certificates).await?,
-            key: read_file(&files.key).await?,
+            certificates: read_file(&files.certificates)?,
+            key: read_file(&files.key)?,
             files: files.clone(),
         })
     }
@@ -106,13 +113,48 @@ impl Identity {
     }
 }
 
-async fn read_file(file: &Path) -> Result<Vec<u8>, Failure> {
-    let name = file.to_owned();
-    tokio::task::spawn_blocking(move || std::fs::read(name))
-        .await
-        .map_err(io::Error::other)
-        .and_then(|read| read)
-        .map_err(|error| bad_file(file, &format!("cannot be read: {error}")))
+/// Reads the files anew for every login, for they may have been renewed; one reading at a time, for on a dead file system
+/// it lasts, and holds a thread.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    busy: Arc<tokio::sync::Mutex<()>>,
+    /// Who asks for a reading while another one's is under way waits for its end.
+    turn: tokio::sync::Mutex<()>,
+    told: AtomicBool,
+}
+
+impl Reader {
+    /// What `read` finds; nothing where the file system does not answer, which is told once.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Option<Result<T, Failure>> {
+        let _turn = self.turn.lock().await;
+        if let Ok(busy) = Arc::clone(&self.busy).try_lock_owned() {
+            let reading = tokio::task::spawn_blocking(move || {
+                let found = read();
+                drop(busy);
+                found
+            });
+            if let Ok(Ok(found)) = tokio::time::timeout(PATIENCE, reading).await {
+                self.told.store(false, Ordering::Relaxed);
+                return Some(found);
+            }
+        }
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                event = "tls_files_unreadable",
+                "the files of TLS with the server cannot be read within {} s, their file system does not answer: logins \
+                 are made with what was read before",
+                PATIENCE.as_secs()
+            );
+        }
+        None
+    }
+}
+
+fn read_file(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    read_certificates(file).map_err(|error| bad_file(file, &format!("cannot be read: {error}")))
 }
 
 fn bad_file(file: &Path, what: &str) -> Failure {
@@ -192,4 +234,50 @@ fn bad_pem(error: &pem::Error) -> String {
         _ => "it cannot be parsed",
     };
     format!("is no good PEM: {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_system_that_does_not_answer_holds_one_thread() {
+        let reader = Reader::default();
+        let (answer, question) = std::sync::mpsc::channel::<()>();
+        let hangs = move || {
+            let _ = question.recv();
+            Ok(1)
+        };
+        assert!(reader.read(hangs).await.is_none());
+        let asked = async {
+            for _ in 0..1000 {
+                assert!(reader.read(|| Ok(2)).await.is_none(), "the first reading is not over");
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.expect("nobody waits for what hangs");
+        drop(answer);
+        loop {
+            match reader.read(|| Ok(3)).await {
+                Some(read) => break assert!(read.is_ok_and(|read| read == 3)),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// What it is held in wipes itself: the compiler holds that.
+    #[test]
+    fn a_key_is_wiped_when_it_is_dropped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        let file = PathBuf::new();
+        let files = TlsIdentity { certificates: file.clone(), key: file };
+        let identity = Identity { files, certificates: Zeroizing::default(), key: Zeroizing::default() };
+        wiped(&identity.key);
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_panics_is_the_last_of_none() {
+        let reader = Reader::default();
+        assert!(reader.read(|| -> Result<(), _> { panic!("on purpose") }).await.is_none());
+        assert!(reader.read(|| Ok(())).await.is_some());
+    }
 }

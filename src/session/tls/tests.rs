@@ -163,7 +163,7 @@ async fn each_mode_checks_what_its_name_says() {
 async fn a_certificate_out_of_its_time() {
     let made = Certificates::make("time");
     let file = made.file("ca.pem");
-    let authorities = Authorities::read(TlsMode::VerifyCa, Some(&file)).await.expect("a good file");
+    let authorities = Authorities::read(TlsMode::VerifyCa, Some(&file)).expect("a good file");
     let verifier = Verifier::new(TlsMode::VerifyCa, &authorities).expect("a good file");
     let name = ServerName::try_from("db.example.org").expect("a name");
     let now = UnixTime::now().as_secs();
@@ -177,7 +177,7 @@ async fn a_certificate_out_of_its_time() {
         match (checked, words) {
             (Ok(_), None) => {}
             (Err(error), Some(words)) => {
-                let failure = explain(&io::Error::new(io::ErrorKind::InvalidData, error));
+                let failure = explain(&io::Error::new(io::ErrorKind::InvalidData, error), None);
                 assert!(failure.reason.contains(words), "{}", failure.reason);
             }
             (checked, _) => panic!("{at:?}: {checked:?}"),
@@ -199,7 +199,7 @@ async fn authorities_that_went_bad_since_the_start() {
         if let Some(text) = text {
             std::fs::write(&file, text).expect("the directory is ours");
         }
-        let read = Authorities::read(TlsMode::VerifyCa, Some(&file)).await;
+        let read = Authorities::read(TlsMode::VerifyCa, Some(&file));
         let failure = read.and_then(|read| read.roots()).expect_err("no authorities");
         assert!(failure.reason.contains(words), "{}", failure.reason);
     }
@@ -210,7 +210,7 @@ async fn sessions_share_their_settings_until_the_authorities_change() {
     let made = Certificates::make("shared");
     let (file, setup) = (made.file("renewed.pem"), Setup::default());
     let config = async || {
-        let read = Authorities::read(TlsMode::VerifyCa, Some(&file)).await.expect("the file is there");
+        let read = Authorities::read(TlsMode::VerifyCa, Some(&file)).expect("the file is there");
         setup.config(TlsMode::VerifyCa, read, None).expect("a good file")
     };
     std::fs::copy(made.file("ca.pem"), &file).expect("the directory is ours");
@@ -357,7 +357,7 @@ async fn a_certificate_that_was_renewed_is_shown_to_the_next() {
     let setup = Setup::default();
     let files = TlsIdentity { certificates: made.file("client.pem"), key: made.file("client.key") };
     let config = async || {
-        let identity = Identity::read(&files).await.expect("the files are there");
+        let identity = Identity::read(&files).expect("the files are there");
         setup.config(TlsMode::Required, Authorities::None, Some(identity)).expect("good files")
     };
     let first = config().await;
@@ -366,8 +366,25 @@ async fn a_certificate_that_was_renewed_is_shown_to_the_next() {
         std::fs::copy(made.file(other), made.file(name)).expect("the directory is ours");
     }
     assert!(!Arc::ptr_eq(&first, &config().await), "renewed");
-    assert!(
-        !format!("{:?}", Identity::read(&files).await.expect("there")).contains("BEGIN"),
-        "no key is printed"
-    );
+    assert!(!format!("{:?}", Identity::read(&files).expect("there")).contains("BEGIN"), "no key is printed");
+}
+
+#[test]
+fn what_a_server_complains_of() {
+    use AlertDescription as Alert;
+    let shown = Path::new("canary.pem");
+    for (alert, shown, words) in [
+        (Alert::UnknownCA, Some(shown), "have it signed by an authority of the server's ssl_ca"),
+        (Alert::DecryptError, Some(shown), "have it signed by an authority of the server's ssl_ca"),
+        (Alert::CertificateExpired, Some(shown), "renew it, or set the server's clock"),
+        (Alert::CertificateRevoked, Some(shown), "its ssl_ca and ssl_crl say whose it takes"),
+        (Alert::CertificateRequired, None, "name one in cert_file and key_file of tls_config"),
+        (Alert::UnknownCA, None, "its error log may say why"),
+        (Alert::HandshakeFailure, Some(shown), "its error log may say why"),
+    ] {
+        let failure = broken_off(alert, shown);
+        assert!(failure.stage == Stage::Tls && failure.reason.contains(words), "{alert:?}: {failure:?}");
+        let names = failure.reason.starts_with("the server refuses the certificate of canary.pem (");
+        assert_eq!(names, words != "its error log may say why" && shown.is_some(), "{failure:?}");
+    }
 }

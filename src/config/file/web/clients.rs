@@ -123,7 +123,7 @@ fn checked(
             };
             let pem = match located.path.ends_with("_file") {
                 true => reading.file(&named)?,
-                false => named.value.clone().into_bytes(),
+                false => zeroize::Zeroizing::new(named.value.clone().into_bytes()),
             };
             authorities(&pem).map_err(|what| named.fault(format!("what is given here {what}")))?
         }

@@ -57,7 +57,7 @@ impl TlsServer {
         };
         let chain = match certificate.path.ends_with("_file") {
             true => reading.file(&in_file(&certificate))?,
-            false => certificate.value.as_bytes().to_vec(),
+            false => Zeroizing::new(certificate.value.as_bytes().to_vec()),
         };
         let holds_key = !secret.path.ends_with("_file");
         let key = match holds_key {
