@@ -8,7 +8,7 @@ use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
 use crate::domain::culprit::companions::{
-    Spared, Struck, are_kills_read, died_unkilled, kills_near, same_age, same_instant,
+    Spared, Struck, are_kills_read, are_kills_too_few, died_unkilled, kills_near, same_age, same_instant,
 };
 use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story, Told};
 use crate::domain::culprit::twins;
@@ -91,7 +91,7 @@ impl Undecided {
         let is_silent = death.ending.is_found_by_probe() && !death.restarted && death.error_code.is_none();
         let until = at + if is_silent { AWAITS_LIVES } else { AWAITS_TWINS }.at(death.age);
         let foretold = (kind == Kind::Idle && is_silent).then(|| {
-            let (ending, exact, killed) = (death.ending, death.exact, death.killed);
+            let (ending, exact, killed) = (death.ending, death.exact, death.killed());
             let culprit = Culprit::NetworkIdleTimeout;
             let fate = Fate::Died { ending, exact, culprit, recurs: false, killed };
             Observation { at, kind, age: death.age, fate, server }
@@ -207,8 +207,8 @@ impl Case {
     }
 
     fn as_struck(&self) -> Struck {
-        let Death { age, killed, .. } = self.death;
-        Struck { kind: self.kind, age, at: self.struck(), server: self.server, killed }
+        let Death { age, kills, .. } = self.death;
+        Struck { kind: self.kind, age, at: self.struck(), server: self.server, kills }
     }
 
     fn life(&self) -> Life {
@@ -248,7 +248,7 @@ impl Others {
         let stirred = flights.iter().filter_map(|(_, flight)| {
             let (at, age) = flight.struck()?;
             let (kind, server) = (flight.kind, flight.server);
-            Some(Struck { kind, age, at: epoch.unix(at), server, killed: None })
+            Some(Struck { kind, age, at: epoch.unix(at), server, kills: None })
         });
         let silent = cases.iter().filter(|case| case.is_silent());
         Self {
@@ -363,8 +363,7 @@ fn is_of_a_part(limit: &IdleLimit, age: f64) -> bool {
 
 /// All that is known of a death now.
 fn evidence(case: &Case, history: &History, others: &Others, idle: &IdleLimit) -> Evidence {
-    let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, killed, .. } =
-        case.death;
+    let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, .. } = case.death;
     let told = Struck { at: case.at, ..case.as_struck() };
     Evidence {
         kind: case.kind,
@@ -376,12 +375,13 @@ fn evidence(case: &Case, history: &History, others: &Others, idle: &IdleLimit) -
         row,
         restarted,
         proxy_seen,
-        killed,
+        killed: case.death.killed(),
         same_age: same_age(history, &others.told, &told),
         kills_near: kills_near(history, &others.told, &told),
         died_unkilled: died_unkilled(history, &others.told, &told),
         are_kills_read: are_kills_read(history, &others.told),
         same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
+        too_few_kills: are_kills_too_few(history, &others.struck, &others.spared, &case.as_struck()),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
         of_a_part: is_of_a_part(idle, age),

@@ -1,4 +1,4 @@
-//! The newest counts of KILLs that a path's sessions read: whether the count rose over an ending is told the
+//! The newest counts of KILLs that a path's sessions read: by how much the count rose over an ending is told the
 //! better the shorter the time between the readings around it.
 
 use std::collections::VecDeque;
@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
+use crate::domain::culprit::judgement::Kills;
 use crate::domain::life::tolerance::{CONVICTS_SECONDS, READ_BEFORE_SECONDS};
 
 /// So many readings are kept.
@@ -33,7 +34,7 @@ impl KillCount {
         readings.push_back(Reading { at, identity: identity.map(str::to_owned), kills });
     }
 
-    /// Whether the count rose between the newest reading before an ending and `now`, read just after it. The
+    /// By how much the count rose between the newest reading before an ending and `now`, read just after it. The
     /// session's own reading at its birth is one. `None` where nothing was read before.
     pub(super) fn rose(
         &self,
@@ -41,7 +42,7 @@ impl KillCount {
         identity: Option<&str>,
         birth: (Instant, Option<f64>),
         now: f64,
-    ) -> Option<bool> {
+    ) -> Option<Kills> {
         let until = ended.checked_sub(Duration::from_secs_f64(READ_BEFORE_SECONDS))?;
         let readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (born_at, at_birth) = birth;
@@ -51,12 +52,11 @@ impl KillCount {
             .map(|reading| (reading.at, reading.kills))
             .chain(at_birth.map(|kills| (born_at, kills)))
             .max_by_key(|(at, _)| *at)
-            .and_then(|(at, before)| match now > before {
+            .and_then(|(at, before)| {
+                let rose = (now - before).max(0.0) as u32;
+                let read_before = ended.saturating_duration_since(at).as_secs_f64();
                 // Over a long time others' sessions are killed too.
-                true => {
-                    (ended.saturating_duration_since(at).as_secs_f64() <= CONVICTS_SECONDS).then_some(true)
-                }
-                false => Some(false),
+                (rose == 0 || read_before <= CONVICTS_SECONDS).then_some(Kills { rose, read_before })
             })
     }
 }
@@ -70,15 +70,16 @@ mod tests {
         let (count, begin) = (KillCount::default(), Instant::now());
         let after = |seconds: f64| begin + Duration::from_secs_f64(seconds);
         let birth = (after(55.0), Some(3.0));
+        let rose = |rose, read_before| Some(Kills { rose, read_before });
         assert_eq!(count.rose(after(60.0), Some("a"), (begin, None), 5.0), None, "never read");
-        assert_eq!(count.rose(after(60.0), Some("a"), birth, 3.0), Some(false));
-        assert_eq!(count.rose(after(60.0), Some("a"), birth, 5.0), Some(true), "somebody was killed since");
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 3.0), rose(0, 5.0));
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 5.0), rose(2, 5.0), "two were killed since");
         count.note(after(57.0), Some("a"), Some(5.0));
-        assert_eq!(count.rose(after(60.0), Some("a"), birth, 5.0), Some(false), "but before");
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 5.0), rose(0, 3.0), "but before");
         count.note(after(59.9), Some("a"), Some(6.0));
-        assert_eq!(count.rose(after(60.0), Some("a"), birth, 6.0), Some(true), "read in the same moment");
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 6.0), rose(1, 3.0), "read in the same moment");
         count.note(after(58.0), Some("b"), Some(90.0));
-        assert_eq!(count.rose(after(60.0), Some("a"), birth, 6.0), Some(true), "another server's count");
+        assert_eq!(count.rose(after(60.0), Some("a"), birth, 6.0), rose(1, 3.0), "another server's count");
         let old = (begin, Some(3.0));
         assert_eq!(
             KillCount::default().rose(after(60.0), Some("a"), old, 5.0),

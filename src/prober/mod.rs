@@ -306,7 +306,7 @@ impl<W: World> Prober<W> {
             exact: death.exact,
             culprit: conclusion.culprit,
             recurs: conclusion.recurs,
-            killed: death.killed,
+            killed: death.killed(),
         };
         if let Some(foretold) = foretold {
             self.history.withdraw(foretold);

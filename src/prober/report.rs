@@ -169,7 +169,7 @@ macro_rules! tell_death_at {
             thread_id = death.thread_id,
             server = decided.server,
             server_identity = death.identity,
-            com_kill_rose = death.killed,
+            com_kill_rose = death.killed(),
             stall_seconds = death.stall.map(rounded),
             wait_timeout_seconds = death.wait_timeout,
             server_uptime_seconds = death.uptime,

@@ -151,7 +151,7 @@ impl Script {
             thread_id: 1,
             uptime: None,
             identity: None,
-            killed: None,
+            kills: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mysql_canary_exporter::domain::conduct::health::Loop;
 use mysql_canary_exporter::domain::conduct::suspension::Headroom;
-use mysql_canary_exporter::domain::culprit::judgement::{Clocks, End, Origin, Testimony, judge};
+use mysql_canary_exporter::domain::culprit::judgement::{Clocks, End, Kills, Origin, Testimony, judge};
 use mysql_canary_exporter::domain::life::ending::Ending;
 use mysql_canary_exporter::domain::life::kind::Kind;
 use mysql_canary_exporter::domain::life::tolerance::CONVICTS_SECONDS;
@@ -324,8 +324,12 @@ impl Scene {
                 |end: &&(f64, Cause)| is_silent(fated.cause) && is_silent(end.1) && end.0 <= seen;
             let or = fated.later.iter().filter(is_silent_too).map(|(_, cause)| *cause).collect();
             shared.ends.insert(fated.thread_id, Truth { cause: fated.cause, or, at: fated.dies });
-            if matches!(fated.cause, Cause::Killer | Cause::Kill) {
-                shared.kills.push((fated.server, fated.dies));
+            let kill = (fated.server, fated.dies);
+            // KILL USER is one statement, and counted once.
+            let is_one_statement = nature.events.contains(&(fated.dies, Event::KillUser));
+            let is_counted = is_one_statement && shared.kills.contains(&kill);
+            if matches!(fated.cause, Cause::Killer | Cause::Kill) && !is_counted {
+                shared.kills.push(kill);
             }
         });
         let stall = if was_heard || nature.resets { 0.01 } else { PROBE_TIMEOUT };
@@ -375,10 +379,8 @@ impl Scene {
             is_listed: Some(!is_row_gone),
             failed_before: false,
             kills_rose: before
-                .and_then(|(at, before)| match kills > before {
-                    true => (seen - at <= CONVICTS_SECONDS).then_some(true),
-                    false => Some(false),
-                })
+                .map(|(at, before)| Kills { rose: (kills - before).max(0.0) as u32, read_before: seen - at })
+                .filter(|kills| kills.rose == 0 || kills.read_before <= CONVICTS_SECONDS)
                 .filter(|_| server == fated.server),
         };
         let origin = Origin {

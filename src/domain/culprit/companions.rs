@@ -4,9 +4,12 @@
 //! Only deaths on one server are compared: each server behind a path has timers of its own.
 
 use crate::domain::culprit::Culprit;
+use crate::domain::culprit::judgement::Kills;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
-use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, SAME_EVENT_SPREAD_SECONDS};
+use crate::domain::life::tolerance::{
+    ONE_AGE, ONE_INSTANT_SECONDS, READ_BEFORE_SECONDS, SAME_EVENT_SPREAD_SECONDS,
+};
 
 /// How many of the newest deaths are looked at: what happened long ago is another story.
 const NEWEST: usize = 50;
@@ -28,8 +31,15 @@ pub struct Struck {
     pub at: f64,
     /// Which server it was on.
     pub server: Option<u16>,
-    /// Whether the server's count of KILLs rose with it.
-    pub killed: Option<bool>,
+    /// By how much the server's count of KILLs rose with it; of one that is remembered, whether by any.
+    pub kills: Option<Kills>,
+}
+
+impl Struck {
+    /// Whether a KILL was counted with it.
+    fn is_counted(&self) -> bool {
+        self.kills.is_some_and(|kills| kills.rose > 0)
+    }
 }
 
 /// One canary that lives on.
@@ -68,9 +78,8 @@ pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
                 if looked_at > NEWEST {
                     break;
                 }
-                let (kind, age, at, server) = (seen.kind, seen.age, seen.at, seen.server);
-                if is_company(&Struck { kind, age, at, server, killed }) {
-                    *if at - age > youngest_survivor { &mut since } else { &mut before } += 1;
+                if is_company(&remembered(seen, killed)) {
+                    *if seen.born() > youngest_survivor { &mut since } else { &mut before } += 1;
                 }
             }
             Fate::Died { .. } | Fate::Lived => {}
@@ -84,15 +93,13 @@ pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
 /// lie apart.
 pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
     let is_company = |other: &Struck| {
-        other.killed == Some(true)
+        other.is_counted()
             && (one.age / other.age).max(other.age / one.age) <= SELDOM_RATIO
             && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
             && history.is_one_server(one.server, other.server)
     };
     let told = history.iter().rev().filter_map(|seen| match seen.fate {
-        Fate::Died { exact: true, killed, .. } => {
-            Some(Struck { kind: seen.kind, age: seen.age, at: seen.at, server: seen.server, killed })
-        }
+        Fate::Died { exact: true, killed, .. } => Some(remembered(seen, killed)),
         Fate::Died { .. } | Fate::Lived => None,
     });
     told.take(NEWEST).chain(others.iter().copied()).filter(is_company).count()
@@ -101,13 +108,11 @@ pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
 /// Whether the count of KILLs stood still while another died at this age: no KILL strikes at it then.
 pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool {
     let told = history.iter().rev().filter_map(|seen| match seen.fate {
-        Fate::Died { exact: true, killed, .. } => {
-            Some(Struck { kind: seen.kind, age: seen.age, at: seen.at, server: seen.server, killed })
-        }
+        Fate::Died { exact: true, killed, .. } => Some(remembered(seen, killed)),
         Fate::Died { .. } | Fate::Lived => None,
     });
     told.take(NEWEST).chain(others.iter().copied()).any(|other| {
-        other.killed == Some(false)
+        other.kills.is_some_and(|kills| kills.rose == 0)
             && (other.age - one.age).abs() <= ONE_AGE.either(one.age)
             && history.is_one_server(one.server, other.server)
     })
@@ -116,7 +121,14 @@ pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool
 /// Whether the count of KILLs was read for any of the newest deaths.
 pub fn are_kills_read(history: &History, others: &[Struck]) -> bool {
     let is_read = |seen: &Observation| matches!(seen.fate, Fate::Died { exact: true, killed: Some(_), .. });
-    others.iter().any(|other| other.killed.is_some()) || history.iter().rev().take(NEWEST).any(is_read)
+    others.iter().any(|other| other.kills.is_some()) || history.iter().rev().take(NEWEST).any(is_read)
+}
+
+/// One that the history remembers.
+fn remembered(seen: &Observation, killed: Option<bool>) -> Struck {
+    let Observation { kind, age, at, server, .. } = *seen;
+    let kills = killed.map(|killed| Kills { rose: u32::from(killed), read_before: 0.0 });
+    Struck { kind, age, at, server, kills }
 }
 
 /// Deaths by these may be a timer's at their age.
@@ -149,6 +161,29 @@ pub fn same_instant(history: &History, others: &[Struck], spared: &[Spared], one
     let are_spread = oldest - youngest > SAME_EVENT_SPREAD_SECONDS && left.is_empty();
     let is_an_age = !left.is_empty() && left.iter().all(|age| *age < youngest);
     if (are_many_ages || are_spread) && !is_an_age { count } else { 0 }
+}
+
+/// Whether so few KILLs were counted around the instant of this one that they do not explain all who died at it. One
+/// statement may kill every session of an account, and then spares none. `others` are all that died, this one among
+/// them or not, and those that a KILL was counted with shortly before; `spared` those that live on.
+pub fn are_kills_too_few(history: &History, others: &[Struck], spared: &[Spared], one: &Struck) -> bool {
+    let is_here = |server| history.is_one_server(one.server, server);
+    let is_itself = |other: &&Struck| other.kind == one.kind && other.at == one.at && other.age == one.age;
+    let is_of_it =
+        |other: &&Struck| (one.at - other.at).abs() <= ONE_INSTANT_SECONDS && is_here(other.server);
+    let all = || others.iter().filter(is_of_it).filter(|other| !is_itself(other)).chain([one]);
+    // The count that was read last was read after all of them.
+    let counted =
+        all().filter_map(|struck| struck.kills.map(|kills| (struck.at - kills.read_before, kills.rose)));
+    let Some((read_at, kills)) = counted.max_by_key(|(_, kills)| *kills) else { return false };
+    let is_earlier = |other: &&Struck| {
+        let is_between = other.at >= read_at + READ_BEFORE_SECONDS && other.at < one.at - ONE_INSTANT_SECONDS;
+        is_between && other.is_counted() && is_here(other.server)
+    };
+    let earlier = others.iter().filter(is_earlier).count();
+    let is_spared = |spared: &Spared| is_here(spared.server) && spared.born < one.at - ONE_INSTANT_SECONDS;
+    let may_be_of_an_account = kills > 0 && earlier == 0 && !spared.iter().any(is_spared);
+    all().count() + earlier > kills as usize && !may_be_of_an_account
 }
 
 #[cfg(test)]

@@ -234,6 +234,11 @@ fn conclude_reset(evidence: &Evidence) -> Conclusion {
 fn conclude_fin(evidence: &Evidence) -> Conclusion {
     match evidence.killed {
         Some(true) if evidence.is_killed() => conclude_killed(evidence),
+        // Until one that died at this age alone says by what.
+        Some(true) if evidence.too_few_kills && !evidence.died_unkilled && evidence.row == Row::Gone => open(
+            Culprit::Unknown,
+            "closed with others at one instant, and Com_kill rose, but not as often as sessions were closed",
+        ),
         Some(_) if evidence.row == Row::Gone => conclude_closed_by_another(evidence),
         Some(_) | None => conclude_uncounted(evidence),
     }

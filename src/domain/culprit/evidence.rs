@@ -60,6 +60,8 @@ pub struct Evidence {
     pub kills_near: usize,
     /// Another died at this age while the count of KILLs stood still: KILL is not what strikes there.
     pub died_unkilled: bool,
+    /// So few KILLs were counted around this instant that they do not explain all who died at it.
+    pub too_few_kills: bool,
     /// Whether the count of KILLs is read on this path at all: then one that could not be compared may have risen.
     pub are_kills_read: bool,
     /// How many others died at this very instant by something that does not ask for their ages.
@@ -95,8 +97,9 @@ impl Evidence {
     }
 
     /// Whether the server ended it, and its count of KILLs says by KILL: it rose now and with all the others
-    /// that died at this age.
+    /// that died at this age, and explains all that died at this instant.
     pub(super) fn is_killed(&self) -> bool {
-        self.row == Row::Gone && !self.proxy_seen && self.killed == Some(true) && !self.died_unkilled
+        let is_counted = self.killed == Some(true) && !self.died_unkilled && !self.too_few_kills;
+        self.row == Row::Gone && !self.proxy_seen && is_counted
     }
 }

@@ -57,8 +57,17 @@ pub struct Testimony<'a> {
     pub is_listed: Option<bool>,
     /// Fresh connections failed before this one succeeded.
     pub failed_before: bool,
-    /// Whether its count of KILLs rose over the ending. `None` where it was not read.
-    pub kills_rose: Option<bool>,
+    /// By how much its count of KILLs rose over the ending. `None` where it was not read.
+    pub kills_rose: Option<Kills>,
+}
+
+/// The server's count of KILLs, read before and after an ending.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kills {
+    /// By how much it rose.
+    pub rose: u32,
+    /// How long before the ending it was read, in seconds.
+    pub read_before: f64,
 }
 
 /// What the clocks say of this machine during the life.
@@ -97,9 +106,16 @@ pub struct Death {
     pub uptime: Option<f64>,
     /// Which server it was on, by the server's own name for itself.
     pub identity: Option<String>,
-    /// Whether the server's count of KILLs rose with it: it can acquit, and convicts only together with
+    /// By how much the server's count of KILLs rose with it: it can acquit, and convicts only together with
     /// other evidence, for it counts everybody's.
-    pub killed: Option<bool>,
+    pub kills: Option<Kills>,
+}
+
+impl Death {
+    /// Whether the server's count of KILLs rose with it. `None` where that was not read.
+    pub fn killed(&self) -> Option<bool> {
+        self.kills.map(|kills| kills.rose > 0)
+    }
 }
 
 /// Judges one end.
@@ -153,7 +169,7 @@ pub fn judge(
         uptime: testimony.uptime,
         identity: origin.identity.map(str::to_owned),
         // Another server's count says nothing of this one's.
-        killed: testimony.kills_rose.filter(|_| !is_another && !restarted),
+        kills: testimony.kills_rose.filter(|_| !is_another && !restarted),
     })
 }
 

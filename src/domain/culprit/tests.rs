@@ -20,6 +20,7 @@ fn death() -> Evidence {
         same_age: 0,
         kills_near: 0,
         died_unkilled: false,
+        too_few_kills: false,
         same_instant: 0,
         outlived: false,
         outlived_by_younger: false,

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::FAREWELL;
 use crate::domain::culprit::Row;
-use crate::domain::culprit::judgement::{self, Clocks, Origin, judge};
+use crate::domain::culprit::judgement::{self, Clocks, Kills, Origin, judge};
 use crate::domain::culprit::restart::{Glimpse, has_restarted};
 use crate::domain::life::void::VoidCause;
 use crate::prober::clock::ClockGap;
@@ -69,7 +69,7 @@ impl Resting {
         end: End,
         testimony: Option<Testimony>,
         identities: &Identities,
-        kills_rose: Option<bool>,
+        kills_rose: Option<Kills>,
         stood_still: f64,
     ) -> Outcome {
         let thread_id = self.session.thread_id();

@@ -13,7 +13,7 @@ fn survival(at: f64, age: f64) -> Observation {
 }
 
 fn struck(age: f64, at: f64) -> Struck {
-    Struck { kind: Kind::Idle, age, at, server: None, killed: None }
+    Struck { kind: Kind::Idle, age, at, server: None, kills: None }
 }
 
 fn of(observations: &[Observation]) -> History {
@@ -72,7 +72,7 @@ fn kills_of_a_tool_that_looks_seldom_are_company_at_ages_apart() {
     assert_eq!(kills_near(&history, &[], &struck(21.5, 100.0)), 2);
     assert_eq!(same_age(&history, &[], &struck(21.5, 100.0)), 1);
     assert!(!died_unkilled(&history, &[], &struck(21.5, 100.0)));
-    let proxy = Struck { killed: Some(false), ..struck(21.0, 95.0) };
+    let proxy = Struck { kills: rose(0), ..struck(21.0, 95.0) };
     assert!(died_unkilled(&history, &[proxy], &struck(21.5, 100.0)));
 }
 
@@ -108,4 +108,47 @@ fn a_timer_strikes_those_that_were_launched_together_as_they_come() {
     assert_eq!(same_instant(&history, &timer, &[], &timer[0]), 0);
     let together = [struck(5.0, 100.0), struck(5.1, 100.1), struck(5.1, 100.1)];
     assert_eq!(same_instant(&history, &together, &[], &together[0]), 0);
+}
+
+fn rose(rose: u32) -> Option<Kills> {
+    Some(Kills { rose, read_before: 5.0 })
+}
+
+#[test]
+fn one_kill_explains_one_of_ten_unless_it_was_of_an_account() {
+    let history = History::default();
+    let struck_by = |kills| -> Vec<Struck> {
+        (0..10).map(|age| Struck { kills, ..struck(4.0 + f64::from(age), 100.0) }).collect()
+    };
+    let too_few = |kills, spared: &[f64]| {
+        let others = struck_by(kills);
+        let spared: Vec<Spared> = spared.iter().map(|&born| Spared { born, server: None }).collect();
+        are_kills_too_few(&history, &others, &spared, &others[3])
+    };
+    assert!(too_few(rose(1), &[50.0]), "nine were closed by something else");
+    assert!(too_few(rose(9), &[50.0]));
+    assert!(!too_few(rose(10), &[50.0]), "each by a KILL");
+    assert!(!too_few(rose(1), &[]), "one statement may be of an account");
+    assert!(!too_few(rose(1), &[99.9]), "one that was born after it was not spared");
+    assert!(too_few(rose(0), &[]), "none at all");
+    assert!(!too_few(None, &[50.0]), "not read");
+    let alone = Struck { kills: rose(1), ..struck(4.0, 100.0) };
+    assert!(!are_kills_too_few(&history, &[], &[Spared { born: 50.0, server: None }], &alone));
+    let mut read_early = struck_by(rose(4));
+    read_early[9].kills = rose(10);
+    let spared = [Spared { born: 50.0, server: None }];
+    assert!(!are_kills_too_few(&history, &read_early, &spared, &read_early[0]), "read before the last died");
+}
+
+#[test]
+fn a_kill_that_struck_another_one_before_explains_nobody() {
+    let history = History::default();
+    let at_once = [28.4, 27.3, 28.5].map(|age| Struck { kills: rose(1), ..struck(age, 100.0) });
+    let before = |at, kills| {
+        let others = [&at_once[..], &[Struck { kills, ..struck(56.6, at) }]].concat();
+        are_kills_too_few(&history, &others, &[], &at_once[1])
+    };
+    assert!(before(99.6, rose(1)), "between the two readings");
+    assert!(!before(99.6, rose(0)), "that one was closed by something else");
+    assert!(!before(95.1, rose(1)), "its KILL may have been counted when the count was read");
 }

@@ -161,11 +161,11 @@ fn what_the_witness_and_the_clocks_say_decides_what_counts() {
 #[test]
 fn the_count_of_kills_is_of_the_server_that_was_asked() {
     let killed = |testimony: Testimony<'_>| {
-        judge(&end(), &origin(), Some(&testimony), Clocks::default()).map(|death| death.killed)
+        judge(&end(), &origin(), Some(&testimony), Clocks::default()).map(|death| death.kills)
     };
     let said = testimony();
     assert_eq!(killed(said), Ok(None));
-    for rose in [true, false] {
+    for rose in [3, 0].map(|rose| Kills { rose, read_before: 5.0 }) {
         let said = Testimony { kills_rose: Some(rose), ..said };
         assert_eq!(killed(said), Ok(Some(rose)));
         assert_eq!(killed(Testimony { has_started_over: true, ..said }), Ok(None));
