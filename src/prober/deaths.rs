@@ -8,7 +8,8 @@ use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
 use crate::domain::culprit::companions::{
-    Spared, Struck, are_kills_read, are_kills_too_few, died_unkilled, kills_near, same_age, same_instant,
+    Spared, Struck, are_kills_read, are_kills_too_few, died_unkilled, is_before_its_age, kills_near,
+    same_age, same_instant,
 };
 use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story, Told};
 use crate::domain::culprit::twins;
@@ -377,6 +378,7 @@ fn evidence(case: &Case, history: &History, others: &Others, idle: &IdleLimit) -
         proxy_seen,
         killed: case.death.killed(),
         same_age: same_age(history, &others.told, &told),
+        before_its_age: is_before_its_age(history, &others.told, &told),
         kills_near: kills_near(history, &others.told, &told),
         died_unkilled: died_unkilled(history, &others.told, &told),
         are_kills_read: are_kills_read(history, &others.told),

@@ -8,7 +8,7 @@ use crate::domain::culprit::judgement::Kills;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
 use crate::domain::life::tolerance::{
-    ONE_AGE, ONE_INSTANT_SECONDS, READ_BEFORE_SECONDS, SAME_EVENT_SPREAD_SECONDS,
+    ONE_AGE, ONE_INSTANT_SECONDS, READ_BEFORE_SECONDS, SAME_EVENT_SPREAD_SECONDS, heard,
 };
 
 /// How many of the newest deaths are looked at: what happened long ago is another story.
@@ -87,6 +87,24 @@ pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
     }
     since += others.iter().filter(|other| is_company(other)).count();
     if since + before >= CLUSTER { since + before } else { since }
+}
+
+/// Whether it died sooner than all that died near its age at other instants: timers are late, and never early.
+pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> bool {
+    let told = history.iter().rev().filter_map(|seen| match seen.fate {
+        Fate::Died { exact: true, culprit, killed, .. } if may_be_a_timer(culprit) => {
+            Some(remembered(seen, killed))
+        }
+        Fate::Died { .. } | Fate::Lived => None,
+    });
+    let near = told.take(NEWEST).chain(others.iter().copied()).filter(|other| {
+        (other.age - one.age).abs() <= ONE_AGE.either(one.age)
+            && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
+            && history.is_one_server(one.server, other.server)
+            && other.kind != Kind::Active
+    });
+    let ages: Vec<f64> = near.map(|other| other.age).collect();
+    ages.len() >= CLUSTER && ages.iter().all(|age| age - heard(*age) > one.age)
 }
 
 /// How many KILLs struck others near this age, at other instants: a tool that looks seldom kills at ages that

@@ -276,6 +276,11 @@ fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
     if same_age == 0 {
         return open(Culprit::Unknown, "closed away from wait_timeout, Com_kill unmoved, alone at its age");
     }
+    if evidence.same_instant > 0 && evidence.before_its_age {
+        let rule =
+            "closed with another one at one instant, and sooner than any at its age: no timer is early";
+        return open(Culprit::Unknown, rule);
+    }
     if twins.busy == Some(true) && kind != Kind::Busy && !evidence.is_of_a_part() {
         return open(
             Culprit::Unknown,

@@ -56,6 +56,8 @@ pub struct Evidence {
     pub killed: Option<bool>,
     /// Others that died at this age, at other times: no one alone.
     pub same_age: usize,
+    /// It died sooner than all those, and timers are never early.
+    pub before_its_age: bool,
     /// Others that KILL struck near this age, at other times: a tool that looks seldom strikes at ages apart.
     pub kills_near: usize,
     /// Another died at this age while the count of KILLs stood still: KILL is not what strikes there.

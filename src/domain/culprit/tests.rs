@@ -18,6 +18,7 @@ fn death() -> Evidence {
         proxy_seen: false,
         killed: None,
         same_age: 0,
+        before_its_age: false,
         kills_near: 0,
         died_unkilled: false,
         too_few_kills: false,
@@ -199,6 +200,18 @@ fn each_rule_names_its_culprit() {
             Culprit::MassDisconnect,
         ),
         ("no KILL counted, alone", Evidence { killed: Some(false), ..death() }, Culprit::Unknown),
+        (
+            "closed with another one at one instant, and sooner than any at its age",
+            Evidence {
+                killed: Some(false),
+                same_age: 3,
+                same_instant: 1,
+                before_its_age: true,
+                twins: Twins { keepalive: Some(false), busy: Some(false), active: Some(true) },
+                ..death()
+            },
+            Culprit::Unknown,
+        ),
         ("a KILL counted, alone", Evidence { killed: Some(true), ..death() }, Culprit::ServerKill),
         (
             "a killer of busy sessions too",

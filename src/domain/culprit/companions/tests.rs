@@ -152,3 +152,15 @@ fn a_kill_that_struck_another_one_before_explains_nobody() {
     assert!(!before(99.6, rose(0)), "that one was closed by something else");
     assert!(!before(95.1, rose(1)), "its KILL may have been counted when the count was read");
 }
+
+#[test]
+fn one_that_dies_sooner_than_all_of_its_age_is_early() {
+    let history = of(&[death(10.0, 10.67), death(40.0, 10.66), death(70.0, 10.68)]);
+    let is_early = |age| is_before_its_age(&history, &[], &struck(age, 100.0));
+    assert!(is_early(9.8));
+    assert!(!is_early(10.3), "timers stray so far");
+    assert!(!is_early(11.4), "late");
+    let set_anew = of(&[death(10.0, 10.67), death(40.0, 10.66), death(70.0, 9.8)]);
+    assert!(!is_before_its_age(&set_anew, &[], &struck(9.8, 100.0)), "another one died there");
+    assert!(!is_before_its_age(&of(&[death(10.0, 10.67)]), &[], &struck(9.8, 100.0)), "one is no age");
+}
