@@ -128,7 +128,7 @@ fn one_kill_explains_one_of_ten_unless_it_was_of_an_account() {
     assert!(too_few(rose(1), &[50.0]), "nine were closed by something else");
     assert!(too_few(rose(9), &[50.0]));
     assert!(!too_few(rose(10), &[50.0]), "each by a KILL");
-    assert!(!too_few(rose(1), &[]), "KILL USER is one statement");
+    assert!(!too_few(rose(1), &[]), "one statement may be of an account");
     assert!(!too_few(rose(1), &[99.9]), "one that was born after it was not spared");
     assert!(too_few(rose(0), &[]), "none at all");
     assert!(!too_few(None, &[50.0]), "not read");

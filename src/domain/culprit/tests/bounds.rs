@@ -25,6 +25,7 @@ proptest::proptest! {
         same_instant in 0..4_usize,
         killed in proptest::option::of(proptest::bool::ANY),
         (kills_near, died_unkilled, story) in (0..2_usize, proptest::bool::ANY, 0..4_usize),
+        (too_few_kills, before_its_age) in (proptest::bool::ANY, proptest::bool::ANY),
         outlived: bool,
         outlived_by_younger: bool,
         twins in proptest::array::uniform3(proptest::option::of(proptest::bool::ANY)),
@@ -43,6 +44,8 @@ proptest::proptest! {
             killed,
             kills_near,
             died_unkilled,
+            too_few_kills,
+            before_its_age,
             story: [
                 Story::Timer,
                 Story::OneMoment,
@@ -112,6 +115,20 @@ fn a_close_that_may_have_been_a_kill_accuses_no_proxy() {
     assert_eq!(unkilled.culprit, Culprit::ProxyIdleTimeout, "one died there while it stood still");
     let unread = conclude(&Evidence { are_kills_read: false, ..several });
     assert_eq!(unread.culprit, Culprit::ProxyIdleTimeout, "nobody reads it here");
+}
+
+#[test]
+fn too_few_kills_for_all_of_an_instant_accuse_nobody() {
+    let twins = Twins { keepalive: Some(false), busy: Some(false), active: Some(true) };
+    let at_once = Evidence { killed: Some(true), too_few_kills: true, same_instant: 9, twins, ..death() };
+    let told = conclude(&at_once);
+    assert!(told.culprit == Culprit::Unknown && told.stray, "at every age: {told:?}");
+    let two = Evidence { same_instant: 0, same_age: 2, ..at_once };
+    let told = conclude(&two);
+    assert_eq!((told.culprit, told.decided), (Culprit::Unknown, false), "at one age");
+    let unkilled = conclude(&Evidence { died_unkilled: true, ..two });
+    assert_eq!(unkilled.culprit, Culprit::ProxyIdleTimeout, "one died there while none was counted");
+    assert_eq!(conclude(&Evidence { too_few_kills: false, ..two }).culprit, Culprit::ServerKill);
 }
 
 #[test]
