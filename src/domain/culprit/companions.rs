@@ -17,6 +17,9 @@ const NEWEST: usize = 50;
 /// So many others at one age are a timer's, whoever outlived that age between them.
 const CLUSTER: usize = 2;
 
+/// So many of one age that a KILL was counted with outweigh one that none was.
+const ONE_UNKILLED_OF: usize = 8;
+
 /// A tool that looks seldom kills at ages up to this ratio apart: each minute those idle for five, say.
 pub const SELDOM_RATIO: f64 = 1.6;
 
@@ -123,17 +126,23 @@ pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
     told.take(NEWEST).chain(others.iter().copied()).filter(is_company).count()
 }
 
-/// Whether the count of KILLs stood still while another died at this age: no KILL strikes at it then.
+/// Whether the count of KILLs stood still while others died at this age: no KILL strikes at it then. One of many that a
+/// KILL was counted with may have been closed by something else at just this age.
 pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool {
     let told = history.iter().rev().filter_map(|seen| match seen.fate {
         Fate::Died { exact: true, killed, .. } => Some(remembered(seen, killed)),
         Fate::Died { .. } | Fate::Lived => None,
     });
-    told.take(NEWEST).chain(others.iter().copied()).any(|other| {
-        other.kills.is_some_and(|kills| kills.rose == 0)
-            && (other.age - one.age).abs() <= ONE_AGE.either(one.age)
+    let is_near = |other: &Struck| {
+        (other.age - one.age).abs() <= ONE_AGE.either(one.age)
             && history.is_one_server(one.server, other.server)
-    })
+    };
+    let near = told.take(NEWEST).chain(others.iter().copied()).filter(is_near);
+    let (counted, unkilled) =
+        near.filter(|other| other.kills.is_some()).fold((0, 0), |(counted, unkilled), other| {
+            if other.is_counted() { (counted + 1, unkilled) } else { (counted, unkilled + 1) }
+        });
+    unkilled * ONE_UNKILLED_OF > counted
 }
 
 /// Whether the count of KILLs was read for any of the newest deaths.

@@ -164,3 +164,17 @@ fn one_that_dies_sooner_than_all_of_its_age_is_early() {
     assert!(!is_before_its_age(&set_anew, &[], &struck(9.8, 100.0)), "another one died there");
     assert!(!is_before_its_age(&of(&[death(10.0, 10.67)]), &[], &struck(9.8, 100.0)), "one is no age");
 }
+
+#[test]
+fn one_unkilled_of_many_acquits_no_killer() {
+    let at = |killed: u32, unkilled: u32| -> bool {
+        let near = |number: u32, kills: u32| {
+            (0..number).map(move |_| Struck { kills: rose(kills), ..struck(8.0, 90.0) })
+        };
+        let others: Vec<Struck> = near(killed, 1).chain(near(unkilled, 0)).collect();
+        died_unkilled(&History::default(), &others, &struck(8.1, 100.0))
+    };
+    assert!(at(0, 1) && at(7, 1), "others are killed meanwhile, now and then");
+    assert!(!at(20, 1), "a proxy's reload at just the age of a tool that kills");
+    assert!(at(20, 3) && !at(3, 0));
+}
