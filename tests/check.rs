@@ -187,9 +187,17 @@ fn a_firewall_is_named() {
         ..FirewallOptions::default()
     });
     let around = firewall.client_around();
-    let check = Check::start(&around, firewall.addr(), DEFAULT_PASSWORD, &["--max-age=30s", "--quiet"]);
-    let done = check.end(Duration::from_secs(90));
-    assert_found(&done, 8.0);
+    let once = || {
+        let check = Check::start(&around, firewall.addr(), DEFAULT_PASSWORD, &["--max-age=30s", "--quiet"]);
+        let done = check.end(Duration::from_secs(90));
+        assert_found(&done, 8.0);
+        done
+    };
+    let mut done = once();
+    if done.out.contains("recycling cannot help\n") {
+        println!("once more, for the machine left few canaries their time: {}", done.out);
+        done = once();
+    }
     check_golden("firewall.txt", firewall.addr(), &done.out);
     // What the firewall has forgotten cannot say COM_QUIT through it: each such session ends at the wait_timeout that it
     // was given, a little past --max-age.

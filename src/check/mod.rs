@@ -122,6 +122,8 @@ struct Check {
     stop: watch::Receiver<bool>,
     begun: Instant,
     has_told_at_once: bool,
+    /// What was allowed before a server without room said otherwise.
+    allowed: usize,
     held: usize,
     bounded_by: Option<String>,
     seen: report::Seen,
@@ -130,6 +132,7 @@ struct Check {
 impl Check {
     fn new(args: &CheckArgs, target: TargetSettings, stop: watch::Receiver<bool>) -> Self {
         Self {
+            allowed: target.most_connections(),
             target,
             max_age: args.max_age.as_secs_f64(),
             format: args.format,
@@ -283,11 +286,7 @@ impl Check {
             summary: summary.unwrap_or_else(|| format!("{name}: nothing is known")),
             max_age_seconds: self.max_age,
             took_seconds: (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-            connections: Connections {
-                allowed: self.target.most_connections(),
-                held: self.held,
-                bounded_by: self.bounded_by,
-            },
+            connections: Connections { allowed: self.allowed, held: self.held, bounded_by: self.bounded_by },
             not_tested: known
                 .as_ref()
                 .map(|target| report::not_tested(target, &self.seen, self.max_age))

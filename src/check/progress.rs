@@ -146,5 +146,5 @@ fn line(target: &TargetDocument, elapsed: f64, longest: f64) -> String {
     let known: Vec<String> = known.collect();
     let left = (longest - elapsed).max(0.0);
     let s = if held == 1 { "y" } else { "ies" };
-    format!("{elapsed:.0} s: {held} canar{s}; {}; done in {left:.0} s at the latest", known.join("; "))
+    format!("{elapsed:.0} s: {held} canar{s}; {}; done in about {left:.0} s", known.join("; "))
 }

@@ -88,7 +88,7 @@ impl Stage {
              \x20   tls_config: {{mode: disabled}}\n\
              \x20   paths:\n{paths}\
              \x20   canary: {{ages: [2s, 5s, 9s, 12s, 18s], max_connections: 8, probe_timeout: 2s}}\n\
-             \x20   pools: [{{name: shop, user: shop, framework: sqlalchemy, recycle: {}s}}]\n",
+             \x20   pools: [{{name: shop, user: shop, framework: sqlalchemy, recycle: {}s, path: balancer}}]\n",
             password_file.display(),
             RECYCLE.as_secs()
         )

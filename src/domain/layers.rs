@@ -187,12 +187,12 @@ pub const SEND_GIVE_UP: &str = "send_give_up";
 
 /// Every known timeout of a path. What is off (zero, `never`, or infinite) has no series. What a count of
 /// retries or probes comes to is given under a name of its own ([`KEEPALIVE_GIVE_UP`], [`SEND_GIVE_UP`]).
-pub fn inventory(
+pub fn inventory<'a>(
     path: &str,
     measured: &MeasuredTimeouts,
     server: &ServerTimeouts,
     kernel: Option<&Kernel>,
-    pools: &[Pool],
+    pools: impl IntoIterator<Item = &'a Pool>,
     devices: &[Device],
 ) -> Vec<LayerSetting> {
     let mut settings = Vec::new();

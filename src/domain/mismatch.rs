@@ -170,7 +170,7 @@ fn apply(rule: Rule, facts: &Facts) -> Vec<Finding> {
                 words: if holds { words(facts, pool) } else { String::new() },
             })
         };
-        facts.pools.iter().filter_map(finding).collect()
+        facts.pools_here().filter_map(finding).collect()
     };
     let of_observed_pools =
         |ask: fn(&Facts, &crate::domain::layers::pool::Pool) -> Option<bool>,

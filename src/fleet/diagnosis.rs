@@ -196,7 +196,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         stall: report.longest_stall,
     };
     let mut layers =
-        inventory(&sources.path, &measured, &server, kernel.as_ref(), &facts.pools, &facts.devices);
+        inventory(&sources.path, &measured, &server, kernel.as_ref(), facts.pools_here(), &facts.devices);
     if let Some(evidence) = &facts.applications {
         layers.extend(evidence.settings(&sources.path, &facts.pools));
     }
@@ -295,11 +295,13 @@ fn tell_verdict(sources: &Sources, verdict: &Verdict) {
     };
     let (target_name, path) = (&sources.target, &sources.path);
     let culprit = killer.map(|killer| killer.culprit);
+    // Of what nobody has seen yet it cannot be said that it is sound.
+    let is_known = limit.upper.is_some() || limit.survived > 0.0 || !verdict.sound;
     tracing::info!(
         event = "verdict",
         target_name,
         path,
-        sound = verdict.sound,
+        sound = is_known.then_some(verdict.sound),
         limit_seconds = limit.upper.map(|upper| (upper * 100.0).round() / 100.0),
         culprit = culprit.map(|culprit| culprit.label()),
         layer = culprit.map(|culprit| culprit.layer().label()),

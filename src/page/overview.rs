@@ -1,5 +1,7 @@
 //! Many targets, or many paths of one, a line each, the worst first.
 
+use std::cmp::Ordering;
+
 use maud::{Markup, html};
 
 use super::View;
@@ -16,6 +18,12 @@ const STANDINGS: [&str; 4] = ["unreachable", "ill", "measuring", "sound"];
 /// How bad a standing is: the worse, the less.
 fn rank(standing: &str) -> usize {
     STANDINGS.iter().position(|known| *known == standing).unwrap_or(STANDINGS.len())
+}
+
+/// The worse path first: by standing, then by the age that people must keep clear of.
+fn by_harm(a: &PathDocument, b: &PathDocument) -> Ordering {
+    let dies_at = |path| idle_limit(path).and_then(|limit| limit.upper_seconds).unwrap_or(f64::INFINITY);
+    rank(a.standing).cmp(&rank(b.standing)).then(dies_at(a).total_cmp(&dies_at(b)))
 }
 
 /// The start page. Gives its title too.
@@ -35,7 +43,7 @@ pub(super) fn targets(document: &Document, targets: &[TargetDocument], view: &Vi
         }
         ol.lines {
             @for target in sorted {
-                @let worst = target.paths.iter().min_by_key(|path| rank(path.standing));
+                @let worst = target.paths.iter().min_by(|a, b| by_harm(a, b));
                 li {
                     (badge(target.standing))
                     a.name href=(view.at(Some(&target.target), None).href()) { (Name(&target.target)) }
@@ -54,7 +62,7 @@ pub(super) fn targets(document: &Document, targets: &[TargetDocument], view: &Vi
 /// The paths of one target.
 pub(super) fn paths(document: &Document, target: &TargetDocument, view: &View) -> Markup {
     let mut sorted: Vec<&PathDocument> = target.paths.iter().collect();
-    sorted.sort_by_key(|path| rank(path.standing));
+    sorted.sort_by(|a, b| by_harm(a, b));
     let axis = shared_axis(std::iter::once(target));
     html! {
         section {

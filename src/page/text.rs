@@ -4,6 +4,7 @@
 
 use maud::{Markup, Render, html};
 
+use crate::domain::layers::in_words;
 use crate::domain::life::duration::format_seconds;
 
 /// So many characters of a name are shown.
@@ -78,7 +79,13 @@ fn is_invisible(character: char) -> bool {
         )
 }
 
-/// An age for a mark in a picture: `5m50s`, `28.5s`.
+/// An age as the verdict writes it, without a second unit: `350 s`, `28800 s`.
+pub(super) fn in_seconds(seconds: f64) -> String {
+    let words = in_words(seconds);
+    words.split_once(" (").map_or(words.as_str(), |(plain, _)| plain).to_owned()
+}
+
+/// An age for a mark on an axis: `10m`, `28.5s`.
 pub(super) fn short_age(seconds: f64) -> String {
     if seconds < 60.0 {
         let rounded = (seconds * 10.0).round() / 10.0;

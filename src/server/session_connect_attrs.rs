@@ -18,6 +18,9 @@ use crate::domain::applications::driver::Attributes;
 const MOST_ROWS: usize = 360_000;
 /// The grant that lets the account read it.
 pub const GRANT: &str = "GRANT SELECT ON performance_schema.session_connect_attrs TO the account";
+/// The same on MariaDB, which fills no table of it by default.
+pub const GRANT_ON_MARIADB: &str = "performance_schema=ON in the server's configuration, and GRANT SELECT ON \
+    performance_schema.session_connect_attrs TO the account";
 
 /// The drivers of the sessions that have attributes, by thread id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

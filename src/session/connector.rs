@@ -379,7 +379,10 @@ pub(super) async fn read_greeting(
         }
         Ok(Err(error)) => Err(Failure::new(
             Stage::Greeting,
-            format!("the connection closed before a whole greeting came: {error}"),
+            format!(
+                "the connection closed before a whole greeting came: {error}: the port is not a MySQL server's, or it is \
+                 a proxy's without a server behind it"
+            ),
         )),
         Err(_) => Err(Failure::new(
             Stage::Greeting,

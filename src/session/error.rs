@@ -47,6 +47,12 @@ impl Failure {
     pub(super) fn by_system(stage: Stage, what: &str, error: &io::Error) -> Self {
         match shortage(error) {
             Some(advice) => Self::new(Stage::Local, format!("{what}: {error}: {advice}")),
+            None if error.kind() == io::ErrorKind::ConnectionRefused => Self::new(
+                stage,
+                format!(
+                    "{what}: {error}: nothing listens at that address, or a firewall answers in its place"
+                ),
+            ),
             None => Self::new(stage, format!("{what}: {error}")),
         }
     }
@@ -67,7 +73,11 @@ impl Failure {
         let stage = if LIMIT_CODES.contains(&code) { Stage::Limit } else { stage };
         Self {
             stage,
-            reason: format!("the server said {:?} ({code}){}", packet::shortened(message), advice(code)),
+            reason: format!(
+                "the server said {:?} ({code}){}",
+                packet::shortened(message),
+                advice(code, message)
+            ),
             code: Some(code),
             unanswered: false,
         }
@@ -114,7 +124,7 @@ pub enum NoSession {
 const LIMIT_CODES: [u16; 4] = [1040, 1129, 1203, 1226];
 
 /// What a person should do about a refusal by the server.
-fn advice(code: u16) -> &'static str {
+fn advice(code: u16, message: &str) -> &'static str {
     match code {
         1040 => ": the server is full, raise max_connections or lower the applications' pools",
         1129 => {
@@ -122,6 +132,9 @@ fn advice(code: u16) -> &'static str {
         }
         1203 | 1226 => {
             ": raise the account's MAX_USER_CONNECTIONS to --canary.max-connections or more, or lower that flag"
+        }
+        1045 if message.contains("using password: NO") => {
+            ": no password was given, set MYSQL_CANARY_PASSWORD, --mysql.password-file or --mysql.defaults-file (in a configuration file password_file, password_env or defaults_file)"
         }
         1045 | 1698 => ": check --mysql.username and the password",
         3159 => ": the account or the server demands TLS, set --mysql.tls-mode=required",

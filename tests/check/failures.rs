@@ -49,7 +49,8 @@ fn a_wrong_port_is_told_after_a_few_seconds_in_which_a_server_might_come_up() {
     assert_eq!(
         printed(&done, address),
         gist(&format!(
-            "{NAME}: path default could not be measured: TCP connect to {ADDRESS} failed: Connection refused (os error 111)"
+            "{NAME}: path default could not be measured: TCP connect to {ADDRESS} failed: Connection refused (os error 111): \
+             nothing listens at that address, or a firewall answers in its place"
         ))
     );
     assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
@@ -83,7 +84,7 @@ fn with_three_free_connections_it_measures_on_three_and_says_so() {
     assert_eq!(done.code, Some(0), "{done:?}");
     let printed = printed(&done, server.addr());
     let words = gist(
-        "on at most 3 of 3 allowed connections, for the server said \"User 'canary' has exceeded the \
+        "on at most 3 of 24 allowed connections, for the server said \"User 'canary' has exceeded the \
          'max_user_connections' resource (current value: 3)\" (1226)",
     );
     assert!(printed.contains(&words), "{printed}\n{}", done.out);

@@ -51,6 +51,15 @@ pub enum Difference {
     },
 }
 
+impl Difference {
+    /// Whose sessions fare otherwise.
+    pub fn user(&self) -> &str {
+        match self {
+            Self::Outlives { user, .. } | Self::DiesEarlier { user, .. } => user,
+        }
+    }
+}
+
 /// `application_path_differs`: who differs, and how; nobody where the list is empty. `None` where no application
 /// on a path has shown anything that could be compared.
 pub fn application_path_differs(facts: &PathFacts, groups: &[Group]) -> Option<Vec<Difference>> {

@@ -127,6 +127,17 @@ impl UserSessions {
 }
 
 impl Facts {
+    /// Whether a declared pool may take this path: it is not declared to take another one of the target's. Without the
+    /// word it may take each.
+    pub fn may_be_here(&self, pool: &Pool) -> bool {
+        self.other_paths.iter().all(|other| pool.path.as_ref() != Some(&other.name))
+    }
+
+    /// The declared pools that may take this path.
+    pub fn pools_here(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.iter().filter(|pool| self.may_be_here(pool))
+    }
+
     /// How many idle canaries died silently.
     pub fn silent_deaths(&self) -> usize {
         let silent = |deaths: &&Deaths| deaths.ending == Ending::Silence && deaths.culprit.bounds_idle_age();

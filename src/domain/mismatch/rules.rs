@@ -99,14 +99,10 @@ pub(super) fn session_held_past_recycle(facts: &Facts, pool: &Pool) -> Option<bo
 /// How many sessions each declared pool's user holds past the pool's recycle age, in the order of the
 /// pools: one entry for each pool whose rule [`Rule::SessionHeldPastRecycle`](super::Rule) can be judged.
 pub fn sessions_held_past_recycle(facts: &Facts) -> Vec<HeldSessions> {
-    facts.pools.iter().filter_map(|pool| held_by_pool(facts, pool)).collect()
+    facts.pools_here().filter_map(|pool| held_by_pool(facts, pool)).collect()
 }
 
 fn held_by_pool(facts: &Facts, pool: &Pool) -> Option<HeldSessions> {
-    // What is declared to take another path is held there. Without the word it counts on each: any may be its own.
-    if facts.other_paths.iter().any(|other| pool.path.as_ref() == Some(&other.name)) {
-        return None;
-    }
     let Recycle::After(recycle) = pool.recycle else { return None };
     let sessions = facts.sessions_of(pool.user.as_deref()?)?;
     let count = sessions.past(recycle);

@@ -116,8 +116,18 @@ fn pool_replaces(pools: &[Pool], user: &str, limit: Limit) -> Option<bool> {
 
 /// The applications' own sessions live where canaries die, or die at one age again and again where canaries live.
 pub(super) fn application_path_differs(facts: &Facts) -> Option<bool> {
-    let differences = facts.applications.as_ref()?.differences.as_ref()?;
-    Some(!differences.is_empty())
+    Some(!differences(facts)?.is_empty())
+}
+
+/// Where the applications' sessions fare otherwise than canaries, but for users whose pools are all declared to take
+/// another path.
+pub(super) fn differences(facts: &Facts) -> Option<Vec<&rules::Difference>> {
+    let all = facts.applications.as_ref()?.differences.as_ref()?;
+    let is_elsewhere = |user: &str| {
+        let mut of_user = facts.pools.iter().filter(|pool| pool.user.as_deref() == Some(user)).peekable();
+        of_user.peek().is_some() && of_user.all(|pool| !facts.may_be_here(pool))
+    };
+    Some(all.iter().filter(|difference| !is_elsewhere(difference.user())).collect())
 }
 
 /// Sessions of a user grow older than the limit lets one rest, and no pool is declared for it.

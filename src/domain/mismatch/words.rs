@@ -187,8 +187,9 @@ pub(super) fn lifetime_limit(facts: &Facts) -> String {
 }
 
 pub(super) fn application_path_differs(facts: &Facts) -> String {
-    let differences = facts.applications.iter().flat_map(|evidence| evidence.differences.iter().flatten());
-    let told: Vec<String> = differences
+    let told: Vec<String> = witnesses::differences(facts)
+        .iter()
+        .flatten()
         .map(|difference| match difference {
             Difference::Outlives { user, count, longest } => format!(
                 "sessions of user {user} woke up alive {count} times from well past the limit, the longest after {}: they \

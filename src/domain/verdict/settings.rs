@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::domain::culprit::Culprit;
 use crate::domain::layers::pool::Framework;
 use crate::domain::layers::{Kernel, in_words};
 use crate::domain::mismatch::{Facts, reached, safe_below};
@@ -78,6 +79,7 @@ pub(super) fn of(facts: &Facts) -> Vec<Setting> {
             line: "none".to_owned(),
             why: format!("only {} is known to be safe: recycling cannot help", in_words(safe)),
         });
+        settings.extend(idle.and_then(|_| timer(facts)));
         return settings;
     }
     for framework in drivers::frameworks(facts) {
@@ -88,7 +90,24 @@ pub(super) fn of(facts: &Facts) -> Vec<Setting> {
             Framework::Other => other(facts, idle, safe),
         });
     }
+    settings.extend(idle.and_then(|_| timer(facts)));
     settings
+}
+
+/// The timer itself, for whoever may set it: the other way out.
+fn timer(facts: &Facts) -> Option<Setting> {
+    const RAISE: &str = "or raise it above the longest time that a connection rests";
+    let (place, line, more) = match facts.killer?.culprit {
+        Culprit::ServerIdleTimeout => ("server", "wait_timeout", "; sessions that are open keep theirs"),
+        Culprit::ProxyIdleTimeout => (
+            "proxy",
+            "its idle timeout",
+            ", towards the client and towards the server (HAProxy: timeout client, timeout server)",
+        ),
+        Culprit::NetworkIdleTimeout => ("network", "its idle timeout", ", where the device is yours to set"),
+        _ => return None,
+    };
+    Some(Setting { place, line: line.to_owned(), why: format!("{RAISE}{more}") })
 }
 
 /// TCP keepalive: a change only where the kernel's first probe comes too late as it is. Where the kernel was

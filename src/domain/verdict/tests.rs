@@ -169,7 +169,13 @@ fn a_limit_too_short_for_any_pool() {
             .settings;
     let lines: Vec<String> =
         settings.iter().map(|setting| format!("{}: {}", setting.place, setting.why)).collect();
-    assert_eq!(lines, ["pools: only 1 s is known to be safe: recycling cannot help"]);
+    assert_eq!(
+        lines,
+        [
+            "pools: only 1 s is known to be safe: recycling cannot help",
+            "network: or raise it above the longest time that a connection rests, where the device is yours to set"
+        ]
+    );
     let settings =
         judge(&died(limit(0.0, 25.0, false), Culprit::NetworkIdleTimeout, Ending::Silence, true, true))
             .settings;

@@ -1,6 +1,6 @@
 //! The demonstration's story: events as sentences, for people at a terminal. What is told once is not told again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Fields;
@@ -29,6 +29,8 @@ pub(super) struct Story {
     verdicts: BTreeMap<String, String>,
     /// Of each path and kind: the longest life, in seconds, and how many deaths.
     lives: BTreeMap<(String, String), (f64, usize)>,
+    /// The rules that were told to hold, by path, rule and pool: one that comes and goes is told once.
+    mismatches: BTreeSet<[String; 3]>,
 }
 
 impl Story {
@@ -74,7 +76,13 @@ impl Story {
                 let verdicts = self.verdicts.values().flat_map(|verdict| verdict.lines());
                 verdicts.into_iter().try_for_each(|line| writeln!(writer, "{INDENT}{line}"))
             }
-            "mismatch" => writeln!(writer, "{clock}  MISMATCH  {}", fields.message),
+            "mismatch" => {
+                let rule = ["path", "rule", "pool"].map(|name| fields.text(name).to_owned());
+                if !self.mismatches.insert(rule) {
+                    return Ok(());
+                }
+                writeln!(writer, "{clock}  MISMATCH  {}", fields.message)
+            }
             event if LEFT_OUT.contains(&event) => Ok(()),
             _ => write_lines(writer, clock, &fields.message),
         }
@@ -119,7 +127,7 @@ mod tests {
         tell("verdict_in_full", "They die.\nThe server does it.", &[]);
         tell("verdict_in_full", "They die.\nThe server does it, surely.", &[]);
         tell("listening", "on a port", &[]);
-        tell("mismatch", "two clocks contradict", &[]);
+        (0..2).for_each(|_| tell("mismatch", "two clocks contradict", &[("rule", "paths_disagree".into())]));
         tell("summary", "1 lived\n2 died", &[]);
         let died = "12:00:00  nat       DIED   keepalive 5.00 s: goodbye (error 4031), server_idle_timeout: the server said so\n";
         assert_eq!(

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use crate::page::marks::{Mark, SURVIVED};
 use crate::page::scale::Axis;
-use crate::page::text::{counted, in_picture, plain, short_age};
+use crate::page::text::{counted, in_picture, in_seconds, plain, short_age};
 use crate::status::{Canary, Layer, LivesOfAge, PathDocument, TargetDocument};
 
 /// How high the words of a lane are, in pixels, and how high a row of marks is.
@@ -95,7 +95,7 @@ impl Canvas {
                 @let (from, to) = (self.axis.at(bar.from.max(0.001)), bar.to.map_or(100.0, |to| self.axis.at(to)));
                 @let height = 8.0 + (BAR - 8.0) * (bar.sessions as f64).ln_1p() / (most as f64).ln_1p();
                 rect.sessions x=(percent(from)) width=(percent((to - from).max(0.3))) y=(format!("{:.1}", floor as f64 - height)) height=(format!("{height:.1}")) {
-                    title { (counted(bar.sessions, "session")) " idle for " (short_age(bar.from)) " or longer" }
+                    title { (counted(bar.sessions, "session")) " idle for " (in_seconds(bar.from)) " or longer" }
                 }
                 @if to - from >= ROOM_ON_A_WIDE_SCREEN {
                     text.number.wide[to - from < ROOM_FOR_A_NUMBER] x=(percent(f64::midpoint(from, to))) y=(floor - 4) { (bar.sessions) }
@@ -127,8 +127,8 @@ impl Canvas {
                 "canary ({}, {}), idle for {} of {}",
                 canary.kind,
                 canary.phase,
-                short_age(idle),
-                short_age(canary.aim_seconds)
+                in_seconds(idle),
+                in_seconds(canary.aim_seconds)
             );
             let drawn = html! {
                 line.lived x1="0%" x2=(percent(now)) y1=(y) y2=(y) {}
@@ -236,7 +236,7 @@ impl Canvas {
         let drawn = html! {
             line class=(class) x1=(percent(x)) x2=(percent(x)) y1=(y - 7) y2=(y + 7) { title { (says) } }
             text.(anchor).timeout x=(percent(x)) dx=(offset) y=(y + 4) {
-                (in_picture(&layer.setting)) " " (short_age(layer.seconds)) (arrow)
+                (in_picture(&layer.setting)) " " (in_seconds(layer.seconds)) (arrow)
                 tspan.wide { " · " (layer.layer) ", " (layer.source) (clock) }
             }
         };
@@ -249,7 +249,7 @@ fn percent(at: f64) -> String {
 }
 
 fn ages_of(lives: &LivesOfAge) -> String {
-    let (from, to) = (short_age(lives.from_seconds), short_age(lives.to_seconds));
+    let (from, to) = (in_seconds(lives.from_seconds), in_seconds(lives.to_seconds));
     if from == to { from } else { format!("{from} to {to}") }
 }
 

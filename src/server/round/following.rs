@@ -5,9 +5,11 @@ use tokio::time::Instant;
 
 use super::{Round, Unreachable, timed};
 use crate::domain::applications::Errors;
+use crate::server::Flavor;
 use crate::server::Followed;
 use crate::server::applications::Heard;
 use crate::server::events_errors_summary::{self, EventsErrorsSummary};
+use crate::server::optional::Missing;
 use crate::server::session_connect_attrs::{self, SessionConnectAttrs};
 use crate::server::troubles::Part;
 use crate::server::watch::tell_missing;
@@ -33,7 +35,12 @@ impl Round<'_> {
             applications.learn_attributes(read.as_ref(), roster.seconds(Instant::now()));
             if let Some(why) = news {
                 let consequence = "another exporter's canaries and the applications' drivers cannot be told";
-                tell_missing(why, consequence, session_connect_attrs::GRANT, connector);
+                let grant = if self.asks_mariadb() {
+                    session_connect_attrs::GRANT_ON_MARIADB
+                } else {
+                    session_connect_attrs::GRANT
+                };
+                tell_missing(why, consequence, grant, connector);
             }
         }
         let strangers = applications.strangers();
@@ -50,6 +57,11 @@ impl Round<'_> {
         Ok(Some(followed).filter(|_| complete))
     }
 
+    fn asks_mariadb(&self) -> bool {
+        let version = self.control.as_ref().map(|control| &control.session.greeting.version);
+        version.is_some_and(|version| Flavor::of_version(version) == Flavor::Mariadb)
+    }
+
     async fn read_errors(&mut self) -> Result<Errors, Unreachable> {
         if !self.memory.errors.is_due() || self.control.is_none() {
             let readable = self.memory.errors.is_readable();
@@ -62,6 +74,8 @@ impl Round<'_> {
         }
         let (read, news) = self.memory.errors.take(answer);
         if let Some(why) = news {
+            // It refuses what it does not have, too.
+            let why = if self.asks_mariadb() { Missing::Table } else { why };
             let consequence = "sessions that met wait_timeout cannot be told from aborted ones, and more endings are undecided";
             tell_missing(why, consequence, events_errors_summary::GRANT, self.connector);
         }

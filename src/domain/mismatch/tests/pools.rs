@@ -79,8 +79,8 @@ fn pool_recycles_too_eagerly() {
 
 #[test]
 fn session_held_past_recycle() {
-    let with = |text, sessions| facts! { pools: vec![pool(text)], sessions: sessions };
-    let beside = |text| Facts {
+    let with = |text: &str, sessions| facts! { pools: vec![pool(text)], sessions: sessions };
+    let beside = |text: &str| Facts {
         other_paths: vec![OtherPath { name: "proxy".to_owned(), ..OtherPath::default() }],
         ..with(text, users(&[("api", &[1800.0])]))
     };
@@ -99,6 +99,14 @@ fn session_held_past_recycle() {
             ("a path that is none of these", beside("name=a,user=api,recycle=10m,path=elsewhere"), TRUE),
         ],
     );
+    // So with every rule about a declared pool.
+    let never = |path: &str| {
+        let text = format!("name=a,user=api,framework=sqlalchemy,recycle=never,path={path}");
+        Facts { idle: silent(3200.0, 3600.0), ..beside(&text) }
+    };
+    let of_pools = |facts: &Facts| evaluate(facts).iter().filter(|finding| finding.pool == "a").count();
+    assert!(of_pools(&never("default")) >= 2, "{:?}", evaluate(&never("default")));
+    assert_eq!(of_pools(&never("proxy")), 0);
     let facts = facts! {
         pools: ["name=a,user=api,recycle=10m", "name=b,user=api,recycle=1h", "name=c,recycle=1s",
             "name=d,user=api,recycle=never", "name=e,user=jobs,recycle=10m"].map(pool).to_vec(),
