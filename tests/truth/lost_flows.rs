@@ -43,7 +43,15 @@ fn wait_for_many(firewall: &Firewall) {
     });
 }
 
+/// A flush in the moment of a login makes that one fail, and a path on which logins fail is taken for an outage: what died
+/// then is void. That says nothing wrong, and nothing of the flush: it is tried again.
 fn check_flush(on_invalid: OnInvalid, ending: &str) {
+    const TRIES: usize = 3;
+    assert!((0..TRIES).any(|_| flush(on_invalid, ending)), "each of {TRIES} flushes met a login");
+}
+
+/// Whether the flush met no login, and so was told as what it is.
+fn flush(on_invalid: OnInvalid, ending: &str) -> bool {
     let firewall = firewall_that_keeps(on_invalid);
     // So many rungs that many are held at once.
     let launch = Launch::behind(&firewall).ages("2s,3s,4s,5s,6s,8s,10s,13s");
@@ -59,10 +67,15 @@ fn check_flush(on_invalid: OnInvalid, ending: &str) {
     firewall.forget_all();
     let begun = Instant::now();
     let lost = |page: &Page| page.sum("deaths_total", &[("culprit", "network_state_loss")]);
-    exporter.wait_for_metrics("the verdict on the lost ones", Duration::from_secs(60), |page| {
+    let met_a_login = || !exporter.events("connect_failed").is_empty();
+    let page = exporter.wait_for_metrics("the verdict on the lost ones", Duration::from_secs(60), |page| {
         assert_no_limit_is_believed(page, &exporter);
-        lost(page) >= 2.0
+        lost(page) >= 2.0 || met_a_login()
     });
+    if lost(&page) < 2.0 {
+        println!("the flush met a login");
+        return false;
+    }
     println!("told {:.1} s after the flush", begun.elapsed().as_secs_f64());
     let lived = before.sum("lives_total", &[]) - before.sum("deaths_total", &[]);
     survivors(lived + 8.0);
@@ -79,6 +92,7 @@ fn check_flush(on_invalid: OnInvalid, ending: &str) {
     assert_no_limit(&exporter);
     assert_says(&exporter, &["No canary died of idleness", "forgot its flows"], &["KILL"]);
     println!("{}", verdict(&exporter));
+    true
 }
 
 #[test]
