@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models import dashboard
 
 from frame import BY_PATH
-from panels import AGE, BLUE, GREEN, ORANGE, RED, Look, Panel, Query, bar_panel, fixed, heatmap_panel, line_panel, override, shades, transform
+from panels import AGE, GREEN, ORANGE, PURPLE, RED, Look, Panel, Query, bar_panel, fixed, heatmap_panel, line_panel, override, shades, transform
 from words import LAYERS
 
 IDLE = f'{BY_PATH}, kind="idle"'
@@ -64,7 +64,7 @@ def over_time() -> list[dashboard.Panel]:
                 *(override(f"^{layer}: .*", {"color": shades(color)}, "byRegexp") for layer, color in LAYERS.items()),
                 override("idle limit: survived", {"color": fixed(GREEN), **dashed}),
                 override("idle limit: died", {"color": fixed(ORANGE), **dashed}),
-                override("recommended recycle", {"color": fixed(BLUE), **dashed}),
+                override("recommended recycle", {"color": fixed(PURPLE), **dashed}),
             ],
         ),
         rare=True,
@@ -132,10 +132,10 @@ def hazard(died: str, lived: str, everyone: str) -> dashboard.Panel:
             binary("dies", "half the hazard", "*", 2.0),
             transform("convertFieldType", fields={}, conversions=[{"targetField": "le", "destinationType": "string"}]),
             transform("filterFieldsByName", include={"names": ["le", "dies"]}),
-            transform("organize", excludeByName={}, indexByName={}, renameByName={"le": "idle for (s)"}),
+            transform("organize", excludeByName={}, indexByName={}, renameByName={"le": "idle for up to (s)"}),
         ],
     )
-    return bar_panel(panel, "idle for (s)")
+    return bar_panel(panel, "idle for up to (s)")
 
 
 def ages() -> list[dashboard.Panel]:

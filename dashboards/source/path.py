@@ -130,12 +130,12 @@ def answer() -> list[dashboard.Panel]:
             f"mysql_canary_idle_limit_info{{{BY_PATH}}}", "{{suspect}}", 6, "nothing died", {"none": ("not known", BLUE)},
         ),
         number(
-            "TCP keepalive helps",
-            "Whether a canary with TCP keepalive lived past the idle limit.",
+            "TCP keepalive would help",
+            "Whether a canary with TCP keepalive, sent in time, lived past the idle limit. When the kernel sends its own is among the timeouts of every layer.",
             f'mysql_canary_remedy{{{BY_PATH}, remedy="tcp_keepalive"}}', 6, Look(words=YES_NO, no_value="not measured"),
         ),
         number(
-            "An application's ping helps",
+            "An application's ping would help",
             "Whether a canary that pings lived past the idle limit.",
             f'mysql_canary_remedy{{{BY_PATH}, remedy="app_ping"}}', 6, Look(words=YES_NO, no_value="not measured"),
         ),
