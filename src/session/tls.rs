@@ -26,6 +26,7 @@ use files::{Authorities, Identity, Reader};
 use super::error::Failure;
 use super::packet::{self, Greeting, HEADER};
 use super::wire::tls_error;
+use crate::config::naming::told as told_file;
 use crate::domain::life::stage::Stage;
 
 mod files;
@@ -345,7 +346,7 @@ pub(super) fn broken_off(alert: AlertDescription, shown: Option<&Path>) -> Failu
     };
     failed(match shown {
         Some(file) if !of_certificate.is_empty() => {
-            format!("the server refuses the certificate of {} ({told}): {of_certificate}", file.display())
+            format!("the server refuses the certificate of {} ({told}): {of_certificate}", told_file(file))
         }
         None if alert == Alert::CertificateRequired => format!(
             "the server demands a certificate ({told}): name one in cert_file and key_file of tls_config"

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::section::{Entry, Fault, Located};
 use super::{FileError, keys, tree};
+use crate::config::naming::told;
 use crate::config::source::{advice, open_to_all, read_regular, read_regular_text};
 use crate::domain::life::duration;
 pub use clients::ClientAuth;
@@ -188,7 +189,7 @@ impl Reading {
         self.state.see(&file);
         let read = read_regular(&file);
         let (bytes, _) = read.map_err(|error| {
-            named.fault(format!("cannot read {}: {error}: {}", file.display(), advice(&error)))
+            named.fault(format!("cannot read {}: {error}: {}", told(&file), advice(&error)))
         })?;
         self.state.hold(&bytes);
         Ok(bytes)

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{TlsMode, failed};
 use crate::config::credentials::read_certificates;
+use crate::config::naming::told;
 use crate::session::error::Failure;
 
 /// How long the files may take to be read.
@@ -158,7 +159,7 @@ fn read_file(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 }
 
 fn bad_file(file: &Path, what: &str) -> Failure {
-    failed(format!("the file {} {what}", file.display()))
+    failed(format!("the file {} {what}", told(file)))
 }
 
 /// Parses a PEM file of authorities.

@@ -11,6 +11,7 @@ use ring::digest::{Context, SHA256};
 
 use super::{WebConfig, read};
 use crate::config::file::FileError;
+use crate::config::naming::told;
 
 /// How old a change must be before a file that looks the same is believed to be: clocks of file systems are coarse.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -151,7 +152,7 @@ impl Followed {
             Ok(config) if config.tls.is_some() == self.config.tls.is_some() => Ok(config),
             Ok(config) => Err(format!(
                 "{}: tls_server_config: TLS cannot be switched {} while the exporter runs: restart it",
-                self.file.display(),
+                told(&self.file),
                 if config.tls.is_some() { "on" } else { "off" }
             )),
             Err(error) => Err(error.to_string()),

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::clients::ClientAuth;
 use super::{Reading, suites};
 use crate::config::file::section::{Fault, Located, Section};
+use crate::config::naming::file_name;
 use crate::session::{WrongIdentity, certified};
 
 /// TLS as it is served.
@@ -95,6 +96,9 @@ impl TlsServer {
 pub(super) fn given(tls: &Section<'_>, key: &str) -> Result<Option<Located<Zeroizing<String>>>, Fault> {
     let example = "a PEM file, or what stands in one";
     let Some(entry) = tls.get(key) else { return Ok(None) };
-    let text = entry.parse(example, |text| Ok(Zeroizing::new(text.to_owned())))?;
+    let text = entry.parse(example, |text| match key.ends_with("_file") {
+        true => file_name(text).map(Zeroizing::new),
+        false => Ok(Zeroizing::new(text.to_owned())),
+    })?;
     Ok(Some(text).filter(|text| !text.value.is_empty()))
 }
