@@ -58,8 +58,14 @@ impl TlsMode {
             Self::Disabled => Ok(false),
             Self::Preferred => Ok(greeting.offers_tls),
             Self::Required | Self::VerifyCa | Self::VerifyIdentity if greeting.offers_tls => Ok(true),
-            Self::Required | Self::VerifyCa | Self::VerifyIdentity => Err(failed(
+            Self::Required => Err(failed(
                 "the server offers no TLS: set it up there, or choose --mysql.tls-mode=preferred".to_owned(),
+            )),
+            // Whoever checks who the server is must not be led to ask nobody: somebody on the way may have taken TLS out.
+            Self::VerifyCa | Self::VerifyIdentity => Err(failed(
+                "the server offers no TLS, so it cannot be checked who it is: find out why. Is it set up there (SHOW \
+                 VARIABLES LIKE '%ssl%'), and is nothing on the way that takes it out?"
+                    .to_owned(),
             )),
         }
     }

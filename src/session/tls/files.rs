@@ -211,6 +211,11 @@ pub fn certified(certificates: &[u8], key: &[u8]) -> Result<CertifiedKey, WrongI
                 .to_owned(),
         )
     })?;
+    if let Err(webpki::Error::UnsupportedCertVersion) = webpki::EndEntityCert::try_from(&chain[0]) {
+        return Err(in_certificate(
+            "has a certificate of version 1, which cannot be used: make one of version 3".to_owned(),
+        ));
+    }
     let certified = CertifiedKey::new(chain, key);
     certified.keys_match().map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
