@@ -125,7 +125,12 @@ impl Fault {
 }
 
 fn configure(text: &str, mut files: Files) -> Result<Configured, Fault> {
-    let root = tree::parse(text).map_err(Fault::of_text)?;
+    let root = tree::parse(text).map_err(|mut trouble| {
+        if trouble.is_shared {
+            trouble.what.push_str(", or put it under global");
+        }
+        Fault::of_text(trouble)
+    })?;
     let root = Entry::root(&root).section(&keys::FILE)?;
     let global = match root.get("global") {
         Some(global) => Layer::read(&global.section(&keys::GLOBAL)?, &keys::CANARY)?,
