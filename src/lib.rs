@@ -28,8 +28,8 @@
 //! | [`supervision`] | who owns the permanent loops, whether they move, and the word that ends them |
 //! | [`domain`] | the pure core: lives, culprits, idle limit, schedule, layers, mismatches, verdict; the applications' sessions followed |
 //!
-//! Arrows run down this list only; but sessions know the three words of `config` that settings are made of too: an
-//! address, a secret, the file of a password. Those know nobody.
+//! Arrows run down this list only; but sessions know the four words of `config` that settings are made of too: an
+//! address, a secret, the file of a password, a file's name. Those know nobody.
 //!
 //! A first reading: `domain::life::ending`, `domain::culprit`, `prober::life`, `prober::canary`, then `app`.
 //!

@@ -13,6 +13,7 @@ use mysql_canary_exporter::config::check;
 use mysql_canary_exporter::config::file::web::Followed;
 use mysql_canary_exporter::config::flags::{Command, ExportArgs, HashArgs, LowArgs};
 use mysql_canary_exporter::config::hashing::{self, HashError};
+use mysql_canary_exporter::config::naming::told;
 use mysql_canary_exporter::config::settings::Settings;
 use mysql_canary_exporter::domain::conduct::admission::Places;
 use mysql_canary_exporter::domain::conduct::health::Loop;
@@ -66,7 +67,7 @@ fn tell(args: &ExportArgs, settings: &Settings, web: Option<&Followed>) -> ExitC
     for warning in check::warnings(settings).into_iter().chain(of_web) {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
-    let source = args.config_file().map_or_else(|| "flags".to_owned(), |file| file.display().to_string());
+    let source = args.config_file().map_or_else(|| "flags".to_owned(), |file| told(file).to_string());
     let mut summary = check::summary(settings, &source);
     if let Some(web) = web {
         summary.push_str(&check::web_summary(web.config()));

@@ -68,7 +68,7 @@ fn rooms() -> Vec<String> {
 }
 
 /// The words of `config` that settings and sessions are both made of. They know nobody.
-const WORDS_OF_CONFIG: [&str; 3] = ["address", "secret", "credentials"];
+const WORDS_OF_CONFIG: [&str; 4] = ["address", "secret", "credentials", "naming"];
 
 #[test]
 fn the_map_has_every_room() {

@@ -1,6 +1,7 @@
 //! Under a service manager: sockets that it hands over, and what it is told.
 
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use crate::exporter::Launch;
@@ -29,6 +30,32 @@ fn readiness_and_the_end_are_told() {
     let (status, _) = exporter.terminate();
     assert!(status.success());
     assert_eq!(hear(&socket), "STOPPING=1", "a reload is no end");
+}
+
+#[test]
+fn an_abstract_socket_is_told_and_what_is_none_is_not() {
+    let name = format!("mysql-canary-exporter/{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a short name");
+    let socket = UnixDatagram::bind_addr(&address).expect("nobody has it");
+    let mut exporter =
+        Launch::at(&Peer::refusing().to_string()).env("NOTIFY_SOCKET", &format!("@{name}")).start();
+    assert_eq!(hear(&socket), "READY=1");
+    assert!(exporter.terminate().0.success());
+    assert_eq!(hear(&socket), "STOPPING=1");
+    for (place, told) in [
+        ("", None),
+        ("vsock:2:1234", Some("which is not spoken here: give it a path, or @ and a name")),
+        ("notify", Some("neither a path nor @ and a name")),
+    ] {
+        let mut exporter = Launch::at(&Peer::refusing().to_string()).env("NOTIFY_SOCKET", place).start();
+        if let Some(words) = told {
+            let said = exporter.wait_for_events("service_manager", 1, Duration::from_secs(10));
+            let error = said[0]["error"].as_str().unwrap_or_default();
+            assert!(error.contains(words), "{place}: {error}");
+        }
+        assert!(exporter.terminate().0.success());
+        assert_eq!(exporter.events("service_manager").is_empty(), told.is_none(), "{place}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::exporter::{Exporter, Launch};
-use crate::lab::{Authority, Curl, Peer};
+use crate::lab::{Authority, Curl, Peer, wait_for};
 
 mod change;
 mod dead_disk;
@@ -47,6 +47,18 @@ impl Pages {
         let exporter =
             Launch::at(&Peer::refusing().to_string()).args(&[&format!("--web.config.file={file}")]).start();
         Self { authority, exporter }
+    }
+
+    /// Writes the web configuration, and waits until it is followed: one that protects less is believed later.
+    fn follow(&self, config: &str) {
+        let waits = |name: &str| self.exporter.events(name).len();
+        let before = waits("web_config_read");
+        self.authority.write("web.yml", config);
+        wait_for("the new configuration", Duration::from_secs(30), || {
+            // Who looks makes the exporter look.
+            self.https().get("/-/healthy");
+            (waits("web_config_read") > before).then_some(())
+        });
     }
 
     fn address(&self) -> SocketAddr {
@@ -186,7 +198,7 @@ fn certificates_of_clients() {
     ];
     let pages = Pages::start(TLS);
     for (auth, more, lets_in) in rows {
-        pages.authority.write("web.yml", &format!("{TLS}  client_auth_type: {auth}\n{more}"));
+        pages.follow(&format!("{TLS}  client_auth_type: {auth}\n{more}"));
         let clients = [
             ("none", pages.https()),
             ("a good one", pages.https_as("client")),
@@ -211,13 +223,32 @@ fn certificates_of_clients() {
     }
     let seen = pages.https().with(&["--tlsv1.3"]).get("/");
     assert!(seen.fault.contains("certificate required"), "{seen}");
+    // Where nothing is looked at, old certificates and keys that are not known here do.
+    let script = "for key in 'ec -pkeyopt ec_paramgen_curve:prime256v1' rsa:2048; do
+            openssl req -newkey $key -nodes -keyout old-${key%%[ :]*}-key.pem -out old.req -subj /CN=old
+            openssl x509 -req -in old.req -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -out old-${key%%[ :]*}.pem
+        done
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:secp521r1 -nodes -keyout large-key.pem -out large.pem -days 30 -subj /CN=large
+        openssl x509 -in old-ec.pem -noout -text | grep 'Version: 1 '";
+    let made = Command::new("sh").args(["-ec", script]).current_dir(pages.authority.dir()).output();
+    let made = made.expect("sh runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for auth in ["RequireAnyClientCert", "RequestClientCert"] {
+        pages.follow(&format!("{TLS}  client_auth_type: {auth}\n"));
+        for who in ["old-ec", "old-rsa", "large"] {
+            for version in [&["--tlsv1.3"][..], &["--tls-max", "1.2"]] {
+                let seen = pages.https_as(who).with(version).get("/-/healthy");
+                assert_eq!(seen.status, 200, "{auth}, {who}, {version:?}: {seen}");
+            }
+        }
+    }
     assert!(!pages.exporter.events("tls_handshake_failed").is_empty(), "who looks for it finds it");
 }
 
 #[test]
 fn headers_and_a_rate() {
     let headers = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n    Strict-Transport-Security: max-age=31536000; includeSubDomains\n    \
-                   X-Content-Type-Options: nosniff\n    X-XSS-Protection: 1\n    Content-Security-Policy: script-src 'self'\n";
+                   X-Content-Type-Options: nosniff\n    X-XSS-Protection: 1\n    Content-Security-Policy: |\n      script-src 'self'\n";
     let pages = Pages::start(&format!("{headers}rate_limit: {{interval: 0, burst: 0}}\n"));
     let curl = Curl::http(pages.address());
     for path in ["/metrics", "/", "/nothing", "/-/reload"] {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::naming::told;
 use super::secret::Secret;
 use super::source::{advice, read_regular, read_regular_text, read_text};
 
@@ -14,7 +15,7 @@ pub const PASSWORD_VARIABLE: &str = "MYSQL_CANARY_PASSWORD";
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The password file cannot be read.
-    #[error("cannot read {}: {source}: {}", file.display(), advice(source))]
+    #[error("cannot read {}: {source}: {}", told(file), advice(source))]
     PasswordFile {
         /// The file.
         file: PathBuf,
@@ -22,7 +23,7 @@ pub enum CredentialsError {
         source: std::io::Error,
     },
     /// The option file cannot be read.
-    #[error("cannot read {}: {source}: {}", file.display(), advice(source))]
+    #[error("cannot read {}: {source}: {}", told(file), advice(source))]
     OptionFile {
         /// The file.
         file: PathBuf,
@@ -30,7 +31,7 @@ pub enum CredentialsError {
         source: std::io::Error,
     },
     /// The option file lacks the group.
-    #[error("{} has no group [{group}]: add a line [{group}] there, or name another group", file.display())]
+    #[error("{} has no group [{group}]: add a line [{group}] there, or name another group", told(file))]
     NoGroup {
         /// The file.
         file: PathBuf,
@@ -38,7 +39,10 @@ pub enum CredentialsError {
         group: String,
     },
     /// A line of the option file makes no sense.
-    #[error("line {line} of {} is neither a [group], an option=value nor a # comment: correct it, or put # before it", file.display())]
+    #[error(
+        "line {line} of {} is neither a [group], an option=value nor a # comment: correct it, or put # before it",
+        told(file)
+    )]
     BadLine {
         /// The file.
         file: PathBuf,

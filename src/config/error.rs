@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::config::address::AddressError;
 use crate::config::credentials::CredentialsError;
 use crate::config::file::FileError;
+use crate::config::naming::told;
 use crate::domain::layers::pool::PoolError;
 
 /// Flags that are good each by itself and wrong together, or files that cannot be read.
@@ -27,7 +28,10 @@ pub enum SettingsError {
     #[error("--pool: {0}")]
     Pools(#[from] PoolError),
     /// The authorities' file is bad.
-    #[error("--mysql.tls-ca: cannot read {}: {source}: name a file that the exporter's user may read", file.display())]
+    #[error(
+        "--mysql.tls-ca: cannot read {}: {source}: name a file that the exporter's user may read",
+        told(file)
+    )]
     TlsCa {
         /// The file.
         file: PathBuf,
@@ -35,7 +39,7 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The authorities' file holds none.
-    #[error("--mysql.tls-ca: {} holds no PEM certificate: name a file with -----BEGIN CERTIFICATE----- lines", .0.display())]
+    #[error("--mysql.tls-ca: {} holds no PEM certificate: name a file with -----BEGIN CERTIFICATE----- lines", told(.0))]
     NoCertificate(PathBuf),
     /// The configuration file is bad.
     #[error(transparent)]

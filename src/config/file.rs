@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::address::Address;
+use crate::config::naming::told;
 use crate::config::settings::{PathSettings, TargetSettings};
 use crate::config::source::{advice, read_regular_text};
 use crate::domain::layers::pool::check_name;
@@ -38,7 +39,7 @@ const SERVER_INTERVAL: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read.
-    #[error("{flag}: cannot read {}: {source}: {}", file.display(), advice(source))]
+    #[error("{flag}: cannot read {}: {source}: {}", told(file), advice(source))]
     Unreadable {
         /// The flag that names it.
         flag: &'static str,
@@ -48,7 +49,7 @@ pub enum FileError {
         source: std::io::Error,
     },
     /// Something in it is wrong.
-    #[error("{}:{line}:{column}: {path}{what}", file.display())]
+    #[error("{}:{line}:{column}: {path}{what}", told(file))]
     Bad {
         /// The file.
         file: PathBuf,
@@ -124,7 +125,12 @@ impl Fault {
 }
 
 fn configure(text: &str, mut files: Files) -> Result<Configured, Fault> {
-    let root = tree::parse(text).map_err(Fault::of_text)?;
+    let root = tree::parse(text).map_err(|mut trouble| {
+        if trouble.is_shared {
+            trouble.what.push_str(", or put it under global");
+        }
+        Fault::of_text(trouble)
+    })?;
     let root = Entry::root(&root).section(&keys::FILE)?;
     let global = match root.get("global") {
         Some(global) => Layer::read(&global.section(&keys::GLOBAL)?, &keys::CANARY)?,

@@ -7,6 +7,7 @@ pub mod error;
 pub mod file;
 pub mod flags;
 pub mod hashing;
+pub mod naming;
 pub mod secret;
 pub mod settings;
 mod source;

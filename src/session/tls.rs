@@ -26,6 +26,7 @@ use files::{Authorities, Identity, Reader};
 use super::error::Failure;
 use super::packet::{self, Greeting, HEADER};
 use super::wire::tls_error;
+use crate::config::naming::told as told_file;
 use crate::domain::life::stage::Stage;
 
 mod files;
@@ -57,8 +58,14 @@ impl TlsMode {
             Self::Disabled => Ok(false),
             Self::Preferred => Ok(greeting.offers_tls),
             Self::Required | Self::VerifyCa | Self::VerifyIdentity if greeting.offers_tls => Ok(true),
-            Self::Required | Self::VerifyCa | Self::VerifyIdentity => Err(failed(
+            Self::Required => Err(failed(
                 "the server offers no TLS: set it up there, or choose --mysql.tls-mode=preferred".to_owned(),
+            )),
+            // Whoever checks who the server is must not be led to ask nobody: somebody on the way may have taken TLS out.
+            Self::VerifyCa | Self::VerifyIdentity => Err(failed(
+                "the server offers no TLS, so it cannot be checked who it is: find out why. Is it set up there (SHOW \
+                 VARIABLES LIKE '%ssl%'), and is nothing on the way that takes it out?"
+                    .to_owned(),
             )),
         }
     }
@@ -345,7 +352,7 @@ pub(super) fn broken_off(alert: AlertDescription, shown: Option<&Path>) -> Failu
     };
     failed(match shown {
         Some(file) if !of_certificate.is_empty() => {
-            format!("the server refuses the certificate of {} ({told}): {of_certificate}", file.display())
+            format!("the server refuses the certificate of {} ({told}): {of_certificate}", told_file(file))
         }
         None if alert == Alert::CertificateRequired => format!(
             "the server demands a certificate ({told}): name one in cert_file and key_file of tls_config"

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::clients::Origin;
 use super::pages::text;
-use crate::config::file::web::{Followed, News, WebConfig};
+use crate::config::file::web::{BELIEVED_AFTER, Followed, News, WebConfig};
 use crate::machine::calendar::unix_now;
 use crate::metrics::ConfigReload;
 use basic::{Checker, Credentials};
@@ -99,7 +99,7 @@ impl Access {
         let followed = Arc::clone(&self.followed);
         let look = spawn_blocking(move || {
             let mut followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
-            let news = followed.look();
+            let news = followed.look(begun);
             let looked = (news, followed.is_good(), Arc::clone(followed.config()));
             drop(turn);
             looked
@@ -110,18 +110,26 @@ impl Access {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             // What an earlier look read, which nobody waited for any more, counts too.
             let has_changed = !Arc::ptr_eq(&newest, config);
+            let lowers = config.lowers(&newest);
             if has_changed {
                 *newest = Arc::clone(config);
             }
             drop(newest);
             if *is_good && (has_changed || hung) {
                 self.last_reload.succeeded(unix_now());
-                tracing::info!(event = "web_config_read", "--web.config.file was read anew, and is followed");
+                tell_read(config, lowers);
                 tell_warnings(config);
             }
         }
         match look.map(|(news, ..)| news) {
             Ok(News::None | News::Changed) => {}
+            Ok(News::Waits) => {
+                tracing::warn!(
+                    event = "web_config_waits",
+                    "--web.config.file takes users away, or what keeps clients out: it is followed once it has stood unchanged for {} s",
+                    BELIEVED_AFTER.as_secs()
+                );
+            }
             Ok(News::Wrong(error)) => {
                 self.last_reload.failed();
                 tracing::error!(
@@ -180,6 +188,28 @@ impl Access {
             Some(bucket) if bucket.is_of(rate) => bucket.take(),
             other => other.insert(Bucket::new(rate)).take(),
         }
+    }
+}
+
+/// Tells that it was read anew, and loudly where less is protected than before.
+fn tell_read(config: &WebConfig, lowers: bool) {
+    let clients = config.tls.as_ref().map(|tls| tls.clients.label()).unwrap_or_default();
+    let (tls, users) = (config.tls.is_some(), config.users.len());
+    match lowers {
+        true => tracing::warn!(
+            event = "web_config_read",
+            tls,
+            client_auth_type = clients,
+            users,
+            "--web.config.file was read anew, and is followed: it protects less than before"
+        ),
+        false => tracing::info!(
+            event = "web_config_read",
+            tls,
+            client_auth_type = clients,
+            users,
+            "--web.config.file was read anew, and is followed"
+        ),
     }
 }
 

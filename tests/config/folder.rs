@@ -34,7 +34,9 @@ impl Folder {
             printf 'subjectAltName=DNS:canary\\n' > extensions
             openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -set_serial 2 -days 30 \
                 -extfile extensions -out cert.pem
-            chmod 600 key.pem
+            openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -set_serial 3 -days 30 -out old.pem
+            openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa-key.pem -out rsa.pem -days 30 -subj '/CN=canary'
+            chmod 600 key.pem rsa-key.pem
             mkfifo -m 600 pipe";
         let name =
             format!("mysql-canary-config-{}-{}", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));

@@ -6,6 +6,7 @@
 mod files;
 mod folder;
 mod good;
+mod naming;
 mod web;
 
 use std::collections::BTreeSet;

@@ -162,6 +162,8 @@ fn what_the_toolkit_takes_is_taken() {
     let http2 = "http_server_config:\n  http2: true\n";
     let no_http2 = "warning: http_server_config.http2: HTTP/2 is not spoken here: clients get HTTP/1.1\n";
     let rsa = "[TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]";
+    // As the toolkit's own certificate.
+    let of_rsa = |more: &str| with(more).replace("cert.pem", "rsa.pem").replace("key.pem", "rsa-key.pem");
     let everybody = "pages: under TLS, client certificates VerifyClientCertIfGiven, for everybody";
     let rows: Vec<(&str, String, String, &str)> = vec![
         ("empty", String::new(), String::new(), "pages: in plain HTTP, for everybody"),
@@ -170,7 +172,7 @@ fn what_the_toolkit_takes_is_taken() {
         ("noAuth_allCiphers", with(&format!("{verify}  cipher_suites: [{all_suites}]\n")), format!("{cbc}{any_authority}"), everybody),
         (
             "noAuth_someCiphers",
-            with(&format!("{verify}  min_version: TLS12\n  max_version: TLS12\n  cipher_suites: {rsa}\n")),
+            of_rsa(&format!("{verify}  min_version: TLS12\n  max_version: TLS12\n  cipher_suites: {rsa}\n")),
             any_authority.to_owned(),
             everybody,
         ),
@@ -188,14 +190,14 @@ fn what_the_toolkit_takes_is_taken() {
         ),
         (
             "noAuth_noHTTP2",
-            with(&format!("{verify}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]\nhttp_server_config: {{http2: false}}\n")),
+            of_rsa(&format!("{verify}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]\nhttp_server_config: {{http2: no}}\n")),
             any_authority.to_owned(),
             everybody,
         ),
         // The toolkit takes it and fails when it serves: HTTP/2 demands another suite. It is never offered here.
         (
             "noAuth_noHTTP2Cipher",
-            with(&format!("{verify}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]\n{http2}")),
+            of_rsa(&format!("{verify}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]\n{http2}")),
             format!("{no_http2}{any_authority}"),
             everybody,
         ),
@@ -282,6 +284,41 @@ fn what_could_serve_nobody_is_refused() {
             "an authority that is none",
             with("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: password\n"),
             "client_ca_file: what is given here holds no PEM certificate",
+        ),
+        (
+            "no name at all",
+            with("  client_auth_type: RequireAnyClientCert\n  client_allowed_sans: []\n"),
+            "client_allowed_sans: the list is empty, so nobody could connect",
+        ),
+        (
+            "suites for another key",
+            with("  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n"),
+            "cipher_suites: none of these can be used with the certificate's key, so nobody could connect",
+        ),
+        (
+            "an old certificate",
+            "tls_server_config: {cert_file: old.pem, key_file: key.pem}\n".to_owned(),
+            "cert_file: what is given here has a certificate of version 1, which cannot be used: make one of version 3",
+        ),
+        (
+            "a cost that there is not",
+            format!("basic_auth_users: {{alice: {}}}\n", HASH.replace("$04$", "$32$")),
+            "basic_auth_users.alice: no bcrypt hash has the cost 32: it is 4 to 31",
+        ),
+        (
+            "a cost that there is not",
+            format!("basic_auth_users: {{alice: {}}}\n", HASH.replace("$04$", "$03$")),
+            "basic_auth_users.alice: no bcrypt hash has the cost 3: it is 4 to 31",
+        ),
+        (
+            "a cost that nobody waits for",
+            format!("basic_auth_users: {{alice: {}}}\n", HASH.replace("$04$", "$18$")),
+            "basic_auth_users.alice: the hash's cost is 18, and one check of a password would take longer than a client waits",
+        ),
+        (
+            "an anchor",
+            "http_server_config: &a {}\n".to_owned(),
+            "an anchor (&name): write the value out where it is needed\n",
         ),
         (
             "a mailbox",

@@ -1,6 +1,8 @@
 //! Files that change while the exporter runs.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::{NAMES, Pages, TLS};
 use crate::exporter::Page;
@@ -85,6 +87,55 @@ fn however_a_file_is_changed_it_is_seen() {
     assert_eq!(header().as_deref(), Some("deny"));
     link("..two");
     assert_eq!(header().as_deref(), Some("sameorigin"));
+}
+
+/// An editor empties a file and writes it again, a copy is cut: while it is half there, nobody gets in who did not before.
+#[test]
+fn a_half_written_file_lets_nobody_in() {
+    let users = format!(
+        "http_server_config: {{headers: {{X-Frame-Options: deny}}}}\nbasic_auth_users:\n  dave: {}\n",
+        super::hash("dave123", 4)
+    );
+    let pages = Pages::start(&users);
+    let curl = Curl::http(pages.address());
+    let file = pages.authority.file("web.yml");
+    let shut = |seconds: u64, what: &str| {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(seconds) {
+            assert_eq!(curl.get("/metrics").status, 401, "{what}");
+            sleep(Duration::from_millis(100));
+        }
+    };
+    let cut = users.find("  dave").expect("it stands there");
+    // In place, as an editor does.
+    for half in [0, cut, users.len() - 30] {
+        for _ in 0..4 {
+            fs::write(&file, &users[..half]).expect("the directory is ours");
+            shut(1, "half is there, and it is written on");
+        }
+        // What is bad after it is no reason to believe it.
+        fs::write(&file, "basic_auth_users: [").expect("the directory is ours");
+        shut(4, "it is bad");
+        fs::write(&file, &users).expect("the directory is ours");
+        assert_eq!(curl.clone().logged_in("dave:dave123").get("/metrics").status, 200);
+        shut(1, "it is whole");
+    }
+    assert_eq!(pages.exporter.events("web_config_waits").len() / 2, 4, "{:?}", pages.exporter.log());
+    // Who means it waits a little.
+    let begun = Instant::now();
+    pages.authority.write("web.yml", "");
+    while curl.get("/metrics").status == 401 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is never believed");
+        sleep(Duration::from_millis(200));
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+    let told = pages.exporter.events("web_config_read");
+    let last = told.last().expect("it is told");
+    assert_eq!(
+        (last["level"].as_str(), last["users"].as_u64(), last["client_auth_type"].as_str()),
+        (Some("WARN"), Some(0), Some("")),
+        "{last}"
+    );
 }
 
 #[test]

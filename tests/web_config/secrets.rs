@@ -131,6 +131,12 @@ fn observe(format: &str) {
     server.sql("ALTER USER 'canary'@'%' IDENTIFIED BY 'another one'");
     says(&daemon, "connect_failed", 1);
     assert_eq!(pages(&mut heard), 200);
+    let planted = |name: &str, beside: &str| {
+        let text = key.replace('\n', "\\n");
+        format!(
+            "{{username: canary, password_file: password}}\n    tls_config: {{mode: verify-ca, {beside}{name}: \"{text}\"}}"
+        )
+    };
     // Secrets in every wrong place, of both files.
     for auth in [
         format!("{{username: canary, password: {DEFAULT_PASSWORD}}}"),
@@ -138,6 +144,9 @@ fn observe(format: &str) {
         format!("{{username: canary, password_env: {DEFAULT_PASSWORD}}}"),
         format!("{{username: canary, {DEFAULT_PASSWORD}: x}}"),
         format!("{{username: canary, password_file: \"{DEFAULT_PASSWORD}}}"),
+        planted("ca_file", ""),
+        planted("cert_file", "key_file: server-key.pem, "),
+        planted("key_file", "cert_file: server.pem, "),
     ] {
         authority.write("canary.yml", &config(&auth));
         assert_eq!(pages(&mut heard), 500, "{auth}");
@@ -146,6 +155,12 @@ fn observe(format: &str) {
     for (count, wrong) in [
         web.replace("key: |", "key_file: |"),
         web.replace("  key: |", "  client_ca: |"),
+        web.replace("  cert: |", "  key_file: server-key.pem\n  client_ca: |")
+            .replace("  key: |", "  cert_file: |"),
+        web.replace(
+            "  key: |",
+            "  key_file: server-key.pem\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: |",
+        ),
         web.replace("basic_auth_users: {dave: ", "basic_auth_users: {dave: x"),
         format!("{web}{OF_THE_PAGES}: x\n"),
         format!("{web}password: {OF_THE_PAGES}\n"),

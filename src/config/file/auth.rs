@@ -5,6 +5,7 @@ use std::env::{self, VarError};
 use super::Files;
 use super::section::{Fault, Located, Section};
 use crate::config::credentials::{CredentialsError, PasswordFile, first_line, options_of};
+use crate::config::naming::{file_name, told};
 use crate::config::secret::Secret;
 use crate::config::source::{advice, open_to_all, read_regular_text};
 
@@ -33,12 +34,13 @@ const CLIENT: &str = "client";
 impl Auth {
     /// Reads the section; its files are read by [`Self::log_in`].
     pub(super) fn read(auth: &Section<'_>) -> Result<Self, Fault> {
-        let text = |key, example: &str| -> Result<Option<Located<String>>, Fault> {
+        let text = |key: &str, example: &str| -> Result<Option<Located<String>>, Fault> {
             let entry = auth.get(key);
             entry
                 .map(|entry| {
                     entry.parse(example, |text| match text.is_empty() {
                         true => Err(format!("nothing stands here: write {example}")),
+                        false if key.ends_with("_file") => file_name(text),
                         false => Ok(text.to_owned()),
                     })
                 })
@@ -135,7 +137,7 @@ impl Auth {
             Self::Options { file, group } => {
                 let name = files.place(&file.value);
                 let (text, found) = read_regular_text(&name).map_err(|error| {
-                    file.fault(format!("cannot read {}: {error}: {}", name.display(), advice(&error)))
+                    file.fault(format!("cannot read {}: {error}: {}", told(&name), advice(&error)))
                 })?;
                 let wanted = group.as_ref().map_or(CLIENT, |group| group.value.as_str());
                 let options = options_of(&text, &name, wanted).map_err(|error| match (&error, group) {
@@ -145,12 +147,12 @@ impl Auth {
                 let username = options.user.ok_or_else(|| {
                     file.fault(format!(
                         "the group [{wanted}] of {} names no user: add a line user=… there",
-                        name.display()
+                        told(&name)
                     ))
                 })?;
                 let holds_password = options.password.is_some();
                 if let (true, Some(mode)) = (holds_password, open_to_all(&found)) {
-                    files.warn(format!("{}: everybody may read {}, which holds a password (mode {mode:04o}): take the right from others, chmod o-rwx", file.path, name.display()));
+                    files.warn(format!("{}: everybody may read {}, which holds a password (mode {mode:04o}): take the right from others, chmod o-rwx", file.path, told(&name)));
                 }
                 Ok(Login {
                     username,

@@ -98,6 +98,15 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The same with all the words that YAML had for it.
+    pub(super) fn yaml_bool(&self) -> Result<bool, Fault> {
+        match self.text("true or false")? {
+            "true" | "True" | "TRUE" | "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Ok(true),
+            "false" | "False" | "FALSE" | "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Ok(false),
+            _ => self.bool(),
+        }
+    }
+
     /// The values of a list.
     pub(super) fn list(&self, example: &str) -> Result<Vec<Entry<'a>>, Fault> {
         match &self.node.value {

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::Files;
 use super::section::{Fault, Located, Section};
+use crate::config::naming::{file_name, told};
 use crate::config::source::{advice, open_to_all, read_regular};
 use crate::session::{TlsIdentity, TlsMode, check_authorities, check_identity, check_server_name};
 
@@ -34,7 +35,7 @@ pub(super) struct Tls {
 impl TlsKeys {
     pub(super) fn read(tls: &Section<'_>) -> Result<Self, Fault> {
         let file = |key, example: &str| -> Result<Option<Located<String>>, Fault> {
-            tls.get(key).map(|entry| entry.parse(example, |text| Ok(text.to_owned()))).transpose()
+            tls.get(key).map(|entry| entry.parse(example, file_name)).transpose()
         };
         let certificate = file("cert_file", "a PEM file with the client's certificate")?;
         let key = file("key_file", "a PEM file with the key of the client's certificate")?;
@@ -101,9 +102,9 @@ impl TlsKeys {
             Some(file) => {
                 let name = files.place(&file.value);
                 let (pem, _) = read_regular(&name).map_err(|error| {
-                    file.fault(format!("cannot read {}: {error}: {}", name.display(), advice(&error)))
+                    file.fault(format!("cannot read {}: {error}: {}", told(&name), advice(&error)))
                 })?;
-                check_authorities(&pem).map_err(|what| file.fault(format!("{} {what}", name.display())))?;
+                check_authorities(&pem).map_err(|what| file.fault(format!("{} {what}", told(&name))))?;
                 if !mode.verifies() && !self.ca_is_others {
                     files.warn(format!(
                         "{}: the authorities are not used with the mode {}: write mode: verify-identity, or verify-ca where certificates name no host",
@@ -121,7 +122,7 @@ impl TlsKeys {
                 let (certificates, _) = read_regular(&certificate_file).map_err(|error| {
                     certificate.fault(format!(
                         "cannot read {}: {error}: {}",
-                        certificate_file.display(),
+                        told(&certificate_file),
                         advice(&error)
                     ))
                 })?;
@@ -133,7 +134,7 @@ impl TlsKeys {
                 if let Err(wrong) = check_identity(&certificates, &pem) {
                     return Err(match wrong.in_key {
                         true => key.fault(format!("the file that is named here {}", wrong.what)),
-                        false => certificate.fault(format!("{} {}", certificate_file.display(), wrong.what)),
+                        false => certificate.fault(format!("{} {}", told(&certificate_file), wrong.what)),
                     });
                 }
                 if let Some(mode) = open_to_all(&found) {

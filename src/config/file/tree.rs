@@ -21,6 +21,8 @@ pub(super) struct Place {
 pub(super) struct Trouble {
     pub(super) place: Place,
     pub(super) what: String,
+    /// The text means one value for several places.
+    pub(super) is_shared: bool,
 }
 
 /// A value and its place. It may be a secret, so it cannot be printed.
@@ -54,7 +56,7 @@ impl From<Marker> for Place {
 
 impl Place {
     fn trouble(self, what: &str) -> Trouble {
-        Trouble { place: self, what: what.to_owned() }
+        Trouble { place: self, what: what.to_owned(), is_shared: false }
     }
 }
 
@@ -140,29 +142,35 @@ impl<'a> Reader<'a> {
                         (Event::Scalar(name, _, 0, None), span) => {
                             Key { place: span.start.into(), name: name.into_owned() }
                         }
-                        (event, span) => return Err(Place::from(span.start).trouble(refusal(&event, true))),
+                        (event, span) => return Err(refused(span.start.into(), &event, true)),
                     };
                     let (event, span) = self.next()?;
                     section.push((key, self.node(event, span, depth + 1)?));
                 }
             }
-            other => return Err(place.trouble(refusal(&other, false))),
+            other => return Err(refused(place, &other, false)),
         };
         Ok(Node { place, value })
     }
 }
 
+fn refused(place: Place, event: &Event<'_>, key: bool) -> Trouble {
+    let what = refusal(event, key);
+    Trouble { is_shared: what == ALIAS || what == ANCHOR, ..place.trouble(what) }
+}
+
+const ALIAS: &str = "an alias (*name): write the value out where it is needed";
+const ANCHOR: &str = "an anchor (&name): write the value out where it is needed";
+
 /// Why an event that is good YAML has no place here.
 fn refusal(event: &Event<'_>, key: bool) -> &'static str {
     match event {
-        Event::Alias(_) => "an alias (*name): write the value out, or put it under global",
+        Event::Alias(_) => ALIAS,
         Event::Scalar(_, _, 0, _) | Event::SequenceStart(_, 0, _) | Event::MappingStart(_, 0, _) if !key => {
             "a tag (!name): leave it out, the exporter knows what each key takes"
         }
         Event::Scalar(_, _, 0, Some(_)) => "a tag (!name): leave it out",
-        Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) if !key => {
-            "an anchor (&name): write the value out where it is needed, or put it under global"
-        }
+        Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) if !key => ANCHOR,
         _ => "this is no key: write a word and a colon, such as name: orders",
     }
 }
@@ -212,5 +220,5 @@ fn explain(error: &ScanError, text: &str) -> Trouble {
         // None of these words come from the text.
         other => format!("no YAML: {other}"),
     };
-    Trouble { place, what }
+    Trouble { place, what, is_shared: false }
 }

@@ -1,6 +1,7 @@
 //! The web configuration, in the format of Prometheus' exporter-toolkit: TLS, headers, users, a rate. It is read anew
 //! whenever one of its files has changed (`follow`), so what is good stays where a later reading is bad.
 
+mod anybody;
 mod clients;
 mod follow;
 mod suites;
@@ -15,11 +16,12 @@ use zeroize::Zeroizing;
 
 use super::section::{Entry, Fault, Located};
 use super::{FileError, keys, tree};
+use crate::config::naming::told;
 use crate::config::source::{advice, open_to_all, read_regular, read_regular_text};
 use crate::domain::life::duration;
 pub use clients::ClientAuth;
 use follow::State;
-pub use follow::{Followed, News};
+pub use follow::{BELIEVED_AFTER, Followed, News};
 pub use tls::TlsServer;
 pub use users::{Hash, Users};
 
@@ -36,6 +38,16 @@ pub struct WebConfig {
     pub rate: Option<Rate>,
     /// What is no error and should be mended all the same.
     pub warnings: Vec<String>,
+}
+
+impl WebConfig {
+    /// Whether this takes protection away that the one before gave: users, or what keeps clients out.
+    #[must_use]
+    pub fn lowers(&self, before: &Self) -> bool {
+        let keeps_out = |config: &Self| config.tls.as_ref().map(|tls| tls.keeps_out).unwrap_or_default();
+        let mut of_clients = keeps_out(self).into_iter().zip(keeps_out(before));
+        (self.users.is_empty() && !before.users.is_empty()) || of_clients.any(|(now, before)| before && !now)
+    }
 }
 
 /// How many requests are answered: one an interval, and so many at once.
@@ -89,7 +101,7 @@ fn configure(text: &str, reading: &mut Reading, open: Option<u32>) -> Result<Web
     if let Some(http) = root.get("http_server_config") {
         let http = http.section(&keys::WEB_HTTP)?;
         if let Some(http2) = http.get("http2")
-            && http2.bool()?
+            && http2.yaml_bool()?
         {
             reading.warn(format!("{}: HTTP/2 is not spoken here: clients get HTTP/1.1", http2.path()));
         }
@@ -134,7 +146,8 @@ fn read_headers(headers: &Entry<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, F
         if !allowed.is_empty() && !allowed.contains(&text) {
             return Err(entry.fault(format!("an invalid value for it: write {}", allowed.join(" or "))));
         }
-        let value = HeaderValue::from_str(text)
+        // As Go writes headers: a block of YAML ends in a line break.
+        let value = HeaderValue::from_str(text.trim_matches([' ', '\t', '\r', '\n']))
             .map_err(|_| entry.fault("no header can hold this: write one line of ASCII"))?;
         let name =
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| entry.fault("no header has such a name"))?;
@@ -188,7 +201,7 @@ impl Reading {
         self.state.see(&file);
         let read = read_regular(&file);
         let (bytes, _) = read.map_err(|error| {
-            named.fault(format!("cannot read {}: {error}: {}", file.display(), advice(&error)))
+            named.fault(format!("cannot read {}: {error}: {}", told(&file), advice(&error)))
         })?;
         self.state.hold(&bytes);
         Ok(bytes)

@@ -11,6 +11,7 @@ use crate::config::address::Address;
 use crate::config::credentials::{self, CredentialsError, FileOptions, PASSWORD_VARIABLE, PasswordFile};
 use crate::config::error::SettingsError;
 use crate::config::file::{self, Configured};
+use crate::config::naming::told;
 use crate::config::secret::Secret;
 use crate::config::settings::{PathSettings, TargetSettings};
 use crate::config::source;
@@ -181,7 +182,7 @@ impl TargetArgs {
         {
             warnings.push(format!(
                 "everybody may read {}, which holds a password (mode {mode:04o}): take the right from others, chmod o-rwx",
-                file.display()
+                told(file)
             ));
         }
         check_distinct(&self.pools)?;

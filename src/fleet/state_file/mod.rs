@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::config::address::Address;
+use crate::config::naming::told;
 use crate::domain::life::observation::History;
 use crate::domain::life::remembered::text::{LONGEST_TEXT_BYTES, TextError};
 use crate::domain::life::remembered::{PathName, Remembered, TakenUp};
@@ -68,7 +69,10 @@ pub struct Observed {
 #[derive(Debug, thiserror::Error)]
 pub enum StateFileError {
     /// Nothing can be written there.
-    #[error("--state.file: cannot write {}: {source}: choose a file in a directory that the exporter's user may write", file.display())]
+    #[error(
+        "--state.file: cannot write {}: {source}: choose a file in a directory that the exporter's user may write",
+        told(file)
+    )]
     Unwritable {
         /// The file.
         file: PathBuf,
@@ -78,7 +82,7 @@ pub enum StateFileError {
     /// Another exporter keeps it.
     #[error(
         "--state.file: another exporter keeps {}{}: give each exporter a file of its own, or end that one first",
-        file.display(),
+        told(file),
         holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
     )]
     InUse {
@@ -142,13 +146,13 @@ impl StateFile {
         match place::put(&self.file, self.table.now().text_parts()) {
             Ok(length) => {
                 if std::mem::take(&mut self.failing) {
-                    tracing::info!(event = "state_written", file = %self.file.display(), "the state file is written again");
+                    tracing::info!(event = "state_written", file = %told(&self.file), "the state file is written again");
                 }
                 Written::Whole { length }
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(event = "state_not_written", file = %self.file.display(), error = %error, "the state file could not be written");
+                    tracing::warn!(event = "state_not_written", file = %told(&self.file), error = %error, "the state file could not be written");
                 }
                 Written::Failed
             }
@@ -209,7 +213,7 @@ impl Table {
         if let Some(before) = dropped {
             tracing::warn!(
                 event = "state_of_another_server",
-                file = %self.file.display(),
+                file = %told(&self.file),
                 target_name = target,
                 path,
                 measured_against = before,
@@ -226,11 +230,11 @@ fn set_aside(file: &Path, error: &TextError) -> Remembered {
     let moved = fs::rename(file, &aside);
     tracing::warn!(
         event = "state_damaged",
-        file = %file.display(),
+        file = %told(file),
         error = %error,
         set_aside = moved.is_ok(),
         "the state file cannot be read, the search starts afresh; what it held is in {}",
-        aside.display()
+        told(&aside)
     );
     Remembered::default()
 }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{TlsMode, failed};
 use crate::config::credentials::read_certificates;
+use crate::config::naming::told;
 use crate::session::error::Failure;
 
 /// How long the files may take to be read.
@@ -158,7 +159,7 @@ fn read_file(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 }
 
 fn bad_file(file: &Path, what: &str) -> Failure {
-    failed(format!("the file {} {what}", file.display()))
+    failed(format!("the file {} {what}", told(file)))
 }
 
 /// Parses a PEM file of authorities.
@@ -210,6 +211,11 @@ pub fn certified(certificates: &[u8], key: &[u8]) -> Result<CertifiedKey, WrongI
                 .to_owned(),
         )
     })?;
+    if let Err(webpki::Error::UnsupportedCertVersion) = webpki::EndEntityCert::try_from(&chain[0]) {
+        return Err(in_certificate(
+            "has a certificate of version 1, which cannot be used: make one of version 3".to_owned(),
+        ));
+    }
     let certified = CertifiedKey::new(chain, key);
     certified.keys_match().map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -12,6 +12,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCer
 use webpki::EndEntityCert;
 
 use super::Reading;
+use super::anybody::Anybody;
 use super::tls::given;
 use crate::config::file::section::{Fault, Located, Section};
 use crate::session::authorities;
@@ -41,6 +42,14 @@ impl ClientAuth {
             Self::VerifyIfGiven => "VerifyClientCertIfGiven",
             Self::RequireAndVerify => "RequireAndVerifyClientCert",
         }
+    }
+
+    /// What it keeps out: those who show nothing, and those whose certificate is not good.
+    pub(super) fn keeps_out(self) -> [bool; 2] {
+        [
+            matches!(self, Self::RequireAny | Self::RequireAndVerify),
+            matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify),
+        ]
     }
 
     fn of(word: &str) -> Option<Self> {
@@ -86,6 +95,11 @@ impl ClientAuth {
                 }
                 let example = "a list of names as certificates have them, such as [prometheus.example.org]";
                 let listed = entry.list(example)?;
+                if listed.is_empty() {
+                    return Err(entry.fault(format!(
+                        "the list is empty, so nobody could connect: write {example}, or leave the key out"
+                    )));
+                }
                 Some(
                     listed
                         .iter()
@@ -94,11 +108,12 @@ impl ClientAuth {
                 )
             }
         };
-        let algorithms = ring::default_provider().signature_verification_algorithms;
+        // Where names count, it counts whose they are.
+        let unproved = names.is_none();
         let verifier: Arc<dyn ClientCertVerifier> = match auth {
             Self::None => return Ok((auth, None)),
-            Self::Request => Arc::new(Anybody { mandatory: false, algorithms }),
-            Self::RequireAny => Arc::new(Anybody { mandatory: true, algorithms }),
+            Self::Request => Arc::new(Anybody::new(false, unproved)),
+            Self::RequireAny => Arc::new(Anybody::new(true, unproved)),
             Self::VerifyIfGiven | Self::RequireAndVerify => checked(auth, given, tls, reading)?,
         };
         Ok(match names {
@@ -140,54 +155,6 @@ fn checked(
     let builder = if auth == ClientAuth::VerifyIfGiven { builder.allow_unauthenticated() } else { builder };
     let verifier = builder.build();
     verifier.map_err(|error| tls.fault(format!("certificates of clients cannot be checked: {error}")))
-}
-
-/// Takes whatever certificate there is: who holds its key is known, and no more.
-#[derive(Debug)]
-struct Anybody {
-    mandatory: bool,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ClientCertVerifier for Anybody {
-    fn client_auth_mandatory(&self) -> bool {
-        self.mandatory
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
 }
 
 /// A name that a certificate may have.

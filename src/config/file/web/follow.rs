@@ -8,12 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ring::digest::{Context, SHA256};
+use tokio::time::Instant;
 
 use super::{WebConfig, read};
 use crate::config::file::FileError;
+use crate::config::naming::told;
 
 /// How old a change must be before a file that looks the same is believed to be: clocks of file systems are coarse.
 const SETTLED: Duration = Duration::from_secs(2);
+/// How long files that take protection away must stand as they are before they are believed: they may be half written.
+pub const BELIEVED_AFTER: Duration = Duration::from_secs(3);
 
 /// The configuration as it was last good, and its files as they were last read.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Followed {
     state: State,
     /// What was wrong at the last reading.
     wrong: Option<String>,
+    /// Since when the files stand as they do, where they take protection away and are not believed yet.
+    waiting: Option<Instant>,
 }
 
 /// The files of one reading.
@@ -41,6 +47,8 @@ pub enum News {
     None,
     /// They were read anew, and are followed from now on.
     Changed,
+    /// They take protection away: what was believed stays until they have stood unchanged for [`BELIEVED_AFTER`].
+    Waits,
     /// They cannot be followed, for this reason: what was good stays.
     Wrong(String),
 }
@@ -126,7 +134,7 @@ impl Followed {
     /// The first thing that is wrong.
     pub fn begin(file: &Path) -> Result<Self, FileError> {
         let (state, config) = read(file);
-        Ok(Self { file: file.to_owned(), config: Arc::new(config?), state, wrong: None })
+        Ok(Self { file: file.to_owned(), config: Arc::new(config?), state, wrong: None, waiting: None })
     }
 
     /// What is followed now.
@@ -140,23 +148,35 @@ impl Followed {
     }
 
     /// Looks whether one of the files has changed, and reads them anew where one may have. It waits for the file system.
-    pub fn look(&mut self) -> News {
-        if self.state.stands() {
+    pub fn look(&mut self, now: Instant) -> News {
+        if self.waiting.is_none() && self.state.stands() {
             return News::None;
         }
         let (state, config) = read(&self.file);
         let same = state.same_contents(&self.state);
+        let untouched = same && state.seen == self.state.seen;
         self.state = state;
+        let waited = self.waiting.take().filter(|_| untouched);
         let config = match config {
             Ok(config) if config.tls.is_some() == self.config.tls.is_some() => Ok(config),
             Ok(config) => Err(format!(
                 "{}: tls_server_config: TLS cannot be switched {} while the exporter runs: restart it",
-                self.file.display(),
+                told(&self.file),
                 if config.tls.is_some() { "on" } else { "off" }
             )),
             Err(error) => Err(error.to_string()),
         };
         match config {
+            Ok(config) if config.lowers(&self.config) => {
+                let since = waited.unwrap_or(now);
+                if now.duration_since(since) < BELIEVED_AFTER {
+                    self.waiting = Some(since);
+                    return if waited.is_some() { News::None } else { News::Waits };
+                }
+                self.wrong = None;
+                self.config = Arc::new(config);
+                News::Changed
+            }
             Ok(_) if same && self.wrong.is_none() => News::None,
             Ok(config) => {
                 self.wrong = None;

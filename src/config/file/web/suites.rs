@@ -2,6 +2,7 @@
 
 use rustls::crypto::ring::{cipher_suite, default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::sign::SigningKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
@@ -76,6 +77,27 @@ pub(super) fn read(
         .filter(|&version| provider.cipher_suites.iter().any(|suite| suite.version() == version))
         .collect();
     Ok((provider, versions))
+}
+
+/// Whether the certificate's key can be used with what is left.
+pub(super) fn check_key(
+    tls: &Section<'_>,
+    provider: &CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+    key: &dyn SigningKey,
+) -> Result<(), Fault> {
+    let fits = |suite: &SupportedCipherSuite| match suite {
+        SupportedCipherSuite::Tls12(suite) => key.choose_scheme(suite.sign).is_some(),
+        SupportedCipherSuite::Tls13(_) => true,
+    };
+    let spoken = |suite: &&SupportedCipherSuite| versions.contains(&suite.version());
+    match provider.cipher_suites.iter().filter(spoken).any(fits) {
+        true => Ok(()),
+        false => Err(tls.fault(
+            "cipher_suites: none of these can be used with the certificate's key, so nobody could connect: those with \
+             ECDSA are for keys of P-256, P-384 and Ed25519, those with RSA for keys of RSA",
+        )),
+    }
 }
 
 fn versions(

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::clients::ClientAuth;
 use super::{Reading, suites};
 use crate::config::file::section::{Fault, Located, Section};
+use crate::config::naming::file_name;
 use crate::session::{WrongIdentity, certified};
 
 /// TLS as it is served.
@@ -20,6 +21,9 @@ pub struct TlsServer {
     pub config: Arc<ServerConfig>,
     /// Whose certificate is wanted, in words.
     pub clients: ClientAuth,
+    /// What keeps clients out: one who shows nothing, whose certificate is not good, who is of another authority than
+    /// those that are named, or who has none of the names.
+    pub(super) keeps_out: [bool; 4],
     /// Whether the key stands in the configuration itself.
     pub(super) holds_key: bool,
 }
@@ -70,7 +74,11 @@ impl TlsServer {
             located.fault(format!("{what_it_is} {what}"))
         })?;
         let (provider, versions) = suites::read(tls, reading)?;
+        suites::check_key(tls, &provider, &versions, &*certified.key)?;
         let (clients, verifier) = ClientAuth::read(tls, reading)?;
+        let [shown, good] = clients.keeps_out();
+        let named = given(tls, "client_ca_file")?.or(given(tls, "client_ca")?).is_some();
+        let keeps_out = [shown, good, good && named, tls.get("client_allowed_sans").is_some()];
         let builder = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&versions)
             .map_err(|error| tls.fault(format!("these cannot be spoken together: {error}")))?;
@@ -80,14 +88,14 @@ impl TlsServer {
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.ignore_client_order = match tls.get("prefer_server_cipher_suites") {
-            Some(entry) => entry.bool()?,
+            Some(entry) => entry.yaml_bool()?,
             None => true,
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Every connection shows its certificates as they are now, and none is remembered.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Some(Self { config: Arc::new(config), clients, holds_key }))
+        Ok(Some(Self { config: Arc::new(config), clients, keeps_out, holds_key }))
     }
 }
 
@@ -95,6 +103,9 @@ impl TlsServer {
 pub(super) fn given(tls: &Section<'_>, key: &str) -> Result<Option<Located<Zeroizing<String>>>, Fault> {
     let example = "a PEM file, or what stands in one";
     let Some(entry) = tls.get(key) else { return Ok(None) };
-    let text = entry.parse(example, |text| Ok(Zeroizing::new(text.to_owned())))?;
+    let text = entry.parse(example, |text| match key.ends_with("_file") {
+        true => file_name(text).map(Zeroizing::new),
+        false => Ok(Zeroizing::new(text.to_owned())),
+    })?;
     Ok(Some(text).filter(|text| !text.value.is_empty()))
 }

@@ -1,6 +1,7 @@
 //! Who may ask: users, and the bcrypt hashes of their passwords.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use bcrypt::HashParts;
@@ -17,6 +18,10 @@ pub struct Users(BTreeMap<String, Hash>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hash(Secret);
 
+/// The costs that there are, as in Go's bcrypt.
+const COSTS: RangeInclusive<u32> = 4..=31;
+/// The highest cost that is taken: with it one check takes about ten seconds, and holds others up so long.
+const HIGHEST: u32 = 17;
 /// From which cost on one check takes seconds.
 const SLOW: u32 = 15;
 
@@ -48,11 +53,25 @@ impl Users {
             let parts = HashParts::from_str(text).map_err(|_| {
                 entry.fault("not a bcrypt hash: write what hash-password prints for the password, which begins with $2")
             })?;
-            if parts.get_cost() >= SLOW {
+            let cost = parts.get_cost();
+            if !COSTS.contains(&cost) {
+                return Err(entry.fault(format!(
+                    "no bcrypt hash has the cost {cost}: it is {} to {}; 10 to 12 is usual",
+                    COSTS.start(),
+                    COSTS.end()
+                )));
+            }
+            if cost > HIGHEST {
+                return Err(entry.fault(format!(
+                    "the hash's cost is {cost}, and one check of a password would take longer than a client waits: make one \
+                     of {HIGHEST} at most, 10 to 12 is usual"
+                )));
+            }
+            if cost >= SLOW {
                 reading.warn(format!(
                     "{}: the hash's cost is {}: one check of a password takes seconds; 10 to 12 is usual",
                     entry.path(),
-                    parts.get_cost()
+                    cost
                 ));
             }
             users.insert(name.to_owned(), Hash(Secret::new(text)));
