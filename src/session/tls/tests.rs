@@ -337,7 +337,7 @@ fn certificates_that_cannot_be_shown() {
         (certificate, Vec::new(), true, "holds no PEM key"),
         (read("client.key"), read("client.key"), false, "holds no PEM certificate"),
         (cut("client.pem"), read("client.key"), false, "is no good PEM"),
-        (read("old.pem"), read("old.key"), false, "has a certificate that cannot be used"),
+        (read("old.pem"), read("old.key"), false, "has a certificate of version 1, which cannot be used"),
     ] {
         let wrong = check_identity(&certificate, &key).expect_err(words);
         assert!(wrong.in_key == in_key && wrong.what.contains(words), "{wrong:?}");

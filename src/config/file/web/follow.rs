@@ -191,3 +191,45 @@ impl Followed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_users_away_is_believed_once_it_has_stood() {
+        const USERS: &str =
+            "basic_auth_users:\n  dave: $2y$04$hH7ZNWP7zXpD9hKyLyGGdOxxz1Wm4iDrCRiP4CeK1vdpaFfNpAAWu\n";
+        let file = std::env::temp_dir().join(format!("mysql-canary-follow-{}.yml", std::process::id()));
+        let write = |text: &str| std::fs::write(&file, text).expect("the directory is ours");
+        write(USERS);
+        let mut followed = Followed::begin(&file).expect("it is good");
+        let begun = Instant::now();
+        for (seconds, text, news, users) in [
+            (0.0, Some(""), "Waits", 1),
+            (2.9, None, "None", 1),
+            // Written on: it stands anew.
+            (2.95, Some("basic_auth_users:\n"), "Waits", 1),
+            (5.9, None, "None", 1),
+            // What is bad meanwhile proves nothing.
+            (5.92, Some("basic_auth_users: ["), "Wrong", 1),
+            (60.0, None, "None", 1),
+            (60.0, Some("basic_auth_users:\n"), "Waits", 1),
+            (62.0, Some(USERS), "Changed", 1),
+            (63.0, Some(""), "Waits", 1),
+            (65.9, None, "None", 1),
+            (66.0, None, "Changed", 0),
+            (66.0, None, "None", 0),
+            (66.1, Some(USERS), "Changed", 1),
+        ] {
+            if let Some(text) = text {
+                write(text);
+            }
+            let seen = format!("{:?}", followed.look(begun + Duration::from_secs_f64(seconds)));
+            assert!(seen.starts_with(news), "{seconds}: {seen}");
+            assert_eq!(followed.config().users.len(), users, "{seconds}");
+        }
+        // What is left is in the system's temporary directory.
+        let _ = std::fs::remove_file(&file);
+    }
+}
