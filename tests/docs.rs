@@ -214,3 +214,12 @@ fn anchor(heading: &str) -> String {
     let kept = text.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
     kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
 }
+
+/// The README shows one check, as docs/check holds it.
+#[test]
+fn the_readme_shows_what_check_says() {
+    let whole = include_str!("../docs/check/haproxy.txt");
+    let (_, verdict) = whole.split_once("Verdict on path default").expect("it holds the verdict");
+    let (verdict, _) = verdict.split_once("  timeouts on path").expect("the table of timeouts is next");
+    assert!(README.contains(&format!("```text\nVerdict on path default{verdict}```")), "{verdict}");
+}

@@ -185,7 +185,9 @@ fn a_long_and_lossy_wire_kills_nobody() {
             });
         }
         let log = || exporters.iter().map(Exporter::log).collect::<String>();
-        assert!(begun.elapsed() < Duration::from_secs(120), "too few lives; the exporters logged\n{}", log());
+        // A death a little before the limit makes one of them wait for more.
+        let patience = Duration::from_secs(300);
+        assert!(begun.elapsed() < patience, "too few lives, or no verdict; the exporters logged\n{}", log());
         sleep(Duration::from_millis(500));
     }
     for page in verdicts.iter().flatten() {
