@@ -247,15 +247,23 @@ pub fn inventory<'a>(
     settings
 }
 
-/// Seconds for people, rounded once and everywhere alike: `4.05 s`, `59.5 s`, from a minute on whole seconds, and
-/// whole minutes from an hour on also in larger units, `28800 s (8h)`.
-pub fn in_words(seconds: f64) -> String {
+/// Seconds for people, rounded once and everywhere alike: `4.05 s`, `59.5 s`, from a minute on whole seconds.
+pub fn in_seconds(seconds: f64) -> String {
+    format!("{} s", rounded(seconds))
+}
+
+fn rounded(seconds: f64) -> f64 {
     let places = match seconds {
         s if s < 10.0 => 100.0,
         s if s < 60.0 => 10.0,
         _ => 1.0,
     };
-    let rounded = (seconds * places).round() / places;
+    (seconds * places).round() / places
+}
+
+/// The same, and whole minutes from an hour on also in larger units: `28800 s (8h)`.
+pub fn in_words(seconds: f64) -> String {
+    let rounded = rounded(seconds);
     // Larger units only where they are shorter to read: 8h, not 8h17s.
     if (3600.0..1e9).contains(&rounded) && rounded % 60.0 == 0.0 {
         format!("{rounded} s ({})", duration::format_seconds(rounded))

@@ -4,7 +4,6 @@
 
 use maud::{Markup, Render, html};
 
-use crate::domain::layers::in_words;
 use crate::domain::life::duration::format_seconds;
 
 /// So many characters of a name are shown.
@@ -77,12 +76,6 @@ fn is_invisible(character: char) -> bool {
             u32::from(character),
             0x00ad | 0x061c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xe0000..=0xe007f
         )
-}
-
-/// An age as the verdict writes it, without a second unit: `350 s`, `28800 s`.
-pub(super) fn in_seconds(seconds: f64) -> String {
-    let words = in_words(seconds);
-    words.split_once(" (").map_or(words.as_str(), |(plain, _)| plain).to_owned()
 }
 
 /// An age for a mark on an axis: `10m`, `28.5s`.

@@ -94,13 +94,7 @@ pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
 
 /// Whether it died sooner than all that died near its age at other instants: timers are late, and never early.
 pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> bool {
-    let told = history.iter().rev().filter_map(|seen| match seen.fate {
-        Fate::Died { exact: true, culprit, killed, .. } if may_be_a_timer(culprit) => {
-            Some(remembered(seen, killed))
-        }
-        Fate::Died { .. } | Fate::Lived => None,
-    });
-    let near = told.take(NEWEST).chain(others.iter().copied()).filter(|other| {
+    let near = newest(history, others, may_be_a_timer).filter(|other| {
         (other.age - one.age).abs() <= ONE_AGE.either(one.age)
             && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
             && history.is_one_server(one.server, other.server)
@@ -119,25 +113,17 @@ pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
             && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
             && history.is_one_server(one.server, other.server)
     };
-    let told = history.iter().rev().filter_map(|seen| match seen.fate {
-        Fate::Died { exact: true, killed, .. } => Some(remembered(seen, killed)),
-        Fate::Died { .. } | Fate::Lived => None,
-    });
-    told.take(NEWEST).chain(others.iter().copied()).filter(is_company).count()
+    newest(history, others, |_| true).filter(is_company).count()
 }
 
 /// Whether the count of KILLs stood still while others died at this age: no KILL strikes at it then. One of many that a
 /// KILL was counted with may have been closed by something else at just this age.
 pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool {
-    let told = history.iter().rev().filter_map(|seen| match seen.fate {
-        Fate::Died { exact: true, killed, .. } => Some(remembered(seen, killed)),
-        Fate::Died { .. } | Fate::Lived => None,
-    });
     let is_near = |other: &Struck| {
         (other.age - one.age).abs() <= ONE_AGE.either(one.age)
             && history.is_one_server(one.server, other.server)
     };
-    let near = told.take(NEWEST).chain(others.iter().copied()).filter(is_near);
+    let near = newest(history, others, |_| true).filter(is_near);
     let (counted, unkilled) =
         near.filter(|other| other.kills.is_some()).fold((0, 0), |(counted, unkilled), other| {
             if other.is_counted() { (counted + 1, unkilled) } else { (counted, unkilled + 1) }
@@ -149,6 +135,19 @@ pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool
 pub fn are_kills_read(history: &History, others: &[Struck]) -> bool {
     let is_read = |seen: &Observation| matches!(seen.fate, Fate::Died { exact: true, killed: Some(_), .. });
     others.iter().any(|other| other.kills.is_some()) || history.iter().rev().take(NEWEST).any(is_read)
+}
+
+/// The newest that the history remembers and whose culprit is one of these, and the others.
+fn newest(
+    history: &History,
+    others: &[Struck],
+    is_of: impl Fn(Culprit) -> bool,
+) -> impl Iterator<Item = Struck> {
+    let told = history.iter().rev().filter_map(move |seen| match seen.fate {
+        Fate::Died { exact: true, culprit, killed, .. } if is_of(culprit) => Some(remembered(seen, killed)),
+        Fate::Died { .. } | Fate::Lived => None,
+    });
+    told.take(NEWEST).chain(others.iter().copied())
 }
 
 /// One that the history remembers.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use crate::domain::layers::in_seconds;
 use crate::page::marks::{Mark, SURVIVED};
 use crate::page::scale::Axis;
-use crate::page::text::{counted, in_picture, in_seconds, plain, short_age};
+use crate::page::text::{counted, in_picture, plain, short_age};
 use crate::status::{Canary, Layer, LivesOfAge, PathDocument, TargetDocument};
 
 /// How high the words of a lane are, in pixels, and how high a row of marks is.

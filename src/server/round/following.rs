@@ -5,14 +5,13 @@ use tokio::time::Instant;
 
 use super::{Round, Unreachable, timed};
 use crate::domain::applications::Errors;
-use crate::server::Flavor;
-use crate::server::Followed;
 use crate::server::applications::Heard;
 use crate::server::events_errors_summary::{self, EventsErrorsSummary};
 use crate::server::optional::Missing;
 use crate::server::session_connect_attrs::{self, SessionConnectAttrs};
 use crate::server::troubles::Part;
 use crate::server::watch::tell_missing;
+use crate::server::{Flavor, Followed};
 
 impl Round<'_> {
     /// Ends the round of the follower, with what the two tables tell that are read once a minute.
