@@ -197,9 +197,15 @@ fn a_long_and_lossy_wire_kills_nobody() {
             "{LIMIT} s, not {lower} to {upper}"
         );
     }
-    for death in exporters.iter().flat_map(|exporter| exporter.events("death")) {
+    for (exporter, death) in
+        exporters.iter().flat_map(|of| of.events("death").into_iter().map(move |d| (of, d)))
+    {
         let age = death["age_seconds"].as_f64().expect("a death has an age");
-        assert!(age > LIMIT - RETRANSMISSION, "a false death: {death}");
+        assert!(
+            age > LIMIT - RETRANSMISSION,
+            "a false death: {death}; the exporter logged\n{}",
+            exporter.log()
+        );
         assert_eq!(death["culprit"], "network_idle_timeout", "{death}");
     }
 }
