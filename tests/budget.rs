@@ -47,7 +47,7 @@ fn ghosts_that_may_not_be_killed_take_their_places_in_the_budget() {
         .ages("2s,5s,6s,7s")
         .args(&["--canary.max-connections=6", "--canary.probe-timeout=1s", "--canary.kill-ghosts=false"])
         .start();
-    let most = most_listed(firewall.server(), Duration::from_secs(45), || {});
+    let most = most_listed(firewall.server(), Duration::from_secs(95), || {});
     let page = exporter.metrics();
     assert!(page.sum("deaths_total", &[("ending", "silence")]) >= 2.0, "{}", exporter.log());
     println!(
@@ -174,7 +174,7 @@ fn a_witness_that_is_refused_for_want_of_room_makes_no_outage_of_a_death() {
         exporter.events("connect_failed").iter().any(|event| event["stage"] == "limit").then_some(())
     });
     server.sql("ALTER USER 'canary'@'%' WITH MAX_USER_CONNECTIONS 100");
-    exporter.wait_for_events("death", 1, Duration::from_secs(60));
+    exporter.wait_for_events("death", 1, Duration::from_secs(120));
     assert_eq!(exporter.metrics().sum("voided_total", &[("reason", "outage")]), 0.0, "{}", exporter.log());
 }
 

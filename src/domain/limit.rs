@@ -109,6 +109,11 @@ impl IdleLimit {
         }
     }
 
+    /// The longest age that it strikes at, in seconds; zero while nothing died.
+    pub fn longest(&self) -> f64 {
+        self.spread_to.or(self.upper).unwrap_or_default()
+    }
+
     /// Where to look at the lower bound again, in seconds: a little below it, where what lives bears it
     /// out. A limit may lie so near to a bound that canaries of its very age live and die by chance.
     pub fn below(&self) -> f64 {

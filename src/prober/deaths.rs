@@ -8,8 +8,8 @@ use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
 use crate::domain::culprit::companions::{
-    Spared, Struck, are_kills_read, are_kills_too_few, died_unkilled, is_before_its_age, kills_near,
-    same_age, same_instant,
+    Spared, Struck, are_kills_read, are_kills_too_few, is_before_its_age, kills_near, kills_there, same_age,
+    same_instant,
 };
 use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story, Told};
 use crate::domain::culprit::twins;
@@ -58,6 +58,8 @@ struct Case {
     foretold: Option<Observation>,
     /// The story that explains it, and how many lives it was told by: it is told anew when there are more.
     story: Option<(usize, Story)>,
+    /// Whether others that are found dead later may yet tell another one.
+    awaits_company: bool,
 }
 
 /// A death with its culprit.
@@ -109,6 +111,7 @@ impl Undecided {
             server,
             foretold,
             story: None,
+            awaits_company: false,
         });
         foretold
     }
@@ -158,9 +161,11 @@ impl Undecided {
                 };
                 let (stories, before) = stories.entry(case.server).or_insert_with(read);
                 case.story = Some((lives, stories.of_one(&case.life(), before)));
+                case.awaits_company = stories.awaits_company(&case.life(), before);
             }
             let conclusion = conclude(&evidence(&case, history, &others, &idle));
-            let may_be_one_of_many = case.company_until().is_some_and(|until| unix_now < until);
+            let may_be_one_of_many =
+                case.awaits_company || case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= until {
                 if case.death.exact {
                     self.past.push_back(case.as_struck());
@@ -366,6 +371,7 @@ fn is_of_a_part(limit: &IdleLimit, age: f64) -> bool {
 fn evidence(case: &Case, history: &History, others: &Others, idle: &IdleLimit) -> Evidence {
     let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, .. } = case.death;
     let told = Struck { at: case.at, ..case.as_struck() };
+    let kills_there = kills_there(history, &others.told, &told);
     Evidence {
         kind: case.kind,
         ending,
@@ -380,7 +386,8 @@ fn evidence(case: &Case, history: &History, others: &Others, idle: &IdleLimit) -
         same_age: same_age(history, &others.told, &told),
         before_its_age: is_before_its_age(history, &others.told, &told),
         kills_near: kills_near(history, &others.told, &told),
-        died_unkilled: died_unkilled(history, &others.told, &told),
+        died_unkilled: kills_there.died_unkilled(),
+        kills_strike: kills_there.strike(),
         are_kills_read: are_kills_read(history, &others.told),
         same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
         too_few_kills: are_kills_too_few(history, &others.struck, &others.spared, &case.as_struck()),

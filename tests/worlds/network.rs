@@ -148,7 +148,10 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
         }
     }
     say_stop.say();
-    let _history = running.await.expect("the loop ends well");
+    let history = running.await.expect("the loop ends well");
+    if std::env::var_os("MYSQL_CANARY_WORLD").is_some() {
+        history.iter().for_each(|seen| println!("{:.1} {seen:?}", seen.at - START));
+    }
     let ends = std::mem::take(&mut scene.0.shared.lock().expect("no life panics holding it").ends);
     (ends, reports)
 }

@@ -20,6 +20,12 @@ const CLUSTER: usize = 2;
 /// So many of one age that a KILL was counted with outweigh one that none was.
 const ONE_UNKILLED_OF: usize = 8;
 
+/// Ages of one timer are not told apart by less than this, in seconds.
+const LEAST_SCATTER_SECONDS: f64 = 0.05;
+
+/// A KILL is not of a row where it would be rarer than this that all the others missed its age.
+const OF_ANOTHER_ROW_BELOW: f64 = 1e-3;
+
 /// A tool that looks seldom kills at ages up to this ratio apart: each minute those idle for five, say.
 pub const SELDOM_RATIO: f64 = 1.6;
 
@@ -100,12 +106,21 @@ pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> 
             && history.is_one_server(one.server, other.server)
             && other.kind != Kind::Active
     });
-    let ages: Vec<f64> = near.map(|other| other.age).collect();
-    ages.len() >= CLUSTER && ages.iter().all(|age| age - heard(*age) > one.age)
+    let near: Vec<Struck> = near.collect();
+    if one.is_counted() {
+        // A KILL is compared with those that died without one, who lie as close together as their own timer strikes.
+        let unkilled = near.iter().filter(|other| other.kills.is_some_and(|kills| kills.rose == 0));
+        let mut ages: Vec<f64> = unkilled.map(|other| other.age).collect();
+        ages.sort_by(f64::total_cmp);
+        let Some((shortest, longest)) = ages.first().zip(ages.last()) else { return false };
+        let scatter = (longest - shortest).max(LEAST_SCATTER_SECONDS);
+        return ages.len() > CLUSTER && one.age < shortest - scatter;
+    }
+    near.len() >= CLUSTER && near.iter().all(|other| other.age - heard(other.age) > one.age)
 }
 
 /// How many KILLs struck others near this age, at other instants: a tool that looks seldom kills at ages that
-/// lie apart.
+/// lie apart. None, where it lies so far from where all of them lie that it is not of that row.
 pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
     let is_company = |other: &Struck| {
         other.is_counted()
@@ -113,28 +128,60 @@ pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
             && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
             && history.is_one_server(one.server, other.server)
     };
-    newest(history, others, |_| true).filter(is_company).count()
+    let ages: Vec<f64> =
+        newest(history, others, |_| true).filter(is_company).map(|other| other.age).collect();
+    let from = ages.iter().copied().fold(f64::INFINITY, f64::min);
+    let to = ages.iter().copied().fold(0.0, f64::max);
+    if is_of_another_row(ages.len(), (from, to), one.age) { 0 } else { ages.len() }
 }
 
-/// Whether the count of KILLs stood still while others died at this age: no KILL strikes at it then. One of many that a
-/// KILL was counted with may have been closed by something else at just this age.
-pub fn died_unkilled(history: &History, others: &[Struck], one: &Struck) -> bool {
+/// Whether an age lies so far from a row of so many deaths between two ages, all in seconds, that it would be rare for
+/// all of them to have missed it.
+pub fn is_of_another_row(deaths: usize, (from, to): (f64, f64), age: f64) -> bool {
+    let least = ONE_AGE.either(from.min(age));
+    let widened = to.max(age) - from.min(age);
+    let share = (to - from).max(least) / widened.max(least);
+    share.powi(i32::try_from(deaths).unwrap_or(i32::MAX)) < OF_ANOTHER_ROW_BELOW
+}
+
+/// What the count of KILLs did while others died at an age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KillsThere {
+    /// With so many it rose ...
+    counted: usize,
+    /// ... and with so many it stood still.
+    unkilled: usize,
+}
+
+impl KillsThere {
+    /// Whether KILL strikes at this age.
+    pub const fn strike(self) -> bool {
+        self.counted > 0 && !self.died_unkilled()
+    }
+
+    /// Whether others died there without one: no KILL strikes at this age then. One of many that a KILL was counted with
+    /// may have been closed by something else at just this age.
+    pub const fn died_unkilled(self) -> bool {
+        self.unkilled * ONE_UNKILLED_OF > self.counted
+    }
+}
+
+/// What the count of KILLs did while others died at the age of this one.
+pub fn kills_there(history: &History, others: &[Struck], one: &Struck) -> KillsThere {
     let is_near = |other: &Struck| {
         (other.age - one.age).abs() <= ONE_AGE.either(one.age)
             && history.is_one_server(one.server, other.server)
     };
-    let near = newest(history, others, |_| true).filter(is_near);
-    let (counted, unkilled) =
-        near.filter(|other| other.kills.is_some()).fold((0, 0), |(counted, unkilled), other| {
-            if other.is_counted() { (counted + 1, unkilled) } else { (counted, unkilled + 1) }
-        });
-    unkilled * ONE_UNKILLED_OF > counted
+    let mut there = KillsThere::default();
+    for other in newest(history, others, |_| true).filter(is_near).filter(|other| other.kills.is_some()) {
+        *(if other.is_counted() { &mut there.counted } else { &mut there.unkilled }) += 1;
+    }
+    there
 }
 
 /// Whether the count of KILLs was read for any of the newest deaths.
 pub fn are_kills_read(history: &History, others: &[Struck]) -> bool {
-    let is_read = |seen: &Observation| matches!(seen.fate, Fate::Died { exact: true, killed: Some(_), .. });
-    others.iter().any(|other| other.kills.is_some()) || history.iter().rev().take(NEWEST).any(is_read)
+    newest(history, others, |_| true).any(|other| other.kills.is_some())
 }
 
 /// The newest that the history remembers and whose culprit is one of these, and the others.

@@ -36,6 +36,8 @@ const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
 
 /// This many others at one instant are no chance.
 const MANY: usize = 2;
+/// After so many others of its age, one that died sooner than all of them is no death of theirs.
+const MANY_OF_ITS_AGE: usize = 6;
 
 /// Names the culprit of one death. The rules stand in the order of their strength; the first that
 /// fits wins.
@@ -62,7 +64,9 @@ pub fn conclude(evidence: &Evidence) -> Conclusion {
         );
     }
     let unasked = evidence.exact && !evidence.ending.is_found_by_probe();
-    if evidence.same_instant >= MANY && unasked && !is_at_wait_timeout(evidence) {
+    // A probe in that very instant is answered by what closed the others.
+    let is_answered = matches!(evidence.ending, Ending::Fin | Ending::ResetOnUse);
+    if evidence.same_instant >= MANY && (unasked || is_answered) && !is_at_wait_timeout(evidence) {
         return conclude_many(evidence);
     }
     if evidence.kind == Kind::Active {
@@ -147,7 +151,16 @@ fn conclude_many(evidence: &Evidence) -> Conclusion {
 /// A canary that pings: no idle timer reaches it.
 fn conclude_active(evidence: &Evidence) -> Conclusion {
     let Evidence { ending, exact, row, proxy_seen, outlived, .. } = *evidence;
-    if evidence.same_age > 0 {
+    let is_silent = matches!(ending, Ending::Silence | Ending::ResetOnUse);
+    if is_silent && matches!(evidence.story, Story::OneMoment | Story::HereAndThere) {
+        conclude_silent(evidence)
+    } else if exact && evidence.killed == Some(true) && row == Row::Gone && evidence.died_unkilled {
+        // Those that die at its age do so without.
+        decided(
+            Culprit::ServerKill,
+            "a canary that pings was closed, row gone, and Com_kill rose with it alone",
+        )
+    } else if evidence.same_age > 0 && !is_silent {
         decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
     } else if ending == Ending::Fin && exact && row == Row::Gone && !proxy_seen && evidence.may_be_killed() {
         let rule = "a canary that pings was closed, row gone, uptime steady, and no idle one died at its age";
@@ -234,12 +247,20 @@ fn conclude_reset(evidence: &Evidence) -> Conclusion {
 fn conclude_fin(evidence: &Evidence) -> Conclusion {
     match evidence.killed {
         Some(true) if evidence.is_killed() => conclude_killed(evidence),
+        Some(true) if evidence.before_its_age && evidence.row == Row::Gone && !evidence.too_few_kills => {
+            let rule = "closed sooner than any at its age, row gone, and Com_kill rose: no timer is early";
+            Conclusion { decided: evidence.outlived, ..decided(Culprit::ServerKill, rule) }
+        }
         // Until one that died at this age alone says by what.
         Some(true) if evidence.too_few_kills && !evidence.died_unkilled && evidence.row == Row::Gone => open(
             Culprit::Unknown,
             "closed with others at one instant, and Com_kill rose, but not as often as sessions were closed",
         ),
         Some(_) if evidence.row == Row::Gone => conclude_closed_by_another(evidence),
+        // What strikes at this age strikes without KILL.
+        None if evidence.row == Row::Gone && evidence.died_unkilled && evidence.same_age > 0 => {
+            conclude_closed_by_another(evidence)
+        }
         Some(_) | None => conclude_uncounted(evidence),
     }
 }
@@ -276,10 +297,11 @@ fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
     if same_age == 0 {
         return open(Culprit::Unknown, "closed away from wait_timeout, Com_kill unmoved, alone at its age");
     }
-    if evidence.same_instant > 0 && evidence.before_its_age {
-        let rule =
-            "closed with another one at one instant, and sooner than any at its age: no timer is early";
-        return open(Culprit::Unknown, rule);
+    if evidence.before_its_age && (evidence.same_instant > 0 || same_age >= MANY_OF_ITS_AGE) {
+        return open(Culprit::Unknown, "closed sooner than any at its age: no timer is early");
+    }
+    if evidence.kills_strike {
+        return open(Culprit::Unknown, "closed at an age at which KILL strikes, and Com_kill unmoved");
     }
     if twins.busy == Some(true) && kind != Kind::Busy && !evidence.is_of_a_part() {
         return open(

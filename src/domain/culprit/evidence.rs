@@ -62,6 +62,8 @@ pub struct Evidence {
     pub kills_near: usize,
     /// Another died at this age while the count of KILLs stood still: KILL is not what strikes there.
     pub died_unkilled: bool,
+    /// KILL is what strikes there: it was counted with others that died at this age.
+    pub kills_strike: bool,
     /// So few KILLs were counted around this instant that they do not explain all who died at it.
     pub too_few_kills: bool,
     /// Whether the count of KILLs is read on this path at all: then one that could not be compared may have risen.

@@ -13,10 +13,12 @@
 
 use crate::domain::life::tolerance::ONE_AGE;
 
+mod moment;
 mod timer;
 
 pub use timer::{Part, Since, contradictions};
 
+use moment::{Moment, moment, moments};
 use timer::{Timer, timer};
 
 /// One life on the path, as far as it was seen.
@@ -70,25 +72,19 @@ pub enum Story {
 
 /// How unlikely it is, as a logarithm, that a life ends against its story.
 const AGAINST: f64 = -4.6;
-/// How unlikely a moment of loss is beforehand, as a logarithm.
-const MOMENT: f64 = -1.2;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
-const SCATTER_AHEAD: f64 = 5.0;
-/// The same for one moment, which is said of all the deaths around it at once ...
-const MOMENT_AHEAD: f64 = 8.0;
-/// ... and of so many at least.
-const AT_ONE_MOMENT: usize = 3;
-/// So many moments are looked for among the lives that are compared.
-const MOST_MOMENTS: usize = 3;
+const SCATTER_AHEAD: f64 = 6.5;
 /// The same for a timer.
-const TIMER_AHEAD: f64 = 5.0;
+const TIMER_AHEAD: f64 = 7.5;
 /// The same for a timer of a part of the connections, which flows that are forgotten here and there look like sooner.
-const TIMER_OF_A_PART_AHEAD: f64 = 6.5;
+const TIMER_OF_A_PART_AHEAD: f64 = 8.0;
 /// By how much one of them must be ahead where the same is told already: a path seldom changes its nature ...
 const TIMER_AHEAD_AGAIN: f64 = 1.0;
 const SCATTER_AHEAD_AGAIN: f64 = 2.0;
 /// ... and where the other one is.
 const AHEAD_OF_WHAT_IS_TOLD: f64 = 10.0;
+/// So many moments are looked for among the lives that are compared.
+const MOST_MOMENTS: usize = 3;
 /// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
 const UNSHOWN_MOMENT: f64 = -3.0;
 /// ... and by how much a timer must be ahead of such.
@@ -98,15 +94,15 @@ const OF_A_PART: usize = 3;
 /// So many deaths with TCP keepalive at the age of a timer show that it ignores the packets of that.
 const IGNORES_KEEPALIVE: usize = 2;
 /// So many of the newest lives are looked at ...
-const LOOKED_AT: usize = 384;
+const LOOKED_AT: usize = 640;
 /// ... and so many that tell are compared.
-pub const COMPARED: usize = 96;
+pub const COMPARED: usize = 160;
 
 /// What the lives of one server tell together of the silent deaths among them.
 #[derive(Debug, Clone)]
 pub struct Stories {
-    /// The moments at which flows were lost, and the oldest age that each explains, in seconds.
-    moments: Vec<(f64, f64)>,
+    /// The moments at which flows were lost.
+    moments: Vec<Moment>,
     /// The lives that no such moment explains.
     lives: Vec<Life>,
     young: f64,
@@ -126,7 +122,7 @@ impl Stories {
         let mut moments = Vec::new();
         for _ in 0..MOST_MOMENTS {
             let Some(found) = moment(&lives, young, &survivors) else { break };
-            lives.retain(|life| !is_explained_by(found, life));
+            lives.retain(|life| !found.explains(life));
             moments.push(found);
         }
         let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
@@ -137,23 +133,25 @@ impl Stories {
     pub fn of_one(&self, one: &Life, told: &Told) -> Story {
         let Self { timer, scatter, .. } = self;
         let over_scatter = timer.likelihood - scatter;
-        let is_told_to_strike =
-            told.timer.is_some_and(|limit| one.age() >= limit * (1.0 - 1e-9) && self.may_strike(one, limit));
+        let is_told_to_strike = self.is_told_to_strike(one, told);
+        let is_of_a_part = timer.part(&self.lives).is_some();
+        let mut most_moments = MOST_MOMENTS;
         let (timer_ahead, over_moments, scatter_ahead) = if is_told_to_strike {
-            (TIMER_AHEAD_AGAIN, -OVER_MOMENTS, AHEAD_OF_WHAT_IS_TOLD)
+            // Those on the other part are as old as those that it strikes: a moment that takes all explains them
+            // better.
+            let over_moments = if is_of_a_part { 0.0 } else { -OVER_MOMENTS };
+            most_moments = if is_of_a_part { 1 } else { MOST_MOMENTS };
+            (TIMER_AHEAD_AGAIN, over_moments, AHEAD_OF_WHAT_IS_TOLD)
         } else if told.is_here_and_there {
             (AHEAD_OF_WHAT_IS_TOLD, OVER_MOMENTS, SCATTER_AHEAD_AGAIN)
         } else {
-            let is_of_a_part = timer.part(&self.lives).is_some();
             let ahead = if is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
             (ahead, OVER_MOMENTS, SCATTER_AHEAD)
         };
-        if self.moments.iter().any(|found| is_explained_by(*found, one)) {
+        let over_lost_at_moments = || timer.likelihood - self.lost_at_moments(one, most_moments);
+        if self.moments.iter().any(|moment| moment.explains(one) || moment.took(one)) {
             Story::OneMoment
-        } else if over_scatter >= timer_ahead
-            && timer.likelihood - lost_at_moments(one, &self.lives, self.young, &self.survivors)
-                >= over_moments
-        {
+        } else if over_scatter >= timer_ahead && over_lost_at_moments() >= over_moments {
             // One that is younger than what strikes is of another story.
             if is_told_to_strike || timer.strikes(one) { Story::Timer } else { Story::Open }
         } else if -over_scatter >= scatter_ahead {
@@ -161,6 +159,32 @@ impl Stories {
         } else {
             Story::Open
         }
+    }
+
+    /// Whether others that are found dead later may yet show that this one was lost with them, though a timer is told that
+    /// strikes at its age: on the other part of the connections they are as old as those that it strikes.
+    pub fn awaits_company(&self, one: &Life, told: &Told) -> bool {
+        self.is_told_to_strike(one, told) && self.timer.part(&self.lives).is_some()
+    }
+
+    fn is_told_to_strike(&self, one: &Life, told: &Told) -> bool {
+        told.timer.is_some_and(|limit| one.age() >= limit * (1.0 - 1e-9) && self.may_strike(one, limit))
+    }
+
+    /// The log-likelihood that this one was lost at a moment with others, whether or not those that are born later
+    /// show it yet: with so many moments at most that nobody lived through, where they explain more.
+    fn lost_at_moments(&self, one: &Life, most: usize) -> f64 {
+        let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, self.young));
+        let (mut rest, mut best, mut prior) = (self.lives.clone(), f64::NEG_INFINITY, 0.0);
+        for place in 0..most {
+            let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
+            let moments = moments(&rest, &self.survivors).filter(|moment| place > 0 || one.spans(*moment));
+            let Some(moment) = moments.max_by_key(|moment| count(*moment)) else { break };
+            rest.retain(|life| !life.is_dead || !life.spans(moment));
+            prior += UNSHOWN_MOMENT;
+            best = best.max(prior + likelihood(&rest));
+        }
+        best
     }
 
     /// Whether a timer that is told, in seconds, may reach one that sends what this one does. Hardly any device ignores
@@ -185,11 +209,6 @@ pub struct Told {
     pub timer: Option<f64>,
     /// Whether flows are told to be forgotten here and there.
     pub is_here_and_there: bool,
-}
-
-/// Whether a moment of loss, which explains the dead up to an age in seconds, explains a life's end.
-fn is_explained_by((moment, oldest): (f64, f64), life: &Life) -> bool {
-    life.is_dead && life.spans(moment) && life.age() <= oldest
 }
 
 /// The lives of one server that tell of silent deaths.
@@ -246,51 +265,6 @@ pub fn timer_of_a_part(beside: &Beside) -> Option<Part> {
     let part = found.part(lives)?;
     let is_enough = part.died >= OF_A_PART && part.lived >= OF_A_PART;
     (is_enough && found.likelihood - here_and_there(lives, *young) >= TIMER_OF_A_PART_AHEAD).then_some(part)
-}
-
-/// The moment that explains the most deaths, where it explains them so much better than anything else that it
-/// is believed; and the oldest age that it explains, in seconds.
-fn moment(lives: &[Life], young: f64, survivors: &[Life]) -> Option<(f64, f64)> {
-    let dead = || lives.iter().filter(|life| life.is_dead);
-    // That they are lost, and do not die of a timer that was set shorter, is shown by those that are born later
-    // and live past their ages.
-    let outlived = |moment: f64| {
-        let later = survivors.iter().filter(|life| life.sent == Sent::Nothing && life.born >= moment);
-        later.map(Life::age).fold(0.0, f64::max)
-    };
-    let (count, best) = moments(lives, survivors)
-        .map(|moment| (moment, outlived(moment)))
-        .map(|found| (dead().filter(|life| is_explained_by(found, life)).count(), found))
-        .max_by_key(|(count, _)| *count)?;
-    if count < AT_ONE_MOMENT {
-        return None;
-    }
-    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, young));
-    let rest: Vec<Life> = lives.iter().filter(|life| !is_explained_by(best, life)).copied().collect();
-    (MOMENT + likelihood(&rest) - likelihood(lives) >= MOMENT_AHEAD).then_some(best)
-}
-
-/// The moments that some of the dead span, and no survivor: each span of them by its end.
-fn moments(lives: &[Life], survivors: &[Life]) -> impl Iterator<Item = f64> {
-    let ends = lives.iter().filter(|life| life.is_dead).map(|life| life.seen);
-    let ends = ends.chain(survivors.iter().map(|life| life.born));
-    ends.filter(|&moment| !survivors.iter().any(|life| life.spans(moment)))
-}
-
-/// The log-likelihood that this one was lost at a moment with others, whether or not those that are born later
-/// show it yet: with moments that nobody lived through before, where they explain more.
-fn lost_at_moments(one: &Life, lives: &[Life], young: f64, survivors: &[Life]) -> f64 {
-    let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, young));
-    let (mut rest, mut best, mut prior) = (lives.to_vec(), f64::NEG_INFINITY, 0.0);
-    for place in 0..MOST_MOMENTS {
-        let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
-        let moments = moments(&rest, survivors).filter(|moment| place > 0 || one.spans(*moment));
-        let Some(moment) = moments.max_by_key(|moment| count(*moment)) else { break };
-        rest.retain(|life| !life.is_dead || !life.spans(moment));
-        prior += UNSHOWN_MOMENT;
-        best = best.max(prior + likelihood(&rest));
-    }
-    best
 }
 
 /// The logarithm of the sum of two numbers that are given by theirs.

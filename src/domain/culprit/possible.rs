@@ -11,8 +11,11 @@ pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit]
         ServerIdleTimeout, ServerKill, ServerRestart, Unknown,
     };
     match (kind, ending) {
-        (Kind::Active, Ending::ResetOnUse | Ending::Silence) => {
-            &[ServerIdleTimeout, ServerKill, ServerRestart, LifetimeLimit, Unknown]
+        (Kind::Active, Ending::ResetOnUse) => {
+            &[ServerIdleTimeout, ServerKill, ServerRestart, MassDisconnect, NetworkStateLoss, Unknown]
+        }
+        (Kind::Active, Ending::Silence) => {
+            &[ServerIdleTimeout, ServerKill, ServerRestart, NetworkStateLoss, Unknown]
         }
         (Kind::Active, _) => {
             &[ServerIdleTimeout, ServerKill, ServerRestart, MassDisconnect, LifetimeLimit, Unknown]
@@ -27,7 +30,16 @@ pub const fn possible_culprits(kind: Kind, ending: Ending) -> &'static [Culprit]
             LifetimeLimit,
             Unknown,
         ],
-        (_, Ending::ResetOnUse | Ending::Silence) => {
+        (_, Ending::ResetOnUse) => &[
+            ServerIdleTimeout,
+            ServerKill,
+            ServerRestart,
+            NetworkIdleTimeout,
+            MassDisconnect,
+            NetworkStateLoss,
+            Unknown,
+        ],
+        (_, Ending::Silence) => {
             &[ServerIdleTimeout, ServerKill, ServerRestart, NetworkIdleTimeout, NetworkStateLoss, Unknown]
         }
     }

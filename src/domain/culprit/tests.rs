@@ -21,6 +21,7 @@ fn death() -> Evidence {
         before_its_age: false,
         kills_near: 0,
         died_unkilled: false,
+        kills_strike: false,
         too_few_kills: false,
         same_instant: 0,
         outlived: false,

@@ -17,6 +17,12 @@ const REPEAT_LENGTHS: f64 = 30.0;
 /// ... but not before this, in seconds.
 const REPEAT_SECONDS: f64 = 3600.0;
 
+/// So many idle canaries that outlived an age, one after the other, show that it was no limit yet: of a part that
+/// rules half of the connections, one row in 256 is as long ...
+const OUTLIVED_IN_A_ROW: usize = 8;
+/// ... and so many before any died there.
+const OUTLIVED_AT_FIRST: usize = 2;
+
 /// The kinds whose deaths become advice. One death may be a stray: it is repeated before it is believed.
 const REPEATED: [Kind; 2] = [Kind::Keepalive, Kind::Active];
 
@@ -137,6 +143,7 @@ fn telling(
     server: Option<u16>,
 ) -> impl Iterator<Item = Told> {
     let since = killer_changed_at(history, Some(limit), server);
+    let since = since.into_iter().chain(outlived_until(history, (limit, top), server)).reduce(f64::max);
     let killer = killers(history, Some(limit), server).next().map(|(killer, _)| killer);
     let is_of_now = move |seen: &&Observation| since.is_none_or(|since| seen.at > since);
     let is_near = move |age: f64| age >= top && age <= 1.5 * probe_age(top);
@@ -153,6 +160,12 @@ fn telling(
             let lived = match seen.fate {
                 Fate::Died { culprit: Culprit::ServerRestart | Culprit::MassDisconnect, .. } => return None,
                 Fate::Died { culprit: Culprit::NetworkStateLoss, .. } => return None,
+                // One that somebody killed says nothing of who else strikes there.
+                Fate::Died { culprit: Culprit::ServerKill, .. }
+                    if kind == Kind::Active && killer != Some(Culprit::ServerKill) =>
+                {
+                    return None;
+                }
                 Fate::Died { exact: true, culprit, .. }
                     if is_of_another(culprit) && seen.age > top + HEARD.either(top) =>
                 {
@@ -170,6 +183,31 @@ fn telling(
             };
             Some(Told { at: seen.at, lived })
         })
+}
+
+/// Until when idle canaries outlived the ages that a limit strikes at, in seconds, one after the other: what was seen
+/// until then was seen under another setting. In seconds since the Unix epoch; `None` where they never did.
+fn outlived_until(history: &History, (limit, top): (f64, f64), server: Option<u16>) -> Option<f64> {
+    let (mut row, mut newest) = (0, None);
+    let idle = history.iter().rev().filter(|seen| seen.kind == Kind::Idle && is_of(history, server, seen));
+    for seen in idle {
+        let is_past = seen.age > top + 2.0 * ONE_AGE.either(top);
+        let outlived = match seen.fate {
+            Fate::Lived => is_past,
+            Fate::Died { exact, .. } => exact && is_past,
+        };
+        if outlived {
+            newest.get_or_insert(seen.at);
+            row += 1;
+            if row >= OUTLIVED_IN_A_ROW {
+                return newest;
+            }
+        } else if !seen.is_survival() && seen.age >= limit - 2.0 * ONE_AGE.either(limit) {
+            (row, newest) = (0, None);
+        }
+    }
+    // Before the first that it struck it was another one, however few were that old.
+    newest.filter(|_| row >= OUTLIVED_AT_FIRST)
 }
 
 fn is_of(history: &History, server: Option<u16>, seen: &Observation) -> bool {
@@ -207,168 +245,4 @@ pub fn killer_changed_at(history: &History, near: Option<f64>, server: Option<u1
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::life::ending::Ending;
-
-    fn at(limit: f64) -> IdleLimit {
-        IdleLimit { upper: Some(limit), share: 1.0, ..IdleLimit::default() }
-    }
-
-    fn seen(kind: Kind, at: f64, age: f64, lived: bool) -> Observation {
-        let (ending, culprit) = (Ending::Fin, Culprit::Unknown);
-        let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: None };
-        Observation { at, kind, age, fate: if lived { Fate::Lived } else { died }, server: None }
-    }
-
-    #[test]
-    fn all_three_are_launched_once_and_then_rest() {
-        let mut history = History::default();
-        let kinds = |plan: Vec<(Kind, f64)>| plan.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
-        assert_eq!(kinds(plan(&history, &at(100.0), &[], 0.0)), TWINS);
-        assert_eq!(kinds(plan(&history, &at(100.0), &[Kind::Busy], 0.0)), [Kind::Active, Kind::Keepalive]);
-        for kind in TWINS {
-            history.push(seen(kind, 10.0, probe_age(100.0), true));
-        }
-        assert_eq!(outlives(&history, Kind::Keepalive, &at(100.0)), Some(true));
-        assert_eq!(plan(&history, &at(100.0), &[], 11.0), []);
-        assert_eq!(kinds(plan(&history, &at(100.0), &[], 3611.0)), TWINS, "repeated rarely");
-        assert_eq!(
-            kinds(plan(&history, &at(200.0), &[], 11.0)),
-            TWINS,
-            "a change of the limit launches them anew"
-        );
-    }
-
-    #[test]
-    fn a_death_is_repeated_before_it_is_believed() {
-        let mut history = History::default();
-        let sent = |history: &History, now| plan(history, &at(100.0), &[Kind::Busy, Kind::Active], now).len();
-        let told = |history: &History| outlives(history, Kind::Keepalive, &at(100.0));
-        assert_eq!((sent(&history, 0.0), told(&history)), (1, None));
-        history.push(seen(Kind::Keepalive, 10.0, 100.0, false));
-        assert_eq!((sent(&history, 11.0), told(&history)), (1, None), "one death may be a stray");
-        history.push(seen(Kind::Keepalive, 20.0, 100.1, false));
-        assert_eq!((sent(&history, 21.0), told(&history)), (0, Some(false)));
-        history.push(seen(Kind::Keepalive, 30.0, probe_age(100.0), true));
-        assert_eq!((sent(&history, 31.0), told(&history)), (0, Some(true)));
-        history.push(seen(Kind::Keepalive, 40.0, 100.1, false));
-        assert_eq!((sent(&history, 41.0), told(&history)), (1, Some(true)), "a stray, until it is repeated");
-    }
-
-    #[test]
-    fn a_twin_that_dies_of_something_later_outlived_the_limit() {
-        let mut history = History::default();
-        history.push(seen(Kind::Keepalive, 10.0, 4.0, false));
-        history.push(seen(Kind::Active, 10.0, 7.0, false));
-        let found = Fate::Died {
-            ending: Ending::Silence,
-            exact: false,
-            culprit: Culprit::Unknown,
-            recurs: false,
-            killed: None,
-        };
-        history.push(Observation { at: 11.0, kind: Kind::Busy, age: 6.0, fate: found, server: None });
-        assert_eq!(
-            read(&history, 4.0, None),
-            Twins { keepalive: Some(false), busy: Some(false), active: Some(true) }
-        );
-        assert_eq!(read(&history, 60.0, None), Twins::default(), "of a limit that moved they say nothing");
-        assert_eq!(read(&history, 1.0, None), Twins::default());
-    }
-
-    #[test]
-    fn another_killer_at_that_age_is_another_story() {
-        let idle_death = |at, culprit| {
-            let fate =
-                Fate::Died { ending: Ending::Silence, exact: false, culprit, recurs: false, killed: None };
-            Observation { at, kind: Kind::Idle, age: 100.0, fate, server: None }
-        };
-        let mut history = History::default();
-        history.push(idle_death(1.0, Culprit::NetworkIdleTimeout));
-        history.push(seen(Kind::Keepalive, 10.0, probe_age(100.0), true));
-        history.push(idle_death(20.0, Culprit::NetworkIdleTimeout));
-        history.push(idle_death(30.0, Culprit::Unknown));
-        assert_eq!(read(&history, 100.0, None).keepalive, Some(true));
-        history.push(idle_death(40.0, Culprit::ServerIdleTimeout));
-        assert_eq!(read(&history, 100.0, None), Twins::default());
-        assert_eq!(plan(&history, &at(100.0), &[], 41.0).len(), TWINS.len());
-        history.push(seen(Kind::Keepalive, 50.0, 100.0, false));
-        assert_eq!(read(&history, 100.0, None).keepalive, Some(false));
-    }
-
-    #[test]
-    fn twins_that_live_say_nothing_of_a_part_until_they_are_many() {
-        let part = IdleLimit { share: 0.5, ..at(100.0) };
-        let mut history = History::default();
-        let told = |history: &History| outlives(history, Kind::Keepalive, &part);
-        for place in 0..4 {
-            history.push(seen(Kind::Keepalive, f64::from(place), probe_age(100.0), true));
-            assert_eq!(told(&history), None, "one in {} is of the other part by chance", 2 << place);
-            assert_eq!(plan(&history, &part, &[Kind::Busy, Kind::Active], 10.0).len(), 1);
-        }
-        history.push(seen(Kind::Keepalive, 5.0, probe_age(100.0), true));
-        assert_eq!(told(&history), Some(true));
-        history.push(seen(Kind::Keepalive, 6.0, 100.0, false));
-        assert_eq!(told(&history), None);
-        history.push(seen(Kind::Keepalive, 7.0, 100.1, false));
-        history.push(seen(Kind::Keepalive, 8.0, probe_age(100.0), true));
-        assert_eq!(told(&history), Some(false), "whatever lives on the other part");
-    }
-
-    #[test]
-    fn one_with_keepalive_that_lives_past_a_kill_or_a_proxy_was_elsewhere() {
-        for culprit in [Culprit::ServerKill, Culprit::ProxyIdleTimeout] {
-            let mut history = History::default();
-            let fate = Fate::Died { ending: Ending::Fin, exact: true, culprit, recurs: true, killed: None };
-            history.push(Observation { at: 0.0, kind: Kind::Idle, age: 100.0, fate, server: None });
-            let told = |history: &History| outlives(history, Kind::Keepalive, &at(100.0));
-            let again =
-                |history: &History| plan(history, &at(100.0), &[Kind::Busy, Kind::Active], 10.0).len();
-            history.push(seen(Kind::Keepalive, 1.0, 100.0, false));
-            history.push(seen(Kind::Keepalive, 2.0, probe_age(100.0), true));
-            assert_eq!((told(&history), again(&history)), (None, 1), "{culprit:?}");
-            history.push(seen(Kind::Keepalive, 3.0, 100.0, false));
-            history.push(seen(Kind::Keepalive, 4.0, probe_age(100.0), true));
-            assert_eq!((told(&history), again(&history)), (Some(false), 0), "{culprit:?}");
-            history.push(seen(Kind::Active, 5.0, probe_age(100.0), true));
-            assert_eq!(outlives(&history, Kind::Active, &at(100.0)), Some(true), "a ping is heard by all");
-        }
-    }
-
-    #[test]
-    fn only_twins_of_the_server_whose_limit_it_is_say_anything() {
-        let mut history = History::default();
-        let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
-        let of_a = IdleLimit { server: a, share: 0.5, ..at(100.0) };
-        history.push(Observation { server: b, ..seen(Kind::Keepalive, 1.0, probe_age(100.0), true) });
-        assert_eq!(read(&history, 100.0, a), Twins::default());
-        assert_eq!(plan(&history, &of_a, &[Kind::Busy, Kind::Active], 10.0).len(), 1);
-        history.push(Observation { server: a, ..seen(Kind::Keepalive, 2.0, 100.0, false) });
-        assert_eq!(read(&history, 100.0, a).keepalive, Some(false));
-    }
-
-    #[test]
-    fn a_twin_that_a_later_timer_of_another_layer_ends_outlived_the_limit() {
-        let died = |kind, at, age, exact, culprit| {
-            let fate = Fate::Died { ending: Ending::Fin, exact, culprit, recurs: false, killed: None };
-            Observation { at, kind, age, fate, server: None }
-        };
-        let mut history = History::default();
-        history.push(died(Kind::Idle, 1.0, 5.02, false, Culprit::NetworkIdleTimeout));
-        history.push(died(Kind::Keepalive, 2.0, 6.0, true, Culprit::ServerIdleTimeout));
-        assert_eq!(read(&history, 5.02, None).keepalive, Some(true), "past the firewall");
-        history.push(died(Kind::Keepalive, 3.0, 5.1, true, Culprit::ProxyIdleTimeout));
-        assert_eq!(read(&history, 5.02, None).keepalive, Some(false), "a proxy's timer of the same age");
-    }
-
-    #[test]
-    fn what_they_showed_is_read_at_their_limit_only() {
-        let mut history = History::default();
-        history.push(seen(Kind::Keepalive, 1.0, 108.0, true));
-        history.push(seen(Kind::Busy, 2.0, 100.3, false));
-        let twins = read(&history, 100.0, None);
-        assert_eq!(twins, Twins { keepalive: Some(true), busy: Some(false), active: None });
-        assert_eq!(read(&history, 300.0, None), Twins::default());
-    }
-}
+mod tests;

@@ -107,6 +107,25 @@ pub(super) fn share(history: &History, kind: Kind, age: f64, spread_to: Option<f
     Some(died as f64 / (since + 1) as f64)
 }
 
+/// How likely it is that so many in a row outlived an age since the last death there, in a part of the connections, if
+/// it still strikes: it was heard at the one of these ages, in seconds, and those that live past the other outlived it.
+pub(super) fn still_strikes(
+    history: &History,
+    kind: Kind,
+    counts: &dyn Fn(&Observation) -> bool,
+    (age, past): (f64, f64),
+) -> f64 {
+    let band = Band { from: age - heard(age), to: past, exact: true };
+    let trials = trials(history, kind, counts, band, past);
+    let is_death = |trial: &Trial| *trial == Trial::Died;
+    let Some((newest, oldest)) = trials.iter().position(is_death).zip(trials.iter().rposition(is_death))
+    else {
+        return 0.0;
+    };
+    let died = trials.iter().filter(|trial| is_death(trial)).count();
+    chance_of_outliving(died, oldest + 1 - newest - died, newest)
+}
+
 fn newest_deaths(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> Vec<Death> {
     history
         .iter()

@@ -1,6 +1,7 @@
 //! The limit as people are told it. One that was confirmed stands until enough speaks against it: a single death or
 //! survival that contradicts it may be a stray, and a verdict that comes and goes is no verdict.
 
+use super::recurring::still_strikes;
 use super::{IdleLimit, keeps_an_older_setting, newest_deaths};
 use crate::domain::culprit::Culprit;
 use crate::domain::life::kind::Kind;
@@ -92,6 +93,8 @@ fn speaks_against(
     }
     let outlived_all = (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX));
     let chance = match limit {
+        // Its share is what it was when it struck last: those that outlived it since make it no smaller.
+        _ if limit.exact && limit.share < 1.0 => still_strikes(history, kind, &counts, (upper, past)),
         _ if limit.exact => outlived_all,
         // Where all that few deaths tell of met it, it may rule a part of the connections.
         _ if limit.share >= 1.0 => outlived_all.max(OF_A_PART * chance_of_so_few(limit, struck, outlived)),
@@ -169,13 +172,14 @@ mod tests {
     const SERVER: Option<Culprit> = Some(Culprit::ServerIdleTimeout);
     const NETWORK: Option<Culprit> = Some(Culprit::NetworkIdleTimeout);
     const UNKNOWN: Option<Culprit> = Some(Culprit::Unknown);
+    const PROXY: Option<Culprit> = Some(Culprit::ProxyIdleTimeout);
 
     /// What is told after each life, from the first that confirms a limit on.
     fn told_of(lives: &[(f64, Option<Culprit>)]) -> Option<f64> {
         let (mut history, mut before) = (History::default(), None);
         for (number, &(age, culprit)) in lives.iter().enumerate() {
             let fate = culprit.map_or(Fate::Lived, |culprit| {
-                let exact = culprit == Culprit::ServerIdleTimeout;
+                let exact = matches!(culprit, Culprit::ServerIdleTimeout | Culprit::ProxyIdleTimeout);
                 let ending = if exact { Ending::Fin } else { Ending::Silence };
                 Fate::Died { ending, exact, culprit, recurs: false, killed: None }
             });
@@ -221,6 +225,14 @@ mod tests {
             lives.push(mixed[place % mixed.len()]);
             assert_eq!(told_of(&lives), Some(23.0), "{place} after it was first outlived");
         }
+    }
+
+    #[test]
+    fn one_that_was_heard_of_a_part_is_gone_when_nobody_meets_it_any_more() {
+        let met = [(23.0, PROXY), (40.0, LIVED), (23.0, PROXY), (40.0, LIVED), (23.0, PROXY)];
+        let after = |outlived: usize| told_of(&[&met[..], &vec![(40.0, LIVED); outlived]].concat());
+        assert_eq!(after(20), Some(23.0), "of a part that few deaths told of");
+        assert_eq!(after(60), None, "however small the share that they leave of it");
     }
 
     #[test]

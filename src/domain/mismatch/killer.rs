@@ -29,7 +29,7 @@ pub struct Toll {
 /// the ages, and accuse nobody.
 pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) -> bool) -> Toll {
     let mut counts: BTreeMap<(Culprit, Ending), Deaths> = BTreeMap::new();
-    let mut killer = None;
+    let (mut killer, mut above) = (None, None);
     let newest = history.iter().next_back().map_or(0.0, |seen| seen.at);
     let changed_at = killer_changed_at(history, None, None).unwrap_or(f64::NEG_INFINITY);
     let mut survived = 0.0_f64;
@@ -40,7 +40,7 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
         })
     };
     for seen in history.iter().rev().filter(|seen| seen.kind == Kind::Idle) {
-        let Fate::Died { ending, culprit, killed, .. } = seen.fate else {
+        let Fate::Died { ending, exact, culprit, killed, .. } = seen.fate else {
             survived = survived.max(seen.age);
             continue;
         };
@@ -59,14 +59,21 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
             deaths.count += 1;
             deaths.counted_kills &= killed == Some(true);
         }
-        let is_whose = idle.server.is_none() || idle.server == seen.server;
-        if bounds && at_limit && is_whose && !is_open(seen) {
+        let is_whose = (idle.server.is_none() || idle.server == seen.server) && !is_open(seen);
+        if bounds && at_limit && is_whose {
             killer = killer.or(Some(Killer { culprit, ending }));
+        }
+        // Whoever was found dead further up, and nobody lived to that age since, died of it.
+        let is_above = !exact && !idle.exact && idle.upper.is_some_and(|upper| seen.age >= upper);
+        if bounds && is_above && is_whose && seen.age > survived && seen.at > changed_at {
+            above = above.or(Some(Killer { culprit, ending }));
         }
     }
     // Nobody is accused of a limit that only undecided deaths stand for.
     let undecided = Killer { culprit: Culprit::Unknown, ending: Ending::Silence };
-    let killer = killer.or_else(|| idle.upper.and_then(|_| newest_open(history, &is_at, undecided)));
+    let above = above.filter(|above| above.culprit != Culprit::Unknown);
+    let killer =
+        killer.or(above).or_else(|| idle.upper.and_then(|_| newest_open(history, &is_at, undecided)));
     Toll { killer, deaths: counts.into_values().collect() }
 }
 
@@ -147,5 +154,27 @@ mod tests {
             (70.0, 11.0, None),
         ];
         assert_eq!(counted(&part), [(Culprit::ProxyIdleTimeout, 3)], "a part of the connections dies of it");
+    }
+
+    #[test]
+    fn whoever_was_found_dead_further_up_tells_who_strikes_while_the_nearest_are_open() {
+        let mut history = History::default();
+        let fate = Fate::Died {
+            ending: Ending::Silence,
+            exact: false,
+            culprit: Culprit::NetworkIdleTimeout,
+            recurs: false,
+            killed: None,
+        };
+        for (at, age, fate) in [(10.0, 4.9, Fate::Lived), (20.0, 10.0, fate), (30.0, 5.01, fate)] {
+            history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
+        }
+        let killer = |history: &History| {
+            let idle = idle_limit(history, Kind::Idle);
+            toll(history, &idle, |seen| seen.age < 6.0).killer.map(|killer| killer.culprit)
+        };
+        assert_eq!(killer(&history), Some(Culprit::NetworkIdleTimeout));
+        history.push(Observation { at: 25.0, kind: Kind::Idle, age: 12.0, fate: Fate::Lived, server: None });
+        assert_ne!(killer(&history), Some(Culprit::NetworkIdleTimeout), "that age was survived since");
     }
 }

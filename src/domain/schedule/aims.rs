@@ -1,8 +1,8 @@
 //! Ages to aim at, for those who search and those who watch.
 
-use super::Scene;
 use super::limit;
-use super::tolerance::HEARD;
+use super::tolerance::{HEARD, ONE_AGE};
+use super::{SAME_SHARE, Scene};
 
 /// Where to look at an upper bound again that a probe found, in seconds: at the ladder's end at most.
 pub(super) fn past(scene: &Scene<'_>, upper: f64) -> f64 {
@@ -14,7 +14,9 @@ pub(super) fn past(scene: &Scene<'_>, upper: f64) -> f64 {
 pub(super) fn listening_age(scene: &Scene<'_>, limit: f64) -> f64 {
     /// Timers stray by less than this, in seconds.
     const CLEAR_SECONDS: f64 = 1.0;
-    let past = limit * (1.0 + HEARD.share) + CLEAR_SECONDS;
+    // And past what counts as its age still: what lives that long shows that it is gone.
+    let is_gone = limit + ONE_AGE.either(limit) * (1.0 + SAME_SHARE);
+    let past = (limit * (1.0 + HEARD.share) + CLEAR_SECONDS).max(is_gone);
     let longest = scene.ladder.longest();
     scene.ladder.ages().iter().copied().find(|&rung| rung >= past).unwrap_or(past.min(longest))
 }

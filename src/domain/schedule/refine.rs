@@ -90,7 +90,7 @@ fn confirm(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) 
     // Two deaths heard so far apart that they bear out no common lower bound ask for a third.
     let deaths = wanted.saturating_sub(limit.deaths).max(usize::from(limit.exact && !limit.confirmed));
     let survivals = if limit.exact { 0 } else { wanted.saturating_sub(limit.survivals) };
-    let past = if limit.exact { listening_age(scene, upper) } else { past(scene, upper) };
+    let past = if limit.exact { listening_age(scene, limit.longest()) } else { past(scene, upper) };
     let short_of = limit.below();
     let mut below = survivals;
     for canary in draft.free().filter(|canary| canary.idle <= short_of) {

@@ -350,3 +350,24 @@ proptest! {
         prop_assert!(!plan.launches.is_empty() || plan.wake.is_some(), "{:?}", idle_limit(&history, Kind::Idle));
     }
 }
+
+/// Else the limit stood for ever after what struck there was gone: those that are sent past it would tell nothing.
+#[test]
+fn who_listens_for_a_limit_lives_past_all_that_counts_as_its_age() {
+    let ladder = Ladder::parse("1s,7h").expect("a good ladder");
+    let history = History::default();
+    let scene = Scene {
+        now: 0.0,
+        ladder: &ladder,
+        precision: 0.01,
+        budget: 10,
+        history: &history,
+        in_flight: &[],
+        common_timeouts: &[],
+        hurried: false,
+    };
+    for limit in [1.5, 4.0, 5.0, 6.3, 30.0, 55.0, 300.0, 3600.0] {
+        let aimed = aims::listening_age(&scene, limit);
+        assert!(aimed > limit + tolerance::ONE_AGE.either(limit), "{limit} s: {aimed} s");
+    }
+}

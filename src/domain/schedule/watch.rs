@@ -2,9 +2,10 @@
 
 use super::aims::{listening_age, past};
 use super::limit::IdleLimit;
-use super::tolerance::HEARD;
+use super::tolerance::{HEARD, ONE_AGE};
 use super::{Draft, Purpose, Scene, is_longer, is_same_age};
-use crate::domain::life::observation::Observation;
+use crate::domain::life::kind::Kind;
+use crate::domain::life::observation::{Fate, Observation};
 
 /// Logins an hour for visits to the ladder's rungs.
 const LOGINS_PER_HOUR: f64 = 150.0;
@@ -26,14 +27,25 @@ const SPARE_SLOTS: usize = 2;
 
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
+/// So many idle canaries in a row that outlived a limit of a part make it doubtful ...
+const DOUBTFUL: usize = 6;
+/// ... and so many are sent past it at once then, where the budget has them to spare.
+const SENT_AT_ONCE: usize = 4;
+
 /// Looks again at both bounds of a limit that is sharp and confirmed.
 pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Draft) {
     // Where deaths are heard, a canary aimed further up hears a limit that moved up as well.
-    let above = if limit.exact { listening_age(scene, upper) } else { past(scene, upper) };
+    let above = if limit.exact { listening_age(scene, limit.longest()) } else { past(scene, upper) };
     // Where it rules a part of the connections only, one goes on to the ladder's end: how long do the others live?
     let is_of_a_part = limit.share < 1.0 || limit.server.is_some();
     let far = Some(scene.ladder.longest()).filter(|&far| is_of_a_part && is_longer(far, above));
     let is_far = |target: f64| far.is_some_and(|far| is_same_age(target, far));
+    // Each of those that outlive it may be on the other part: many of them tell whether it is still there.
+    let is_doubtful = is_of_a_part && outlived_in_a_row(scene, limit, upper) >= DOUBTFUL;
+    let many = if is_doubtful { SENT_AT_ONCE.min(scene.budget / 2).max(1) } else { 1 };
+    for _ in draft.count_aimed_at(above)..if is_doubtful { many } else { 0 } {
+        draft.launch(above, Purpose::Watch);
+    }
     let cycle = (upper * (1.0 + REST_SHARE)).max(2.0 / logins_per_second(scene));
     for (age, strikes_at) in [(limit.below(), limit.lower), (above, upper)] {
         let seen_near = |seen: &&Observation| (seen.age / strikes_at - 1.0).abs() <= HEARD.share;
@@ -57,14 +69,29 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
         draft.launch(far, Purpose::Watch);
     }
     // The search is over: what it left in flight above the lower bound can teach no more.
-    let (lower, mut is_watched) = (limit.lower, false);
+    let (lower, mut watched) = (limit.lower, 0);
     for canary in draft.free().filter(|canary| !is_far(canary.target)) {
-        let is_second = is_same_age(canary.target, above) && std::mem::replace(&mut is_watched, true);
+        watched += usize::from(is_same_age(canary.target, above));
+        let is_one_too_many = is_same_age(canary.target, above) && watched > many;
         let is_left_over = is_longer(canary.target, lower) && !is_same_age(canary.target, above);
-        if is_second || is_left_over || (canary.idle > above && !limit.exact) {
+        if is_one_too_many || is_left_over || (canary.idle > above && !limit.exact) {
             canary.recalled = true;
         }
     }
+}
+
+/// How many idle canaries outlived a limit, one after the other, since it struck last.
+fn outlived_in_a_row(scene: &Scene<'_>, limit: &IdleLimit, upper: f64) -> usize {
+    let past = if limit.exact { limit.spread_to.unwrap_or(upper) + ONE_AGE.either(upper) } else { upper };
+    let tells = scene.history.iter().rev().filter(|seen| {
+        let is_here = limit.server.is_none() || scene.history.is_one_server(limit.server, seen.server);
+        seen.kind == Kind::Idle && is_here && seen.age >= limit.lower
+    });
+    let outlived = |seen: &&Observation| match seen.fate {
+        Fate::Lived => true,
+        Fate::Died { exact, .. } => exact && seen.age > past,
+    };
+    tells.take_while(outlived).filter(|seen| seen.age >= past).count()
 }
 
 /// Re-aims a canary that the search left in flight, the oldest that fits, and says whether there was one.
@@ -132,4 +159,42 @@ fn shortest_cycle(rungs: &[f64], share: f64, rate: f64) -> f64 {
         }
     }
     high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::culprit::Culprit;
+    use crate::domain::life::ending::Ending;
+    use crate::domain::life::observation::History;
+    use crate::domain::limit::ladder::Ladder;
+
+    #[test]
+    fn a_limit_of_a_part_that_many_outlived_in_a_row_is_looked_at_by_several() {
+        let ladder = Ladder::parse("4s,8s,15s,25s,40s").expect("a good ladder");
+        let (ending, culprit) = (Ending::Fin, Culprit::ProxyIdleTimeout);
+        let closed = Fate::Died { ending, exact: true, culprit, recurs: true, killed: Some(false) };
+        let launched = |outlived: usize| {
+            let met =
+                [(10.0, closed), (40.0, Fate::Lived), (10.01, closed), (40.0, Fate::Lived), (10.0, closed)];
+            let lives = met.into_iter().chain(std::iter::repeat_n((15.0, Fate::Lived), outlived));
+            let mut history = History::default();
+            for (number, (age, fate)) in lives.enumerate() {
+                let at = 100.0 * (number + 1) as f64;
+                history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
+            }
+            let plan = super::super::plan(&Scene {
+                now: 10_000.0,
+                ladder: &ladder,
+                precision: 0.01,
+                budget: 10,
+                history: &history,
+                in_flight: &[],
+                common_timeouts: &[],
+                hurried: false,
+            });
+            plan.launches.iter().filter(|launch| is_same_age(launch.age, 15.0)).count()
+        };
+        assert_eq!((launched(0), launched(DOUBTFUL - 1), launched(DOUBTFUL)), (1, 1, SENT_AT_ONCE));
+    }
 }

@@ -71,9 +71,9 @@ fn kills_of_a_tool_that_looks_seldom_are_company_at_ages_apart() {
     let history = of(&[killed(10.0, 20.2), killed(40.0, 23.9), death(60.0, 22.0), killed(90.0, 60.0)]);
     assert_eq!(kills_near(&history, &[], &struck(21.5, 100.0)), 2);
     assert_eq!(same_age(&history, &[], &struck(21.5, 100.0)), 1);
-    assert!(!died_unkilled(&history, &[], &struck(21.5, 100.0)));
+    assert!(!kills_there(&history, &[], &struck(21.5, 100.0)).died_unkilled());
     let proxy = Struck { kills: rose(0), ..struck(21.0, 95.0) };
-    assert!(died_unkilled(&history, &[proxy], &struck(21.5, 100.0)));
+    assert!(kills_there(&history, &[proxy], &struck(21.5, 100.0)).died_unkilled());
 }
 
 #[test]
@@ -172,9 +172,57 @@ fn one_unkilled_of_many_acquits_no_killer() {
             (0..number).map(move |_| Struck { kills: rose(kills), ..struck(8.0, 90.0) })
         };
         let others: Vec<Struck> = near(killed, 1).chain(near(unkilled, 0)).collect();
-        died_unkilled(&History::default(), &others, &struck(8.1, 100.0))
+        kills_there(&History::default(), &others, &struck(8.1, 100.0)).died_unkilled()
     };
     assert!(at(0, 1) && at(7, 1), "others are killed meanwhile, now and then");
     assert!(!at(20, 1), "a proxy's reload at just the age of a tool that kills");
     assert!(at(20, 3) && !at(3, 0));
+}
+
+#[test]
+fn a_kill_far_from_where_a_tool_kills_is_not_its() {
+    let kills = |ages: &[f64]| -> Vec<Struck> {
+        let of = |(place, age): (usize, &f64)| Struck { kills: rose(1), ..struck(*age, place as f64 * 50.0) };
+        ages.iter().enumerate().map(of).collect()
+    };
+    let near = |ages: &[f64], age: f64| kills_near(&History::default(), &kills(ages), &struck(age, 900.0));
+    let tool = [42.9, 43.5, 42.6, 43.1, 42.8, 43.4];
+    assert_eq!(near(&tool, 27.9), 0, "somebody's KILL");
+    assert_eq!(near(&tool, 43.6), 6);
+    assert_eq!(near(&tool[..2], 27.9), 2, "of two it may be the third");
+    assert_eq!(near(&[&tool[..], &[28.3]].concat(), 27.9), 7, "it looks for younger ones now");
+    assert_eq!(near(&[8.8, 9.3, 8.1, 10.7], 9.9), 4, "one that looks seldom");
+}
+
+#[test]
+fn whether_kills_are_read_is_told_by_deaths_however_many_lived_since() {
+    let killed = Fate::Died {
+        ending: Ending::Fin,
+        exact: true,
+        culprit: Culprit::ServerKill,
+        recurs: true,
+        killed: Some(true),
+    };
+    let mut history = of(&[Observation { fate: killed, ..death(1.0, 8.0) }]);
+    (0..80).for_each(|place| history.push(survival(2.0 + f64::from(place), 4.0)));
+    assert!(are_kills_read(&history, &[]));
+    assert!(!are_kills_read(&of(&[death(1.0, 8.0)]), &[]));
+}
+
+#[test]
+fn a_kill_shortly_before_a_proxys_timer_is_told_from_it() {
+    let of = |age: f64, kills: u32| Struck { kills: rose(kills), ..struck(age, 10.0 * age) };
+    let proxy = [6.501, 6.504, 6.509].map(|age| of(age, 0));
+    let with_killed = [&proxy[..], &[of(6.2, 1), of(6.4, 1)]].concat();
+    let is_early = |others: &[Struck], age: f64, kills: u32| {
+        let one = Struck { kills: rose(kills), ..struck(age, 900.0) };
+        is_before_its_age(&History::default(), others, &one)
+    };
+    assert!(is_early(&with_killed, 6.3, 1), "whoever else was killed");
+    assert!(!is_early(&with_killed, 6.48, 1), "timers stray so far");
+    assert!(
+        !is_early(&with_killed, 6.3, 0),
+        "closed by something else: it takes more to tell it from the timer"
+    );
+    assert!(!is_early(&with_killed[1..], 6.3, 1), "two are no age");
 }

@@ -45,6 +45,7 @@ fn a_timer_is_told_when_one_that_was_born_later_dies_too() {
     assert_eq!(last(&lives), Story::Open, "a narrow gap, and few that tell of it");
     lives.extend([lived(780.0, 345.0), died(785.0, 380.0), lived(790.0, 346.0)]);
     lives.extend([lived(1140.0, 345.0), died(1145.0, 381.0), died(1150.0, 382.0)]);
+    lives.extend([lived(1540.0, 345.0), died(1545.0, 381.0), died(1550.0, 382.0), died(1555.0, 390.0)]);
     assert_eq!(last(&lives), Story::Timer);
 }
 
@@ -65,6 +66,10 @@ fn a_timer_is_told_when_a_younger_one_lived_through_every_moment() {
         died(530.0, 395.0),
         lived(910.0, 350.0),
         died(920.0, 390.0),
+        lived(1310.0, 350.0),
+        lived(1320.0, 345.0),
+        died(1330.0, 390.0),
+        died(1340.0, 391.0),
     ];
     assert_eq!(last(&lives), Story::Timer);
 }
@@ -78,7 +83,9 @@ fn what_was_lost_at_one_moment_is_told_when_those_born_later_live() {
         died(26.0, 300.0),
         died(150.0, 180.0),
         died(160.0, 190.0),
+        died(200.0, 160.0),
         died(240.0, 120.0),
+        died(250.0, 90.0),
     ]);
     assert!(stories(&lives).iter().all(|story| *story != Story::Timer), "{:?}", stories(&lives));
     lives.extend([lived(330.0, 320.0), lived(335.0, 330.0), lived(350.0, 330.0), lived(360.0, 330.0)]);
@@ -95,7 +102,8 @@ fn a_moment_of_loss_beside_a_timer_is_told_from_it() {
     }
     // Flushed at 4300 s: those in flight are found dead at ages that were survived a dozen times.
     let flushed = died(4050.0, 344.0);
-    lives.extend([died(4100.0, 260.0), died(4200.0, 150.0), lived(4310.0, 345.0), lived(4320.0, 345.0)]);
+    lives.extend([died(4100.0, 260.0), died(4200.0, 150.0), died(4250.0, 70.0), died(4260.0, 60.0)]);
+    lives.extend([lived(4310.0, 345.0), lived(4320.0, 345.0)]);
     assert_eq!(explain(&flushed, &Beside::all(lives.clone())), Story::OneMoment);
     lives.push(flushed);
     let timed = died(4700.0, 352.0);
@@ -120,12 +128,12 @@ fn flows_that_are_forgotten_here_and_there_are_no_timers() {
 #[test]
 fn a_timer_that_rules_a_part_of_the_connections_is_one() {
     let mut lives = Vec::new();
-    for round in 0..36 {
+    for round in 0..48 {
         let born = 100.0 * f64::from(round);
         lives.push(lived(born, 320.0));
         lives.push(if round % 2 == 0 { died(born + 3.0, 420.0) } else { lived(born + 3.0, 420.0) });
     }
-    assert_eq!(explain(&died(3700.0, 420.0), &Beside::all(lives.clone())), Story::Timer);
+    assert_eq!(explain(&died(4900.0, 420.0), &Beside::all(lives.clone())), Story::Timer);
 }
 
 #[test]
@@ -137,8 +145,8 @@ fn a_timer_that_was_set_anew_is_one() {
     for round in 0..6 {
         lives.push(lived(5000.0 + 100.0 * f64::from(round), 700.0));
     }
-    lives.extend([died(6000.0, 900.0), died(7000.0, 910.0)]);
-    assert_eq!(explain(&died(8000.0, 900.0), &Beside::all(lives.clone())), Story::Timer);
+    lives.extend([died(6000.0, 900.0), died(7000.0, 910.0), lived(7100.0, 700.0), died(8000.0, 905.0)]);
+    assert_eq!(explain(&died(9000.0, 900.0), &Beside::all(lives.clone())), Story::Timer);
 }
 
 #[test]
@@ -212,4 +220,24 @@ fn a_timer_that_is_told_strikes_one_with_keepalive_only_where_it_ignores_that() 
     let both = [kept(died(640.0, 31.0)), kept(lived(600.0, 31.0))];
     assert_eq!(told_of(one, &both), Story::Open, "one of them lived");
     assert_eq!(told_of(Life { sent: Sent::Pings, ..one }, &[]), Story::Open, "no idle timer reaches it");
+}
+
+#[test]
+fn a_moment_that_is_known_took_the_old_along() {
+    // A timer of 23 s on a half of the connections, and a flush at 600 s.
+    let mut lives = Vec::new();
+    for round in 0..16 {
+        let born = 30.0 * f64::from(round);
+        let old = if round % 2 == 0 { died(born + 1.0, 24.0) } else { lived(born + 1.0, 24.0) };
+        lives.extend([lived(born, 20.0), old]);
+    }
+    lives.extend([596.0, 597.0, 598.0, 595.0, 594.0, 593.5].map(|born| died(born, 8.0)));
+    lives.extend([610.0, 611.0, 612.0, 613.0].map(|born| lived(born, 15.0)));
+    let old = died(590.0, 31.0);
+    let story = |one: Life| {
+        let told = Told { timer: Some(23.2), ..Told::default() };
+        Stories::of(&Beside::all([&lives[..], &[one]].concat())).of_one(&one, &told)
+    };
+    assert_eq!(story(old), Story::OneMoment);
+    assert_ne!(story(died(604.5, 31.0)), Story::OneMoment, "born later");
 }

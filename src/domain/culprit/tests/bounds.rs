@@ -165,3 +165,74 @@ fn what_others_outlived_says_nothing_of_ages() {
     assert!(!conclude(&recurring).stray, "a new setting spares the older");
     assert!(!conclude(&Evidence { ending: Ending::Reset, ..death() }).stray);
 }
+
+#[test]
+fn one_that_is_closed_sooner_than_all_of_its_age_is_not_of_them() {
+    let twins = Twins { keepalive: Some(false), busy: Some(false), active: Some(true) };
+    let early = Evidence { same_age: 7, before_its_age: true, killed: Some(false), twins, ..death() };
+    assert_eq!(culprit(early), Culprit::Unknown, "closed by something else");
+    assert_eq!(
+        culprit(Evidence { same_age: 3, ..early }),
+        Culprit::ProxyIdleTimeout,
+        "of few it may be the shortest"
+    );
+    assert_eq!(culprit(Evidence { same_age: 3, same_instant: 1, ..early }), Culprit::Unknown);
+    let counted = Evidence { killed: Some(true), died_unkilled: true, ..early };
+    assert_eq!(culprit(counted), Culprit::ServerKill, "a person's KILL a little before a proxy's timer");
+    assert!(!conclude(&counted).recurs);
+}
+
+#[test]
+fn what_strikes_the_others_of_an_age_tells_of_one_whose_kills_were_not_counted() {
+    let twins = Twins { keepalive: Some(true), busy: Some(false), active: Some(true) };
+    let uncounted = Evidence { same_age: 4, of_a_part: true, outlived: true, twins, ..death() };
+    let of_proxies = Evidence { died_unkilled: true, are_kills_read: true, ..uncounted };
+    assert_eq!(culprit(of_proxies), Culprit::ProxyIdleTimeout);
+    // And one that no KILL was counted with is not of those that a tool kills.
+    let unmoved = Evidence { killed: Some(false), died_unkilled: false, of_a_part: false, ..of_proxies };
+    assert_eq!(culprit(Evidence { kills_strike: true, ..unmoved }), Culprit::Unknown);
+}
+
+#[test]
+fn a_canary_that_pings_and_dies_in_silence_shows_that_flows_are_lost() {
+    let lost = Evidence {
+        kind: Kind::Active,
+        ending: Ending::Silence,
+        exact: false,
+        outlived: true,
+        story: Story::HereAndThere,
+        ..death()
+    };
+    assert_eq!(culprit(lost), Culprit::NetworkStateLoss);
+    assert_eq!(culprit(Evidence { story: Story::Open, ..lost }), Culprit::Unknown);
+    assert_eq!(
+        culprit(Evidence { story: Story::Timer, ..lost }),
+        Culprit::Unknown,
+        "no idle timer reaches it"
+    );
+    let at_an_age = Evidence { same_age: 2, story: Story::Open, ..lost };
+    assert_eq!(culprit(at_an_age), Culprit::Unknown, "those who died at that age were heard");
+}
+
+#[test]
+fn a_probe_in_the_very_instant_in_which_many_are_closed_is_of_them() {
+    let probed = Evidence {
+        ending: Ending::ResetOnUse,
+        exact: false,
+        same_instant: 4,
+        killed: Some(false),
+        ..death()
+    };
+    assert_eq!(culprit(probed), Culprit::MassDisconnect);
+    assert!(conclude(&Evidence { killed: None, ..probed }).stray, "it bounds no age");
+    let silent = Evidence { ending: Ending::Silence, story: Story::Open, ..probed };
+    assert_eq!(culprit(silent), Culprit::Unknown, "nobody closed that one");
+}
+
+#[test]
+fn a_canary_that_pings_and_is_killed_shows_no_limit_of_age() {
+    let killed =
+        Evidence { kind: Kind::Active, same_age: 3, killed: Some(true), died_unkilled: true, ..death() };
+    assert_eq!(culprit(killed), Culprit::ServerKill);
+    assert_eq!(culprit(Evidence { killed: Some(false), ..killed }), Culprit::LifetimeLimit);
+}

@@ -126,7 +126,7 @@ fn a_timer_that_is_set_anew_is_no_band() {
 #[test]
 fn a_silent_timer_of_a_part_is_told_from_noise() {
     let mut lives: Vec<(f64, Fate)> = vec![(300.0, LIVED); 30];
-    for _ in 0..8 {
+    for _ in 0..12 {
         lives.extend([(401.0, SILENT), (420.0, LIVED), (430.0, LIVED), (400.0, SILENT)]);
     }
     let told = limit(&lives);

@@ -1,0 +1,208 @@
+use super::*;
+use crate::domain::life::ending::Ending;
+
+fn at(limit: f64) -> IdleLimit {
+    IdleLimit { upper: Some(limit), share: 1.0, ..IdleLimit::default() }
+}
+
+fn seen(kind: Kind, at: f64, age: f64, lived: bool) -> Observation {
+    let (ending, culprit) = (Ending::Fin, Culprit::Unknown);
+    let died = Fate::Died { ending, exact: true, culprit, recurs: false, killed: None };
+    Observation { at, kind, age, fate: if lived { Fate::Lived } else { died }, server: None }
+}
+
+#[test]
+fn all_three_are_launched_once_and_then_rest() {
+    let mut history = History::default();
+    let kinds = |plan: Vec<(Kind, f64)>| plan.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+    assert_eq!(kinds(plan(&history, &at(100.0), &[], 0.0)), TWINS);
+    assert_eq!(kinds(plan(&history, &at(100.0), &[Kind::Busy], 0.0)), [Kind::Active, Kind::Keepalive]);
+    for kind in TWINS {
+        history.push(seen(kind, 10.0, probe_age(100.0), true));
+    }
+    assert_eq!(outlives(&history, Kind::Keepalive, &at(100.0)), Some(true));
+    assert_eq!(plan(&history, &at(100.0), &[], 11.0), []);
+    assert_eq!(kinds(plan(&history, &at(100.0), &[], 3611.0)), TWINS, "repeated rarely");
+    assert_eq!(
+        kinds(plan(&history, &at(200.0), &[], 11.0)),
+        TWINS,
+        "a change of the limit launches them anew"
+    );
+}
+
+#[test]
+fn a_death_is_repeated_before_it_is_believed() {
+    let mut history = History::default();
+    let sent = |history: &History, now| plan(history, &at(100.0), &[Kind::Busy, Kind::Active], now).len();
+    let told = |history: &History| outlives(history, Kind::Keepalive, &at(100.0));
+    assert_eq!((sent(&history, 0.0), told(&history)), (1, None));
+    history.push(seen(Kind::Keepalive, 10.0, 100.0, false));
+    assert_eq!((sent(&history, 11.0), told(&history)), (1, None), "one death may be a stray");
+    history.push(seen(Kind::Keepalive, 20.0, 100.1, false));
+    assert_eq!((sent(&history, 21.0), told(&history)), (0, Some(false)));
+    history.push(seen(Kind::Keepalive, 30.0, probe_age(100.0), true));
+    assert_eq!((sent(&history, 31.0), told(&history)), (0, Some(true)));
+    history.push(seen(Kind::Keepalive, 40.0, 100.1, false));
+    assert_eq!((sent(&history, 41.0), told(&history)), (1, Some(true)), "a stray, until it is repeated");
+}
+
+#[test]
+fn a_twin_that_dies_of_something_later_outlived_the_limit() {
+    let mut history = History::default();
+    history.push(seen(Kind::Keepalive, 10.0, 4.0, false));
+    history.push(seen(Kind::Active, 10.0, 7.0, false));
+    let found = Fate::Died {
+        ending: Ending::Silence,
+        exact: false,
+        culprit: Culprit::Unknown,
+        recurs: false,
+        killed: None,
+    };
+    history.push(Observation { at: 11.0, kind: Kind::Busy, age: 6.0, fate: found, server: None });
+    assert_eq!(
+        read(&history, 4.0, None),
+        Twins { keepalive: Some(false), busy: Some(false), active: Some(true) }
+    );
+    assert_eq!(read(&history, 60.0, None), Twins::default(), "of a limit that moved they say nothing");
+    assert_eq!(read(&history, 1.0, None), Twins::default());
+}
+
+#[test]
+fn another_killer_at_that_age_is_another_story() {
+    let idle_death = |at, culprit| {
+        let fate = Fate::Died { ending: Ending::Silence, exact: false, culprit, recurs: false, killed: None };
+        Observation { at, kind: Kind::Idle, age: 100.0, fate, server: None }
+    };
+    let mut history = History::default();
+    history.push(idle_death(1.0, Culprit::NetworkIdleTimeout));
+    history.push(seen(Kind::Keepalive, 10.0, probe_age(100.0), true));
+    history.push(idle_death(20.0, Culprit::NetworkIdleTimeout));
+    history.push(idle_death(30.0, Culprit::Unknown));
+    assert_eq!(read(&history, 100.0, None).keepalive, Some(true));
+    history.push(idle_death(40.0, Culprit::ServerIdleTimeout));
+    assert_eq!(read(&history, 100.0, None), Twins::default());
+    assert_eq!(plan(&history, &at(100.0), &[], 41.0).len(), TWINS.len());
+    history.push(seen(Kind::Keepalive, 50.0, 100.0, false));
+    assert_eq!(read(&history, 100.0, None).keepalive, Some(false));
+}
+
+#[test]
+fn twins_that_live_say_nothing_of_a_part_until_they_are_many() {
+    let part = IdleLimit { share: 0.5, ..at(100.0) };
+    let mut history = History::default();
+    let told = |history: &History| outlives(history, Kind::Keepalive, &part);
+    for place in 0..4 {
+        history.push(seen(Kind::Keepalive, f64::from(place), probe_age(100.0), true));
+        assert_eq!(told(&history), None, "one in {} is of the other part by chance", 2 << place);
+        assert_eq!(plan(&history, &part, &[Kind::Busy, Kind::Active], 10.0).len(), 1);
+    }
+    history.push(seen(Kind::Keepalive, 5.0, probe_age(100.0), true));
+    assert_eq!(told(&history), Some(true));
+    history.push(seen(Kind::Keepalive, 6.0, 100.0, false));
+    assert_eq!(told(&history), None);
+    history.push(seen(Kind::Keepalive, 7.0, 100.1, false));
+    history.push(seen(Kind::Keepalive, 8.0, probe_age(100.0), true));
+    assert_eq!(told(&history), Some(false), "whatever lives on the other part");
+}
+
+#[test]
+fn one_with_keepalive_that_lives_past_a_kill_or_a_proxy_was_elsewhere() {
+    for culprit in [Culprit::ServerKill, Culprit::ProxyIdleTimeout] {
+        let mut history = History::default();
+        let fate = Fate::Died { ending: Ending::Fin, exact: true, culprit, recurs: true, killed: None };
+        history.push(Observation { at: 0.0, kind: Kind::Idle, age: 100.0, fate, server: None });
+        let told = |history: &History| outlives(history, Kind::Keepalive, &at(100.0));
+        let again = |history: &History| plan(history, &at(100.0), &[Kind::Busy, Kind::Active], 10.0).len();
+        history.push(seen(Kind::Keepalive, 1.0, 100.0, false));
+        history.push(seen(Kind::Keepalive, 2.0, probe_age(100.0), true));
+        assert_eq!((told(&history), again(&history)), (None, 1), "{culprit:?}");
+        history.push(seen(Kind::Keepalive, 3.0, 100.0, false));
+        history.push(seen(Kind::Keepalive, 4.0, probe_age(100.0), true));
+        assert_eq!((told(&history), again(&history)), (Some(false), 0), "{culprit:?}");
+        history.push(seen(Kind::Active, 5.0, probe_age(100.0), true));
+        assert_eq!(outlives(&history, Kind::Active, &at(100.0)), Some(true), "a ping is heard by all");
+    }
+}
+
+#[test]
+fn only_twins_of_the_server_whose_limit_it_is_say_anything() {
+    let mut history = History::default();
+    let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
+    let of_a = IdleLimit { server: a, share: 0.5, ..at(100.0) };
+    history.push(Observation { server: b, ..seen(Kind::Keepalive, 1.0, probe_age(100.0), true) });
+    assert_eq!(read(&history, 100.0, a), Twins::default());
+    assert_eq!(plan(&history, &of_a, &[Kind::Busy, Kind::Active], 10.0).len(), 1);
+    history.push(Observation { server: a, ..seen(Kind::Keepalive, 2.0, 100.0, false) });
+    assert_eq!(read(&history, 100.0, a).keepalive, Some(false));
+}
+
+#[test]
+fn a_twin_that_a_later_timer_of_another_layer_ends_outlived_the_limit() {
+    let died = |kind, at, age, exact, culprit| {
+        let fate = Fate::Died { ending: Ending::Fin, exact, culprit, recurs: false, killed: None };
+        Observation { at, kind, age, fate, server: None }
+    };
+    let mut history = History::default();
+    history.push(died(Kind::Idle, 1.0, 5.02, false, Culprit::NetworkIdleTimeout));
+    history.push(died(Kind::Keepalive, 2.0, 6.0, true, Culprit::ServerIdleTimeout));
+    assert_eq!(read(&history, 5.02, None).keepalive, Some(true), "past the firewall");
+    history.push(died(Kind::Keepalive, 3.0, 5.1, true, Culprit::ProxyIdleTimeout));
+    assert_eq!(read(&history, 5.02, None).keepalive, Some(false), "a proxy's timer of the same age");
+}
+
+#[test]
+fn what_they_showed_is_read_at_their_limit_only() {
+    let mut history = History::default();
+    history.push(seen(Kind::Keepalive, 1.0, 108.0, true));
+    history.push(seen(Kind::Busy, 2.0, 100.3, false));
+    let twins = read(&history, 100.0, None);
+    assert_eq!(twins, Twins { keepalive: Some(true), busy: Some(false), active: None });
+    assert_eq!(read(&history, 300.0, None), Twins::default());
+}
+
+#[test]
+fn what_was_seen_while_idle_canaries_outlived_an_age_says_nothing_of_it() {
+    let mut history = History::default();
+    let mut push = |seen| history.push(seen);
+    // A proxy's 7.3 s becomes 4 s: the statement that slept was ended at 7.3 s, and outlived no 4 s.
+    for place in 0..3 {
+        push(seen(Kind::Idle, f64::from(place), 7.3, false));
+    }
+    push(seen(Kind::Busy, 3.0, 7.3, false));
+    push(seen(Kind::Idle, 4.0, 7.3, false));
+    push(seen(Kind::Idle, 5.0, 4.0, false));
+    push(seen(Kind::Idle, 6.0, 4.0, false));
+    assert_eq!(read(&history, 4.0, None), Twins::default());
+    assert_eq!(plan(&history, &at(4.0), &[Kind::Active, Kind::Keepalive], 7.0).len(), 1, "it is asked anew");
+    history.push(seen(Kind::Busy, 8.0, 4.0, false));
+    assert_eq!(read(&history, 4.0, None).busy, Some(false));
+}
+
+#[test]
+fn idle_canaries_on_another_part_take_no_twin_its_word() {
+    let mut history = History::default();
+    history.push(seen(Kind::Idle, 0.0, 4.0, false));
+    history.push(seen(Kind::Keepalive, 1.0, 4.0, false));
+    let told = |history: &History| read(history, 4.0, None).keepalive;
+    for place in 2..9 {
+        history.push(seen(Kind::Idle, f64::from(place), 8.0, true));
+        assert_eq!(told(&history), Some(false), "{place}");
+    }
+    history.push(seen(Kind::Idle, 9.0, 8.0, true));
+    assert_eq!(told(&history), None, "so many in a row are no chance");
+}
+
+#[test]
+fn a_pinging_twin_that_somebody_killed_says_nothing_of_a_proxy() {
+    let died = |kind, at, culprit| {
+        let fate =
+            Fate::Died { ending: Ending::Fin, exact: true, culprit, recurs: true, killed: Some(false) };
+        Observation { at, kind, age: 8.0, fate, server: None }
+    };
+    let mut history = History::default();
+    history.push(died(Kind::Idle, 1.0, Culprit::ProxyIdleTimeout));
+    history.push(died(Kind::Active, 2.0, Culprit::ServerKill));
+    assert_eq!(read(&history, 8.0, None).active, None);
+    history.push(died(Kind::Active, 3.0, Culprit::LifetimeLimit));
+    assert_eq!(read(&history, 8.0, None).active, Some(false));
+}
