@@ -13,6 +13,9 @@ const SHORTER_DEATHS: usize = 2;
 /// A limit is withdrawn when so many in a row outlived it as would be rarer than this, were it still there. Each of its
 /// deaths begins another row: what is as rare as one in a hundred would happen within hours.
 const STILL_THERE_BELOW: f64 = 5e-4;
+/// The same for a limit that was heard of a part of the connections: each life that outlives it may be on the other part,
+/// and many are sent past it at once.
+const PART_STILL_THERE_BELOW: f64 = 5e-5;
 /// A band of ages is told narrower where it would be rarer than this that so many deaths missed the rest of it.
 const NARROWER_BELOW: f64 = 1e-6;
 /// The most that a limit may be met, as a share: a packet that was sent late may carry one session past it.
@@ -92,16 +95,18 @@ fn speaks_against(
         }
     }
     let outlived_all = (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX));
+    let is_heard_of_a_part = limit.exact && limit.share < 1.0;
+    let still_there_below = if is_heard_of_a_part { PART_STILL_THERE_BELOW } else { STILL_THERE_BELOW };
     let chance = match limit {
         // Its share is what it was when it struck last: those that outlived it since make it no smaller.
-        _ if limit.exact && limit.share < 1.0 => still_strikes(history, kind, &counts, (upper, past)),
+        _ if is_heard_of_a_part => still_strikes(history, kind, &counts, (upper, past)),
         _ if limit.exact => outlived_all,
         // Where all that few deaths tell of met it, it may rule a part of the connections.
         _ if limit.share >= 1.0 => outlived_all.max(OF_A_PART * chance_of_so_few(limit, struck, outlived)),
         _ => chance_of_so_few(limit, struck, outlived),
     };
     shorter >= SHORTER_DEATHS
-        || chance < STILL_THERE_BELOW
+        || chance < still_there_below
         || is_shorter_now(history, kind, &counts, &found_below)
 }
 
