@@ -5,7 +5,7 @@
 
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, NEWEST_OF_SERVERS, Observation};
-use crate::domain::life::tolerance::{BORN_TOGETHER_SECONDS, heard, is_one_age, probed};
+use crate::domain::life::tolerance::{BORN_TOGETHER_SECONDS, ONE_AGE, heard, is_one_age, probed};
 
 mod killing;
 pub mod ladder;
@@ -112,6 +112,12 @@ impl IdleLimit {
     /// The longest age that it strikes at, in seconds; zero while nothing died.
     pub fn longest(&self) -> f64 {
         self.spread_to.or(self.upper).unwrap_or_default()
+    }
+
+    /// From which age on one that lives outlived it, in seconds: what was heard strays, and what probes found dead is older
+    /// than the limit itself.
+    pub fn outlived_from(&self) -> Option<f64> {
+        self.upper.map(|upper| if self.exact { self.longest() + ONE_AGE.either(upper) } else { upper })
     }
 
     /// Where to look at the lower bound again, in seconds: a little below it, where what lives bears it

@@ -132,16 +132,16 @@ pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
         newest(history, others, |_| true).filter(is_company).map(|other| other.age).collect();
     let from = ages.iter().copied().fold(f64::INFINITY, f64::min);
     let to = ages.iter().copied().fold(0.0, f64::max);
-    if is_of_another_row(ages.len(), (from, to), one.age) { 0 } else { ages.len() }
+    let widened = (from.min(one.age), to.max(one.age));
+    if chance_of_missing((from, to), widened, ages.len()) < OF_ANOTHER_ROW_BELOW { 0 } else { ages.len() }
 }
 
-/// Whether an age lies so far from a row of so many deaths between two ages, all in seconds, that it would be rare for
-/// all of them to have missed it.
-pub fn is_of_another_row(deaths: usize, (from, to): (f64, f64), age: f64) -> bool {
-    let least = ONE_AGE.either(from.min(age));
-    let widened = to.max(age) - from.min(age);
-    let share = (to - from).max(least) / widened.max(least);
-    share.powi(i32::try_from(deaths).unwrap_or(i32::MAX)) < OF_ANOTHER_ROW_BELOW
+/// How likely it is that so many deaths lie between two ages only, in seconds, when what strikes them strikes between two
+/// that are further apart.
+pub fn chance_of_missing((from, to): (f64, f64), widened: (f64, f64), deaths: usize) -> f64 {
+    let least = ONE_AGE.either(widened.0);
+    let share = (to - from).max(least) / (widened.1 - widened.0).max(least);
+    share.powi(i32::try_from(deaths).unwrap_or(i32::MAX))
 }
 
 /// What the count of KILLs did while others died at an age.

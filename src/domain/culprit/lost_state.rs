@@ -108,6 +108,8 @@ pub struct Stories {
     young: f64,
     survivors: Vec<Life>,
     timer: Timer,
+    /// Whether that timer rules a part of the connections only.
+    is_of_a_part: bool,
     scatter: f64,
 }
 
@@ -126,27 +128,26 @@ impl Stories {
             moments.push(found);
         }
         let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
-        Self { moments, lives, young, survivors, timer, scatter }
+        let is_of_a_part = timer.part(&lives).is_some();
+        Self { moments, lives, young, survivors, timer, is_of_a_part, scatter }
     }
 
     /// Explains one of those found dead, by what is told of its server so far.
     pub fn of_one(&self, one: &Life, told: &Told) -> Story {
-        let Self { timer, scatter, .. } = self;
+        let Self { timer, is_of_a_part, scatter, .. } = self;
         let over_scatter = timer.likelihood - scatter;
         let is_told_to_strike = self.is_told_to_strike(one, told);
-        let is_of_a_part = timer.part(&self.lives).is_some();
-        let mut most_moments = MOST_MOMENTS;
-        let (timer_ahead, over_moments, scatter_ahead) = if is_told_to_strike {
+        let of_all_moments = (OVER_MOMENTS, MOST_MOMENTS);
+        let (timer_ahead, (over_moments, most_moments), scatter_ahead) = if is_told_to_strike {
             // Those on the other part are as old as those that it strikes: a moment that takes all explains them
             // better.
-            let over_moments = if is_of_a_part { 0.0 } else { -OVER_MOMENTS };
-            most_moments = if is_of_a_part { 1 } else { MOST_MOMENTS };
-            (TIMER_AHEAD_AGAIN, over_moments, AHEAD_OF_WHAT_IS_TOLD)
+            let moments = if *is_of_a_part { (0.0, 1) } else { (-OVER_MOMENTS, MOST_MOMENTS) };
+            (TIMER_AHEAD_AGAIN, moments, AHEAD_OF_WHAT_IS_TOLD)
         } else if told.is_here_and_there {
-            (AHEAD_OF_WHAT_IS_TOLD, OVER_MOMENTS, SCATTER_AHEAD_AGAIN)
+            (AHEAD_OF_WHAT_IS_TOLD, of_all_moments, SCATTER_AHEAD_AGAIN)
         } else {
-            let ahead = if is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
-            (ahead, OVER_MOMENTS, SCATTER_AHEAD)
+            let ahead = if *is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
+            (ahead, of_all_moments, SCATTER_AHEAD)
         };
         let over_lost_at_moments = || timer.likelihood - self.lost_at_moments(one, most_moments);
         if self.moments.iter().any(|moment| moment.explains(one) || moment.took(one)) {
@@ -164,7 +165,7 @@ impl Stories {
     /// Whether others that are found dead later may yet show that this one was lost with them, though a timer is told that
     /// strikes at its age: on the other part of the connections they are as old as those that it strikes.
     pub fn awaits_company(&self, one: &Life, told: &Told) -> bool {
-        self.is_told_to_strike(one, told) && self.timer.part(&self.lives).is_some()
+        self.is_of_a_part && self.is_told_to_strike(one, told)
     }
 
     fn is_told_to_strike(&self, one: &Life, told: &Told) -> bool {

@@ -3,7 +3,7 @@
 
 use super::IdleLimit;
 use crate::domain::culprit::Culprit;
-use crate::domain::culprit::companions::SELDOM_RATIO;
+use crate::domain::culprit::companions::{SELDOM_RATIO, chance_of_missing};
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
 use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, heard};
@@ -38,9 +38,7 @@ impl Looks {
     /// With an older death, where one setting explains it beside the newer ones.
     fn with(self, older: &Observation) -> Option<Self> {
         let (from, to) = (self.from.min(older.age), self.to.max(older.age));
-        let least = ONE_AGE.either(from);
-        let newer_share = (self.to - self.from).max(least) / (to - from).max(least);
-        let all_missed = newer_share.powi(i32::try_from(self.instants).unwrap_or(i32::MAX));
+        let all_missed = chance_of_missing((self.from, self.to), (from, to), self.instants);
         if to > from * SELDOM_RATIO || all_missed < SET_ANEW_BELOW {
             return None;
         }

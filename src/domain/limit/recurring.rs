@@ -37,6 +37,30 @@ enum Trial {
     Outlived,
 }
 
+/// What the lives tell of an age since the first death there.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    /// So many died ...
+    died: usize,
+    /// ... so many outlived it between them ...
+    between: usize,
+    /// ... so many since the last one ...
+    since: usize,
+    /// ... and so many are they together.
+    all: usize,
+}
+
+impl Counted {
+    /// Of these, the newest first; `None` where nobody died.
+    fn of(trials: &[Trial]) -> Option<Self> {
+        let is_death = |trial: &Trial| *trial == Trial::Died;
+        let since = trials.iter().position(is_death)?;
+        let all = trials.iter().rposition(is_death)? + 1;
+        let died = trials.iter().filter(|trial| is_death(trial)).count();
+        Some(Self { died, between: all - since - died, since, all })
+    }
+}
+
 /// A death that may belong to a cluster.
 #[derive(Debug, Clone, Copy)]
 struct Death {
@@ -102,9 +126,8 @@ pub(super) fn share(history: &History, kind: Kind, age: f64, spread_to: Option<f
     // What strays is within the band already.
     let outlived_from = if exact { band.to } else { band.outlived_from() };
     let trials = trials(history, kind, &|_| true, band, outlived_from);
-    let since = trials.iter().rposition(|trial| *trial == Trial::Died)?;
-    let died = trials[..=since].iter().filter(|trial| **trial == Trial::Died).count();
-    Some(died as f64 / (since + 1) as f64)
+    let Counted { died, all, .. } = Counted::of(&trials)?;
+    Some(died as f64 / all as f64)
 }
 
 /// How likely it is that so many in a row outlived an age since the last death there, in a part of the connections, if
@@ -117,13 +140,8 @@ pub(super) fn still_strikes(
 ) -> f64 {
     let band = Band { from: age - heard(age), to: past, exact: true };
     let trials = trials(history, kind, counts, band, past);
-    let is_death = |trial: &Trial| *trial == Trial::Died;
-    let Some((newest, oldest)) = trials.iter().position(is_death).zip(trials.iter().rposition(is_death))
-    else {
-        return 0.0;
-    };
-    let died = trials.iter().filter(|trial| is_death(trial)).count();
-    chance_of_outliving(died, oldest + 1 - newest - died, newest)
+    let Some(Counted { died, between, since, .. }) = Counted::of(&trials) else { return 0.0 };
+    chance_of_outliving(died, between, since)
 }
 
 fn newest_deaths(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> Vec<Death> {
@@ -238,21 +256,18 @@ fn standing(
 ) -> Option<IdleLimit> {
     let Band { from, to, .. } = band;
     let trials = trials(history, kind, counts, band, band.outlived_from());
-    let oldest = trials.iter().rposition(|trial| *trial == Trial::Died)?;
-    let newest = trials.iter().position(|trial| *trial == Trial::Died)?;
-    let died = trials[newest..=oldest].iter().filter(|trial| **trial == Trial::Died).count();
-    let between = oldest + 1 - newest - died;
+    let Counted { died, between, since, all } = Counted::of(&trials)?;
     let is_apart = to - from > 2.0 * ONE_AGE.either(from);
     let in_band = |death: &&Death| death.exact && death.age >= from && death.age <= to;
     // The first that outlive it may be on another way, or show that it is gone: more of them tell.
     let is_known = deaths.iter().filter(in_band).all(Death::may_be_of_a_part);
-    let is_open = newest > 0 && is_known;
+    let is_open = since > 0 && is_known;
     let withdrawn_below = if between == 0 && !is_apart { ALL_MET_IT_BELOW } else { WITHDRAWN_BELOW };
-    if between == 0 && !is_apart && !is_open || chance_of_outliving(died, between, newest) < withdrawn_below {
+    if between == 0 && !is_apart && !is_open || chance_of_outliving(died, between, since) < withdrawn_below {
         return None;
     }
-    let share = died as f64 / (oldest + 1) as f64;
-    if !is_known && !is_no_noise(died, oldest + 1, NOISE_AT_ONE_AGE) {
+    let share = died as f64 / all as f64;
+    if !is_known && !is_no_noise(died, all, NOISE_AT_ONE_AGE) {
         return None;
     }
     let mut ages: Vec<f64> = deaths.iter().filter(in_band).map(|death| death.age).collect();

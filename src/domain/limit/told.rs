@@ -71,8 +71,7 @@ fn speaks_against(
         seen.kind == kind && (limit.server.is_none() || history.is_one_server(limit.server, seen.server))
     };
     let newest = newest_deaths(history, kind, &counts);
-    // What probes found dead is older than the limit itself: one that lives at that very age outlived it.
-    let past = if limit.exact { limit.spread_to.unwrap_or(upper) + ONE_AGE.either(upper) } else { upper };
+    let past = limit.outlived_from().unwrap_or(upper);
     let before = limit.lower - ONE_AGE.either(limit.lower);
     let (mut shorter, mut outlived, mut struck) = (0, 0, 0);
     let mut found_below: Vec<&Observation> = Vec::new();

@@ -95,16 +95,7 @@ mod tests {
         let ladder = crate::domain::limit::ladder::Ladder::parse("4s,8s,15s,25s,40s").expect("a good ladder");
         let part = [(8.0, false), (10.0, true), (9.0, false), (12.0, true), (8.5, false), (25.0, true)];
         let history = history(&part);
-        let plan = super::super::plan(&Scene {
-            now: 10_000.0,
-            ladder: &ladder,
-            precision: 0.01,
-            budget: 10,
-            history: &history,
-            in_flight: &[],
-            common_timeouts: &[],
-            hurried: false,
-        });
+        let plan = super::super::plan(&super::super::tests::ten_canaries(10_000.0, &ladder, &history));
         for (age, count) in [(40.0, 2), (32.0, 1), (16.0, 1), (4.0, 1)] {
             let aimed = plan.launches.iter().filter(|launch| is_same_age(launch.age, age)).count();
             assert!(aimed >= count, "{age} s: {plan:?}");

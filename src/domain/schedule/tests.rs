@@ -14,6 +14,20 @@ mod world;
 
 use world::{Random, START, Search, Truth, World};
 
+/// What is known at a time, in seconds since the Unix epoch, where nothing flies and ten may.
+pub(super) fn ten_canaries<'a>(now: f64, ladder: &'a Ladder, history: &'a History) -> Scene<'a> {
+    Scene {
+        now,
+        ladder,
+        precision: 0.01,
+        budget: 10,
+        history,
+        in_flight: &[],
+        common_timeouts: &[],
+        hurried: false,
+    }
+}
+
 /// The defaults of well-known devices and servers, in seconds.
 const COMMON_TIMEOUTS: [f64; 12] =
     [60.0, 240.0, 300.0, 350.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0];
@@ -261,16 +275,7 @@ fn bounds_are_looked_at_again_a_little_beside_them() {
     }
     let bounds = idle_limit(&history, Kind::Idle);
     assert_eq!((bounds.lower, bounds.upper), (7.997, Some(8.089)));
-    let next = plan(&Scene {
-        now: START + 10.0,
-        ladder: &rungs,
-        precision: 0.01,
-        budget: 10,
-        history: &history,
-        in_flight: &[],
-        common_timeouts: &[],
-        hurried: false,
-    });
+    let next = plan(&ten_canaries(START + 10.0, &rungs, &history));
     for launch in next.launches {
         assert!(launch.age < 7.98 || launch.age > 8.1, "{launch:?}");
         let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
@@ -356,16 +361,7 @@ proptest! {
 fn who_listens_for_a_limit_lives_past_all_that_counts_as_its_age() {
     let ladder = Ladder::parse("1s,7h").expect("a good ladder");
     let history = History::default();
-    let scene = Scene {
-        now: 0.0,
-        ladder: &ladder,
-        precision: 0.01,
-        budget: 10,
-        history: &history,
-        in_flight: &[],
-        common_timeouts: &[],
-        hurried: false,
-    };
+    let scene = ten_canaries(0.0, &ladder, &history);
     for limit in [1.5, 4.0, 5.0, 6.3, 30.0, 55.0, 300.0, 3600.0] {
         let aimed = aims::listening_age(&scene, limit);
         assert!(aimed > limit + tolerance::ONE_AGE.either(limit), "{limit} s: {aimed} s");

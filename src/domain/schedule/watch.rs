@@ -2,7 +2,7 @@
 
 use super::aims::{listening_age, past};
 use super::limit::IdleLimit;
-use super::tolerance::{HEARD, ONE_AGE};
+use super::tolerance::HEARD;
 use super::{Draft, Purpose, Scene, is_longer, is_same_age};
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, Observation};
@@ -41,7 +41,7 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
     let far = Some(scene.ladder.longest()).filter(|&far| is_of_a_part && is_longer(far, above));
     let is_far = |target: f64| far.is_some_and(|far| is_same_age(target, far));
     // Each of those that outlive it may be on the other part: many of them tell whether it is still there.
-    let is_doubtful = is_of_a_part && outlived_in_a_row(scene, limit, upper) >= DOUBTFUL;
+    let is_doubtful = is_of_a_part && outlived_in_a_row(scene, limit) >= DOUBTFUL;
     let many = if is_doubtful { SENT_AT_ONCE.min(scene.budget / 2).max(1) } else { 1 };
     for _ in draft.count_aimed_at(above)..if is_doubtful { many } else { 0 } {
         draft.launch(above, Purpose::Watch);
@@ -81,8 +81,8 @@ pub(super) fn keep_in_sight(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, dr
 }
 
 /// How many idle canaries outlived a limit, one after the other, since it struck last.
-fn outlived_in_a_row(scene: &Scene<'_>, limit: &IdleLimit, upper: f64) -> usize {
-    let past = if limit.exact { limit.spread_to.unwrap_or(upper) + ONE_AGE.either(upper) } else { upper };
+fn outlived_in_a_row(scene: &Scene<'_>, limit: &IdleLimit) -> usize {
+    let Some(past) = limit.outlived_from() else { return 0 };
     let tells = scene.history.iter().rev().filter(|seen| {
         let is_here = limit.server.is_none() || scene.history.is_one_server(limit.server, seen.server);
         seen.kind == Kind::Idle && is_here && seen.age >= limit.lower
@@ -183,16 +183,7 @@ mod tests {
                 let at = 100.0 * (number + 1) as f64;
                 history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
             }
-            let plan = super::super::plan(&Scene {
-                now: 10_000.0,
-                ladder: &ladder,
-                precision: 0.01,
-                budget: 10,
-                history: &history,
-                in_flight: &[],
-                common_timeouts: &[],
-                hurried: false,
-            });
+            let plan = super::super::plan(&super::super::tests::ten_canaries(10_000.0, &ladder, &history));
             plan.launches.iter().filter(|launch| is_same_age(launch.age, 15.0)).count()
         };
         assert_eq!((launched(0), launched(DOUBTFUL - 1), launched(DOUBTFUL)), (1, 1, SENT_AT_ONCE));
