@@ -324,6 +324,6 @@ fn due(target: &TargetDocument, canaries: usize) -> f64 {
 
 /// Prints on standard output, in colours where they are wanted. A reader that is gone hears nothing more.
 fn print(text: &str) {
-    let mut out = anstream::stdout();
+    let mut out = paper::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -1,7 +1,9 @@
 //! What lines are printed on: their width, their colours, and what names may not do to a terminal.
 
-use std::io::IsTerminal;
+use std::env::var_os;
+use std::io::{IsTerminal, Stdout};
 
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 
 use crate::domain::life::words::is_odd;
@@ -24,6 +26,19 @@ pub(super) fn width() -> usize {
     let columns = out.is_terminal().then(|| rustix::termios::tcgetwinsize(out).ok()).flatten();
     let columns = columns.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
     columns.map_or(PIPED, |columns| columns.clamp(WIDTHS.0, WIDTHS.1))
+}
+
+/// Whether the terminal knows no more than lines: nothing moves its cursor, and it shows no colours.
+pub(super) fn is_dumb() -> bool {
+    var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+}
+
+/// Standard output, in colours where they are wanted: on a terminal that shows them, unless `NO_COLOR` is set, and wherever
+/// `CLICOLOR_FORCE` asks for them. Where `CI` is set, the library would colour a dumb terminal too.
+pub(super) fn stdout() -> AutoStream<Stdout> {
+    let out = std::io::stdout();
+    let forced = var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    if is_dumb() && !forced { AutoStream::new(out, ColorChoice::Never) } else { AutoStream::auto(out) }
 }
 
 /// A text from outside as it may be printed: what moves a cursor or turns a line around is shown, not done.

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::judge::upper;
-use super::paper::clean;
+use super::paper::{clean, is_dumb};
 use crate::domain::layers::in_words;
 use crate::status::{Canary, TargetDocument};
 
@@ -42,10 +42,9 @@ pub(super) enum Progress {
 impl Progress {
     /// For whoever reads standard error.
     pub(super) fn new(quiet: bool) -> Self {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         if quiet {
             Self::Quiet
-        } else if dumb || !std::io::stderr().is_terminal() {
+        } else if is_dumb() || !std::io::stderr().is_terminal() {
             Self::Lines { written: None }
         } else {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS));

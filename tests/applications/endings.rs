@@ -72,21 +72,40 @@ fn launch(server: &Server) -> Launch<'_> {
     Launch::on(server).ages("1s,2s,3s").args(&["--canary.max-connections=4"])
 }
 
+/// How the sessions of each user ended on MySQL, in the order of [`ENDINGS`].
+fn endings_of_mysql() -> Vec<(&'static str, [f64; 4])> {
+    let idle = IDLE.map(|(user, sessions)| (user, [0.0, 0.0, sessions as f64, 0.0]));
+    let others =
+        [("killed", [0.0, 2.0, 0.0, 0.0]), ("quit", [3.0, 0.0, 0.0, 0.0]), ("dropped", [0.0, 2.0, 0.0, 0.0])];
+    idle.into_iter().chain(others).collect()
+}
+
+/// A machine that stands still for seconds lets what ended one after the other end between two looks: then some are
+/// `undecided`, and it is tried again. A wrong ending is never excused.
 #[test]
 fn mysql_tells_every_ending_exactly() {
-    let server = MySql97::start(MySql97Options {
-        accounts: accounts(),
-        ..MySql97Options::with_args(&["--wait-timeout=8"])
-    });
-    let exporter = launch(&server).start();
-    let page = end_in_every_way(&server, &exporter);
-    for (user, sessions) in IDLE {
-        assert_eq!(ended(&page, user), [0.0, 0.0, sessions as f64, 0.0], "{user}: {}", exporter.log());
-    }
-    for (user, endings) in
-        [("killed", [0.0, 2.0, 0.0, 0.0]), ("quit", [3.0, 0.0, 0.0, 0.0]), ("dropped", [0.0, 2.0, 0.0, 0.0])]
-    {
-        assert_eq!(ended(&page, user), endings, "{user}, in the order of {ENDINGS:?}: {}", exporter.log());
+    for last in [false, false, true] {
+        let server = MySql97::start(MySql97Options {
+            accounts: accounts(),
+            ..MySql97Options::with_args(&["--wait-timeout=8"])
+        });
+        let exporter = launch(&server).start();
+        let page = end_in_every_way(&server, &exporter);
+        let mut exact = true;
+        for (user, real) in endings_of_mysql() {
+            let told = ended(&page, user);
+            let wrong = (0..3).any(|ending| told[ending] > real[ending]);
+            exact &= told == real;
+            assert!(
+                !wrong && (told == real || !last),
+                "{user}, in the order of {ENDINGS:?}: {told:?} for {real:?}: {}",
+                exporter.log()
+            );
+        }
+        if exact {
+            break;
+        }
+        println!("once more, for some were undecided");
     }
 }
 

@@ -50,6 +50,9 @@ fn run_once(server: &Server, columns: u32, before: &str, args: &str, typed: (f64
         .env("MYSQL_CANARY_PASSWORD", DEFAULT_PASSWORD)
         .env("TERM", "xterm-256color")
         .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("CI")
         .env("SHELL", "/bin/sh")
         .stdin(Stdio::piped())
         .stdout(File::create(dir.path().join("out")).expect("a file can be made"))
@@ -116,7 +119,13 @@ fn colours_and_bars_are_left_out_where_they_are_not_wanted() {
     let sound = "--max-age=2s --canary.probe-timeout=5s";
     let shown = run(0, &server, 80, "NO_COLOR=1; export NO_COLOR;", sound, (0.0, ""));
     assert!(!shown.text.contains("\u{1b}[32m") && !shown.text.contains("\u{1b}[1m"), "{:?}", shown.text);
-    let shown = run(0, &server, 80, "TERM=dumb; export TERM;", sound, (0.0, ""));
-    assert!(!shown.text.contains('\u{1b}'), "a dumb terminal gets plain lines: {:?}", shown.text);
-    assert!(shown.text.contains("nothing died"), "and one every few seconds: {}", shown.text);
+    // A place that builds and tests says so in CI, which some take for a terminal that shows colours.
+    for dumb in ["TERM=dumb; export TERM;", "TERM=dumb; CI=true; export TERM CI;"] {
+        let shown = run(0, &server, 80, dumb, sound, (0.0, ""));
+        assert!(!shown.text.contains('\u{1b}'), "{dumb} a dumb terminal gets plain lines: {:?}", shown.text);
+        assert!(shown.text.contains("nothing died"), "{dumb} and one every few seconds: {}", shown.text);
+    }
+    let asked =
+        run(0, &server, 80, "TERM=dumb; CLICOLOR_FORCE=1; export TERM CLICOLOR_FORCE;", sound, (0.0, ""));
+    assert!(asked.text.contains("\u{1b}[1m"), "who asks for colours gets them: {:?}", asked.text);
 }
