@@ -149,6 +149,12 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
     IdleLimit { server, share: share.min(limit.share), others_live_to: live_to, ..limit }
 }
 
+/// The share of the idle canaries that died when they reached an age, in seconds, since the first of them did; `None` where
+/// none did.
+pub fn share_at(history: &History, age: f64) -> Option<f64> {
+    recurring::share(history, Kind::Idle, age, None)
+}
+
 /// The limit of one of the servers behind a path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerLimit {

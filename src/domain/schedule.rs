@@ -29,7 +29,7 @@ mod watch;
 pub struct Scene<'a> {
     /// The time now.
     pub now: f64,
-    /// The ages people asked for. No canary is aimed beyond the last one.
+    /// The ages people asked for. No canary is aimed beyond the last one, but to see whether a limit there is gone.
     pub ladder: &'a Ladder,
     /// How sharp the bracket is wanted, as a share: 0.01 for the limit within one per cent.
     pub precision: f64,
@@ -106,11 +106,13 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
                 refine::aim_again(limit.below(), &mut draft);
             }
             sweep::plan(scene, limit.lower, &mut draft);
-            watch::revisit_ladder(scene, None, &mut draft);
+            let past_end = Some(limit.survived).filter(|&age| is_longer(age, scene.ladder.longest()));
+            let past_end = past_end.filter(|&age| age <= draft.reach);
+            watch::revisit_ladder(scene, None, past_end, &mut draft);
         }
         Some(upper) if is_settled(&limit, scene.precision) => {
             watch::keep_in_sight(scene, &limit, upper, &mut draft);
-            watch::revisit_ladder(scene, Some(limit.lower), &mut draft);
+            watch::revisit_ladder(scene, Some(limit.lower), None, &mut draft);
         }
         Some(upper) => refine::plan(scene, &limit, upper, &mut draft),
     }
@@ -185,6 +187,7 @@ struct Draft {
     now: f64,
     budget: usize,
     longest: f64,
+    reach: f64,
 }
 
 impl Draft {
@@ -213,6 +216,7 @@ impl Draft {
             now: scene.now,
             budget: scene.budget,
             longest: scene.ladder.longest(),
+            reach: aims::reach(scene),
         };
         draft.fit_budget();
         draft
@@ -250,12 +254,13 @@ impl Draft {
         flying + self.launches.iter().filter(|launch| is_same_age(launch.age, age)).count()
     }
 
-    /// Launches one canary if there is room, and says whether there was. It is aimed at the ladder's end
+    /// Launches one canary if there is room, and says whether there was. One that searches is aimed at the ladder's end
     /// at most: a death there may be found a little late, and is looked at again there.
     fn launch(&mut self, age: f64, purpose: Purpose) -> bool {
         let is_possible = self.room() > 0 && age > 0.0;
         if is_possible {
-            self.launches.push(Launch { age: age.min(self.longest), purpose });
+            let most = if purpose == Purpose::Watch { self.reach } else { self.longest };
+            self.launches.push(Launch { age: age.min(most), purpose });
         }
         is_possible
     }
@@ -267,12 +272,14 @@ impl Draft {
     }
 
     fn finish(self) -> Plan {
-        let longest = self.longest;
+        let Self { longest, reach, .. } = self;
+        // One that was launched to look past the end does so.
+        let most = |canary: &Canary| if canary.aimed > longest { reach } else { longest };
         let retimes = self
             .canaries
             .iter()
             .filter(|canary| !canary.recalled && !canary.is_due())
-            .map(|canary| (canary, canary.target.min(longest).max(canary.idle)))
+            .map(|canary| (canary, canary.target.min(most(canary)).max(canary.idle)))
             .filter(|(canary, target)| (target - canary.aimed).abs() > 1e-6 * target.abs())
             .map(|(canary, target)| (canary.id, target))
             .collect();

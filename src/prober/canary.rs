@@ -271,7 +271,7 @@ impl Inner {
     fn judge(&self, resting: Resting, end: End, testimony: Option<Testimony>) -> Outcome {
         let birth = (resting.born_at, resting.birth.kills);
         let identity = resting.birth.identity.as_deref();
-        let kills = testimony.as_ref().and_then(|testimony| testimony.statement.kills);
+        let kills = testimony.as_ref().and_then(|told| Some((told.at, told.statement.kills?)));
         let kills_rose = kills.and_then(|now| self.kills.rose(end.at, identity, birth, now));
         if let Some(Testimony { at, statement, .. }) = &testimony {
             self.kills.note(*at, statement.identity.as_deref(), statement.kills);

@@ -14,11 +14,12 @@ use crate::domain::limit::IdleLimit;
 /// The kinds that can be aimed late, the most telling first. A statement that sleeps cannot.
 const EARLY: [Kind; 2] = [Kind::Active, Kind::Keepalive];
 
-/// How many of each kind, by how many canaries there may be: a death of one may be a stray, and is repeated.
-fn of_each(canaries: usize) -> usize {
-    match canaries {
-        12.. => 2,
-        6.. => 1,
+/// How many of a kind, by how many canaries there may be: a death of one may be a stray, and is repeated, and so is the life
+/// of one that pings.
+const fn of_each(kind: Kind, canaries: usize) -> usize {
+    match (kind, canaries) {
+        (_, 12..) | (Kind::Active, 6..) => 2,
+        (_, 6..) => 1,
         _ => 0,
     }
 }
@@ -26,12 +27,12 @@ fn of_each(canaries: usize) -> usize {
 impl<W: World> Prober<W> {
     /// The twins to send out now, before anything died.
     pub(super) fn plan_early_twins(&self, idle: &IdleLimit) -> Vec<Launch> {
-        let something_died = idle.upper.is_some() || self.undecided.newest().is_some();
+        let something_died = idle.upper.is_some() || self.undecided.awaits_twins();
         if !self.settings.hurried || something_died {
             return Vec::new();
         }
         let longest = self.settings.ladder.longest();
-        let missing = |kind| of_each(self.settings.canaries).saturating_sub(self.flights.early(kind));
+        let missing = |kind| of_each(kind, self.settings.canaries).saturating_sub(self.flights.early(kind));
         let launch = |kind| Launch { kind, age: longest, longest, early: true, spread: false };
         EARLY.into_iter().flat_map(|kind| std::iter::repeat_n(launch(kind), missing(kind))).collect()
     }

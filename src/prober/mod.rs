@@ -8,7 +8,7 @@ mod early;
 mod epoch;
 mod flights;
 mod hold;
-mod kills;
+pub mod kills;
 pub mod life;
 mod moves;
 pub mod orders;
@@ -37,7 +37,7 @@ use crate::supervision::stop::Stop;
 use deaths::{Decided, Undecided};
 use flights::{Flights, News};
 use life::{Directive, Notice, Outcome, Unborn, World};
-use report::RowsOfTheDead;
+use report::{RowsOfTheDead, Waiting};
 
 pub use epoch::Epoch;
 pub use present::{Canary, MOST_DEATHS, Phase, Present, Publish, Recent};
@@ -337,7 +337,8 @@ impl<W: World> Prober<W> {
     fn report(&self) {
         let is_open = |seen: &Observation| self.undecided.is_open(seen);
         self.show_lives();
-        let report = self.publish.report.borrow().followed_by(&self.history, self.longest_stall, is_open);
+        let undecided = Waiting { is_open, recurs_at: self.undecided.recurs_at() };
+        let report = self.publish.report.borrow().followed_by(&self.history, self.longest_stall, undecided);
         let takes_the_row = self.rows.leave_at(&report.limit(Kind::Idle));
         let report = PathReport { takes_the_row, ..report };
         let limits = |servers: &[ServerLimit]| -> Vec<(Option<u16>, bool)> {

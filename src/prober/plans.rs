@@ -1,5 +1,6 @@
 //! What the loop does next: it asks the schedule and the twins, and launches, re-aims and recalls canaries.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -31,7 +32,7 @@ impl<W: World> Prober<W> {
         let deadline = self.undecided.next_deadline(self.epoch.unix(now));
         let wakes = [plan.wake, deadline].into_iter().flatten().map(|unix| self.epoch.instant(unix));
         self.wake = wakes.min().map(|wake| wake.max(now + Duration::from_millis(10)));
-        if self.undecided.newest().is_some() {
+        if self.undecided.awaits_twins() {
             // Somebody may pass the age of a waiting death any moment.
             let soon = now + Duration::from_millis(500);
             self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
@@ -125,13 +126,7 @@ impl<W: World> Prober<W> {
 
     /// The limit that twins are sent out for: that of the newest death which waits for them, or the one that stands.
     fn limit_for_twins(&self, idle: IdleLimit) -> IdleLimit {
-        let waiting = self.undecided.newest().map(|(age, server)| IdleLimit {
-            upper: Some(age),
-            share: 1.0,
-            server,
-            ..IdleLimit::default()
-        });
-        waiting.unwrap_or(idle)
+        self.undecided.awaited(&self.history, &idle).unwrap_or(idle)
     }
 
     /// The twins to launch now.
@@ -146,7 +141,10 @@ impl<W: World> Prober<W> {
         // One that came home without an outcome is not sent out again at once.
         let rest = TWIN_REST_SECONDS.max(age);
         twins.retain(|(kind, _)| self.twins_sent.get(kind).is_none_or(|sent| now - sent >= rest));
-        twins.truncate(room);
+        // One of each kind, and more of a kind while half of the places stay with those that are idle.
+        let kinds = twins.iter().map(|(kind, _)| *kind).collect::<BTreeSet<_>>().len();
+        let half = (self.settings.canaries / 2).saturating_sub(others);
+        twins.truncate(room.min(half.max(kinds)));
         twins
     }
 

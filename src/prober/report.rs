@@ -38,6 +38,9 @@ pub struct PathReport {
     /// Whether the rows of canaries that died at the limit had left the server's list. `None` where that was not
     /// seen.
     pub takes_the_row: Option<bool>,
+    /// The shortest age, in seconds, at which several died, though who strikes there is not decided: there is a limit that is
+    /// not told yet.
+    pub recurs_at: Option<f64>,
     /// The servers that answer here, by the names that they give themselves, as far as the newest lives tell.
     pub identities: Vec<String>,
 }
@@ -75,10 +78,23 @@ impl RowsOfTheDead {
     }
 }
 
+/// What is not decided yet of the dead.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting<F> {
+    /// Tells those deaths that the history knows of.
+    pub is_open: F,
+    /// The shortest age, in seconds, at which several of the others died that it does not know of.
+    pub recurs_at: Option<f64>,
+}
+
 impl PathReport {
     /// What a history says; the longest stall is in seconds.
     pub fn new(history: &History, longest_stall: Option<f64>) -> Self {
-        Self::default().followed_by(history, longest_stall, |_| false)
+        Self::default().followed_by(
+            history,
+            longest_stall,
+            Waiting { is_open: |_: &Observation| false, recurs_at: None },
+        )
     }
 
     /// What a history says after this report, of whose deaths some are not decided yet. The longest stall is in
@@ -87,14 +103,19 @@ impl PathReport {
         &self,
         history: &History,
         longest_stall: Option<f64>,
-        is_open: impl Fn(&Observation) -> bool,
+        undecided: Waiting<impl Fn(&Observation) -> bool>,
     ) -> Self {
+        let Waiting { is_open, recurs_at } = undecided;
         // Each reads the whole history: once a kind.
         let found = Kind::ALL.map(|kind| (kind, idle_limit(history, kind)));
         let limits = found.map(|(kind, found)| {
             let limit = found.told();
             // What only deaths bear out whose culprit is not decided may be none.
+            // Where something strikes sooner, the longest that was found so far is not the one to obey.
+            let is_shortest = kind != Kind::Idle
+                || recurs_at.is_none_or(|age| age >= limit.lower - ONE_AGE.either(limit.lower));
             let confirmed = limit.confirmed
+                && is_shortest
                 && is_borne_out(history, kind, &limit, &is_open)
                 && is_told_by_all_lives(history, kind, &limit);
             let before = self.limits.iter().find(|(known, _)| *known == kind).map(|(_, limit)| *limit);
@@ -112,6 +133,7 @@ impl PathReport {
         Self {
             longest_stall,
             takes_the_row: None,
+            recurs_at,
             remedies: if of_the_same { remedies.or(self.remedies) } else { remedies },
             killer,
             deaths,

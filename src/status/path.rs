@@ -39,7 +39,7 @@ pub(super) fn draw(path: &PathState, moment: &Moment) -> (Standing, PathDocument
     let trouble = path.trouble.now();
     let idle = report.limit(Kind::Idle);
     let verdict = diagnosis.verdict.as_ref();
-    let survived = idle.upper.is_none() && idle.lower >= moment.ladder_end;
+    let survived = idle.upper.is_none() && report.recurs_at.is_none() && idle.lower >= moment.ladder_end;
     let lives = present.canaries.iter().any(|canary| canary.born.is_some());
     let sound = verdict.is_none_or(|verdict| verdict.sound);
     let standing = Standing::of(trouble.is_some() && !lives, sound, survived);

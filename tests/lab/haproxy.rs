@@ -76,6 +76,12 @@ impl HaProxy {
         self.daemon = Some(daemon);
     }
 
+    /// Sets another timer, by a restart with this server alone.
+    pub(crate) fn set_idle(&mut self, backend: SocketAddr, idle: Duration) {
+        configure(self.dir.path(), self.address, &[backend], idle);
+        self.restart();
+    }
+
     /// Where clients reach the server through it.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.address

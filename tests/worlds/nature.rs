@@ -2,6 +2,7 @@
 //! when. All times in seconds from the world's beginning, all ages in seconds.
 
 use crate::random::Random;
+use crate::rare::Rare;
 
 /// How a world is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,12 @@ pub(crate) struct Nature {
     pub(crate) events: Vec<(f64, Event)>,
     /// Whether a device answers with RST what it does not know, or drops it.
     pub(crate) resets: bool,
+    /// By which share of itself at most the timers of the ways strike later, each time anew.
+    pub(crate) scatter: f64,
+    /// How often the devices of the ways look at their timers, in seconds, where they do not strike at once.
+    pub(crate) looks_every: Option<f64>,
+    /// By how many seconds at most this process probes late.
+    pub(crate) probes_late: f64,
 }
 
 /// What rules a world.
@@ -58,6 +65,8 @@ pub(crate) enum Sort {
     FirewallBeforeAnother,
     /// Nothing but what happens.
     Events,
+    /// What is met more rarely.
+    Rare(Rare),
 }
 
 impl Sort {
@@ -91,7 +100,7 @@ pub(crate) enum Closes {
     Goodbye,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Way {
     pub(crate) share: f64,
     /// The idle timer of a firewall on it.
@@ -102,11 +111,18 @@ pub(crate) struct Way {
     pub(crate) lifetime: Option<f64>,
 }
 
+impl Way {
+    /// All take it, and nothing lies on it.
+    pub(crate) const PLAIN: Self = Self { share: 1.0, firewall: None, proxy: None, lifetime: None };
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Killer {
     pub(crate) idle: f64,
     pub(crate) busy_too: bool,
     pub(crate) every: f64,
+    /// When it is gone, in seconds from the world's beginning.
+    pub(crate) until: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,31 +141,53 @@ pub(crate) enum Event {
     StandStill(f64),
     /// Every timer of every way is set anew, by this factor.
     SetAnew(f64),
+    /// `wait_timeout` of every server is, by this factor.
+    SetWaitTimeout(f64),
 }
+
+/// Seeds from here on are of the rarer sorts.
+pub(crate) const RARE_FROM: u64 = 1_000_000;
 
 impl Nature {
     pub(crate) fn of(seed: u64) -> Self {
+        if seed >= RARE_FROM {
+            return Rare::world(seed);
+        }
         let mut random = Random::new(seed);
-        let limit = |random: &mut Random| random.scaled(5.0, 150.0);
         // Of fourteen, three are of the last sort.
         let sort = Sort::ALL[random.one_of(14).min(Sort::ALL.len() - 1)];
-        let plain = Way { share: 1.0, firewall: None, proxy: None, lifetime: None };
+        let mut nature = Self::plain(seed, sort, &mut random);
+        nature.rule(&mut random);
+        nature.happen(&mut random);
+        nature
+    }
+
+    /// One way to one sound server, looked at as most are.
+    pub(crate) fn plain(seed: u64, sort: Sort, random: &mut Random) -> Self {
         let closes = [Closes::Fin, Closes::Reset, Closes::Goodbye][random.one_of(3)];
-        let sound = Server { wait_timeout: 28_800.0, closes };
-        let mut nature = Self {
+        Self {
             seed,
             sort,
             probing: PROBING,
-            servers: vec![sound.clone()],
-            ways: vec![plain.clone()],
+            servers: vec![Server { wait_timeout: 28_800.0, closes }],
+            ways: vec![Way::PLAIN],
             killer: None,
             evictions: None,
             forbids_statements: random.happens(0.15),
             others_killed_every: random.happens(0.15).then(|| random.scaled(40.0, 600.0)),
             events: Vec::new(),
             resets: random.happens(0.4),
-        };
-        let age = limit(&mut random);
+            scatter: 0.0,
+            looks_every: None,
+            probes_late: 0.0,
+        }
+    }
+
+    /// Gives it what rules it.
+    fn rule(&mut self, random: &mut Random) {
+        let nature = self;
+        let (sort, plain, closes) = (nature.sort, Way::PLAIN, nature.servers[0].closes);
+        let age = random.scaled(5.0, 150.0);
         match sort {
             Sort::WaitTimeout => nature.servers = vec![Server { wait_timeout: age.round().max(5.0), closes }],
             Sort::Proxy => nature.ways[0].proxy = Some(age),
@@ -158,7 +196,7 @@ impl Nature {
             // Two ways, and one of them has a timer.
             Sort::ProxyOfAPart | Sort::FirewallOfAPart => {
                 let share = random.between(0.3, 0.7);
-                let mut one = Way { share, ..plain.clone() };
+                let mut one = Way { share, ..plain };
                 if sort == Sort::ProxyOfAPart {
                     one.proxy = Some(age)
                 } else {
@@ -175,7 +213,8 @@ impl Nature {
             }
             Sort::Killer | Sort::SeldomKiller => {
                 let every = if sort == Sort::Killer { 1.0 } else { age * random.between(0.1, 0.35) };
-                nature.killer = Some(Killer { idle: age, busy_too: random.happens(0.4), every });
+                nature.killer =
+                    Some(Killer { idle: age, busy_too: random.happens(0.4), every, until: f64::INFINITY });
             }
             Sort::Evictions => nature.evictions = Some(1.0 / random.scaled(60.0, 900.0)),
             // A firewall before a proxy or a server that is more patient.
@@ -188,10 +227,8 @@ impl Nature {
                     nature.servers = vec![Server { wait_timeout: later.round().max(7.0), closes }];
                 }
             }
-            Sort::Events => {}
+            Sort::Events | Sort::Rare(_) => {}
         }
-        nature.happen(&mut random);
-        nature
     }
 
     /// A firewall of 8 s that is set to 16 s and back, looked at as `tests/firewall.rs` does with a real one.
@@ -217,6 +254,9 @@ impl Nature {
             others_killed_every: None,
             events: vec![(first, Event::SetAnew(2.0)), (second, Event::SetAnew(0.5))],
             resets: false,
+            scatter: 0.0,
+            looks_every: None,
+            probes_late: 0.0,
         }
     }
 
@@ -253,6 +293,18 @@ impl Nature {
         set.product()
     }
 
+    /// The `wait_timeout` of sessions that are born on a server at a time, in seconds.
+    pub(crate) fn wait_timeout(&self, server: &Server, at: f64) -> f64 {
+        let set = self.events.iter().take_while(|(when, _)| *when <= at);
+        let factor: f64 = set
+            .filter_map(|(_, event)| match event {
+                Event::SetWaitTimeout(factor) => Some(*factor),
+                _ => None,
+            })
+            .product();
+        (server.wait_timeout * factor).round().max(4.0)
+    }
+
     /// How often a limit really changed.
     pub(crate) fn changes(&self) -> usize {
         let has_timers = self
@@ -260,6 +312,9 @@ impl Nature {
             .iter()
             .any(|way| way.firewall.is_some() || way.proxy.is_some() || way.lifetime.is_some());
         let set = self.events.iter().filter(|(_, event)| matches!(event, Event::SetAnew(_))).count();
-        if has_timers { set } else { 0 }
+        let of_servers =
+            self.events.iter().filter(|(_, event)| matches!(event, Event::SetWaitTimeout(_))).count();
+        let is_killer_gone = self.killer.as_ref().is_some_and(|killer| killer.until.is_finite());
+        if has_timers { set + of_servers } else { of_servers + usize::from(is_killer_gone) }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use mysql_canary_exporter::domain::conduct::health::Loop;
 use mysql_canary_exporter::domain::conduct::suspension::Headroom;
-use mysql_canary_exporter::domain::culprit::judgement::{Clocks, End, Kills, Origin, Testimony, judge};
+use mysql_canary_exporter::domain::culprit::judgement::{Clocks, End, Origin, Testimony, judge};
 use mysql_canary_exporter::domain::life::ending::Ending;
 use mysql_canary_exporter::domain::life::kind::Kind;
-use mysql_canary_exporter::domain::life::tolerance::CONVICTS_SECONDS;
 use mysql_canary_exporter::domain::life::void::VoidCause;
 use mysql_canary_exporter::domain::limit::ladder::Ladder;
 use mysql_canary_exporter::metrics::Metrics;
+use mysql_canary_exporter::prober::kills::KillCount;
 use mysql_canary_exporter::prober::life::{Assignment, Directive, Notice, Outcome, Voided, World};
 use mysql_canary_exporter::prober::{Epoch, Memory, PathReport, Present, Prober, Publish, Settings, Wires};
 use mysql_canary_exporter::supervision::Health;
@@ -22,10 +22,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::log::{Line, Lines};
-use crate::nature::{Closes, Event, Nature, Probing, Server};
+use crate::nature::{Closes, Event, Nature, Probing};
 use crate::random::Random;
 
 const PROBE_TIMEOUT: f64 = 2.0;
+/// Others' KILLs that lie further apart than this, in seconds, are told from those of a canary by nothing.
+const SELDOM_KILLED: f64 = 40.0;
 /// The world's beginning, in seconds since the Unix epoch.
 const START: f64 = 1.8e9;
 
@@ -103,7 +105,12 @@ async fn live(nature: &Nature) -> (BTreeMap<u64, Truth>, Vec<Report>) {
     let (say_stop, stop) = stop::channel();
     let begin = Instant::now();
     let shared = Shared { random: Random::new(nature.seed ^ 0xabcd), ..Shared::default() };
-    let scene = Scene(Arc::new(Inner { nature: nature.clone(), begin, shared: Mutex::new(shared) }));
+    let scene = Scene(Arc::new(Inner {
+        nature: nature.clone(),
+        begin,
+        shared: Mutex::new(shared),
+        kill_count: KillCount::default(),
+    }));
     let settings = Settings {
         target: "t".to_owned(),
         path: "p".to_owned(),
@@ -165,6 +172,8 @@ struct Inner {
     nature: Nature,
     begin: Instant,
     shared: Mutex<Shared>,
+    /// What was read of the counts of KILLs.
+    kill_count: KillCount,
 }
 
 #[derive(Debug)]
@@ -175,14 +184,11 @@ struct Shared {
     kills: Vec<(usize, f64)>,
     /// What really ended each, by thread id.
     ends: BTreeMap<u64, Truth>,
-    /// The count of KILLs that was read, when, by server.
-    readings: Vec<(usize, f64, f64)>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        let (kills, readings) = (Vec::new(), Vec::new());
-        Self { random: Random::new(0), next_id: 100, kills, ends: BTreeMap::new(), readings }
+        Self { random: Random::new(0), next_id: 100, kills: Vec::new(), ends: BTreeMap::new() }
     }
 }
 
@@ -262,6 +268,12 @@ impl Scene {
         others + ours as f64
     }
 
+    /// By how many seconds a probe is late: seldom by much.
+    fn probes_late(&self) -> f64 {
+        let most = self.0.nature.probes_late;
+        if most > 0.0 { most * self.with(|shared| shared.random.share()).powi(3) } else { 0.0 }
+    }
+
     fn is_restarted_between(&self, from: f64, to: f64) -> bool {
         self.0.nature.events.iter().any(|(at, event)| *event == Event::Restart && *at > from && *at <= to)
     }
@@ -273,10 +285,13 @@ impl Scene {
         }
         let fated = self.fate(assignment.kind, assignment.longest);
         let kills = self.kills(fated.server, fated.born);
-        self.with(|shared| shared.readings.push((fated.server, fated.born, kills)));
+        let identity = format!("server {}", fated.server);
+        let born_at = Instant::now();
+        self.0.kill_count.note(born_at, Some(&identity), Some(kills));
         let name = self.0.nature.servers.len().gt(&1).then(|| format!("server {}", fated.server));
         let born = Notice::Born { id: assignment.id, at: Instant::now(), server: name.clone(), moves: 0 };
         let _ = assignment.notices.send(born);
+        let late = self.probes_late();
         loop {
             let orders = assignment.orders.heed();
             match orders.directive {
@@ -289,7 +304,7 @@ impl Scene {
             if fated.kind == Kind::Busy && self.0.nature.forbids_statements && self.now() > fated.born + 3.0 {
                 return Outcome::Recalled;
             }
-            let probe = fated.born + orders.age;
+            let probe = fated.born + orders.age + late;
             let heard = if is_silent(fated.cause) { f64::INFINITY } else { fated.dies };
             let tick = if fated.kind == Kind::Busy { fated.born + 3.1 } else { f64::INFINITY };
             let next = probe.min(heard).min(if tick > self.now() + 1e-3 { tick } else { f64::INFINITY });
@@ -341,17 +356,15 @@ impl Scene {
         let asked = self.now();
         let server = self.with(|shared| shared.random.one_of(nature.servers.len()));
         let restarted = self.is_restarted_between(fated.born, asked);
-        let before = self.with(|shared| {
-            let fits = |reading: &&(usize, f64, f64)| reading.0 == fated.server && reading.1 <= seen - 0.25;
-            shared
-                .readings
-                .iter()
-                .filter(fits)
-                .max_by(|a, b| a.1.total_cmp(&b.1))
-                .map(|reading| (reading.1, reading.2))
-        });
         let kills = self.kills(server, asked);
-        self.with(|shared| shared.readings.push((server, asked, kills)));
+        let (identity, ended) =
+            (format!("server {}", fated.server), self.0.begin + Duration::from_secs_f64(seen));
+        let born = self.0.begin + Duration::from_secs_f64(fated.born);
+        let at_birth = (born, Some(self.kills(fated.server, fated.born)));
+        let now = (Instant::now(), kills);
+        let kills_rose = self.0.kill_count.rose(ended, Some(&identity), at_birth, now);
+        self.0.kill_count.note(now.0, Some(&format!("server {server}")), Some(kills));
+        let read_at = kills_rose.map(|kills| seen - kills.read_before);
         let mut too: Vec<Cause> = Vec::new();
         if restarted {
             // A server that was restarted before it was asked took the session along, dead or not.
@@ -359,7 +372,9 @@ impl Scene {
         }
         let foreign = |until: f64| nature.others_killed_every.map_or(0.0, |every| (until / every).floor());
         let is_fin = was_heard && !matches!(fated.cause, Cause::WaitTimeout | Cause::OwnTimer);
-        if is_fin && before.is_some_and(|(at, _)| foreign(asked) > foreign(at)) {
+        // Where such are many, they show how many.
+        let are_seldom = nature.others_killed_every.is_none_or(|every| every >= SELDOM_KILLED);
+        if is_fin && are_seldom && read_at.is_some_and(|at| foreign(asked) > foreign(at)) {
             // Somebody else's session was killed between the two readings around this close: FIN, the row gone and
             // the count risen are all that a KILL of this very session would have shown.
             too.push(Cause::Kill);
@@ -381,10 +396,7 @@ impl Scene {
             are_balanced: several,
             is_listed: Some(!is_row_gone),
             failed_before: false,
-            kills_rose: before
-                .map(|(at, before)| Kills { rose: (kills - before).max(0.0) as u32, read_before: seen - at })
-                .filter(|kills| kills.rose == 0 || kills.read_before <= CONVICTS_SECONDS)
-                .filter(|_| server == fated.server),
+            kills_rose: kills_rose.filter(|_| server == fated.server),
         };
         let origin = Origin {
             thread_id: fated.thread_id,
@@ -419,7 +431,7 @@ impl Scene {
             });
             let number = number.unwrap_or(nature.ways.len() - 1);
             let mut ends: Vec<(f64, Cause)> = Vec::new();
-            let Server { wait_timeout, .. } = nature.servers[server];
+            let wait_timeout = nature.wait_timeout(&nature.servers[server], born);
             let bound = (longest + 2.0 * PROBE_TIMEOUT + 5.0).ceil();
             let own_timer = wait_timeout > longest && bound < wait_timeout;
             let wait_timeout = if own_timer { bound } else { wait_timeout };
@@ -431,12 +443,14 @@ impl Scene {
             }
             let way = &nature.ways[number];
             // A timer that is set anew counts for sessions that are born from then on.
-            let factor = nature.factor(born);
+            let scatter = if nature.scatter > 0.0 { nature.scatter * random.share() } else { 0.0 };
+            let factor = nature.factor(born) * (1.0 + scatter);
+            let looked_at = |at: f64| nature.looks_every.map_or(at, |every| (at / every).ceil() * every);
             if let Some(limit) = way.proxy.filter(|_| is_quiet) {
-                ends.push((born + limit * factor + 0.01 * random.share(), Cause::Proxy));
+                ends.push((looked_at(born + limit * factor) + 0.01 * random.share(), Cause::Proxy));
             }
             if let Some(limit) = way.firewall.filter(|_| matches!(kind, Kind::Idle | Kind::Busy)) {
-                ends.push((born + limit * factor, Cause::Firewall));
+                ends.push((looked_at(born + limit * factor), Cause::Firewall));
             }
             if let Some(limit) = way.lifetime {
                 ends.push((born + limit * factor + 0.01 * random.share(), Cause::Lifetime));
@@ -445,7 +459,9 @@ impl Scene {
                 && (matches!(kind, Kind::Idle | Kind::Keepalive) || kind == Kind::Busy && killer.busy_too)
             {
                 let tick = ((born + killer.idle) / killer.every).ceil() * killer.every;
-                ends.push((tick + 0.005, Cause::Killer));
+                if tick < killer.until {
+                    ends.push((tick + 0.005, Cause::Killer));
+                }
             }
             if let Some(rate) = nature.evictions {
                 ends.push((born - (1.0 - random.share()).ln() / rate, Cause::Eviction));
@@ -457,7 +473,11 @@ impl Scene {
                     Event::Reload(way) if way == number => ends.push((at, Cause::Reload)),
                     Event::KillUser => ends.push((at, Cause::Kill)),
                     Event::KillSome(share) if random.happens(share) => ends.push((at, Cause::Kill)),
-                    Event::Reload(_) | Event::KillSome(_) | Event::StandStill(_) | Event::SetAnew(_) => {}
+                    Event::Reload(_)
+                    | Event::KillSome(_)
+                    | Event::StandStill(_)
+                    | Event::SetAnew(_)
+                    | Event::SetWaitTimeout(_) => {}
                 }
             }
             ends.push((f64::INFINITY, Cause::Reload));

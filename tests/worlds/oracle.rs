@@ -1,7 +1,7 @@
 //! The oracle: what may be said of each death, and of the limit, by one who knows the world.
 
 use crate::log::Line;
-use crate::nature::{Nature, Sort, Way};
+use crate::nature::{Nature, Server, Sort, Way};
 use crate::network::{Cause, Death, Report};
 
 /// Deaths after this time, in seconds, are to be known.
@@ -127,6 +127,8 @@ fn limits(nature: &Nature) -> Vec<f64> {
     let factor = nature.factor(f64::INFINITY);
     let of_way = |way: &Way| [way.firewall, way.proxy, way.lifetime].into_iter().flatten();
     let ways = nature.ways.iter().flat_map(of_way).map(|limit| limit * factor);
-    let servers = nature.servers.iter().map(|server| server.wait_timeout);
-    ways.chain(servers).chain(nature.killer.iter().map(|killer| killer.idle)).collect()
+    let wait_timeout = |server: &Server| nature.wait_timeout(server, f64::INFINITY);
+    let servers = nature.servers.iter().map(wait_timeout);
+    let killers = nature.killer.iter().filter(|killer| killer.until.is_infinite());
+    ways.chain(servers).chain(killers.map(|killer| killer.idle)).collect()
 }

@@ -8,11 +8,14 @@ use crate::domain::culprit::judgement::Kills;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
 use crate::domain::life::tolerance::{
-    ONE_AGE, ONE_INSTANT_SECONDS, READ_BEFORE_SECONDS, SAME_EVENT_SPREAD_SECONDS, heard,
+    ONE_AGE, ONE_INSTANT_SECONDS, READ_BEFORE_SECONDS, SAME_EVENT_SPREAD_SECONDS, heard, one_age,
 };
 
 /// How many of the newest deaths are looked at: what happened long ago is another story.
 const NEWEST: usize = 50;
+
+/// So many others at one age are enough: more of them tell no more.
+const ENOUGH_COMPANY: usize = 16;
 
 /// So many others at one age are a timer's, whoever outlived that age between them.
 const CLUSTER: usize = 2;
@@ -22,6 +25,12 @@ const ONE_UNKILLED_OF: usize = 8;
 
 /// Ages of one timer are not told apart by less than this, in seconds.
 const LEAST_SCATTER_SECONDS: f64 = 0.05;
+
+/// Others' KILLs explain what was counted where they would do so with a greater chance than this.
+const BY_OTHERS_ABOVE: f64 = 0.05;
+
+/// Where others are killed with a greater chance than this in the time that a count is read over, it tells nothing.
+const TELLS_NOTHING_ABOVE: f64 = 0.3;
 
 /// A KILL is not of a row where it would be rarer than this that all the others missed its age.
 const OF_ANOTHER_ROW_BELOW: f64 = 1e-3;
@@ -61,15 +70,18 @@ pub struct Spared {
 }
 
 /// How many canaries died at this age while nothing was being sent, at another instant: those of the history,
-/// and `others` not yet in it. One or two that struck before somebody younger survived this age are another
-/// story; more are a timer that rules only a part of the connections.
-pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
+/// and `others` not yet in it; `lately` are all that died lately, those that the history was not told of too. One or two
+/// that struck before somebody younger survived this age are another story; more are a timer that rules only a part of the
+/// connections.
+pub fn same_age(history: &History, others: &[Struck], lately: &[Struck], one: &Struck) -> usize {
     let is_company = |other: &Struck| {
-        (other.age - one.age).abs() <= ONE_AGE.either(one.age)
+        (other.age - one.age).abs() <= one_age(one.age)
             && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
             && history.is_one_server(one.server, other.server)
             && other.kind != Kind::Active
     };
+    let all: Vec<Struck> = newest(history, lately, may_be_a_timer).collect();
+    let is_of_an_event = |other: &Struck| died_beside_another_age(history, &all, other);
     let mut youngest_survivor = f64::NEG_INFINITY;
     let (mut since, mut before) = (0, 0);
     let mut looked_at = 0;
@@ -77,7 +89,7 @@ pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
         match seen.fate {
             Fate::Lived
                 if seen.kind == Kind::Idle
-                    && seen.age > one.age + ONE_AGE.either(one.age)
+                    && seen.age > one.age + one_age(one.age)
                     && history.is_one_server(one.server, seen.server) =>
             {
                 youngest_survivor = youngest_survivor.max(seen.born());
@@ -87,21 +99,35 @@ pub fn same_age(history: &History, others: &[Struck], one: &Struck) -> usize {
                 if looked_at > NEWEST {
                     break;
                 }
-                if is_company(&remembered(seen, killed)) {
+                let other = remembered(seen, killed);
+                if is_company(&other) && !is_of_an_event(&other) {
                     *if seen.born() > youngest_survivor { &mut since } else { &mut before } += 1;
                 }
             }
             Fate::Died { .. } | Fate::Lived => {}
         }
     }
-    since += others.iter().filter(|other| is_company(other)).count();
+    let of_others = others.iter().filter(|other| is_company(other) && !is_of_an_event(other));
+    since += of_others.take(ENOUGH_COMPANY).count();
     if since + before >= CLUSTER { since + before } else { since }
+}
+
+/// Whether one died at one instant with another of quite another age, and without a KILL: one event closed both.
+fn died_beside_another_age(history: &History, all: &[Struck], one: &Struck) -> bool {
+    let is_unkilled = |struck: &Struck| struck.kills.is_some_and(|kills| kills.rose == 0);
+    is_unkilled(one)
+        && all.iter().any(|other| {
+            (one.at - other.at).abs() <= ONE_INSTANT_SECONDS
+                && (one.age / other.age).max(other.age / one.age) > SELDOM_RATIO
+                && is_unkilled(other)
+                && history.is_one_server(one.server, other.server)
+        })
 }
 
 /// Whether it died sooner than all that died near its age at other instants: timers are late, and never early.
 pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> bool {
     let near = newest(history, others, may_be_a_timer).filter(|other| {
-        (other.age - one.age).abs() <= ONE_AGE.either(one.age)
+        (other.age - one.age).abs() <= one_age(one.age)
             && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
             && history.is_one_server(one.server, other.server)
             && other.kind != Kind::Active
@@ -120,7 +146,7 @@ pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> 
 }
 
 /// How many KILLs struck others near this age, at other instants: a tool that looks seldom kills at ages that
-/// lie apart. None, where it lies so far from where all of them lie that it is not of that row.
+/// lie apart. That the count rose is enough for those that are not decided yet. None, where it lies so far from where all of them lie that it is not of that row.
 pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
     let is_company = |other: &Struck| {
         other.is_counted()
@@ -128,8 +154,8 @@ pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
             && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
             && history.is_one_server(one.server, other.server)
     };
-    let ages: Vec<f64> =
-        newest(history, others, |_| true).filter(is_company).map(|other| other.age).collect();
+    let is_kill = |culprit| culprit == Culprit::ServerKill;
+    let ages: Vec<f64> = newest(history, others, is_kill).filter(is_company).map(|other| other.age).collect();
     let from = ages.iter().copied().fold(f64::INFINITY, f64::min);
     let to = ages.iter().copied().fold(0.0, f64::max);
     let widened = (from.min(one.age), to.max(one.age));
@@ -159,6 +185,24 @@ impl KillsThere {
         self.counted > 0 && !self.died_unkilled()
     }
 
+    /// Whether others' KILLs explain as well that it rose so often, where each time they had made it rise with this chance.
+    /// Where that is great, a job that KILLs every so many seconds explains any row.
+    pub fn may_be_of_others(self, chance: f64) -> bool {
+        let Self { counted, unkilled } = self;
+        if chance > TELLS_NOTHING_ABOVE {
+            return true;
+        }
+        let all = counted + unkilled;
+        // The chance that it rose so often or oftener.
+        let (mut exactly, mut sum) = (chance.powi(i32::try_from(all).unwrap_or(i32::MAX)), 0.0);
+        for place in 0..=unkilled {
+            sum += exactly;
+            let (rising, steady) = ((all - place) as f64, (place + 1) as f64);
+            exactly *= rising / steady * (1.0 - chance) / chance.max(1e-12);
+        }
+        counted > 0 && sum > BY_OTHERS_ABOVE
+    }
+
     /// Whether others died there without one: no KILL strikes at this age then. One of many that a KILL was counted with
     /// may have been closed by something else at just this age.
     pub const fn died_unkilled(self) -> bool {
@@ -169,8 +213,7 @@ impl KillsThere {
 /// What the count of KILLs did while others died at the age of this one.
 pub fn kills_there(history: &History, others: &[Struck], one: &Struck) -> KillsThere {
     let is_near = |other: &Struck| {
-        (other.age - one.age).abs() <= ONE_AGE.either(one.age)
-            && history.is_one_server(one.server, other.server)
+        (other.age - one.age).abs() <= one_age(one.age) && history.is_one_server(one.server, other.server)
     };
     let mut there = KillsThere::default();
     for other in newest(history, others, |_| true).filter(is_near).filter(|other| other.kills.is_some()) {
@@ -200,7 +243,7 @@ fn newest(
 /// One that the history remembers.
 fn remembered(seen: &Observation, killed: Option<bool>) -> Struck {
     let Observation { kind, age, at, server, .. } = *seen;
-    let kills = killed.map(|killed| Kills { rose: u32::from(killed), read_before: 0.0 });
+    let kills = killed.map(|killed| Kills { rose: u32::from(killed), read_before: 0.0, others: 0.0 });
     Struck { kind, age, at, server, kills }
 }
 
@@ -229,9 +272,27 @@ pub fn same_instant(history: &History, others: &[Struck], spared: &[Spared], one
         .filter(|spared| is_here(spared.server) && spared.born < one.at - ONE_INSTANT_SECONDS)
         .map(|spared| one.at - spared.born)
         .collect();
-    let are_many_ages = oldest - youngest > 2.0 * ONE_AGE.either(oldest);
+    // One that looks seldom closes ages that lie apart, in a part of the connections too: again and again, or beside
+    // others that are spared.
+    let recurs = || {
+        let elsewhen =
+            |other: &Struck| (one.at - other.at).abs() > ONE_INSTANT_SECONDS && is_here(other.server);
+        let is_near = |other: &&Struck| {
+            other.age >= youngest - one_age(youngest) && other.age <= oldest + one_age(oldest)
+        };
+        let mut others: Vec<Struck> =
+            newest(history, others, |culprit| culprit != Culprit::ServerRestart).filter(elsewhen).collect();
+        // Those that were decided lately are told of twice.
+        others.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.age.total_cmp(&b.age)));
+        others
+            .dedup_by(|a, b| a.kind == b.kind && (a.at - b.at).abs() < 1e-3 && (a.age - b.age).abs() < 1e-3);
+        let near = others.iter().filter(is_near).count();
+        near >= CLUSTER && near * 2 > others.len()
+    };
+    let may_look_seldom = oldest <= SELDOM_RATIO * youngest && (!left.is_empty() || recurs());
+    let are_many_ages = oldest - youngest > 2.0 * ONE_AGE.either(oldest) && !may_look_seldom;
     // Launches are spread and a timer's deaths with them; one event strikes them all at once.
-    let are_spread = oldest - youngest > SAME_EVENT_SPREAD_SECONDS && left.is_empty();
+    let are_spread = oldest - youngest > SAME_EVENT_SPREAD_SECONDS && left.is_empty() && !may_look_seldom;
     let is_an_age = !left.is_empty() && left.iter().all(|age| *age < youngest);
     if (are_many_ages || are_spread) && !is_an_age { count } else { 0 }
 }

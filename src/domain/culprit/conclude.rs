@@ -36,6 +36,9 @@ const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
 
 /// This many others at one instant are no chance.
 const MANY: usize = 2;
+/// So many others of its age show that what closed one that pings is a limit of age, and one more where it is itself
+/// concluded of: one alone may be of its age by chance.
+const OF_ONE_AGE: usize = 2;
 /// After so many others of its age, one that died sooner than all of them is no death of theirs.
 const MANY_OF_ITS_AGE: usize = 6;
 
@@ -81,7 +84,8 @@ pub fn conclude(evidence: &Evidence) -> Conclusion {
             "closed while idle at the session's own wait_timeout, and its row is gone",
         );
     }
-    if evidence.twins.active == Some(false) && evidence.same_age > 0 {
+    let is_early_kill = evidence.killed == Some(true) && evidence.before_its_age;
+    if evidence.twins.active == Some(false) && evidence.same_age >= OF_ONE_AGE && !is_early_kill {
         return decided(
             Culprit::LifetimeLimit,
             "closed at one age again and again, and the pinging twin dies too",
@@ -160,8 +164,10 @@ fn conclude_active(evidence: &Evidence) -> Conclusion {
             Culprit::ServerKill,
             "a canary that pings was closed, row gone, and Com_kill rose with it alone",
         )
-    } else if evidence.same_age > 0 && !is_silent {
+    } else if evidence.same_age > OF_ONE_AGE && !is_silent {
         decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
+    } else if evidence.same_age > 0 && !is_silent {
+        open(Culprit::Unknown, "a canary that pings died, and one or two others at its age")
     } else if ending == Ending::Fin && exact && row == Row::Gone && !proxy_seen && evidence.may_be_killed() {
         let rule = "a canary that pings was closed, row gone, uptime steady, and no idle one died at its age";
         Conclusion { decided: outlived, ..decided(Culprit::ServerKill, rule) }
@@ -329,6 +335,17 @@ fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
 /// A FIN where the count of KILLs could not be read, or where the server was not seen to end the session.
 fn conclude_uncounted(evidence: &Evidence) -> Conclusion {
     let Evidence { kind, row, twins, same_age, outlived, .. } = *evidence;
+    if evidence.others_are_killed && evidence.excludes_timers() {
+        return alone(
+            "closed alone, others are killed as often, and another idle canary lives past this age",
+        );
+    }
+    if evidence.others_are_killed && row == Row::Gone && (same_age == 0 || twins.busy != Some(true)) {
+        return open(
+            Culprit::Unknown,
+            "closed, Com_kill rose, and others are killed so often that it would anyway",
+        );
+    }
     if same_age == 0 && evidence.may_be_killed() && row == Row::Gone {
         let rule = "closed away from wait_timeout, row gone, uptime steady, alone at its age";
         return Conclusion { decided: outlived, ..decided(Culprit::ServerKill, rule) };
@@ -339,7 +356,8 @@ fn conclude_uncounted(evidence: &Evidence) -> Conclusion {
             "closed away from wait_timeout, alone at its age, and the server was not seen to end it",
         );
     }
-    if evidence.are_kills_read && row == Row::Gone && evidence.may_be_killed() && !evidence.died_unkilled {
+    let may_be_killed = evidence.may_be_killed() || evidence.others_are_killed;
+    if evidence.are_kills_read && row == Row::Gone && may_be_killed && !evidence.died_unkilled {
         // Whoever else died there says by what.
         return if evidence.kills_near > 0 {
             let rule = "several closed at one age, row gone, and Com_kill rose with others there";

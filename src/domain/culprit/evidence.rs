@@ -54,6 +54,8 @@ pub struct Evidence {
     pub proxy_seen: bool,
     /// Whether the server's count of KILLs rose with it. `None` where that was not read.
     pub killed: Option<bool>,
+    /// Whether others are killed so often that their KILLs explain as well that it rose: then `killed` is not known.
+    pub others_are_killed: bool,
     /// Others that died at this age, at other times: no one alone.
     pub same_age: usize,
     /// It died sooner than all those, and timers are never early.
@@ -95,9 +97,11 @@ impl Evidence {
         self.same_age > 0 && (self.outlived_by_younger || self.of_a_part)
     }
 
-    /// Whether KILL may have ended it: the server knows, and its count of KILLs rose or was not read.
+    /// Whether it may be said that KILL ended it: the server knows, and its count of KILLs rose or was not read, and others'
+    /// KILLs are no reason for that.
     pub(super) fn may_be_killed(&self) -> bool {
-        self.row != Row::Present && !self.proxy_seen && self.killed != Some(false)
+        let may_have_risen = self.killed != Some(false) && !self.others_are_killed;
+        self.row != Row::Present && !self.proxy_seen && may_have_risen
     }
 
     /// Whether the server ended it, and its count of KILLs says by KILL: it rose now and with all the others

@@ -68,6 +68,8 @@ pub struct Kills {
     pub rose: u32,
     /// How long before the ending it was read, in seconds.
     pub read_before: f64,
+    /// How likely it is, from 0 to 1, that it rose in that time because others' sessions were killed.
+    pub others: f64,
 }
 
 /// What the clocks say of this machine during the life.

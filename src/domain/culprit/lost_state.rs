@@ -13,11 +13,13 @@
 
 use crate::domain::life::tolerance::ONE_AGE;
 
+mod mixed;
 mod moment;
 mod timer;
 
 pub use timer::{Part, Since, contradictions};
 
+use mixed::{Mixed, mixed};
 use moment::{Moment, moment, moments};
 use timer::{Timer, timer};
 
@@ -49,6 +51,13 @@ impl Life {
     /// How old it was when it was last seen, in seconds.
     pub fn age(&self) -> f64 {
         self.seen - self.born
+    }
+
+    /// As it tells where all that are silent for so many seconds are heard to be closed: one that is found dead later was
+    /// lost before, for it would have been closed, and heard.
+    pub fn closed_at(self, age: f64) -> Self {
+        let is_lost_before = self.is_dead && self.sent != Sent::Pings && self.age() > age;
+        if is_lost_before { Self { seen: self.born + age, ..self } } else { self }
     }
 
     /// Whether it lasted through a moment: born before it, and seen at it or later.
@@ -111,6 +120,7 @@ pub struct Stories {
     /// Whether that timer rules a part of the connections only.
     is_of_a_part: bool,
     scatter: f64,
+    mixed: Mixed,
 }
 
 impl Stories {
@@ -129,13 +139,20 @@ impl Stories {
         }
         let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
         let is_of_a_part = timer.part(&lives).is_some();
-        Self { moments, lives, young, survivors, timer, is_of_a_part, scatter }
+        let mixed = mixed(&lives, young);
+        Self { moments, lives, young, survivors, timer, is_of_a_part, scatter, mixed }
     }
 
     /// Explains one of those found dead, by what is told of its server so far.
     pub fn of_one(&self, one: &Life, told: &Told) -> Story {
-        let Self { timer, is_of_a_part, scatter, .. } = self;
-        let over_scatter = timer.likelihood - scatter;
+        let Self { timer, is_of_a_part, scatter, mixed, .. } = self;
+        // Where there are both, those are the timer's that are as old. Younger ones may be of a timer of a part.
+        let is_struck_beside = mixed.strikes(one);
+        let timer_likelihood = match is_struck_beside {
+            true => timer.likelihood.max(mixed.likelihood),
+            false => timer.likelihood,
+        };
+        let over_scatter = timer_likelihood - scatter;
         let is_told_to_strike = self.is_told_to_strike(one, told);
         let of_all_moments = (OVER_MOMENTS, MOST_MOMENTS);
         let (timer_ahead, (over_moments, most_moments), scatter_ahead) = if is_told_to_strike {
@@ -149,12 +166,16 @@ impl Stories {
             let ahead = if *is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
             (ahead, of_all_moments, SCATTER_AHEAD)
         };
-        let over_lost_at_moments = || timer.likelihood - self.lost_at_moments(one, most_moments);
+        let over_lost_at_moments = || timer_likelihood - self.lost_at_moments(one, most_moments);
         if self.moments.iter().any(|moment| moment.explains(one) || moment.took(one)) {
             Story::OneMoment
         } else if over_scatter >= timer_ahead && over_lost_at_moments() >= over_moments {
             // One that is younger than what strikes is of another story.
-            if is_told_to_strike || timer.strikes(one) { Story::Timer } else { Story::Open }
+            if is_told_to_strike || timer.strikes(one) || is_struck_beside {
+                Story::Timer
+            } else {
+                Story::Open
+            }
         } else if -over_scatter >= scatter_ahead {
             Story::HereAndThere
         } else {
@@ -175,7 +196,10 @@ impl Stories {
     /// The log-likelihood that this one was lost at a moment with others, whether or not those that are born later
     /// show it yet: with so many moments at most that nobody lived through, where they explain more.
     fn lost_at_moments(&self, one: &Life, most: usize) -> f64 {
-        let likelihood = |lives: &[Life]| timer(lives).likelihood.max(here_and_there(lives, self.young));
+        let likelihood = |lives: &[Life]| {
+            let alone = timer(lives).likelihood.max(here_and_there(lives, self.young));
+            alone.max(mixed(lives, self.young).likelihood)
+        };
         let (mut rest, mut best, mut prior) = (self.lives.clone(), f64::NEG_INFINITY, 0.0);
         for place in 0..most {
             let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
@@ -274,24 +298,32 @@ fn either(one: f64, other: f64) -> f64 {
     more + (less - more).exp().ln_1p()
 }
 
+/// The rates at which flows may be forgotten: from one in a hundred of the longest life to a hundred in one, in steps of a
+/// quarter.
+fn rates(longest: f64) -> impl Iterator<Item = f64> {
+    const STEPS: i32 = 42;
+    (0..STEPS).map(move |step| 0.01 * 1.25_f64.powi(step) / longest)
+}
+
+/// The log-likelihood of what was seen of one life where flows are forgotten at this rate, a second.
+fn at_rate(rate: f64, life: &Life) -> f64 {
+    let dies = (1.0 - (-rate * life.age()).exp()).max(1e-9);
+    if life.is_dead { dies.ln() } else { -rate * life.age() }
+}
+
+/// The log-likelihood where each of these rates, given by theirs, is as likely beforehand.
+fn any_of(likelihoods: impl Iterator<Item = f64>) -> f64 {
+    let (count, sum) =
+        likelihoods.fold((0, f64::NEG_INFINITY), |(count, sum), one| (count + 1, either(sum, one)));
+    sum - f64::from(count).ln()
+}
+
 /// The log-likelihood that flows are forgotten whatever their age: every rate is as likely beforehand. Others lived
 /// for `young` seconds together.
 fn here_and_there(lives: &[Life], young: f64) -> f64 {
-    /// From a hundredth of the longest life to a hundred of them, in steps of a quarter.
-    const STEPS: i32 = 42;
     let longest = lives.iter().map(Life::age).fold(1.0, f64::max);
-    let at = |rate: f64| -> f64 {
-        let beside: f64 = lives
-            .iter()
-            .map(|life| {
-                let dies = (1.0 - (-rate * life.age()).exp()).max(1e-9);
-                if life.is_dead { dies.ln() } else { -rate * life.age() }
-            })
-            .sum();
-        beside - rate * young
-    };
-    let rates = (0..STEPS).map(|step| at(0.01 * 1.25_f64.powi(step) / longest));
-    rates.reduce(either).unwrap_or(f64::NEG_INFINITY) - f64::from(STEPS).ln()
+    let at = |rate: f64| lives.iter().map(|life| at_rate(rate, life)).sum::<f64>() - rate * young;
+    any_of(rates(longest).map(at))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ fn death() -> Evidence {
         restarted: false,
         proxy_seen: false,
         killed: None,
+        others_are_killed: false,
         same_age: 0,
         before_its_age: false,
         kills_near: 0,
@@ -164,8 +165,30 @@ fn each_rule_names_its_culprit() {
             Culprit::ProxyIdleTimeout,
         ),
         (
+            "active dies where two others did",
+            Evidence { kind: Kind::Active, same_age: 2, ..death() },
+            Culprit::Unknown,
+        ),
+        (
+            "closed, and others are killed as often",
+            Evidence { killed: None, others_are_killed: true, are_kills_read: true, ..death() },
+            Culprit::Unknown,
+        ),
+        (
+            "several closed, and others are killed as often",
+            Evidence {
+                killed: None,
+                others_are_killed: true,
+                are_kills_read: true,
+                same_age: 9,
+                twins: Twins { keepalive: Some(false), busy: Some(false), active: Some(true) },
+                ..death()
+            },
+            Culprit::Unknown,
+        ),
+        (
             "active dies where idle dies",
-            Evidence { kind: Kind::Active, same_age: 1, ..death() },
+            Evidence { kind: Kind::Active, same_age: 3, ..death() },
             Culprit::LifetimeLimit,
         ),
         ("active is closed alone", Evidence { kind: Kind::Active, ..death() }, Culprit::ServerKill),

@@ -69,7 +69,7 @@ pub const ONE_INSTANT_SECONDS: f64 = 0.3;
 
 /// How long a heard death waits for its twins: so many times its age and so many seconds. A twin is launched when
 /// the death is learnt, is probed a little past its age, and is repeated once before its own death is believed;
-/// each connects and may be retried.
+/// each connects and may be retried. Twice that where a part of the connections is ruled, of which many tell.
 pub const AWAITS_TWINS: Wait = Wait { lengths: 2.5, seconds: 20.0 };
 
 /// How long a silent death waits for other lives to tell an idle timer from lost state: four that begin when it is
@@ -123,6 +123,12 @@ pub const DEVICE_LATE_MOST_SHARE: f64 = 0.25;
 /// Whether two ages are one timer's, in seconds.
 pub fn is_one_age(a: f64, b: f64) -> bool {
     (a - b).abs() <= ONE_AGE.either(a)
+}
+
+/// How far from the age of a death others may lie that one timer struck with it, in seconds: at most a quarter of that age,
+/// for whatever closes all of them closes many that are young.
+pub fn one_age(age: f64) -> f64 {
+    ONE_AGE.either(age).min(age / 4.0)
 }
 
 /// Whether an age fits a session's own `wait_timeout`, both in seconds.

@@ -130,18 +130,29 @@ pub(super) fn share(history: &History, kind: Kind, age: f64, spread_to: Option<f
     Some(died as f64 / all as f64)
 }
 
-/// How likely it is that so many in a row outlived an age since the last death there, in a part of the connections, if
-/// it still strikes: it was heard at the one of these ages, in seconds, and those that live past the other outlived it.
+/// Whether a limit of a part of the connections may still strike.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Strikes {
+    /// How likely it is, if it does, that so many in a row outlived it since it struck last.
+    pub(super) chance: f64,
+    /// Whether some outlived it between those that it struck: else it may have ruled all, and be gone.
+    pub(super) were_some_spared: bool,
+}
+
+/// Whether one may still strike that was heard at the one of these ages, in seconds; those that live past the other
+/// outlived it.
 pub(super) fn still_strikes(
     history: &History,
     kind: Kind,
     counts: &dyn Fn(&Observation) -> bool,
     (age, past): (f64, f64),
-) -> f64 {
+) -> Strikes {
     let band = Band { from: age - heard(age), to: past, exact: true };
     let trials = trials(history, kind, counts, band, past);
-    let Some(Counted { died, between, since, .. }) = Counted::of(&trials) else { return 0.0 };
-    chance_of_outliving(died, between, since)
+    let Some(Counted { died, between, since, .. }) = Counted::of(&trials) else {
+        return Strikes { chance: 0.0, were_some_spared: false };
+    };
+    Strikes { chance: chance_of_outliving(died, between, since), were_some_spared: between > 0 }
 }
 
 fn newest_deaths(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -> Vec<Death> {

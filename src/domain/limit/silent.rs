@@ -23,9 +23,10 @@ fn lives(history: &History, kind: Kind, counts: &dyn Fn(&Observation) -> bool) -
     let seen = history.iter().rev().filter(|seen| seen.kind == kind && counts(seen));
     let lives = seen.filter_map(|seen| {
         let is_dead = match seen.fate {
-            Fate::Lived => false,
+            // Whose end was heard lived until then: its flow was known.
+            Fate::Lived | Fate::Died { exact: true, .. } => false,
             Fate::Died { exact: false, .. } if seen.is_bounding_death() => true,
-            // What was closed, or lost at one moment, is explained.
+            // What was lost at one moment, or closed in answer to a probe, is explained.
             Fate::Died { .. } => return None,
         };
         Some(Life { born: seen.born(), seen: seen.at, is_dead, sent: Sent::Nothing })

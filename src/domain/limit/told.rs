@@ -1,15 +1,17 @@
 //! The limit as people are told it. One that was confirmed stands until enough speaks against it: a single death or
 //! survival that contradicts it may be a stray, and a verdict that comes and goes is no verdict.
 
-use super::recurring::still_strikes;
+use super::recurring::{Strikes, still_strikes};
 use super::{IdleLimit, keeps_an_older_setting, newest_deaths};
 use crate::domain::culprit::Culprit;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
-use crate::domain::life::tolerance::{ONE_AGE, is_one_age};
+use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, is_one_age};
 
 /// So many deaths at shorter ages speak against a limit, whose culprit is known.
 const SHORTER_DEATHS: usize = 2;
+/// So many that only probes found speak against one that is heard, whoever ended them.
+const FOUND_OF_ANOTHER_SORT: usize = 4;
 /// A limit is withdrawn when so many in a row outlived it as would be rarer than this, were it still there. Each of its
 /// deaths begins another row: what is as rare as one in a hundred would happen within hours.
 const STILL_THERE_BELOW: f64 = 5e-4;
@@ -74,6 +76,8 @@ fn speaks_against(
     let past = limit.outlived_from().unwrap_or(upper);
     let before = limit.lower - ONE_AGE.either(limit.lower);
     let (mut shorter, mut outlived, mut struck) = (0, 0, 0);
+    // What one event ends is one.
+    let mut shorter_at = f64::INFINITY;
     let mut found_below: Vec<&Observation> = Vec::new();
     for seen in history.iter().rev().take_while(|seen| seen.at > since).filter(|seen| counts(seen)) {
         match seen.fate {
@@ -88,25 +92,39 @@ fn speaks_against(
                 struck += usize::from(!exact && !limit.exact && seen.age >= upper * (1.0 - 1e-9));
                 let is_decided = !is_open(seen) && culprit != Culprit::Unknown;
                 outlived += usize::from(exact && seen.age > past + ONE_AGE.either(past));
-                shorter += usize::from(is_decided && seen.age < before);
+                if is_decided && seen.age < before && shorter_at - seen.at > ONE_INSTANT_SECONDS {
+                    shorter += 1;
+                    shorter_at = seen.at;
+                }
             }
             Fate::Died { .. } => {}
         }
     }
     let outlived_all = (1.0 - limit.share.min(MOST_SHARE)).powi(i32::try_from(outlived).unwrap_or(i32::MAX));
-    let is_heard_of_a_part = limit.exact && limit.share < 1.0;
-    let still_there_below = if is_heard_of_a_part { PART_STILL_THERE_BELOW } else { STILL_THERE_BELOW };
+    // Its share is what it was when it struck last: those that outlived it since make it no smaller.
+    let of_a_part = || still_strikes(history, kind, &counts, (upper, past));
+    let of_a_part = (limit.exact && limit.share < 1.0).then(of_a_part);
+    let still_there_below = match of_a_part {
+        Some(Strikes { were_some_spared: true, .. }) => PART_STILL_THERE_BELOW,
+        Some(_) | None => STILL_THERE_BELOW,
+    };
     let chance = match limit {
-        // Its share is what it was when it struck last: those that outlived it since make it no smaller.
-        _ if is_heard_of_a_part => still_strikes(history, kind, &counts, (upper, past)),
+        _ if let Some(Strikes { chance, were_some_spared }) = of_a_part => {
+            chance * if were_some_spared { 1.0 } else { OF_A_PART }
+        }
         _ if limit.exact => outlived_all,
         // Where all that few deaths tell of met it, it may rule a part of the connections.
         _ if limit.share >= 1.0 => outlived_all.max(OF_A_PART * chance_of_so_few(limit, struck, outlived)),
         _ => chance_of_so_few(limit, struck, outlived),
     };
+    // A limit that is heard is another device's than one that only probes find: flows that are forgotten now and then are
+    // not soon one.
+    let is_silent = |seen: &&Observation| matches!(seen.fate, Fate::Died { exact: false, .. });
+    let is_of_another_sort = limit.exact && found_below.iter().all(is_silent);
+    let least_found = if is_of_another_sort { FOUND_OF_ANOTHER_SORT } else { SHORTER_DEATHS };
     shorter >= SHORTER_DEATHS
         || chance < still_there_below
-        || is_shorter_now(history, kind, &counts, &found_below)
+        || found_below.len() >= least_found && is_shorter_now(history, kind, &counts, &found_below)
 }
 
 /// How likely it is that of those that reached a limit of a part no more died than these, when its share is as sure as
@@ -180,6 +198,11 @@ mod tests {
 
     /// What is told after each life, from the first that confirms a limit on.
     fn told_of(lives: &[(f64, Option<Culprit>)]) -> Option<f64> {
+        told_at(lives, 1000.0)
+    }
+
+    /// The same, of lives that end so many seconds apart.
+    fn told_at(lives: &[(f64, Option<Culprit>)], apart: f64) -> Option<f64> {
         let (mut history, mut before) = (History::default(), None);
         for (number, &(age, culprit)) in lives.iter().enumerate() {
             let fate = culprit.map_or(Fate::Lived, |culprit| {
@@ -187,7 +210,7 @@ mod tests {
                 let ending = if exact { Ending::Fin } else { Ending::Silence };
                 Fate::Died { ending, exact, culprit, recurs: false, killed: None }
             });
-            let at = 1000.0 * (number + 1) as f64;
+            let at = apart * (number + 1) as f64;
             history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
             let now = idle_limit(&history, Kind::Idle).told();
             before = Some(told(&history, Kind::Idle, now, before, |_| false));
@@ -272,12 +295,12 @@ mod tests {
         assert_eq!(after(&[(40.0, LIVED)]), Some(23.0), "one that outlives it");
         let lost = [(15.0, UNKNOWN), (20.0, LIVED), (9.0, UNKNOWN), (20.0, LIVED), (4.0, UNKNOWN)];
         assert_eq!(after(&lost), Some(23.0), "by nobody known, and others grow older");
-        assert_ne!(
-            after(&[(15.0, UNKNOWN), (9.0, UNKNOWN)]),
-            Some(23.0),
-            "by nobody known, one after the other"
-        );
+        let found = [(15.0, UNKNOWN), (9.0, UNKNOWN), (9.5, UNKNOWN), (9.2, UNKNOWN)];
+        assert_eq!(after(&found[..3]), Some(23.0), "found dead, and it is heard");
+        assert_ne!(after(&found), Some(23.0), "by nobody known, one after the other");
         assert_ne!(after(&[(9.0, NETWORK), (4.0, NETWORK)]), Some(23.0), "two deaths below it");
+        let at_once = [&known[..], &[(9.0, NETWORK), (4.0, NETWORK)]].concat();
+        assert_eq!(told_at(&at_once, 0.01), Some(23.0), "two at one instant are one event");
         assert_eq!(after(&[(40.0, LIVED), (40.0, LIVED)]), None, "two that outlive it");
         assert_eq!(after(&[(40.0, SERVER), (40.0, SERVER)]), Some(40.0), "it was set longer");
         assert_eq!(after(&[(9.0, SERVER), (9.0, SERVER)]), Some(9.0), "it was set shorter");

@@ -14,6 +14,9 @@ use crate::domain::mismatch::{Deaths, Killer};
 /// For how long a death that bounds no age is spoken of, in seconds.
 pub const STRAYS_COUNT_SECONDS: f64 = 86_400.0;
 
+/// Who strikes at a limit is read from so many of its newest deaths.
+const NEWEST_AT_LIMIT: usize = 8;
+
 /// What a history says of who kills.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Toll {
@@ -29,7 +32,7 @@ pub struct Toll {
 /// the ages, and accuse nobody.
 pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) -> bool) -> Toll {
     let mut counts: BTreeMap<(Culprit, Ending), Deaths> = BTreeMap::new();
-    let (mut killer, mut above) = (None, None);
+    let (mut at_limit_of_its_sort, mut of_another_sort, mut above) = (Vec::new(), Vec::new(), None);
     let newest = history.iter().next_back().map_or(0.0, |seen| seen.at);
     let changed_at = killer_changed_at(history, None, None).unwrap_or(f64::NEG_INFINITY);
     let mut survived = 0.0_f64;
@@ -61,7 +64,10 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
         }
         let is_whose = (idle.server.is_none() || idle.server == seen.server) && !is_open(seen);
         if bounds && at_limit && is_whose {
-            killer = killer.or(Some(Killer { culprit, ending }));
+            // One that was found dead at an age at which others are heard to die says little of who strikes there, and one
+            // that nobody is known to have ended says nothing.
+            let killers = if exact == idle.exact { &mut at_limit_of_its_sort } else { &mut of_another_sort };
+            killers.extend((killers.len() < NEWEST_AT_LIMIT).then_some(Killer { culprit, ending }));
         }
         // Whoever was found dead further up, and nobody lived to that age since, died of it.
         let is_above = !exact && !idle.exact && idle.upper.is_some_and(|upper| seen.age >= upper);
@@ -72,8 +78,14 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
     // Nobody is accused of a limit that only undecided deaths stand for.
     let undecided = Killer { culprit: Culprit::Unknown, ending: Ending::Silence };
     let above = above.filter(|above| above.culprit != Culprit::Unknown);
-    let killer =
-        killer.or(above).or_else(|| idle.upper.and_then(|_| newest_open(history, &is_at, undecided)));
+    let newest_known = |killers: Vec<Killer>| {
+        let known = killers.iter().find(|killer| killer.culprit != Culprit::Unknown);
+        known.or(killers.first()).copied()
+    };
+    let killer = newest_known(at_limit_of_its_sort)
+        .or(newest_known(of_another_sort))
+        .or(above)
+        .or_else(|| idle.upper.and_then(|_| newest_open(history, &is_at, undecided)));
     Toll { killer, deaths: counts.into_values().collect() }
 }
 
@@ -139,8 +151,9 @@ mod tests {
         let day = STRAYS_COUNT_SECONDS;
         assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 360.0, path)]), [(Culprit::NetworkIdleTimeout, 2)]);
         assert_eq!(counted(&[(0.0, 350.0, path), (500.0, 400.0, None)]), [], "lost once, survived since");
-        let other = [(0.0, 350.0, path), (500.0, 360.0, path), (900.0, 300.0, server)];
-        assert_eq!(counted(&other), [(Culprit::ServerIdleTimeout, 1)], "somebody else strikes now");
+        let other =
+            [(0.0, 350.0, path), (500.0, 360.0, path), (900.0, 300.0, server), (950.0, 300.0, server)];
+        assert_eq!(counted(&other), [(Culprit::ServerIdleTimeout, 2)], "somebody else strikes now");
         let killed = [(0.0, 5.0, kill), (day, 25.0, None)];
         assert_eq!(counted(&killed), [(Culprit::ServerKill, 1)]);
         assert_eq!(counted(&[(0.0, 5.0, kill), (day + 1.0, 25.0, None)]), []);
@@ -154,6 +167,38 @@ mod tests {
             (70.0, 11.0, None),
         ];
         assert_eq!(counted(&part), [(Culprit::ProxyIdleTimeout, 3)], "a part of the connections dies of it");
+    }
+
+    #[test]
+    fn one_of_another_sort_or_by_nobody_known_does_not_change_who_strikes() {
+        let heard = |culprit| {
+            let (ending, killed) = (Ending::Fin, Some(false));
+            Fate::Died { ending, exact: true, culprit, recurs: true, killed }
+        };
+        let silence = Fate::Died {
+            ending: Ending::Silence,
+            exact: false,
+            culprit: Culprit::NetworkIdleTimeout,
+            recurs: false,
+            killed: None,
+        };
+        let after = |last: &[Fate]| {
+            let mut history = History::default();
+            let known = [heard(Culprit::ProxyIdleTimeout); 3];
+            for (place, &fate) in known.iter().chain(last).enumerate() {
+                let at = 100.0 * (place + 1) as f64;
+                let age = if fate == silence { 8.2 } else { 8.0 };
+                history.push(Observation { at, kind: Kind::Idle, age, fate, server: None });
+            }
+            let idle = idle_limit(&history, Kind::Idle);
+            toll(&history, &idle, |_| false).killer.map(|killer| killer.culprit)
+        };
+        let proxy = Some(Culprit::ProxyIdleTimeout);
+        assert_eq!(after(&[]), proxy);
+        assert_eq!(after(&[silence]), proxy, "a flow that was forgotten");
+        assert_eq!(after(&[heard(Culprit::Unknown)]), proxy);
+        assert_eq!(after(&[heard(Culprit::Unknown); NEWEST_AT_LIMIT]), Some(Culprit::Unknown));
+        assert_eq!(after(&[heard(Culprit::ServerIdleTimeout)]), Some(Culprit::ServerIdleTimeout));
     }
 
     #[test]

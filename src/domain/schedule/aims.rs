@@ -17,6 +17,14 @@ pub(super) fn listening_age(scene: &Scene<'_>, limit: f64) -> f64 {
     // And past what counts as its age still: what lives that long shows that it is gone.
     let is_gone = limit + ONE_AGE.either(limit) * (1.0 + SAME_SHARE);
     let past = (limit * (1.0 + HEARD.share) + CLEAR_SECONDS).max(is_gone);
+    scene.ladder.ages().iter().copied().find(|&rung| rung >= past).unwrap_or(past.min(reach(scene)))
+}
+
+/// The longest age that a canary may be aimed at, in seconds: as far past the ladder's end as it takes to see that a limit
+/// at that end is gone.
+pub(super) fn reach(scene: &Scene<'_>) -> f64 {
+    /// So many times what one timer's deaths lie apart: the limit itself may have been heard a little past the end.
+    const APART: f64 = 2.1;
     let longest = scene.ladder.longest();
-    scene.ladder.ages().iter().copied().find(|&rung| rung >= past).unwrap_or(past.min(longest))
+    longest + APART * ONE_AGE.either(longest)
 }

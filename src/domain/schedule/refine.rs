@@ -72,10 +72,14 @@ fn settle_older(scene: &Scene<'_>, limit: &IdleLimit, upper: f64, draft: &mut Dr
 /// Aims the canary that comes to an age first at it: what contradicts the past is looked at again
 /// before anything is built on it.
 pub(super) fn aim_again(age: f64, draft: &mut Draft) {
+    let age = age.min(draft.reach);
     if draft.is_aimed_at(age) {
         return;
     }
-    if let Some(canary) = draft.free().find(|canary| canary.idle <= age) {
+    if age > draft.longest {
+        // That what lay at the ladder's end is gone is seen past it.
+        draft.launch(age, Purpose::Watch);
+    } else if let Some(canary) = draft.free().find(|canary| canary.idle <= age) {
         canary.target = age;
     } else {
         draft.launch(age, Purpose::Confirm);

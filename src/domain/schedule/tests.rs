@@ -248,7 +248,8 @@ proptest! {
         let plan = super::plan(&scene);
         prop_assert!(plan.launches.len() + in_flight.len() - plan.recalls.len() <= budget);
         for launch in &plan.launches {
-            prop_assert!(launch.age > 0.0 && launch.age <= ladder.longest());
+            let most = if launch.purpose == Purpose::Watch { aims::reach(&scene) } else { ladder.longest() };
+            prop_assert!(launch.age > 0.0 && launch.age <= most);
         }
         for (id, age) in &plan.retimes {
             prop_assert!(age.is_finite() && !plan.recalls.contains(id));

@@ -94,8 +94,12 @@ fn outlived_in_a_row(scene: &Scene<'_>, limit: &IdleLimit) -> usize {
     tells.take_while(outlived).filter(|seen| seen.age >= past).count()
 }
 
-/// Re-aims a canary that the search left in flight, the oldest that fits, and says whether there was one.
+/// Re-aims a canary that the search left in flight, the oldest that fits, and says whether there was one: its session lives
+/// no longer than to the ladder's end.
 fn is_served_in_flight(age: f64, lower: f64, is_watched: &dyn Fn(f64) -> bool, draft: &mut Draft) -> bool {
+    if age > draft.longest {
+        return false;
+    }
     let is_left_over = |aim: f64| is_longer(aim, lower) && !is_watched(aim);
     let left_over = draft.free().find(|canary| canary.idle <= age && is_left_over(canary.target));
     left_over.is_some_and(|canary| {
@@ -104,10 +108,17 @@ fn is_served_in_flight(age: f64, lower: f64, is_watched: &dyn Fn(f64) -> bool, d
     })
 }
 
-/// Visits the rungs below `lower` again, or all of them, the most overdue first.
-pub(super) fn revisit_ladder(scene: &Scene<'_>, lower: Option<f64>, draft: &mut Draft) {
+/// Visits the rungs below `lower` again, or all of them, the most overdue first; and the age past the ladder's end that was
+/// survived, where one was: that a limit at that end is gone is borne out by more.
+pub(super) fn revisit_ladder(
+    scene: &Scene<'_>,
+    lower: Option<f64>,
+    past_end: Option<f64>,
+    draft: &mut Draft,
+) {
     let below = lower.map_or(f64::INFINITY, |lower| lower * (1.0 - HEARD.share));
-    let rungs: Vec<f64> = scene.ladder.ages().iter().copied().filter(|&rung| rung < below).collect();
+    let rungs = scene.ladder.ages().iter().copied().filter(|&rung| rung < below);
+    let rungs: Vec<f64> = rungs.chain(past_end).collect();
     let slots = (scene.budget - SPARE_SLOTS.min(scene.budget / 4)).min(MOST_SLOTS);
     let share = (rungs.len() as f64 / slots.max(1) as f64).max(1.0);
     let shortest = shortest_cycle(&rungs, share, logins_per_second(scene));
@@ -128,7 +139,8 @@ pub(super) fn revisit_ladder(scene: &Scene<'_>, lower: Option<f64>, draft: &mut 
     due.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
     for (_, rung) in due {
         if draft.in_flight() < slots {
-            draft.launch(rung, Purpose::Ladder);
+            let purpose = if past_end == Some(rung) { Purpose::Watch } else { Purpose::Ladder };
+            draft.launch(rung, purpose);
         }
     }
 }
@@ -167,6 +179,7 @@ mod tests {
     use crate::domain::culprit::Culprit;
     use crate::domain::life::ending::Ending;
     use crate::domain::life::observation::History;
+    use crate::domain::life::tolerance::ONE_AGE;
     use crate::domain::limit::ladder::Ladder;
 
     #[test]
@@ -187,5 +200,40 @@ mod tests {
             plan.launches.iter().filter(|launch| is_same_age(launch.age, 15.0)).count()
         };
         assert_eq!((launched(0), launched(DOUBTFUL - 1), launched(DOUBTFUL)), (1, 1, SENT_AT_ONCE));
+    }
+
+    #[test]
+    fn a_limit_just_below_the_ladders_end_is_looked_at_past_that_end() {
+        for (ages, limit) in [("2s,4s,8s", 7.3), ("2s,4s,8s", 8.3), ("1h,7h", 24_900.0)] {
+            let ladder = Ladder::parse(ages).expect("a good ladder");
+            let (ending, culprit) = (Ending::Fin, Culprit::ProxyIdleTimeout);
+            let fate = Fate::Died { ending, exact: true, culprit, recurs: true, killed: Some(false) };
+            let mut history = History::default();
+            for place in 1..4 {
+                let at = 100_000.0 * f64::from(place);
+                history.push(Observation { at, kind: Kind::Idle, age: limit, fate, server: None });
+            }
+            let scene = super::super::tests::ten_canaries(1e7, &ladder, &history);
+            let plan = super::super::plan(&scene);
+            let past = limit + ONE_AGE.either(limit);
+            let watches: Vec<_> = plan.launches.iter().filter(|launch| launch.age > past).collect();
+            assert_eq!(watches.len(), 1, "{ages}, {limit} s: {plan:?}");
+            // It goes on to that age, once it is on its way.
+            let in_flight = [super::super::InFlight { id: 1, age: watches[0].age, born: 1e7 - 1.0 }];
+            let plan = super::super::plan(&Scene { in_flight: &in_flight, ..scene });
+            assert!(plan.retimes.is_empty() && plan.recalls.is_empty(), "{plan:?}");
+            assert!(!plan.launches.iter().any(|launch| launch.age > past), "one is enough: {plan:?}");
+            // One that outlived it there is borne out by others.
+            for place in 1..8 {
+                let (at, age) = (1e7 + 1e5 * f64::from(place), past * 1.002);
+                history.push(Observation { at, kind: Kind::Idle, age, fate: Fate::Lived, server: None });
+                let plan =
+                    super::super::plan(&super::super::tests::ten_canaries(at + 1e5, &ladder, &history));
+                assert!(
+                    plan.launches.iter().any(|launch| launch.age > past),
+                    "{ages}, {limit} s, {place}: {plan:?}"
+                );
+            }
+        }
     }
 }

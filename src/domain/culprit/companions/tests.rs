@@ -25,20 +25,20 @@ fn of(observations: &[Observation]) -> History {
 #[test]
 fn one_age_at_several_instants_is_company() {
     let history = of(&[death(10.0, 4.0), death(14.1, 4.02), death(20.0, 4.0), death(20.0, 2.5)]);
-    assert_eq!(same_age(&history, &[], &struck(4.0, 30.0)), 3);
+    assert_eq!(same_age(&history, &[], &[], &struck(4.0, 30.0)), 3);
     let others = [struck(4.1, 15.0)];
     assert_eq!(
-        same_age(&history, &others, &struck(4.0, 20.1)),
+        same_age(&history, &others, &others, &struck(4.0, 20.1)),
         3,
         "the one of this instant is the same event"
     );
-    assert_eq!(same_age(&history, &[], &struck(8.0, 30.0)), 0);
+    assert_eq!(same_age(&history, &[], &[], &struck(8.0, 30.0)), 0);
 }
 
 #[test]
 fn a_younger_survivor_makes_it_another_story_unless_it_recurs() {
     let mut history = of(&[death(100.0, 60.0), survival(150.0, 5400.0)]);
-    let here = |history: &History| same_age(history, &[], &struck(60.0, 400.0));
+    let here = |history: &History| same_age(history, &[], &[], &struck(60.0, 400.0));
     assert_eq!(here(&history), 1, "that one was born under another setting");
     history.push(survival(250.0, 90.0));
     assert_eq!(here(&history), 0);
@@ -52,25 +52,21 @@ fn only_one_servers_deaths_are_company() {
     let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
     history.push(Observation { server: a, ..death(10.0, 4.0) });
     let one = |server| Struck { server, ..struck(4.0, 30.0) };
-    assert_eq!(same_age(&history, &[], &one(a)), 1);
-    assert_eq!(same_age(&history, &[], &one(b)), 0);
-    assert_eq!(same_age(&history, &[], &one(None)), 0, "it might be either");
+    assert_eq!(same_age(&history, &[], &[], &one(a)), 1);
+    assert_eq!(same_age(&history, &[], &[], &one(b)), 0);
+    assert_eq!(same_age(&history, &[], &[], &one(None)), 0, "it might be either");
 }
 
 #[test]
 fn kills_of_a_tool_that_looks_seldom_are_company_at_ages_apart() {
     let killed = |at, age| {
-        let Fate::Died { ending, exact, culprit, recurs, .. } = death(at, age).fate else {
-            unreachable!("it died")
-        };
-        Observation {
-            fate: Fate::Died { ending, exact, culprit, recurs, killed: Some(true) },
-            ..death(at, age)
-        }
+        let (ending, culprit) = (Ending::Fin, Culprit::ServerKill);
+        let fate = Fate::Died { ending, exact: true, culprit, recurs: false, killed: Some(true) };
+        Observation { fate, ..death(at, age) }
     };
     let history = of(&[killed(10.0, 20.2), killed(40.0, 23.9), death(60.0, 22.0), killed(90.0, 60.0)]);
     assert_eq!(kills_near(&history, &[], &struck(21.5, 100.0)), 2);
-    assert_eq!(same_age(&history, &[], &struck(21.5, 100.0)), 1);
+    assert_eq!(same_age(&history, &[], &[], &struck(21.5, 100.0)), 1);
     assert!(!kills_there(&history, &[], &struck(21.5, 100.0)).died_unkilled());
     let proxy = Struck { kills: rose(0), ..struck(21.0, 95.0) };
     assert!(kills_there(&history, &[proxy], &struck(21.5, 100.0)).died_unkilled());
@@ -111,7 +107,7 @@ fn a_timer_strikes_those_that_were_launched_together_as_they_come() {
 }
 
 fn rose(rose: u32) -> Option<Kills> {
-    Some(Kills { rose, read_before: 5.0 })
+    Some(Kills { rose, read_before: 5.0, others: 0.0 })
 }
 
 #[test]
@@ -225,4 +221,60 @@ fn a_kill_shortly_before_a_proxys_timer_is_told_from_it() {
         "closed by something else: it takes more to tell it from the timer"
     );
     assert!(!is_early(&with_killed[1..], 6.3, 1), "two are no age");
+}
+
+#[test]
+fn what_one_event_closed_at_ages_apart_is_no_company() {
+    let unkilled = |age, at| Struck { kills: rose(0), ..struck(age, at) };
+    let events = [unkilled(20.0, 100.0), unkilled(60.0, 100.1), unkilled(20.5, 300.0), unkilled(4.0, 300.1)];
+    let company = |others: &[Struck]| same_age(&History::default(), others, others, &unkilled(20.2, 500.0));
+    assert_eq!(company(&events), 0, "a proxy is reloaded again and again");
+    assert_eq!(company(&[events[0], events[2]]), 2, "a timer");
+    assert_eq!(company(&[unkilled(20.0, 100.0), unkilled(22.0, 100.1), unkilled(20.5, 300.0)]), 2);
+    let killed = [Struck { kills: rose(1), ..events[0] }, Struck { kills: rose(1), ..events[1] }];
+    assert_eq!(company(&killed), 1, "a tool that kills looks at all of them at once");
+    let unkilled_there = Fate::Died {
+        ending: Ending::Fin,
+        exact: true,
+        culprit: Culprit::Unknown,
+        recurs: false,
+        killed: Some(false),
+    };
+    let told = of(&[Observation { fate: unkilled_there, ..death(300.0, 20.5) }]);
+    let told_of = |lately: &[Struck]| same_age(&told, &[], lately, &unkilled(20.2, 500.0));
+    assert_eq!(
+        (told_of(&[]), told_of(&events[3..])),
+        (1, 0),
+        "one that the history was not told of died with it"
+    );
+    assert_eq!(
+        same_age(&History::default(), &[struck(1.3, 100.0)], &[], &struck(0.5, 200.0)),
+        0,
+        "in its first second"
+    );
+}
+
+#[test]
+fn one_that_looks_seldom_in_a_part_is_no_event() {
+    let at_once = [struck(21.0, 100.0), struck(24.0, 100.1), struck(26.5, 100.0)];
+    let older = [Spared { born: 40.0, server: None }];
+    assert_eq!(same_instant(&History::default(), &at_once, &older, &at_once[0]), 0);
+    assert_eq!(same_instant(&History::default(), &at_once, &[], &at_once[0]), 2, "nobody is left");
+    let again = of(&[death(40.0, 22.0), death(60.0, 23.0)]);
+    assert_eq!(same_instant(&again, &at_once, &[], &at_once[0]), 0, "again and again");
+    let reloads = of(&[death(40.0, 22.0), death(50.0, 3.0), death(60.0, 23.0), death(70.0, 60.0)]);
+    assert_eq!(same_instant(&reloads, &at_once, &[], &at_once[0]), 2, "at any age");
+    let apart = [at_once[0], at_once[1], struck(4.0, 100.0)];
+    assert_eq!(same_instant(&History::default(), &apart, &older, &at_once[0]), 2);
+}
+
+#[test]
+fn others_kills_explain_what_was_counted_where_they_are_as_frequent() {
+    let there = |counted, unkilled| KillsThere { counted, unkilled };
+    assert!(!there(1, 0).may_be_of_others(0.01), "one alone on a quiet server");
+    assert!(there(1, 0).may_be_of_others(0.1) && there(2, 0).may_be_of_others(0.3));
+    assert!(!there(2, 0).may_be_of_others(0.2) && !there(9, 0).may_be_of_others(0.3));
+    assert!(there(3, 12).may_be_of_others(0.2), "a proxy's timer, and others are killed now and then");
+    assert!(there(90, 0).may_be_of_others(0.5), "a job that kills each second explains any row");
+    assert!(!there(0, 5).may_be_of_others(0.0) && !there(3, 0).may_be_of_others(0.0));
 }

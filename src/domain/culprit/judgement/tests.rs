@@ -165,7 +165,7 @@ fn the_count_of_kills_is_of_the_server_that_was_asked() {
     };
     let said = testimony();
     assert_eq!(killed(said), Ok(None));
-    for rose in [3, 0].map(|rose| Kills { rose, read_before: 5.0 }) {
+    for rose in [3, 0].map(|rose| Kills { rose, read_before: 5.0, others: 0.0 }) {
         let said = Testimony { kills_rose: Some(rose), ..said };
         assert_eq!(killed(said), Ok(Some(rose)));
         assert_eq!(killed(Testimony { has_started_over: true, ..said }), Ok(None));

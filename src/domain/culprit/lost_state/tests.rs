@@ -241,3 +241,48 @@ fn a_moment_that_is_known_took_the_old_along() {
     assert_eq!(story(old), Story::OneMoment);
     assert_ne!(story(died(604.5, 31.0)), Story::OneMoment, "born later");
 }
+
+#[test]
+fn a_timer_beside_flows_that_are_forgotten_here_and_there_is_told_from_them() {
+    let mut lives = Vec::new();
+    for round in 0..30 {
+        let born = 100.0 * f64::from(round);
+        lives.extend([
+            lived(born, 15.0),
+            lived(born + 5.0, 8.0),
+            died(born + 20.0, 40.0 + f64::from(round % 4)),
+        ]);
+        lives.push(if round % 3 == 0 { died(born + 31.0, 12.0) } else { lived(born + 31.0, 25.0) });
+    }
+    let told = |one: Life| explain(&one, &Beside::all(lives.clone()));
+    assert_eq!(told(died(3100.0, 41.0)), Story::Timer);
+    assert_eq!(told(died(3130.0, 11.0)), Story::Open, "younger than those that the timer strikes");
+}
+
+#[test]
+fn where_all_are_closed_at_an_age_one_that_is_found_dead_later_was_lost_before() {
+    let found = died(10.0, 70.0);
+    assert_eq!(found.closed_at(38.0), Life { seen: 48.0, ..found });
+    assert_eq!(found.closed_at(80.0), found);
+    assert_eq!(found.closed_at(f64::INFINITY), found);
+    assert_eq!(lived(10.0, 70.0).closed_at(38.0), lived(10.0, 70.0));
+    let pings = Life { sent: Sent::Pings, ..found };
+    assert_eq!(pings.closed_at(38.0), pings);
+    // Nobody who is not lost is ever as old as those that are found dead.
+    let mut lives = Vec::new();
+    for round in 0..12 {
+        let born = 100.0 * f64::from(round);
+        lives.extend([
+            lived(born, 25.0),
+            lived(born, 38.0),
+            lived(born + 30.0, 38.0),
+            lived(born + 40.0, 38.0),
+        ]);
+        lives.push(died(born + 20.0, 70.0));
+    }
+    let told = |age: f64| {
+        let lives = lives.iter().map(|life| life.closed_at(age)).collect();
+        explain(&found.closed_at(age), &Beside::all(lives))
+    };
+    assert_eq!((told(f64::INFINITY), told(38.0)), (Story::Timer, Story::Open));
+}

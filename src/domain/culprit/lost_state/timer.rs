@@ -17,9 +17,9 @@ const CONTRADICTIONS: usize = 3;
 /// How unlikely it is, as a logarithm, that a timer ignores the packets of TCP keepalive, once for each that it killed.
 const IGNORES_KEEPALIVE: f64 = -1.0;
 /// How unlikely it is, as a logarithm, that one dies which its timer strikes.
-const DIES: f64 = -0.01;
+pub(super) const DIES: f64 = -0.01;
 /// Timers lie within so many orders of magnitude, of e each: from a second to an hour.
-const ORDERS: f64 = 8.0;
+pub(super) const ORDERS: f64 = 8.0;
 
 /// A timer, as it was set over the time.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,10 +14,13 @@ fn seen(kind: Kind, at: f64, age: f64, lived: bool) -> Observation {
 #[test]
 fn all_three_are_launched_once_and_then_rest() {
     let mut history = History::default();
+    // One that pings lives by chance where a limit of age rules a part.
+    let at_first = [Kind::Busy, Kind::Active, Kind::Keepalive, Kind::Active];
     let kinds = |plan: Vec<(Kind, f64)>| plan.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
-    assert_eq!(kinds(plan(&history, &at(100.0), &[], 0.0)), TWINS);
-    assert_eq!(kinds(plan(&history, &at(100.0), &[Kind::Busy], 0.0)), [Kind::Active, Kind::Keepalive]);
-    for kind in TWINS {
+    assert_eq!(kinds(plan(&history, &at(100.0), &[], 0.0)), at_first);
+    let held = [Kind::Busy, Kind::Active];
+    assert_eq!(kinds(plan(&history, &at(100.0), &held, 0.0)), [Kind::Keepalive]);
+    for kind in at_first {
         history.push(seen(kind, 10.0, probe_age(100.0), true));
     }
     assert_eq!(outlives(&history, Kind::Keepalive, &at(100.0)), Some(true));
@@ -25,7 +28,7 @@ fn all_three_are_launched_once_and_then_rest() {
     assert_eq!(kinds(plan(&history, &at(100.0), &[], 3611.0)), TWINS, "repeated rarely");
     assert_eq!(
         kinds(plan(&history, &at(200.0), &[], 11.0)),
-        TWINS,
+        at_first,
         "a change of the limit launches them anew"
     );
 }
@@ -51,6 +54,7 @@ fn a_twin_that_dies_of_something_later_outlived_the_limit() {
     let mut history = History::default();
     history.push(seen(Kind::Keepalive, 10.0, 4.0, false));
     history.push(seen(Kind::Active, 10.0, 7.0, false));
+    history.push(seen(Kind::Active, 10.5, 7.1, false));
     let found = Fate::Died {
         ending: Ending::Silence,
         exact: false,
@@ -60,11 +64,11 @@ fn a_twin_that_dies_of_something_later_outlived_the_limit() {
     };
     history.push(Observation { at: 11.0, kind: Kind::Busy, age: 6.0, fate: found, server: None });
     assert_eq!(
-        read(&history, 4.0, None),
+        read(&history, &at(4.0)),
         Twins { keepalive: Some(false), busy: Some(false), active: Some(true) }
     );
-    assert_eq!(read(&history, 60.0, None), Twins::default(), "of a limit that moved they say nothing");
-    assert_eq!(read(&history, 1.0, None), Twins::default());
+    assert_eq!(read(&history, &at(60.0)), Twins::default(), "of a limit that moved they say nothing");
+    assert_eq!(read(&history, &at(1.0)), Twins::default());
 }
 
 #[test]
@@ -78,12 +82,14 @@ fn another_killer_at_that_age_is_another_story() {
     history.push(seen(Kind::Keepalive, 10.0, probe_age(100.0), true));
     history.push(idle_death(20.0, Culprit::NetworkIdleTimeout));
     history.push(idle_death(30.0, Culprit::Unknown));
-    assert_eq!(read(&history, 100.0, None).keepalive, Some(true));
+    assert_eq!(read(&history, &at(100.0)).keepalive, Some(true));
     history.push(idle_death(40.0, Culprit::ServerIdleTimeout));
-    assert_eq!(read(&history, 100.0, None), Twins::default());
-    assert_eq!(plan(&history, &at(100.0), &[], 41.0).len(), TWINS.len());
+    assert_eq!(read(&history, &at(100.0)).keepalive, Some(true), "one alone is a stray");
+    history.push(idle_death(40.5, Culprit::ServerIdleTimeout));
+    assert_eq!(read(&history, &at(100.0)), Twins::default());
+    assert_eq!(plan(&history, &at(100.0), &[], 41.0).len(), TWINS.len() + 1);
     history.push(seen(Kind::Keepalive, 50.0, 100.0, false));
-    assert_eq!(read(&history, 100.0, None).keepalive, Some(false));
+    assert_eq!(read(&history, &at(100.0)).keepalive, Some(false));
 }
 
 #[test]
@@ -94,7 +100,8 @@ fn twins_that_live_say_nothing_of_a_part_until_they_are_many() {
     for place in 0..4 {
         history.push(seen(Kind::Keepalive, f64::from(place), probe_age(100.0), true));
         assert_eq!(told(&history), None, "one in {} is of the other part by chance", 2 << place);
-        assert_eq!(plan(&history, &part, &[Kind::Busy, Kind::Active], 10.0).len(), 1);
+        let held = [[Kind::Busy].as_slice(), &[Kind::Active; AT_ONCE_OF_A_PART]].concat();
+        assert_eq!(plan(&history, &part, &held, 10.0).len(), 1);
     }
     history.push(seen(Kind::Keepalive, 5.0, probe_age(100.0), true));
     assert_eq!(told(&history), Some(true));
@@ -130,10 +137,50 @@ fn only_twins_of_the_server_whose_limit_it_is_say_anything() {
     let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
     let of_a = IdleLimit { server: a, share: 0.5, ..at(100.0) };
     history.push(Observation { server: b, ..seen(Kind::Keepalive, 1.0, probe_age(100.0), true) });
-    assert_eq!(read(&history, 100.0, a), Twins::default());
-    assert_eq!(plan(&history, &of_a, &[Kind::Busy, Kind::Active], 10.0).len(), 1);
+    assert_eq!(read(&history, &IdleLimit { server: a, ..at(100.0) }), Twins::default());
+    let held = [[Kind::Busy].as_slice(), &[Kind::Active; AT_ONCE_OF_A_PART]].concat();
+    assert_eq!(plan(&history, &of_a, &held, 10.0).len(), 1);
     history.push(Observation { server: a, ..seen(Kind::Keepalive, 2.0, 100.0, false) });
-    assert_eq!(read(&history, 100.0, a).keepalive, Some(false));
+    assert_eq!(read(&history, &IdleLimit { server: a, ..at(100.0) }).keepalive, Some(false));
+}
+
+#[test]
+fn those_that_ping_tell_a_limit_of_age_from_one_of_silence() {
+    let told = |share: f64, lives: &[bool]| {
+        let mut history = History::default();
+        for (place, &lived) in lives.iter().enumerate() {
+            let age = if lived { probe_age(100.0) } else { 100.0 };
+            history.push(seen(Kind::Active, place as f64, age, lived));
+        }
+        read(&history, &IdleLimit { share, ..at(100.0) }).active
+    };
+    assert_eq!(told(1.0, &[true]), None, "it may be on another part");
+    assert_eq!(told(1.0, &[true, true]), Some(true));
+    assert_eq!(told(1.0, &[false, true]), Some(false), "it may rule a part that is not known yet");
+    assert_eq!(told(1.0, &[false, true, true]), Some(true), "a stray");
+    assert_eq!(told(0.5, &[true; 5]), None, "all on the other part, by chance");
+    assert_eq!(told(0.5, &[true; 6]), Some(true));
+    assert_eq!(told(0.3, &[true; 9]), None);
+    assert_eq!(told(0.3, &[true; 12]), Some(true));
+    assert_eq!(told(0.5, &[true, false, true]), None);
+    assert_eq!(told(0.5, &[true, false, false]), Some(false));
+    assert_eq!(told(0.5, &[[true; 20].as_slice(), &[false]].concat()), Some(true), "one of many is a stray");
+}
+
+#[test]
+fn a_row_that_is_no_chance_of_a_part_is_longer_where_the_part_is_small() {
+    let lived = |share: f64, outlived: u32| {
+        let mut history = History::default();
+        history.push(seen(Kind::Idle, 0.5, 100.0, false));
+        history.push(seen(Kind::Keepalive, 1.0, 100.0, false));
+        for place in 0..outlived {
+            history.push(seen(Kind::Idle, 10.0 + f64::from(place), 200.0, true));
+        }
+        history.push(seen(Kind::Idle, 900.0, 100.0, false));
+        read(&history, &IdleLimit { share, ..at(100.0) }).keepalive
+    };
+    assert_eq!((lived(0.5, 7), lived(0.5, 8)), (Some(false), None));
+    assert_eq!((lived(0.2, 20), lived(0.2, 25)), (Some(false), None));
 }
 
 #[test]
@@ -145,9 +192,9 @@ fn a_twin_that_a_later_timer_of_another_layer_ends_outlived_the_limit() {
     let mut history = History::default();
     history.push(died(Kind::Idle, 1.0, 5.02, false, Culprit::NetworkIdleTimeout));
     history.push(died(Kind::Keepalive, 2.0, 6.0, true, Culprit::ServerIdleTimeout));
-    assert_eq!(read(&history, 5.02, None).keepalive, Some(true), "past the firewall");
+    assert_eq!(read(&history, &at(5.02)).keepalive, Some(true), "past the firewall");
     history.push(died(Kind::Keepalive, 3.0, 5.1, true, Culprit::ProxyIdleTimeout));
-    assert_eq!(read(&history, 5.02, None).keepalive, Some(false), "a proxy's timer of the same age");
+    assert_eq!(read(&history, &at(5.02)).keepalive, Some(false), "a proxy's timer of the same age");
 }
 
 #[test]
@@ -155,9 +202,9 @@ fn what_they_showed_is_read_at_their_limit_only() {
     let mut history = History::default();
     history.push(seen(Kind::Keepalive, 1.0, 108.0, true));
     history.push(seen(Kind::Busy, 2.0, 100.3, false));
-    let twins = read(&history, 100.0, None);
+    let twins = read(&history, &at(100.0));
     assert_eq!(twins, Twins { keepalive: Some(true), busy: Some(false), active: None });
-    assert_eq!(read(&history, 300.0, None), Twins::default());
+    assert_eq!(read(&history, &at(300.0)), Twins::default());
 }
 
 #[test]
@@ -172,10 +219,10 @@ fn what_was_seen_while_idle_canaries_outlived_an_age_says_nothing_of_it() {
     push(seen(Kind::Idle, 4.0, 7.3, false));
     push(seen(Kind::Idle, 5.0, 4.0, false));
     push(seen(Kind::Idle, 6.0, 4.0, false));
-    assert_eq!(read(&history, 4.0, None), Twins::default());
+    assert_eq!(read(&history, &at(4.0)), Twins::default());
     assert_eq!(plan(&history, &at(4.0), &[Kind::Active, Kind::Keepalive], 7.0).len(), 1, "it is asked anew");
     history.push(seen(Kind::Busy, 8.0, 4.0, false));
-    assert_eq!(read(&history, 4.0, None).busy, Some(false));
+    assert_eq!(read(&history, &at(4.0)).busy, Some(false));
 }
 
 #[test]
@@ -183,7 +230,7 @@ fn idle_canaries_on_another_part_take_no_twin_its_word() {
     let mut history = History::default();
     history.push(seen(Kind::Idle, 0.0, 4.0, false));
     history.push(seen(Kind::Keepalive, 1.0, 4.0, false));
-    let told = |history: &History| read(history, 4.0, None).keepalive;
+    let told = |history: &History| read(history, &at(4.0)).keepalive;
     for place in 2..9 {
         history.push(seen(Kind::Idle, f64::from(place), 8.0, true));
         assert_eq!(told(&history), Some(false), "{place}");
@@ -202,7 +249,22 @@ fn a_pinging_twin_that_somebody_killed_says_nothing_of_a_proxy() {
     let mut history = History::default();
     history.push(died(Kind::Idle, 1.0, Culprit::ProxyIdleTimeout));
     history.push(died(Kind::Active, 2.0, Culprit::ServerKill));
-    assert_eq!(read(&history, 8.0, None).active, None);
+    assert_eq!(read(&history, &at(8.0)).active, None);
     history.push(died(Kind::Active, 3.0, Culprit::LifetimeLimit));
-    assert_eq!(read(&history, 8.0, None).active, Some(false));
+    assert_eq!(read(&history, &at(8.0)).active, Some(false));
+}
+
+#[test]
+fn one_that_pings_and_is_forgotten_says_nothing_of_a_limit_that_is_heard() {
+    let fate = |exact| Fate::Died {
+        ending: Ending::Silence,
+        exact,
+        culprit: Culprit::Unknown,
+        recurs: false,
+        killed: None,
+    };
+    let mut history = History::default();
+    history.push(Observation { fate: fate(false), ..seen(Kind::Active, 1.0, probe_age(100.0), true) });
+    assert_eq!(read(&history, &IdleLimit { exact: true, ..at(100.0) }).active, None);
+    assert_eq!(read(&history, &at(100.0)).active, Some(false), "of one that only probes find it does");
 }
