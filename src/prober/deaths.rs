@@ -52,6 +52,8 @@ struct Case {
     outlived: bool,
     /// One born no earlier was.
     outlived_by_younger: bool,
+    /// Others died at its age.
+    has_company: bool,
     /// Which server it was on, by its number in the history.
     server: Option<u16>,
     /// What the history was told of it already.
@@ -110,6 +112,7 @@ impl Undecided {
             until,
             outlived,
             outlived_by_younger,
+            has_company: false,
             server,
             foretold,
             story: None,
@@ -166,7 +169,9 @@ impl Undecided {
                 case.story = Some((lives, stories.of_one(&life, before)));
                 case.awaits_company = stories.awaits_company(&life, before);
             }
-            let conclusion = conclude(&evidence(&case, history, &others, &idle));
+            let evidence = evidence(&case, history, &others, &idle);
+            case.has_company = evidence.same_age > 0;
+            let conclusion = conclude(&evidence);
             let may_be_one_of_many =
                 case.awaits_company || case.company_until().is_some_and(|until| unix_now < until);
             if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= until {
@@ -225,8 +230,8 @@ impl Undecided {
     fn until(&self, case: &Case) -> f64 {
         if !case.is_silent() {
             // Of a part it takes many twins to tell.
-            let of_a_part = if case.outlived_by_younger { AWAITS_TWINS.at(case.death.age) } else { 0.0 };
-            return case.until + of_a_part;
+            let is_of_a_part = case.outlived_by_younger && case.has_company;
+            return case.until + if is_of_a_part { AWAITS_TWINS.at(case.death.age) } else { 0.0 };
         }
         let latest = self.cases.iter().filter(|other| other.is_silent()).map(|other| other.until);
         latest.fold(case.until, f64::max).min(2.0 * case.until - case.at)
