@@ -264,6 +264,8 @@ pub(super) fn tell_suspension(settings: &Settings, reason: Suspension, suspended
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::life::ending::Ending;
+    use crate::domain::life::observation::Fate;
 
     #[test]
     fn whether_what_kills_takes_the_row_along() {
@@ -277,5 +279,24 @@ mod tests {
         rows.note(8.1, Row::Present);
         assert_eq!(rows.leave_at(&limit), Some(false), "one that stays is enough");
         assert_eq!(rows.leave_at(&IdleLimit::default()), None);
+    }
+
+    #[test]
+    fn a_limit_is_not_confirmed_while_something_strikes_sooner() {
+        let (ending, culprit) = (Ending::Fin, Culprit::ProxyIdleTimeout);
+        let fate = Fate::Died { ending, exact: true, culprit, recurs: true, killed: Some(false) };
+        let mut history = History::default();
+        for place in 1..4 {
+            let at = 1000.0 * f64::from(place);
+            history.push(Observation { at, kind: Kind::Idle, age: 217.0, fate, server: None });
+        }
+        let is_confirmed = |before: &PathReport, recurs_at| {
+            let undecided = Waiting { is_open: |_: &Observation| false, recurs_at };
+            before.followed_by(&history, None, undecided).limit(Kind::Idle).confirmed
+        };
+        let none = PathReport::default();
+        assert!(is_confirmed(&none, None) && is_confirmed(&none, Some(217.1)));
+        assert!(!is_confirmed(&none, Some(106.0)), "the shorter one is to be obeyed, once it is told");
+        assert!(is_confirmed(&PathReport::new(&history, None), Some(106.0)), "one that was told stands");
     }
 }

@@ -262,6 +262,9 @@ fn one_that_looks_seldom_in_a_part_is_no_event() {
     assert_eq!(same_instant(&History::default(), &at_once, &[], &at_once[0]), 2, "nobody is left");
     let again = of(&[death(40.0, 22.0), death(60.0, 23.0)]);
     assert_eq!(same_instant(&again, &at_once, &[], &at_once[0]), 0, "again and again");
+    let lately = [at_once[0], at_once[1], at_once[2], struck(22.0, 40.0)];
+    let once = of(&[death(40.0, 22.0)]);
+    assert_eq!(same_instant(&once, &lately, &[], &at_once[0]), 2, "one that was decided lately is one");
     let reloads = of(&[death(40.0, 22.0), death(50.0, 3.0), death(60.0, 23.0), death(70.0, 60.0)]);
     assert_eq!(same_instant(&reloads, &at_once, &[], &at_once[0]), 2, "at any age");
     let apart = [at_once[0], at_once[1], struck(4.0, 100.0)];

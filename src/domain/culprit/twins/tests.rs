@@ -165,6 +165,30 @@ fn those_that_ping_tell_a_limit_of_age_from_one_of_silence() {
     assert_eq!(told(0.5, &[true, false, true]), None);
     assert_eq!(told(0.5, &[true, false, false]), Some(false));
     assert_eq!(told(0.5, &[[true; 20].as_slice(), &[false]].concat()), Some(true), "one of many is a stray");
+    assert_eq!(told(0.01, &[true; 60]), Some(true), "of hardly any, they are not sent for ever");
+    assert_eq!(told(0.005, &[false; 6]), Some(false));
+}
+
+#[test]
+fn one_that_pings_is_sent_again_until_two_in_a_row_agree() {
+    let mut history = History::default();
+    let mut is_sent = |lived: bool| {
+        let at_now = history.iter().count() as f64;
+        let age = if lived { probe_age(100.0) } else { 100.0 };
+        history.push(seen(Kind::Active, at_now, age, lived));
+        plan(&history, &at(100.0), &[Kind::Busy, Kind::Keepalive], at_now + 1.0).len()
+    };
+    assert_eq!([true, true].map(&mut is_sent), [1, 0]);
+    assert_eq!([false, true, true].map(&mut is_sent), [1, 1, 0], "a stray is contradicted twice");
+}
+
+#[test]
+fn where_there_is_little_room_each_kind_goes_before_another_of_one() {
+    let mut history = History::default();
+    history.push(seen(Kind::Busy, 1.0, 100.0, false));
+    history.push(seen(Kind::Active, 2.0, probe_age(100.0), true));
+    let kinds: Vec<Kind> = plan(&history, &at(100.0), &[], 3.0).into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [Kind::Keepalive, Kind::Active]);
 }
 
 #[test]
