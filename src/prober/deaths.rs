@@ -193,8 +193,11 @@ impl Undecided {
     /// What twins are asked of for the newest of the dead that wait for them, where a limit is known: those that only a
     /// probe found wait for others of their sort.
     pub(super) fn awaited(&self, history: &History, idle: &IdleLimit) -> Option<IdleLimit> {
-        let waits = |case: &&Case| case.kind == Kind::Idle && case.foretold.is_none();
-        self.cases.iter().rev().find(waits).map(|case| asked_of_twins(case, history, idle))
+        self.cases
+            .iter()
+            .rev()
+            .find(|case| case.awaits_twins())
+            .map(|case| asked_of_twins(case, history, idle))
     }
 
     /// The shortest age, in seconds, at which several died at instants of their own that are not decided yet, while nothing
@@ -216,7 +219,7 @@ impl Undecided {
 
     /// Whether any of the dead waits for twins.
     pub(super) fn awaits_twins(&self) -> bool {
-        self.cases.iter().any(|case| case.kind == Kind::Idle && case.foretold.is_none())
+        self.cases.iter().any(Case::awaits_twins)
     }
 
     /// When the first of them has waited long enough; it and `now` in seconds since the Unix epoch.
@@ -251,6 +254,11 @@ impl Case {
 
     fn life(&self) -> Life {
         Life { born: self.born, seen: self.struck(), is_dead: true, sent: sent_by(self.kind) }
+    }
+
+    /// Whether twins are sent out for it.
+    fn awaits_twins(&self) -> bool {
+        self.kind == Kind::Idle && self.foretold.is_none()
     }
 
     /// Whether only a probe found it dead, and nobody said why.

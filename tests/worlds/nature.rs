@@ -283,25 +283,26 @@ impl Nature {
         self.events.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
 
+    /// The product of what was set until a time.
+    fn set_until(&self, at: f64, factor: impl Fn(&Event) -> Option<f64>) -> f64 {
+        let set = self.events.iter().take_while(|(when, _)| *when <= at);
+        set.filter_map(|(_, event)| factor(event)).product()
+    }
+
     /// By how much every timer of every way is longer at a time than at the beginning.
     pub(crate) fn factor(&self, at: f64) -> f64 {
-        let set =
-            self.events.iter().take_while(|(when, _)| *when <= at).filter_map(|(_, event)| match event {
-                Event::SetAnew(factor) => Some(*factor),
-                _ => None,
-            });
-        set.product()
+        self.set_until(at, |event| match event {
+            Event::SetAnew(factor) => Some(*factor),
+            _ => None,
+        })
     }
 
     /// The `wait_timeout` of sessions that are born on a server at a time, in seconds.
     pub(crate) fn wait_timeout(&self, server: &Server, at: f64) -> f64 {
-        let set = self.events.iter().take_while(|(when, _)| *when <= at);
-        let factor: f64 = set
-            .filter_map(|(_, event)| match event {
-                Event::SetWaitTimeout(factor) => Some(*factor),
-                _ => None,
-            })
-            .product();
+        let factor = self.set_until(at, |event| match event {
+            Event::SetWaitTimeout(factor) => Some(*factor),
+            _ => None,
+        });
         (server.wait_timeout * factor).round().max(4.0)
     }
 

@@ -146,7 +146,8 @@ pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> 
 }
 
 /// How many KILLs struck others near this age, at other instants: a tool that looks seldom kills at ages that
-/// lie apart. That the count rose is enough for those that are not decided yet. None, where it lies so far from where all of them lie that it is not of that row.
+/// lie apart. That the count rose is enough for those that are not decided yet. None, where it lies so far from where all
+/// of them lie that it is not of that row.
 pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
     let is_company = |other: &Struck| {
         other.is_counted()

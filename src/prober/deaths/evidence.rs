@@ -179,8 +179,8 @@ fn is_of_a_part(limit: &IdleLimit, age: f64) -> bool {
 /// All that is known of a death now.
 pub(super) fn evidence(case: &Case, history: &History, others: &Others, idle: &IdleLimit) -> Evidence {
     let Death { ending, age, exact, error_code, wait_timeout, row, restarted, proxy_seen, .. } = case.death;
-    let told = case.as_struck();
-    let kills_there = kills_there(history, &others.told, &told);
+    let one = case.as_struck();
+    let kills_there = kills_there(history, &others.told, &one);
     let others_are_killed =
         case.death.kills.is_some_and(|kills| kills.rose > 0 && kills_there.may_be_of_others(kills.others));
     Evidence {
@@ -195,14 +195,14 @@ pub(super) fn evidence(case: &Case, history: &History, others: &Others, idle: &I
         proxy_seen,
         killed: case.death.killed().filter(|_| !others_are_killed),
         others_are_killed,
-        same_age: same_age(history, &others.told, &others.struck, &told),
-        before_its_age: is_before_its_age(history, &others.told, &told),
-        kills_near: if others_are_killed { 0 } else { kills_near(history, &others.told, &told) },
+        same_age: same_age(history, &others.told, &others.struck, &one),
+        before_its_age: is_before_its_age(history, &others.told, &one),
+        kills_near: if others_are_killed { 0 } else { kills_near(history, &others.told, &one) },
         died_unkilled: kills_there.died_unkilled(),
         kills_strike: kills_there.strike() && !others_are_killed,
         are_kills_read: are_kills_read(history, &others.told),
-        same_instant: same_instant(history, &others.struck, &others.spared, &case.as_struck()),
-        too_few_kills: are_kills_too_few(history, &others.struck, &others.spared, &case.as_struck()),
+        same_instant: same_instant(history, &others.struck, &others.spared, &one),
+        too_few_kills: are_kills_too_few(history, &others.struck, &others.spared, &one),
         outlived: case.outlived,
         outlived_by_younger: case.outlived_by_younger,
         of_a_part: is_of_a_part(idle, age),

@@ -37,11 +37,8 @@ pub(super) fn mixed(lives: &[Life], young: f64) -> Mixed {
             (rate, sends.map(|life| at_rate(rate, life)).sum::<f64>() - rate * young)
         })
         .collect();
-    let (mut died, mut lived) =
-        by_age.iter().fold((0_usize, 0_usize), |(died, lived), life| match life.is_dead {
-            true => (died + 1, lived),
-            false => (died, lived + 1),
-        });
+    let mut died = by_age.iter().filter(|life| life.is_dead).count();
+    let mut lived = by_age.len() - died;
     let mut best = Mixed { likelihood: f64::NEG_INFINITY, limit: f64::INFINITY };
     let mut order_below = None;
     for life in by_age {
