@@ -13,8 +13,8 @@ use crate::lab::{Firewall, FirewallOptions, Listing, LongWire, OnInvalid, wait_f
 /// What the firewall forgets after, in seconds.
 const LIMIT: f64 = 8.0;
 /// How long a ghost may stay on the server's list, in seconds: the witness is heard first (0.2 s of rest, a connect,
-/// 0.5 s for a late answer), then the server view comes by, once a second; a busy machine adds to both.
-const HAUNTING: f64 = 3.0;
+/// the probe's time once more for a late answer), then the server view comes by, once a second; a busy machine adds to both.
+const HAUNTING: f64 = 3.0 + PROBE_TIMEOUT;
 /// How long a probe's answer may take, in seconds.
 const PROBE_TIMEOUT: f64 = 2.0;
 const IDLE: [(&str, &str); 1] = [("kind", "idle")];

@@ -282,12 +282,42 @@ fn break_of_the_path_kills_nobody() {
         exporter.wait_for_metrics("survivors", Duration::from_secs(30), |page| {
             page.sum("lives_total", &[]) >= 2.0
         });
-        let nft = |rule: &str| run(firewall.client_command("nft").arg(rule));
-        nft("add table ip cut; add chain ip cut in { type filter hook input priority 0; }; \
-             add rule ip cut in iifname eth0 drop");
-        sleep(Duration::from_secs(8));
-        nft("delete table ip cut");
+        break_for(&firewall, Duration::from_secs(8));
         assert_outage_is_void(&exporter);
+    });
+}
+
+/// Nothing that the server says comes through for so long.
+fn break_for(firewall: &Firewall, long: Duration) {
+    let nft = |rule: &str| run(firewall.client_command("nft").arg(rule));
+    nft("add table ip cut; add chain ip cut in { type filter hook input priority 0; }; \
+         add rule ip cut in iifname eth0 drop");
+    sleep(long);
+    nft("delete table ip cut");
+}
+
+/// A way that is out for less than a probe's time, again and again: what is lost is sent again only later, when a fresh
+/// connection is answered at once.
+#[test]
+fn short_breaks_of_the_path_kill_nobody() {
+    repeat(|| {
+        let firewall =
+            Firewall::start(FirewallOptions { established_timeout_s: 3600, ..FirewallOptions::default() });
+        let launch = Launch::behind(&firewall).ages("1s,2s,3s,4s").args(&["--canary.probe-timeout=2s"]);
+        let exporter = launch.start();
+        exporter.wait_for_metrics("survivors", Duration::from_secs(30), |page| {
+            page.sum("lives_total", &[]) >= 4.0
+        });
+        for long in [1.8, 1.9, 2.2, 1.8, 2.6, 1.9] {
+            break_for(&firewall, Duration::from_secs_f64(long));
+            sleep(Duration::from_secs(4));
+        }
+        let lives = exporter.metrics().sum("lives_total", &[]);
+        let page = exporter.wait_for_metrics("new survivors", Duration::from_secs(60), |page| {
+            page.sum("lives_total", &[]) >= lives + 3.0 && page.sum("up", &[]) == 1.0
+        });
+        assert_eq!(page.sum("deaths_total", &[]), 0.0, "{}", exporter.log());
+        assert_no_limit(&exporter);
     });
 }
 

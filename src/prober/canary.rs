@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::clock::ClockGap;
 use super::hold::{self, End, Hold};
@@ -13,11 +13,12 @@ use super::life::{Assignment, Directive, Notice, Outcome, Unborn, World};
 use super::standstill::Standstills;
 use super::witness::{Testimony, WitnessHandle};
 use crate::domain::conduct::health::Loop;
+use crate::domain::life::ending::Ending;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::void::VoidCause;
 use crate::server::birth::Birth;
 use crate::server::introduction;
-use crate::session::{Connector, NoSession, Purpose, Unanswered};
+use crate::session::{Connector, NoSession, Purpose};
 use crate::supervision::{Mode, is_due};
 use resting::Resting;
 
@@ -25,7 +26,7 @@ mod resting;
 
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How long a late answer may take once a fresh connection was answered.
+/// How long a late answer may take once a fresh connection was answered, or what was asked is sent again.
 const LATE_ANSWER: Duration = Duration::from_millis(500);
 /// How many TCP keepalive probes a keepalive canary's socket sends in its life, at least.
 const KEEPALIVES: f64 = 5.0;
@@ -81,16 +82,6 @@ impl World for Network {
     }
 }
 
-/// What came of a probe.
-enum Answer {
-    /// An answer came before the deadline.
-    InTime(Result<(), Unanswered>),
-    /// The server answered after it.
-    Late,
-    /// No answer, after this long; and what the witness said.
-    Never(Duration, Option<Testimony>),
-}
-
 impl Inner {
     /// One life. Thousands may rest in it, so that what takes room and is not needed then is kept apart.
     #[expect(clippy::manual_async_fn, reason = "what is handed to an async function is kept twice")]
@@ -130,12 +121,10 @@ impl Inner {
                 Hold::Disturbed => Box::pin(resting.go_home(Directive::Recall)).await,
                 Hold::Answered => Box::pin(resting.retire(Instant::now())).await,
                 Hold::Due => Box::pin(self.probe(resting)).await,
-                Hold::Ended(end) => {
-                    let audible = !end.ending.is_found_by_probe();
-                    let testimony =
-                        Box::pin(self.witness.testify(resting.session.thread_id(), audible)).await;
-                    self.judge(resting, end, testimony)
+                Hold::Ended(end) if end.ending == Ending::Silence => {
+                    Box::pin(self.wait_on(resting, end)).await
                 }
+                Hold::Ended(end) => Box::pin(self.hear_witness(resting, end)).await,
             }
         }
     }
@@ -223,52 +212,69 @@ impl Inner {
 
     /// Sends COM_PING and tells what came of it.
     async fn probe(&self, mut resting: Resting) -> Outcome {
-        let thread_id = resting.session.thread_id();
         let sent = Instant::now();
-        let answer = {
-            let ping = async { resting.session.ping().await.map(drop) };
-            tokio::pin!(ping);
-            match timeout(self.probe_timeout, &mut ping).await {
-                Ok(answer) => Answer::InTime(answer),
-                Err(_) => {
-                    let stall = sent.elapsed();
-                    // An answer that comes while the witness is heard is a stuck server's, not a dead path's.
-                    let testimony = self.witness.testify(thread_id, false);
-                    tokio::pin!(testimony);
-                    let heard = tokio::select! {
-                        late = &mut ping => Err(late.is_ok()),
-                        testimony = &mut testimony => Ok(testimony),
-                    };
-                    match heard {
-                        Err(true) => Answer::Late,
-                        Err(false) => Answer::Never(stall, testimony.await),
-                        Ok(None) => Answer::Never(stall, None),
-                        Ok(Some(words)) => match timeout(LATE_ANSWER, ping).await {
-                            Ok(Ok(())) => Answer::Late,
-                            Ok(Err(_)) | Err(_) => Answer::Never(stall, Some(words)),
-                        },
+        match timeout(self.probe_timeout, resting.session.ping()).await {
+            Ok(Ok(_)) => resting.retire(sent).await,
+            Ok(Err(error)) => {
+                let end = hold::read_answer(&mut resting.session, &error, sent).await;
+                self.hear_witness(resting, end).await
+            }
+            Err(_) => self.wait_on(resting, End::silence(sent, sent.elapsed())).await,
+        }
+    }
+
+    /// The canary's question was not answered in time. An answer that comes after all is a stuck server's, or that of a way
+    /// that was out for a moment, and not a dead session's.
+    async fn wait_on(&self, mut resting: Resting, end: End) -> Outcome {
+        let asked = Instant::now();
+        let testimony = {
+            let testimony = self.witness.testify(resting.session.thread_id(), false);
+            let answer = resting.session.hear_answer();
+            tokio::pin!(testimony, answer);
+            let first = tokio::select! {
+                late = &mut answer => Err(late.is_ok()),
+                testimony = &mut testimony => Ok(testimony),
+            };
+            match first {
+                Err(true) => None,
+                Err(false) => Some(testimony.await),
+                Ok(None) => Some(None),
+                Ok(Some(words)) => {
+                    // What was sent is sent again after twice the time at the latest.
+                    let waited = Duration::from_secs_f64(end.stall.unwrap_or_default());
+                    let sent_again = asked + waited + LATE_ANSWER;
+                    match timeout_at(sent_again.max(Instant::now() + LATE_ANSWER), answer).await {
+                        Ok(Ok(())) => None,
+                        Ok(Err(_)) | Err(_) => Some(Some(words)),
                     }
                 }
             }
         };
-        match answer {
-            Answer::InTime(Ok(())) => resting.retire(sent).await,
-            Answer::InTime(Err(error)) => {
-                let end = hold::read_answer(&mut resting.session, &error, sent).await;
-                let testimony = self.witness.testify(thread_id, !end.ending.is_found_by_probe()).await;
-                self.judge(resting, end, testimony)
-            }
-            Answer::Late => {
-                let voided = resting.voided(VoidCause::AnsweredLate, sent);
+        match testimony {
+            Some(testimony) => self.judge(resting, end, testimony),
+            None => {
+                let voided = resting.voided(VoidCause::AnsweredLate, end.at);
                 resting.session.quit(FAREWELL).await;
                 voided
             }
-            Answer::Never(stall, testimony) => self.judge(resting, End::silence(sent, stall), testimony),
         }
     }
 
+    /// The canary's end was heard, or its question was answered by something else.
+    async fn hear_witness(&self, resting: Resting, end: End) -> Outcome {
+        let audible = !end.ending.is_found_by_probe();
+        let testimony = self.witness.testify(resting.session.thread_id(), audible).await;
+        self.judge(resting, end, testimony)
+    }
+
     /// The canary is dead, and this is what the witness said.
-    fn judge(&self, resting: Resting, end: End, testimony: Option<Testimony>) -> Outcome {
+    fn judge(&self, resting: Resting, end: End, mut testimony: Option<Testimony>) -> Outcome {
+        if end.ending == Ending::Silence
+            && let Some(testimony) = &mut testimony
+        {
+            // The witness came through, and others before it did not.
+            testimony.failed_before |= self.connector.was_out_of_reach_since(end.at);
+        }
         let birth = (resting.born_at, resting.birth.kills);
         let identity = resting.birth.identity.as_deref();
         let kills = testimony.as_ref().and_then(|told| Some((told.at, told.statement.kills?)));

@@ -8,7 +8,7 @@ use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
 use crate::domain::culprit::companions::Struck;
-use crate::domain::culprit::lost_state::{Life, Stories, Story, Told};
+use crate::domain::culprit::lost_state::{Life, Look, Stories, Story, Told};
 use crate::domain::culprit::{Conclusion, Culprit, conclude};
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
@@ -59,7 +59,7 @@ struct Case {
     /// What the history was told of it already.
     foretold: Option<Observation>,
     /// The story that explains it, and how many lives it was told by: it is told anew when there are more.
-    story: Option<(usize, Story)>,
+    story: Option<((usize, bool), Story)>,
     /// Whether others that are found dead later may yet tell another one.
     awaits_company: bool,
 }
@@ -157,7 +157,9 @@ impl Undecided {
             case.outlived |= !survivors.is_empty();
             case.outlived_by_younger |=
                 survivors.iter().any(|born| *born >= case.born - BORN_TOGETHER_SECONDS);
-            let lives = history.told() + others.silent.len();
+            let is_last = last_call || unix_now >= until;
+            let look = if is_last { Look::Last } else { Look::Sooner };
+            let lives = (history.told() + others.silent.len(), is_last);
             if case.is_silent() && case.story.is_none_or(|(by, _)| by != lives) {
                 let closed_at = closed_at(case.server, told);
                 let read = || {
@@ -166,7 +168,7 @@ impl Undecided {
                 };
                 let (stories, before) = stories.entry(case.server).or_insert_with(read);
                 let life = case.life().closed_at(closed_at);
-                case.story = Some((lives, stories.of_one(&life, before)));
+                case.story = Some((lives, stories.of_one(&life, before, look)));
                 case.awaits_company = stories.awaits_company(&life, before);
             }
             let evidence = evidence(&case, history, &others, &idle);

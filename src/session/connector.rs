@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::dial::{dial, set_socket_options};
+use super::dial::{Dialled, dial, set_socket_options};
 use super::driven::Session;
 use super::error::{ConnectError, Failure, NoSession};
 use super::gate::{Gate, Useless};
@@ -20,6 +20,7 @@ use super::pace::LoginPace;
 use super::packet::{self, Greeting, GreetingError};
 use super::password::Password;
 use super::questions::Questions;
+use super::reach::Reach;
 use super::roster::{Place, Roster};
 use super::tap::Tap;
 use super::tls::{Setup, TlsMode};
@@ -38,6 +39,7 @@ pub struct Connector {
     account: Account,
     timeout: Duration,
     gate: Gate,
+    reach: Reach,
     roster: Roster,
     questions: Questions,
     metrics: PathMetrics,
@@ -79,6 +81,7 @@ impl Connector {
             account,
             timeout,
             gate: Gate::default(),
+            reach: Reach::default(),
             questions: Questions::new(roster.clone()),
             roster,
             metrics,
@@ -206,6 +209,9 @@ impl Connector {
 
     /// Counts and tells a connect that failed.
     fn failed_to_connect(&self, failure: &Failure) -> ConnectError {
+        if matches!(failure.stage, Stage::Dns | Stage::Tcp | Stage::Greeting) {
+            self.reach.failed();
+        }
         self.metrics.connect_failed(failure.stage);
         self.trouble.failed(failure.stage, failure.reason.clone(), failure.code);
         let error = ConnectError {
@@ -233,6 +239,9 @@ impl Connector {
             Some(_) => Useless::Refused,
         };
         self.gate.distrust(how, session.since);
+        if how == Useless::Silent {
+            self.reach.failed();
+        }
         // The driver only sees that the connection ended.
         let (stage, reason) = match (session.tap.nonsense(), error) {
             (Some(nonsense), _) => {
@@ -251,6 +260,11 @@ impl Connector {
             self.address
         );
         stage
+    }
+
+    /// Whether the server was out of reach at a time or since, as the logins tell that were tried.
+    pub fn was_out_of_reach_since(&self, at: Instant) -> bool {
+        self.reach.was_out_since(at)
     }
 
     /// Takes note that a session answered its first questions.
@@ -298,7 +312,7 @@ impl Connector {
     ) -> Result<Session, Failure> {
         let begun = Instant::now();
         let deadline = begun + self.timeout;
-        let (socket, found) = dial(&self.address, deadline).await?;
+        let Dialled { socket, found, took } = dial(&self.address, deadline).await?;
         set_socket_options(&socket, keepalive)
             .map_err(|error| Failure::by_system(Stage::Tcp, "the socket cannot be set up", &error))?;
         match self.log_in(socket, deadline, presented).await {
@@ -307,6 +321,7 @@ impl Connector {
                 let (connect_duration, questions) = (begun.elapsed(), self.questions.clone());
                 let since = Instant::now();
                 let moves = self.arrived(&found);
+                self.reach.succeeded(took);
                 Ok(Session {
                     conn,
                     tap,

@@ -11,8 +11,17 @@ use super::error::{Failure, shortage};
 use crate::config::address::Address;
 use crate::domain::life::stage::Stage;
 
-/// Resolves the host and connects to the first of its addresses that answers; gives all of them too.
-pub(super) async fn dial(address: &Address, deadline: Instant) -> Result<(TcpStream, Vec<IpAddr>), Failure> {
+/// A connection to the server.
+pub(super) struct Dialled {
+    pub(super) socket: TcpStream,
+    /// All addresses of the host.
+    pub(super) found: Vec<IpAddr>,
+    /// How long the connect to the one that answered took.
+    pub(super) took: Duration,
+}
+
+/// Resolves the host and connects to the first of its addresses that answers.
+pub(super) async fn dial(address: &Address, deadline: Instant) -> Result<Dialled, Failure> {
     let Address { host, port } = address;
     let found = timeout_at(deadline, tokio::net::lookup_host((host.as_str(), *port))).await;
     let addresses = match found {
@@ -28,8 +37,9 @@ pub(super) async fn dial(address: &Address, deadline: Instant) -> Result<(TcpStr
         // An address that does not answer must leave time for the next.
         let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
         left = left.saturating_sub(1);
-        last = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => return Ok((socket, found)),
+        let begun = Instant::now();
+        last = match timeout_at(begun + share, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => return Ok(Dialled { socket, found, took: begun.elapsed() }),
             Ok(Err(error)) => {
                 Failure::by_system(Stage::Tcp, &format!("TCP connect to {address} failed"), &error)
             }

@@ -108,6 +108,14 @@ impl Held {
             self.notes.see_close(Closed::by(&error), Instant::now());
             self.wire = None;
         }
+        self.hear_answer().await
+    }
+
+    /// Waits on for the answer to what was asked last.
+    ///
+    /// # Errors
+    /// Where something else comes, or nothing can come any more.
+    pub async fn hear_answer(&mut self) -> Result<(), Unanswered> {
         loop {
             if self.notes.nonsense().is_some() || self.wire.is_none() {
                 return Err(Unanswered::Broken);

@@ -34,6 +34,7 @@ mod pace;
 pub mod packet;
 mod password;
 mod questions;
+mod reach;
 mod relay;
 pub mod roster;
 mod sock_diag;

@@ -406,6 +406,10 @@ impl Scene {
             uptime: Some(fated.born),
             proxy_seen: false,
         };
+        if stall >= PROBE_TIMEOUT {
+            // An answer may come late.
+            sleep(Duration::from_secs_f64(PROBE_TIMEOUT)).await;
+        }
         let closes = self.0.nature.servers[fated.server].closes;
         let end = seen_end(fated, seen, was_heard, nature.resets, closes);
         let clocks = Clocks { was_suspended: false, stood_still: self.stood_still(seen) };

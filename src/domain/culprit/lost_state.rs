@@ -12,6 +12,7 @@
 //! Each story gives what was seen a likelihood; one that is ahead of the others by enough is believed.
 
 use crate::domain::life::tolerance::ONE_AGE;
+use std::sync::LazyLock;
 
 mod mixed;
 mod moment;
@@ -63,6 +64,28 @@ impl Life {
     /// Whether it lasted through a moment: born before it, and seen at it or later.
     fn spans(&self, moment: f64) -> bool {
         self.born < moment && moment <= self.seen
+    }
+}
+
+/// Whether those found dead are looked at while they can wait, or for the last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Other lives may yet tell more: what is said now must be the surer.
+    Sooner,
+    /// They have waited for others.
+    Last,
+}
+
+impl Look {
+    /// By how much more, as a logarithm, a story must be ahead of the others.
+    fn ahead(self) -> f64 {
+        /// Who looks again and again at lives by chance finds any story ahead at some time.
+        static SOONER_AHEAD: LazyLock<f64> =
+            LazyLock::new(|| std::env::var("SOONER").map_or(2.0, |s| s.parse().unwrap()));
+        match self {
+            Self::Sooner => *SOONER_AHEAD,
+            Self::Last => 0.0,
+        }
     }
 }
 
@@ -144,7 +167,8 @@ impl Stories {
     }
 
     /// Explains one of those found dead, by what is told of its server so far.
-    pub fn of_one(&self, one: &Life, told: &Told) -> Story {
+    pub fn of_one(&self, one: &Life, told: &Told, look: Look) -> Story {
+        let sooner = look.ahead();
         let Self { timer, is_of_a_part, scatter, mixed, .. } = self;
         // Where there are both, those are the timer's that are as old. Younger ones may be of a timer of a part.
         let is_struck_beside = mixed.strikes(one);
@@ -164,11 +188,13 @@ impl Stories {
             (AHEAD_OF_WHAT_IS_TOLD, of_all_moments, SCATTER_AHEAD_AGAIN)
         } else {
             let ahead = if *is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
-            (ahead, of_all_moments, SCATTER_AHEAD)
+            (ahead + sooner, of_all_moments, SCATTER_AHEAD + sooner)
         };
         let over_lost_at_moments = || timer_likelihood - self.lost_at_moments(one, most_moments);
-        if self.moments.iter().any(|moment| moment.explains(one) || moment.took(one)) {
-            Story::OneMoment
+        let mut of_it =
+            self.moments.iter().filter(|moment| moment.explains(one) || moment.took(one)).peekable();
+        if of_it.peek().is_some() {
+            if of_it.any(|moment| moment.is_ahead_by(sooner)) { Story::OneMoment } else { Story::Open }
         } else if over_scatter >= timer_ahead && over_lost_at_moments() >= over_moments {
             // One that is younger than what strikes is of another story.
             if is_told_to_strike || timer.strikes(one) || is_struck_beside {

@@ -35,6 +35,15 @@ impl Looks {
         Self { from: age, to: age, deaths: 1, instants: 1, newest_at: at, oldest_at: at }
     }
 
+    /// Whether one that lives at an age, in seconds, outlived all at which it strikes: one that looks seldom may not have
+    /// looked yet.
+    fn is_outlived_at(&self, age: f64) -> bool {
+        let Self { from, to, instants, .. } = *self;
+        let is_past = age > to + ONE_AGE.either(to);
+        let all_missed = chance_of_missing((from, to), (from, age), instants);
+        is_past && (age > from * SELDOM_RATIO || all_missed < SET_ANEW_BELOW)
+    }
+
     /// With an older death, where one setting explains it beside the newer ones.
     fn with(self, older: &Observation) -> Option<Self> {
         let (from, to) = (self.from.min(older.age), self.to.max(older.age));
@@ -72,10 +81,9 @@ pub(super) fn find(
     if instants < ENOUGH {
         return None;
     }
-    let past_all = to + ONE_AGE.either(to);
     let outlived = |since: f64| {
         let is_past = move |seen: &&Observation| {
-            seen.kind == kind && seen.is_survival() && seen.age > past_all && seen.at > since
+            seen.kind == kind && seen.is_survival() && looks.is_outlived_at(seen.age) && seen.at > since
         };
         history.iter().rev().filter(is_past).filter(|seen| counts(seen)).count()
     };

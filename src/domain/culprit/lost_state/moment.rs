@@ -23,9 +23,15 @@ pub(super) struct Moment {
     oldest: f64,
     /// When the last of those was born that it explains, in seconds since the Unix epoch: it was later than that.
     after: f64,
+    /// By how much it is more ahead of any other story than it must be, as a logarithm.
+    margin: f64,
 }
 
 impl Moment {
+    pub(super) fn is_ahead_by(&self, more: f64) -> bool {
+        self.margin >= more
+    }
+
     /// Whether it explains a life's end, as those show that were born later.
     pub(super) fn explains(&self, life: &Life) -> bool {
         life.is_dead && life.spans(self.at) && life.age() <= self.oldest
@@ -48,7 +54,7 @@ pub(super) fn moment(lives: &[Life], young: f64, survivors: &[Life]) -> Option<M
         later.map(Life::age).fold(0.0, f64::max)
     };
     let (count, best) = moments(lives, survivors)
-        .map(|at| Moment { at, oldest: outlived(at), after: f64::NEG_INFINITY })
+        .map(|at| Moment { at, oldest: outlived(at), after: f64::NEG_INFINITY, margin: 0.0 })
         .map(|found| (dead().filter(|life| found.explains(life)).count(), found))
         .max_by_key(|(count, _)| *count)?;
     if count < AT_ONE_MOMENT {
@@ -61,7 +67,8 @@ pub(super) fn moment(lives: &[Life], young: f64, survivors: &[Life]) -> Option<M
     let timer = timer(lives);
     let ahead = if timer.part(lives).is_some() { AHEAD_OF_A_PART } else { MOMENT_AHEAD };
     let whole = timer.likelihood.max(here_and_there(lives, young));
-    (MOMENT + likelihood(&rest) - whole >= ahead).then_some(Moment { after, ..best })
+    let margin = MOMENT + likelihood(&rest) - whole - ahead;
+    (margin >= 0.0).then_some(Moment { after, margin, ..best })
 }
 
 /// The moments that some of the dead span, and no survivor: each span of them by its end.

@@ -6,7 +6,7 @@ use super::*;
 fn explain(one: &Life, beside: &Beside) -> Story {
     let mut all = beside.clone();
     all.lives.push(*one);
-    Stories::of(&all).of_one(one, &Told::default())
+    Stories::of(&all).of_one(one, &Told::default(), Look::Last)
 }
 
 fn lived(born: f64, age: f64) -> Life {
@@ -181,7 +181,7 @@ fn what_is_told_takes_less_to_be_said_again_and_more_to_be_contradicted() {
     let one = died(230.0, 30.0);
     let told = |told: Told| {
         let all = [&lives[..], &[one]].concat();
-        Stories::of(&Beside::all(all)).of_one(&one, &told)
+        Stories::of(&Beside::all(all)).of_one(&one, &told, Look::Last)
     };
     assert_eq!(told(Told::default()), Story::Open);
     assert_eq!(told(Told { timer: Some(28.0), ..Told::default() }), Story::Timer);
@@ -194,7 +194,8 @@ fn what_is_told_takes_less_to_be_said_again_and_more_to_be_contradicted() {
         let born = 120.0 * number as f64;
         scattered.push(if number % 2 == 1 { died(born, age) } else { lived(born, age) });
     }
-    let told = |told: Told| Stories::of(&Beside::all(scattered.clone())).of_one(&scattered[9], &told);
+    let told =
+        |told: Told| Stories::of(&Beside::all(scattered.clone())).of_one(&scattered[9], &told, Look::Last);
     assert_ne!(told(Told { timer: Some(9.0), ..Told::default() }), Story::HereAndThere, "a timer is told");
     assert_ne!(told(Told { is_here_and_there: true, ..Told::default() }), Story::Timer);
 }
@@ -210,7 +211,7 @@ fn a_timer_that_is_told_strikes_one_with_keepalive_only_where_it_ignores_that() 
         })
         .collect();
     let told_of = |one: Life, more: &[Life]| {
-        Stories::of(&Beside::all([&strikes[..], more, &[one]].concat())).of_one(&one, &timer)
+        Stories::of(&Beside::all([&strikes[..], more, &[one]].concat())).of_one(&one, &timer, Look::Last)
     };
     let one = kept(died(700.0, 31.0));
     assert_eq!(told_of(died(700.0, 31.0), &[]), Story::Timer);
@@ -236,7 +237,7 @@ fn a_moment_that_is_known_took_the_old_along() {
     let old = died(590.0, 31.0);
     let story = |one: Life| {
         let told = Told { timer: Some(23.2), ..Told::default() };
-        Stories::of(&Beside::all([&lives[..], &[one]].concat())).of_one(&one, &told)
+        Stories::of(&Beside::all([&lives[..], &[one]].concat())).of_one(&one, &told, Look::Last)
     };
     assert_eq!(story(old), Story::OneMoment);
     assert_ne!(story(died(604.5, 31.0)), Story::OneMoment, "born later");
