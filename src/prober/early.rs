@@ -33,7 +33,7 @@ impl<W: World> Prober<W> {
         }
         let longest = self.settings.ladder.longest();
         let missing = |kind| of_each(kind, self.settings.canaries).saturating_sub(self.flights.early(kind));
-        let launch = |kind| Launch { kind, age: longest, longest, early: true, spread: false };
+        let launch = |kind| Launch { kind, age: longest, longest, early: true, spread: 0.0 };
         EARLY.into_iter().flat_map(|kind| std::iter::repeat_n(launch(kind), missing(kind))).collect()
     }
 

@@ -34,8 +34,8 @@ pub(super) struct Launch {
     pub(super) longest: f64,
     /// Whether it is a twin that is sent out before anything died.
     pub(super) early: bool,
-    /// Whether it may wait a moment, so that launches are spread.
-    pub(super) spread: bool,
+    /// How long it may wait at most, in seconds, so that launches are spread.
+    pub(super) spread: f64,
 }
 
 /// One canary in flight.
@@ -87,8 +87,6 @@ impl Flights {
     /// Launches a canary.
     pub(super) fn launch(&mut self, world: &impl World, launch: Launch) {
         let Launch { kind, age, longest, early, spread } = launch;
-        /// The most a launch is spread, in seconds, and as a share of its age.
-        const SPREAD: (f64, f64) = (2.0, 0.1);
         self.next_id += 1;
         let id = self.next_id;
         let (orders, receiver) = orders::channel(Orders { age, directive: Directive::Hold });
@@ -96,7 +94,7 @@ impl Flights {
             id,
             kind,
             early,
-            delay: if spread { fastrand::f64() * SPREAD.0.min(age * SPREAD.1) } else { 0.0 },
+            delay: fastrand::f64() * spread,
             longest,
             orders: receiver,
             notices: self.notices.0.clone(),

@@ -31,7 +31,8 @@ fn check_before(wait_timeout: u32) {
     let standing = Standing {
         culprit: "network_idle_timeout",
         layer: "network",
-        upper: 4.7..=7.3,
+        // Two found dead at the ladder's end bear out a bracket that is wider at first.
+        upper: 4.7..=10.3,
         share: 0.9..=1.0,
         tcp_keepalive: true,
         within: Duration::from_secs(60),
@@ -39,7 +40,9 @@ fn check_before(wait_timeout: u32) {
         unknown: 1,
         ends_twins: Some("server_idle_timeout"),
     };
-    standing.check(&on(Launch::behind(&firewall)).start());
+    let page = standing.check(&on(Launch::behind(&firewall)).start());
+    let (lower, upper) = page.bracket().expect("a limit stands");
+    assert!(lower < 5.1 && upper < 7.3, "({lower}, {upper}]");
 }
 
 #[test]

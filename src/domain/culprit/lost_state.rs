@@ -12,7 +12,6 @@
 //! Each story gives what was seen a likelihood; one that is ahead of the others by enough is believed.
 
 use crate::domain::life::tolerance::ONE_AGE;
-use std::sync::LazyLock;
 
 mod mixed;
 mod moment;
@@ -78,12 +77,11 @@ pub enum Look {
 
 impl Look {
     /// By how much more, as a logarithm, a story must be ahead of the others.
-    fn ahead(self) -> f64 {
+    const fn ahead(self) -> f64 {
         /// Who looks again and again at lives by chance finds any story ahead at some time.
-        static SOONER_AHEAD: LazyLock<f64> =
-            LazyLock::new(|| std::env::var("SOONER").map_or(2.0, |s| s.parse().unwrap()));
+        const SOONER_AHEAD: f64 = 2.0;
         match self {
-            Self::Sooner => *SOONER_AHEAD,
+            Self::Sooner => SOONER_AHEAD,
             Self::Last => 0.0,
         }
     }

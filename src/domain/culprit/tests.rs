@@ -83,7 +83,8 @@ fn each_rule_names_its_culprit() {
             Evidence { kind: Kind::Busy, wait_timeout: Some(5.0), same_age: 1, ..death() },
             Culprit::ProxyIdleTimeout,
         ),
-        ("fin alone", death(), Culprit::ServerKill),
+        ("fin alone", death(), Culprit::Unknown),
+        ("fin alone, Com_kill rose", Evidence { killed: Some(true), ..death() }, Culprit::ServerKill),
         ("fin alone, processlist silent", Evidence { row: Row::Unknown, ..death() }, Culprit::Unknown),
         ("fin, two at one age", Evidence { same_age: 1, ..death() }, Culprit::Unknown),
         (
@@ -132,6 +133,18 @@ fn each_rule_names_its_culprit() {
         (
             "reset, row there",
             Evidence { ending: Ending::Reset, row: Row::Present, ..death() },
+            Culprit::NetworkIdleTimeout,
+        ),
+        (
+            "reset in answer to a probe in the instant of others, row there",
+            Evidence {
+                ending: Ending::ResetOnUse,
+                exact: false,
+                row: Row::Present,
+                same_instant: 3,
+                killed: Some(false),
+                ..death()
+            },
             Culprit::NetworkIdleTimeout,
         ),
         ("reset, row gone", Evidence { ending: Ending::Reset, ..death() }, Culprit::Unknown),
@@ -191,7 +204,12 @@ fn each_rule_names_its_culprit() {
             Evidence { kind: Kind::Active, same_age: 3, ..death() },
             Culprit::LifetimeLimit,
         ),
-        ("active is closed alone", Evidence { kind: Kind::Active, ..death() }, Culprit::ServerKill),
+        (
+            "active is closed alone, Com_kill rose",
+            Evidence { kind: Kind::Active, killed: Some(true), ..death() },
+            Culprit::ServerKill,
+        ),
+        ("active is closed alone", Evidence { kind: Kind::Active, ..death() }, Culprit::Unknown),
         (
             "active is not answered",
             Evidence { kind: Kind::Active, ending: Ending::Silence, exact: false, ..death() },
@@ -336,7 +354,11 @@ fn each_rule_names_its_culprit() {
             Evidence { same_instant: 2, wait_timeout: Some(5.0), ..death() },
             Culprit::ServerIdleTimeout,
         ),
-        ("one other at that instant", Evidence { same_instant: 1, ..death() }, Culprit::ServerKill),
+        (
+            "one other at that instant",
+            Evidence { same_instant: 1, killed: Some(true), ..death() },
+            Culprit::ServerKill,
+        ),
     ];
     for (name, evidence, expected) in rows {
         assert_eq!(culprit(evidence), expected, "{name}: {}", conclude(&evidence).rule);

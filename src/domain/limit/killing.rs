@@ -162,6 +162,10 @@ mod tests {
                 ],
             ),
             ("one outlives it", vec![(5.0, false), (5.5, false), (9.0, true), (5.2, false)]),
+            (
+                "one lives on before the next look",
+                vec![(8.73, false), (8.17, false), (10.0, true), (8.62, false), (8.89, false), (10.9, false)],
+            ),
         ] {
             for until in 2..=lives.len() {
                 let told = idle_limit(&history(&lives[..until]), Kind::Idle);

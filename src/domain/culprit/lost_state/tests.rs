@@ -50,6 +50,23 @@ fn a_timer_is_told_when_one_that_was_born_later_dies_too() {
 }
 
 #[test]
+fn a_moment_that_few_tell_of_is_told_once_they_have_waited() {
+    let before = (0..4).flat_map(|round| [4.0, 8.0, 15.0].map(|age| lived(30.0 * f64::from(round), age)));
+    let after = [610.0, 611.0, 613.0].map(|born| lived(born, 15.2));
+    let known_by = |look| {
+        let story = |count: usize| {
+            let dead = [14.0, 9.0, 11.5, 7.0, 13.0, 8.5, 10.0, 12.0, 9.5, 14.5];
+            let dead: Vec<Life> = dead[..count].iter().map(|age| died(604.0 - age, *age)).collect();
+            let all: Vec<Life> = before.clone().chain(dead.clone()).chain(after).collect();
+            Stories::of(&Beside::all(all)).of_one(&dead[0], &Told::default(), look)
+        };
+        (2..10).find(|count| story(*count) == Story::OneMoment).expect("it is known at last")
+    };
+    let (sooner, last) = (known_by(Look::Sooner), known_by(Look::Last));
+    assert!(last > 2 && sooner > last, "{sooner} and {last}");
+}
+
+#[test]
 fn a_timer_is_told_when_a_younger_one_lived_through_every_moment() {
     let lives = [
         lived(0.0, 150.0),

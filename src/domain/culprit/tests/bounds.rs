@@ -70,7 +70,12 @@ fn a_conclusion_waits_for_the_evidence_that_could_change_it() {
     let twins = |keepalive, busy, active| Twins { keepalive, busy, active };
     let waits: Vec<(&str, Evidence, bool)> = vec![
         ("a FIN alone, nobody older", death(), false),
-        ("a FIN alone, somebody lives past its age", Evidence { outlived: true, ..death() }, true),
+        ("a FIN alone, somebody lives past its age", Evidence { outlived: true, ..death() }, false),
+        (
+            "a FIN alone with a KILL, somebody lives past its age",
+            Evidence { killed: Some(true), outlived: true, ..death() },
+            true,
+        ),
         ("two at one age, no twins", Evidence { same_age: 1, ..death() }, false),
         (
             "two at one age, a lifetime not yet ruled out",
