@@ -187,7 +187,7 @@ impl Inner {
             Err(_) => return Err(Unborn::Failed(self.connector.distrust(&session, None))),
         };
         self.connector.trust();
-        self.connector.identities().answered(birth.identity.as_deref(), Instant::now());
+        self.connector.identities().answered(birth.identity.as_deref(), session.began_at());
         self.connector.learn_timeouts(birth.wait_timeout, birth.global_wait_timeout);
         let (born_at, moves) = (Instant::now(), session.moves());
         let (mut session, since) = session.let_go().await;

@@ -38,6 +38,11 @@ impl Session {
         self.membership.thread_id()
     }
 
+    /// When its connect began: which server it met was decided then.
+    pub fn began_at(&self) -> Instant {
+        self.since.checked_sub(self.connect_duration).unwrap_or(self.since)
+    }
+
     /// After how many moves of the name its address is one: [`Connector::moves`](super::Connector::moves).
     pub fn moves(&self) -> u64 {
         self.moves

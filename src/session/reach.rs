@@ -8,12 +8,21 @@ use tokio::time::Instant;
 
 /// So long after it a failed login says nothing any more: others rest for no longer before they try again.
 const TELLS: Duration = Duration::from_secs(30);
-/// A connect that took this long was not answered at first: the kernel sends its packet again after a second.
+/// A connect that took longer than the fastest by this was not answered at first: the kernel sends its packet again after a
+/// second.
 const SENT_AGAIN: Duration = Duration::from_millis(900);
 
 /// What logins told of the way.
 #[derive(Debug, Default)]
-pub(super) struct Reach(Mutex<Option<Outage>>);
+pub(super) struct Reach(Mutex<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    /// The last outage.
+    outage: Option<Outage>,
+    /// How long the fastest connect took.
+    fastest: Option<Duration>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Outage {
@@ -26,27 +35,30 @@ struct Outage {
 impl Reach {
     /// A login did not reach the server.
     pub(super) fn failed(&self) {
-        *self.lock() = Some(Outage { failed_at: Instant::now(), until: None });
+        self.lock().outage = Some(Outage { failed_at: Instant::now(), until: None });
     }
 
     /// A login reached the server, whose connect took so long.
     pub(super) fn succeeded(&self, connect: Duration) {
-        if connect >= SENT_AGAIN {
-            self.failed();
-        }
-        if let Some(outage) = &mut *self.lock() {
-            outage.until.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        let mut told = self.lock();
+        let fastest = told.fastest.map_or(connect, |fastest| fastest.min(connect));
+        told.fastest = Some(fastest);
+        if connect >= fastest + SENT_AGAIN {
+            told.outage = Some(Outage { failed_at: now, until: Some(now) });
+        } else if let Some(outage) = &mut told.outage {
+            outage.until.get_or_insert(now);
         }
     }
 
     /// Whether the server was out of reach at a time, or since.
     pub(super) fn was_out_since(&self, at: Instant) -> bool {
-        self.lock().is_some_and(|Outage { failed_at, until }| {
+        self.lock().outage.is_some_and(|Outage { failed_at, until }| {
             failed_at + TELLS >= at && until.is_none_or(|until| until >= at)
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Outage>> {
+    fn lock(&self) -> MutexGuard<'_, Told> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,9 +89,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connect_that_was_answered_late_was_not_answered_at_first() {
         let (reach, asked) = (Reach::default(), Instant::now());
+        reach.succeeded(Duration::from_millis(1300));
+        assert!(!reach.was_out_since(asked), "a long way");
         reach.succeeded(Duration::from_millis(300));
         assert!(!reach.was_out_since(asked));
-        reach.succeeded(Duration::from_millis(1010));
+        reach.succeeded(Duration::from_millis(1210));
         assert!(reach.was_out_since(asked));
         advance(Duration::from_millis(1)).await;
         assert!(!reach.was_out_since(Instant::now()));

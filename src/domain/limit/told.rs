@@ -15,10 +15,9 @@ const FOUND_OF_ANOTHER_SORT: usize = 4;
 /// A limit is withdrawn when so many in a row outlived it as would be rarer than this, were it still there. Each of its
 /// deaths begins another row: what is as rare as one in a hundred would happen within hours.
 const STILL_THERE_BELOW: f64 = 5e-4;
-/// The same for a limit of a part of the connections: each life that outlives it may be on the other part, and many are sent
-/// past it at once. What is heard strikes again and again, and each time begins another row.
-const PART_STILL_THERE_BELOW: f64 = 1e-5;
-const SILENT_PART_STILL_THERE_BELOW: f64 = 5e-5;
+/// The same for a limit of a part of the connections, for all rows together where it is heard: each life that outlives it
+/// may be on the other part, and many are sent past it at once.
+const PART_STILL_THERE_BELOW: f64 = 5e-5;
 /// A band of ages is told narrower where it would be rarer than this that so many deaths missed the rest of it.
 const NARROWER_BELOW: f64 = 1e-6;
 /// The most that a limit may be met, as a share: a packet that was sent late may carry one session past it.
@@ -106,8 +105,8 @@ fn speaks_against(
     let of_a_part = || still_strikes(history, kind, &counts, (upper, past));
     let of_a_part = (limit.exact && limit.share < 1.0).then(of_a_part);
     let still_there_below = match of_a_part {
-        Some(Strikes { were_some_spared: true, .. }) => PART_STILL_THERE_BELOW,
-        None if limit.share < 1.0 => SILENT_PART_STILL_THERE_BELOW,
+        Some(Strikes { were_some_spared: true, .. }) => PART_STILL_THERE_BELOW / limit.deaths.max(1) as f64,
+        None if limit.share < 1.0 => PART_STILL_THERE_BELOW,
         Some(_) | None => STILL_THERE_BELOW,
     };
     let chance = match limit {
