@@ -155,19 +155,28 @@ pub(super) fn told_before(
     /// ... and so many that were lost one after the other, of lives that no one moment ended, are flows forgotten here
     /// and there.
     const ONE_AFTER_THE_OTHER: usize = 3;
+    /// A limit is told by those that are decided as far as one of them died at less than so many times its age.
+    const NEAR: f64 = 1.15;
     let is_silent_limit = limit.confirmed && !limit.exact;
-    let timer = limit.upper.filter(|_| is_silent_limit && (limit.server.is_none() || limit.server == server));
+    let limit = limit.upper.filter(|_| is_silent_limit && (limit.server.is_none() || limit.server == server));
     let found_dead = history.iter().rev().filter(|seen| {
         let is_silent = matches!(seen.fate, Fate::Died { exact: false, .. });
         is_silent && history.is_one_server(server, seen.server) && !others.is_foretold(seen)
     });
-    let (mut lost, mut before) = (0, f64::INFINITY);
+    let (mut lost, mut before, mut struck) = (0, f64::INFINITY, f64::INFINITY);
     for seen in found_dead.take(NEWEST).filter(|seen| seen.kind == Kind::Idle) {
-        if matches!(seen.fate, Fate::Died { culprit: Culprit::NetworkStateLoss, .. }) && seen.at <= before {
+        let Fate::Died { culprit, .. } = seen.fate else { continue };
+        if culprit == Culprit::NetworkStateLoss && seen.at <= before {
             lost += 1;
             before = seen.born();
+        } else if culprit == Culprit::NetworkIdleTimeout {
+            struck = struck.min(seen.age);
         }
     }
+    // That of those which are not decided yet may be what they were lost at together.
+    let is_borne_out = |limit: f64| struck <= limit * NEAR;
+    let timer =
+        limit.map(|limit| if is_borne_out(limit) { limit } else { struck }).filter(|at| at.is_finite());
     Told { timer, is_here_and_there: timer.is_none() && lost >= ONE_AFTER_THE_OTHER }
 }
 
@@ -223,4 +232,30 @@ pub(super) fn asked_of_twins(case: &Case, history: &History, idle: &IdleLimit) -
     };
     let (exact, server) = (case.death.exact, case.server);
     IdleLimit { upper: Some(age), exact, share, server, ..IdleLimit::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::life::ending::Ending;
+
+    #[test]
+    fn a_timer_is_told_by_those_that_are_decided() {
+        let (ending, culprit) = (Ending::Silence, Culprit::NetworkIdleTimeout);
+        let fate = Fate::Died { ending, exact: false, culprit, recurs: false, killed: None };
+        let found_dead = |at: f64, age: f64| Observation { at, kind: Kind::Idle, age, fate, server: None };
+        let open = [found_dead(1000.0, 40.0), found_dead(1000.1, 40.02)];
+        let limit = IdleLimit { upper: Some(40.0), confirmed: true, share: 1.0, ..IdleLimit::default() };
+        let told = |decided: &[f64]| {
+            let mut history = History::default();
+            let decided = (0..).zip(decided).map(|(place, age)| found_dead(100.0 * f64::from(place), *age));
+            decided.chain(open).for_each(|seen| history.push(seen));
+            let (told, struck, spared, silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let others = Others { told, struck, spared, silent, foretold: open.to_vec() };
+            told_before(None, &history, &others, &limit).timer
+        };
+        assert_eq!(told(&[]), None, "they may have been lost at one moment");
+        assert_eq!(told(&[53.0, 53.2]), Some(53.0), "these are told, and of a longer one");
+        assert_eq!(told(&[53.0, 41.0]), Some(40.0), "it was narrowed");
+    }
 }
