@@ -18,7 +18,7 @@ use crate::domain::life::kind::Kind;
 use crate::domain::life::void::VoidCause;
 use crate::server::birth::Birth;
 use crate::server::introduction;
-use crate::session::{Connector, NoSession, Purpose};
+use crate::session::{Connector, NoSession, Purpose, Unanswered};
 use crate::supervision::{Mode, is_due};
 use resting::Resting;
 
@@ -28,10 +28,17 @@ mod resting;
 const FAREWELL: Duration = Duration::from_millis(500);
 /// How long a late answer may take once a fresh connection was answered, or what was asked is sent again.
 const LATE_ANSWER: Duration = Duration::from_millis(500);
+/// How long before it gives a connection up the kernel may have sent the last probe of TCP keepalive.
+const GIVES_UP: Duration = Duration::from_secs(60);
 /// How many TCP keepalive probes a keepalive canary's socket sends in its life, at least.
 const KEEPALIVES: f64 = 5.0;
 /// The shortest and the longest pause between two of them, in seconds: the kernel counts whole seconds.
 const KEEPALIVE_PAUSE: (f64, f64) = (1.0, 60.0);
+
+/// Whether this is the server's word: that all is well, or an error.
+const fn is_an_answer(late: &Result<(), Unanswered>) -> bool {
+    matches!(late, Ok(()) | Err(Unanswered::Refused(_)))
+}
 
 /// The real network: one path to one server.
 #[derive(Debug, Clone)]
@@ -227,36 +234,39 @@ impl Inner {
     /// that was out for a moment, and not a dead session's.
     async fn wait_on(&self, mut resting: Resting, end: End) -> Outcome {
         let asked = Instant::now();
-        let testimony = {
+        let (answer, testimony) = {
             let testimony = self.witness.testify(resting.session.thread_id(), false);
             let answer = resting.session.hear_answer();
             tokio::pin!(testimony, answer);
             let first = tokio::select! {
-                late = &mut answer => Err(late.is_ok()),
+                late = &mut answer => Err(late),
                 testimony = &mut testimony => Ok(testimony),
             };
             match first {
-                Err(true) => None,
-                Err(false) => Some(testimony.await),
-                Ok(None) => Some(None),
+                Err(late) if is_an_answer(&late) => (Some(late), None),
+                Err(late) => (Some(late), testimony.await),
+                Ok(None) => (None, None),
                 Ok(Some(words)) => {
                     // What was sent is sent again after twice the time at the latest.
-                    let waited = Duration::from_secs_f64(end.stall.unwrap_or_default());
-                    let sent_again = asked + waited + LATE_ANSWER;
-                    match timeout_at(sent_again.max(Instant::now() + LATE_ANSWER), answer).await {
-                        Ok(Ok(())) => None,
-                        Ok(Err(_)) | Err(_) => Some(Some(words)),
-                    }
+                    let waited =
+                        Duration::from_secs_f64(end.stall.unwrap_or_default()).min(self.probe_timeout);
+                    let sent_again = (asked + waited).max(Instant::now()) + LATE_ANSWER;
+                    (timeout_at(sent_again, answer).await.ok(), Some(words))
                 }
             }
         };
-        match testimony {
-            Some(testimony) => self.judge(resting, end, testimony),
-            None => {
+        match answer {
+            Some(late) if is_an_answer(&late) => {
                 let voided = resting.voided(VoidCause::AnsweredLate, end.at);
                 resting.session.quit(FAREWELL).await;
                 voided
             }
+            // Something closed it at last.
+            Some(Err(error)) if end.stall.is_some() => {
+                let late = hold::read_answer(&mut resting.session, &error, end.at).await;
+                self.judge(resting, late, testimony)
+            }
+            Some(_) | None => self.judge(resting, end, testimony),
         }
     }
 
@@ -272,8 +282,12 @@ impl Inner {
         if end.ending == Ending::Silence
             && let Some(testimony) = &mut testimony
         {
-            // The witness came through, and others before it did not.
-            testimony.failed_before |= self.connector.was_out_of_reach_since(end.at);
+            // The witness came through, and others before it did not. Where the kernel gave up, it had asked before.
+            let asked = match end.stall {
+                Some(_) => Some(end.at),
+                None => end.at.checked_sub(GIVES_UP.max(2 * self.probe_timeout)),
+            };
+            testimony.failed_before |= asked.is_some_and(|at| self.connector.was_out_of_reach_since(at));
         }
         let birth = (resting.born_at, resting.birth.kills);
         let identity = resting.birth.identity.as_deref();

@@ -11,6 +11,8 @@ use crate::domain::life::tolerance::{CONVICTS_SECONDS, READ_BEFORE_SECONDS};
 
 /// So many readings are kept, and so many endings.
 const KEPT: usize = 64;
+/// A count that rose convicts over a longer time too where it stood still for so many times that time.
+const STEADY_FOR: f64 = 10.0;
 
 /// The readings of one path.
 #[derive(Debug, Default)]
@@ -61,16 +63,19 @@ impl KillCount {
         let (now, kills) = now;
         let rose = (kills - before).max(0.0) as u32;
         let read_before = ended.saturating_duration_since(at).as_secs_f64();
-        let others = readings.chance_of_others(identity, now.saturating_duration_since(at).as_secs_f64());
-        // Over a long time others' sessions are killed too.
-        (rose == 0 || read_before <= CONVICTS_SECONDS).then_some(Kills { rose, read_before, others })
+        let between = readings.between(identity);
+        let others = chance_of_others(&between, now.saturating_duration_since(at).as_secs_f64());
+        // Over a long time others' sessions are killed too, unless none was for much longer.
+        let steady: f64 = between.iter().filter(|(_, rose)| *rose <= 0.0).map(|(lasted, _)| lasted).sum();
+        let convicts = CONVICTS_SECONDS.max(steady / STEADY_FOR);
+        (rose == 0 || read_before <= convicts).then_some(Kills { rose, read_before, others })
     }
 }
 
 impl Readings {
-    /// How likely it is that somebody else's session is killed in so many seconds: as often as the count rose between two
-    /// readings between which no session of this path was ended.
-    fn chance_of_others(&self, identity: Option<&str>, seconds: f64) -> f64 {
+    /// By how much the count rose between two readings, and in how many seconds, where no session of this path was ended
+    /// between them.
+    fn between(&self, identity: Option<&str>) -> Vec<(f64, f64)> {
         let mut read: Vec<&Reading> =
             self.read.iter().filter(|reading| reading.identity.as_deref() == identity).collect();
         read.sort_by_key(|reading| reading.at);
@@ -82,8 +87,13 @@ impl Readings {
             let lasted = to.at.saturating_duration_since(from.at).as_secs_f64();
             (is_quiet && lasted > 0.0).then(|| (lasted, (to.kills - from.kills).max(0.0)))
         });
-        1.0 - (-killed_per_second(&between.collect::<Vec<_>>()) * seconds).exp()
+        between.collect()
     }
+}
+
+/// How likely it is that somebody else's session is killed in so many seconds, as often as the count rose between readings.
+fn chance_of_others(between: &[(f64, f64)], seconds: f64) -> f64 {
+    1.0 - (-killed_per_second(between) * seconds).exp()
 }
 
 /// How often anybody is killed, a second, by how much a count rose over so many seconds, again and again: many that are
@@ -119,6 +129,20 @@ fn add<T>(kept: &mut VecDeque<T>, one: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_count_that_stood_still_for_long_convicts_over_a_longer_time() {
+        let told = |readings: u32, pause: f64, before: f64| {
+            let (count, begin) = (KillCount::default(), Instant::now());
+            let after = |seconds: f64| begin + Duration::from_secs_f64(seconds);
+            (0..readings).for_each(|place| count.note(after(pause * f64::from(place)), Some("a"), Some(3.0)));
+            let ended = pause * f64::from(readings - 1) + before;
+            let birth = (begin, Some(3.0));
+            count.rose(after(ended), Some("a"), birth, (after(ended + 0.3), 4.0)).map(|kills| kills.rose)
+        };
+        assert_eq!((told(4, 100.0, 40.0), told(4, 100.0, 90.0)), (Some(1), None));
+        assert_eq!((told(12, 100.0, 90.0), told(12, 100.0, 140.0)), (Some(1), None));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_newest_reading_before_the_ending_counts() {

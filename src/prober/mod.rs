@@ -358,6 +358,8 @@ impl<W: World> Prober<W> {
 
     /// Suspends launches for a connect that failed at this stage.
     fn suspend_after(&mut self, stage: Stage) {
+        // One that is put off would be the one that feels its way.
+        self.recall_unborn();
         let limit = stage == Stage::Limit;
         self.suspend(Suspension::ConnectionLimit, limit);
         self.suspend(Suspension::ConnectFailing, !limit);

@@ -56,7 +56,7 @@ impl<W: World> Prober<W> {
         let idles = plan.launches.iter().map(|launch| (Kind::Idle, launch.age));
         let launches = twins.into_iter().chain(idles).map(|(kind, age)| {
             let longest = self.longest_aim(age, &idle);
-            Launch { kind, age, longest, early: false, spread: self.spread(age, &idle) }
+            Launch { kind, age, longest, early: false, spread: self.spread(kind, age, &idle) }
         });
         let launches: Vec<Launch> = launches.chain(early).take(most).collect();
         for launch in launches {
@@ -70,13 +70,15 @@ impl<W: World> Prober<W> {
 
     /// How long a launch may be put off at most, in seconds. Who looks seldom ends one after the other at one age where each is
     /// launched as soon as the one before it died: they are spread over all ages that it may strike at.
-    fn spread(&self, age: f64, idle: &IdleLimit) -> f64 {
+    fn spread(&self, kind: Kind, age: f64, idle: &IdleLimit) -> f64 {
         /// The most that others are spread, in seconds, and as a share of their age.
         const SPREAD: (f64, f64) = (2.0, 0.1);
         let band = idle.upper.zip(idle.spread_to).map(|(from, to)| (from, to - from));
         match band {
             _ if self.settings.hurried => 0.0,
-            Some((from, width)) if age >= from => width.max(SPREAD.0.min(age * SPREAD.1)),
+            Some((from, width)) if kind == Kind::Idle && age >= from => {
+                width.max(SPREAD.0.min(age * SPREAD.1))
+            }
             Some(_) | None => SPREAD.0.min(age * SPREAD.1),
         }
     }

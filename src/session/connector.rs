@@ -209,8 +209,11 @@ impl Connector {
 
     /// Counts and tells a connect that failed.
     fn failed_to_connect(&self, failure: &Failure) -> ConnectError {
-        if matches!(failure.stage, Stage::Dns | Stage::Tcp | Stage::Greeting) {
-            self.reach.failed();
+        match failure.rests_as() {
+            Stage::Dns | Stage::Tcp | Stage::Greeting if failure.code.is_none() => self.reach.failed(),
+            // Nobody was asked.
+            Stage::Local => {}
+            _ => self.reach.refused(),
         }
         self.metrics.connect_failed(failure.stage);
         self.trouble.failed(failure.stage, failure.reason.clone(), failure.code);
@@ -313,7 +316,7 @@ impl Connector {
         let begun = Instant::now();
         let deadline = begun + self.timeout;
         let Dialled { socket, found, took } = dial(&self.address, deadline).await?;
-        set_socket_options(&socket, keepalive)
+        set_socket_options(&socket, keepalive, self.timeout)
             .map_err(|error| Failure::by_system(Stage::Tcp, "the socket cannot be set up", &error))?;
         match self.log_in(socket, deadline, presented).await {
             Ok((conn, tap, greeting)) => {

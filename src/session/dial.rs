@@ -62,16 +62,26 @@ fn explain_look_up(host: &str, error: &std::io::Error) -> Failure {
     }
 }
 
-/// Withholds or sets TCP keepalive on the real socket.
-pub(super) fn set_socket_options(socket: &TcpStream, keepalive: Option<Duration>) -> std::io::Result<()> {
-    /// How many unanswered probes end the connection: few, for the canary reports the end.
+/// Withholds or sets TCP keepalive on the real socket. A way that is out for less than twice `patience` ends nothing.
+pub(super) fn set_socket_options(
+    socket: &TcpStream,
+    keepalive: Option<Duration>,
+    patience: Duration,
+) -> std::io::Result<()> {
+    /// How many unanswered probes end the connection at least: few, for the canary reports the end ...
     const PROBES: u32 = 3;
+    /// ... and at most, as the kernel takes them.
+    const MOST_PROBES: u32 = 100;
     socket.set_nodelay(true)?;
     let socket = SockRef::from(socket);
     match keepalive {
         None => socket.set_keepalive(false),
-        Some(interval) => socket.set_tcp_keepalive(
-            &TcpKeepalive::new().with_time(interval).with_interval(interval).with_retries(PROBES),
-        ),
+        Some(interval) => {
+            let probes = (2.0 * patience.as_secs_f64() / interval.as_secs_f64().max(1.0)).ceil() as u32;
+            let probes = probes.clamp(PROBES, MOST_PROBES);
+            socket.set_tcp_keepalive(
+                &TcpKeepalive::new().with_time(interval).with_interval(interval).with_retries(probes),
+            )
+        }
     }
 }

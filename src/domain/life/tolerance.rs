@@ -87,7 +87,7 @@ pub const LONGEST_WAIT_SECONDS: f64 = 86_400.0;
 pub const SAME_EVENT_SPREAD_SECONDS: f64 = 0.7;
 
 /// Two that began to be idle this close to each other, in seconds, are of one age: launches are spread by
-/// up to this.
+/// up to this, but for those that meet who looks seldom.
 pub const BORN_TOGETHER_SECONDS: f64 = 2.0;
 
 /// A reading of a counter this close before an ending, in seconds, may be of the moment after its cause: the
@@ -98,8 +98,8 @@ pub const READ_BEFORE_SECONDS: f64 = 0.25;
 /// seen to be a few tenths of a second late, and an age that is a hundredth off is still that age.
 pub const STOOD_STILL: Slack = Slack { seconds: 1.0, share: 0.01 };
 
-/// A count of KILLs that rose over a longer time than this, in seconds, convicts nobody: others' sessions are killed
-/// too. Launches read it every few seconds on short ladders.
+/// A count of KILLs that rose over a longer time than this, in seconds, convicts nobody, for others' sessions are killed
+/// too; but for where it stood still for ten times as long. Launches read it every few seconds on short ladders.
 pub const CONVICTS_SECONDS: f64 = 45.0;
 
 /// How much more time the server may count than this machine: `Uptime` is in whole seconds and the answer

@@ -12,8 +12,10 @@ use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, heard};
 const NEWEST_DEATHS: usize = 64;
 /// So many, each at an instant of its own, are a tool's.
 const ENOUGH: usize = 2;
-/// So many in a row that live past all of its ages show that it looks for others now, or is gone.
+/// So many at least that live past all of its ages show that it looks for others now, or is gone ...
 const GONE: usize = 2;
+/// ... where it would be rarer than this that it spared them.
+const SPARED_BELOW: f64 = 2e-3;
 /// Older deaths belong to another setting where it would be rarer than this that all newer ones missed theirs.
 const SET_ANEW_BELOW: f64 = 0.01;
 
@@ -35,13 +37,19 @@ impl Looks {
         Self { from: age, to: age, deaths: 1, instants: 1, newest_at: at, oldest_at: at }
     }
 
-    /// Whether one that lives at an age, in seconds, outlived all at which it strikes: one that looks seldom may not have
-    /// looked yet.
-    fn is_outlived_at(&self, age: f64) -> bool {
+    /// How likely it is, at most, that it strikes as before, and yet its deaths lie where they do and so many lived on at these
+    /// ages, in seconds: one that looks seldom may not have looked yet.
+    fn chance_of_sparing(&self, lived: &[f64]) -> f64 {
+        /// So many ages that it may strike up to are tried.
+        const STEPS: usize = 32;
         let Self { from, to, instants, .. } = *self;
-        let is_past = age > to + ONE_AGE.either(to);
-        let all_missed = chance_of_missing((from, to), (from, age), instants);
-        is_past && (age > from * SELDOM_RATIO || all_missed < SET_ANEW_BELOW)
+        let (least, most) = (to + ONE_AGE.either(to), from * SELDOM_RATIO);
+        let up_to = (0..=STEPS).map(|step| least + (most - least).max(0.0) * step as f64 / STEPS as f64);
+        let chance = |top: f64| {
+            let spared = lived.iter().map(|age| ((top - age) / (top - from)).max(0.0));
+            chance_of_missing((from, to), (from, top), instants) * spared.product::<f64>()
+        };
+        up_to.map(chance).fold(0.0, f64::max)
     }
 
     /// With an older death, where one setting explains it beside the newer ones.
@@ -81,15 +89,17 @@ pub(super) fn find(
     if instants < ENOUGH {
         return None;
     }
-    let outlived = |since: f64| {
+    let past = to + ONE_AGE.either(to);
+    let lived_since = |since: f64| -> Vec<f64> {
         let is_past = move |seen: &&Observation| {
-            seen.kind == kind && seen.is_survival() && looks.is_outlived_at(seen.age) && seen.at > since
+            seen.kind == kind && seen.is_survival() && seen.age > past && seen.at > since
         };
-        history.iter().rev().filter(is_past).filter(|seen| counts(seen)).count()
+        history.iter().rev().filter(is_past).filter(|seen| counts(seen)).map(|seen| seen.age).collect()
     };
     // Those that outlive it between its deaths make it a part's, which is another reading.
-    let newer = outlived(newest_at);
-    if newer >= GONE || outlived(oldest_at) > newer {
+    let (newer, all) = (lived_since(newest_at), lived_since(oldest_at));
+    let is_gone = newer.len() >= GONE && looks.chance_of_sparing(&newer) < SPARED_BELOW;
+    if is_gone || all.len() > newer.len() && looks.chance_of_sparing(&all[newer.len()..]) < SPARED_BELOW {
         return None;
     }
     let survived = history
@@ -174,6 +184,25 @@ mod tests {
                 let is_told = told.confirmed && told.upper == Some(shortest) && told.lower < shortest;
                 assert!(is_told, "{why}, {until}: {told:?}");
             }
+        }
+    }
+
+    #[test]
+    fn one_that_is_gone_is_withdrawn_by_lives_of_the_next_rung_too() {
+        for (from, to, watched, deaths) in [
+            (360.0, 410.0, 420.0, 8),
+            (360.0, 410.0, 420.0, 3),
+            (300.0, 310.0, 320.0, 3),
+            (28_800.0, 28_860.0, 30_000.0, 3),
+        ] {
+            let ages = (0..deaths).map(|place| from + (to - from) * f64::from(place) / f64::from(deaths - 1));
+            let mut lives: Vec<(f64, bool)> = ages.map(|age| (age, false)).collect();
+            assert_eq!(idle_limit(&history(&lives), Kind::Idle).upper, Some(from));
+            let withdrawn = (1..40).find(|_| {
+                lives.push((watched, true));
+                idle_limit(&history(&lives), Kind::Idle).upper.is_none()
+            });
+            assert!(withdrawn.is_some_and(|lives| lives <= 30), "({from}, {to}): {withdrawn:?}");
         }
     }
 
