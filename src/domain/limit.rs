@@ -143,16 +143,17 @@ pub fn idle_limit(history: &History, kind: Kind) -> IdleLimit {
     }
     let is_shared = limits.iter().all(|(_, other)| other.upper.is_some_and(|other| is_one_age(upper, other)));
     let server = if is_shared { None } else { server };
-    let share = recurring::share(history, kind, upper, limit.spread_to).unwrap_or(limit.share);
+    let met = recurring::met(history, kind, upper, limit.spread_to);
+    let share = met.map_or(limit.share, |(died, all)| died as f64 / all as f64);
     let others = limits.iter().filter(|(other, _)| server.is_some() && *other != server);
     let live_to = others.map(|(_, other)| other.survived).fold(limit.others_live_to, f64::max);
     IdleLimit { server, share: share.min(limit.share), others_live_to: live_to, ..limit }
 }
 
-/// The share of the idle canaries that died when they reached an age, in seconds, since the first of them did; `None` where
-/// none did.
-pub fn share_at(history: &History, age: f64) -> Option<f64> {
-    recurring::share(history, Kind::Idle, age, None)
+/// How many idle canaries died when they reached an age, in seconds, and of how many that did, since the first of them died;
+/// `None` where none did.
+pub fn met_at(history: &History, age: f64) -> Option<(usize, usize)> {
+    recurring::met(history, Kind::Idle, age, None)
 }
 
 /// The limit of one of the servers behind a path.

@@ -44,7 +44,7 @@ fn limit_of_age_on_one_way_of_two() {
             is_told(page, "lifetime_limit") && is_of_a_part && does_a_ping_help == [0.0]
         });
         let share = page.one("idle_limit_share", &[("kind", "idle")]);
-        assert!((0.2..=0.8).contains(&share), "{share} of all:\n{}", exporter.log());
+        assert!((0.1..=0.9).contains(&share), "{share} of all:\n{}", exporter.log());
         // Until somebody outlives it, two that ping and live on the other way are as those of a proxy's timer.
         let deaths = exporter.events("death");
         let named = |culprit: &str| deaths.iter().filter(|death| death["culprit"] == culprit).count();

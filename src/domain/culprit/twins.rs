@@ -41,7 +41,9 @@ const SURE_OF_PINGS: f64 = 3.9;
 const ENDED_BY_CHANCE: f64 = 0.01;
 /// The least share that is reckoned with: of less than that, one that lives tells next to nothing.
 const LEAST_SHARE: f64 = 0.08;
-/// So many of the newest that ping are asked.
+/// A share that nothing is known of is as sure as one that so many deaths tell of.
+const FEW_DEATHS: f64 = 3.0;
+/// So many of the newest that ping are asked at most: they decide, however few deaths tell of the share.
 const NEWEST_PINGS: usize = 64;
 /// The same as [`UNSURE`] where what it shows is against the nature of who does it.
 const AGAINST_NATURE: f64 = 0.002;
@@ -59,7 +61,7 @@ pub fn read(history: &History, limit: &IdleLimit) -> Twins {
     let fared = |kind| told(kind).next();
     let (mut pings, share) = (told(Kind::Active), of_its_part(history, limit));
     let active = match (pings.next(), pings.next()) {
-        (Some(_), _) if share < 1.0 => spared_for_pings(told(Kind::Active), share),
+        (Some(_), _) if share < 1.0 => spared_for_pings(told(Kind::Active), share, limit),
         (Some(newest), Some(before)) => Some(newest && before),
         (Some(false), None) => Some(false),
         (Some(true) | None, None) | (None, Some(_)) => None,
@@ -77,7 +79,7 @@ pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool
     let share = share_met(history, kind, limit);
     let unsure = if minds_no_packets(history, kind, limit) { AGAINST_NATURE } else { UNSURE };
     if share < 1.0 && kind == Kind::Active {
-        return spared_for_pings(told, share);
+        return spared_for_pings(told, share, limit);
     }
     if share < 1.0 {
         let told: Vec<bool> = told.collect();
@@ -95,17 +97,22 @@ pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool
     }
 }
 
-/// Whether those that ping are spared by a limit that rules this share of the connections, as far as is known.
-fn spared_for_pings(told: impl Iterator<Item = bool>, share: f64) -> Option<bool> {
+/// Whether those that ping are spared by a limit that rules this share of the connections, as far as is known: the share is as
+/// sure as the deaths that it was read from make it.
+fn spared_for_pings(told: impl Iterator<Item = bool>, share: f64, limit: &IdleLimit) -> Option<bool> {
     let share = share.max(LEAST_SHARE);
-    let of_age: f64 = told
-        .take(NEWEST_PINGS)
-        .map(|lived| match lived {
-            true => ((1.0 - share) / (1.0 - ENDED_BY_CHANCE)).ln(),
-            false => (share / ENDED_BY_CHANCE).ln(),
-        })
-        .sum();
-    (of_age.abs() >= SURE_OF_PINGS).then_some(of_age < 0.0)
+    let known = if limit.standing_deaths == 0 { FEW_DEATHS } else { limit.standing_deaths as f64 };
+    let (mut died, mut lived) = (known + 1.0, known * (1.0 - share) / share + 1.0);
+    let (mut of_age, mut asked) = (0.0_f64, 0);
+    for is_alive in told.take(NEWEST_PINGS) {
+        asked += 1;
+        let (same, by_chance) =
+            if is_alive { (&mut lived, 1.0 - ENDED_BY_CHANCE) } else { (&mut died, ENDED_BY_CHANCE) };
+        let before = *same;
+        *same += 1.0;
+        of_age += (before / (died + lived - 1.0) / by_chance).ln();
+    }
+    (of_age.abs() >= SURE_OF_PINGS || asked >= NEWEST_PINGS).then_some(of_age < 0.0)
 }
 
 /// The share of twins of a kind that meet the limit unless what they do keeps them from it. One that looks seldom, or

@@ -115,9 +115,9 @@ pub(super) fn find(
     None
 }
 
-/// The share of the lives that died at an age, of all that reached it on every server, since the first of those
-/// deaths; `None` where none did.
-pub(super) fn share(history: &History, kind: Kind, age: f64, spread_to: Option<f64>) -> Option<f64> {
+/// How many lives died at an age, and of how many that reached it on every server, since the first of those deaths; `None`
+/// where none did.
+pub(super) fn met(history: &History, kind: Kind, age: f64, spread_to: Option<f64>) -> Option<(usize, usize)> {
     let deaths = newest_deaths(history, kind, &|_| true);
     let near = |death: &&Death| (death.age - age).abs() <= ONE_AGE.either(age);
     let exact = deaths.iter().find(near)?.exact;
@@ -127,7 +127,7 @@ pub(super) fn share(history: &History, kind: Kind, age: f64, spread_to: Option<f
     let outlived_from = if exact { band.to } else { band.outlived_from() };
     let trials = trials(history, kind, &|_| true, band, outlived_from);
     let Counted { died, all, .. } = Counted::of(&trials)?;
-    Some(died as f64 / all as f64)
+    Some((died, all))
 }
 
 /// Whether a limit of a part of the connections may still strike.

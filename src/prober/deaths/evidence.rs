@@ -14,7 +14,7 @@ use crate::domain::culprit::{Culprit, Evidence, twins};
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
 use crate::domain::life::tolerance::{ONE_AGE, is_one_age};
-use crate::domain::limit::{IdleLimit, share_at};
+use crate::domain::limit::{IdleLimit, met_at};
 use crate::prober::epoch::Epoch;
 use crate::prober::flights::Flights;
 use crate::prober::life::Death;
@@ -223,15 +223,15 @@ pub(super) fn evidence(case: &Case, history: &History, others: &Others, idle: &I
 /// The limit that twins are asked of for a death: at its age, with the share of the connections that it rules.
 pub(super) fn asked_of_twins(case: &Case, history: &History, idle: &IdleLimit) -> IdleLimit {
     let age = case.death.age;
-    let share = match is_of_a_part(idle, age) {
-        true => idle.share,
-        false if case.outlived_by_younger => {
-            share_at(history, age).filter(|share| *share < 1.0).unwrap_or(UNKNOWN_SHARE)
-        }
-        false => 1.0,
+    let (share, standing_deaths) = match is_of_a_part(idle, age) {
+        true => (idle.share, idle.standing_deaths),
+        false if case.outlived_by_younger => met_at(history, age)
+            .filter(|(died, all)| died < all)
+            .map_or((UNKNOWN_SHARE, 0), |(died, all)| (died as f64 / all as f64, died)),
+        false => (1.0, 0),
     };
     let (exact, server) = (case.death.exact, case.server);
-    IdleLimit { upper: Some(age), exact, share, server, ..IdleLimit::default() }
+    IdleLimit { upper: Some(age), exact, share, standing_deaths, server, ..IdleLimit::default() }
 }
 
 #[cfg(test)]

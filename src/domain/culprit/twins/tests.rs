@@ -146,26 +146,30 @@ fn only_twins_of_the_server_whose_limit_it_is_say_anything() {
 
 #[test]
 fn those_that_ping_tell_a_limit_of_age_from_one_of_silence() {
-    let told = |share: f64, lives: &[bool]| {
+    let told_by = |standing_deaths: usize, share: f64, lives: &[bool]| {
         let mut history = History::default();
         for (place, &lived) in lives.iter().enumerate() {
             let age = if lived { probe_age(100.0) } else { 100.0 };
             history.push(seen(Kind::Active, place as f64, age, lived));
         }
-        read(&history, &IdleLimit { share, ..at(100.0) }).active
+        read(&history, &IdleLimit { share, standing_deaths, ..at(100.0) }).active
     };
+    let told = |share: f64, lives: &[bool]| told_by(30, share, lives);
     assert_eq!(told(1.0, &[true]), None, "it may be on another part");
     assert_eq!(told(1.0, &[true, true]), Some(true));
     assert_eq!(told(1.0, &[false, true]), Some(false), "it may rule a part that is not known yet");
     assert_eq!(told(1.0, &[false, true, true]), Some(true), "a stray");
     assert_eq!(told(0.5, &[true; 5]), None, "all on the other part, by chance");
-    assert_eq!(told(0.5, &[true; 6]), Some(true));
+    assert_eq!(told(0.5, &[true; 7]), Some(true));
+    assert_eq!(told_by(3, 0.5, &[true; 7]), None, "three deaths know little of the share");
+    assert_eq!(told_by(3, 0.5, &[true; 11]), Some(true));
+    assert_eq!(told_by(4, 0.8, &[true, true, true, true, false, true]), None);
     assert_eq!(told(0.3, &[true; 9]), None);
     assert_eq!(told(0.3, &[true; 12]), Some(true));
     assert_eq!(told(0.5, &[true, false, true]), None);
     assert_eq!(told(0.5, &[true, false, false]), Some(false));
     assert_eq!(told(0.5, &[[true; 20].as_slice(), &[false]].concat()), Some(true), "one of many is a stray");
-    assert_eq!(told(0.01, &[true; 60]), Some(true), "of hardly any, they are not sent for ever");
+    assert_eq!(told_by(2, 0.01, &[true; 64]), Some(true), "of hardly any, they are not sent for ever");
     assert_eq!(told(0.005, &[false; 6]), Some(false));
 }
 
