@@ -356,15 +356,6 @@ impl<W: World> Prober<W> {
         self.retry_at = Some(self.retry_at.map_or(at, |retry| retry.max(at)));
     }
 
-    /// Suspends launches for a connect that failed at this stage.
-    fn suspend_after(&mut self, stage: Stage) {
-        // One that is put off would be the one that feels its way.
-        self.recall_unborn();
-        let limit = stage == Stage::Limit;
-        self.suspend(Suspension::ConnectionLimit, limit);
-        self.suspend(Suspension::ConnectFailing, !limit);
-    }
-
     fn suspend(&mut self, reason: Suspension, suspended: bool) {
         let changed = if suspended { self.suspended.insert(reason) } else { self.suspended.remove(&reason) };
         if changed {

@@ -11,6 +11,7 @@ use super::{Prober, RETRY_SECONDS};
 use crate::domain::conduct::suspension::Suspension;
 use crate::domain::culprit::twins;
 use crate::domain::life::kind::Kind;
+use crate::domain::life::stage::Stage;
 use crate::domain::limit::{IdleLimit, idle_limit};
 use crate::domain::schedule::{InFlight, Plan, Scene, plan};
 
@@ -130,6 +131,13 @@ impl<W: World> Prober<W> {
         for id in unborn.collect::<Vec<_>>() {
             self.flights.call(id, Directive::Recall);
         }
+    }
+
+    /// Suspends launches for a connect that failed at this stage. One that is put off would be the one that feels its way.
+    pub(super) fn suspend_after(&mut self, stage: Stage) {
+        self.recall_unborn();
+        self.suspend(Suspension::ConnectionLimit, stage == Stage::Limit);
+        self.suspend(Suspension::ConnectFailing, stage != Stage::Limit);
     }
 
     /// Says so when the dead take the places of all canaries.

@@ -238,6 +238,16 @@ fn telling(history: &History, kind: Kind, limit: &IdleLimit) -> impl Iterator<It
                 {
                     return None;
                 }
+                // A silent limit lies anywhere below the age at which those that it struck were found, and what ends a session
+                // at its own wait_timeout is known.
+                Fate::Died { exact: true, culprit: culprit @ Culprit::ServerIdleTimeout, .. }
+                    if is_of_another(culprit) && !is_heard =>
+                {
+                    if seen.age < top {
+                        return None;
+                    }
+                    true
+                }
                 Fate::Died { exact: true, culprit, .. }
                     if is_of_another(culprit) && seen.age > top + HEARD.either(top) =>
                 {

@@ -132,6 +132,26 @@ fn one_with_keepalive_that_lives_past_a_kill_or_a_proxy_was_elsewhere() {
 }
 
 #[test]
+fn a_twin_that_another_layer_ends_past_a_silent_limit_outlived_it() {
+    let told = |exact: bool, age: f64| {
+        let mut history = History::default();
+        let found = |at: f64, age: f64, exact: bool, culprit| {
+            let ending = if exact { Ending::Reset } else { Ending::Silence };
+            let fate = Fate::Died { ending, exact, culprit, recurs: false, killed: None };
+            Observation { at, kind: Kind::Idle, age, fate, server: None }
+        };
+        for at in [1.0, 2.0, 3.0] {
+            history.push(found(at, 5.95, exact, Culprit::NetworkIdleTimeout));
+        }
+        let twin = found(4.0, age, true, Culprit::ServerIdleTimeout);
+        history.push(Observation { kind: Kind::Keepalive, ..twin });
+        read(&history, &IdleLimit { exact, ..at(5.95) }).keepalive
+    };
+    assert_eq!((told(false, 6.0), told(false, 5.5)), (Some(true), None));
+    assert_eq!((told(true, 6.0), told(true, 7.0)), (Some(false), Some(true)), "one that is heard scatters");
+}
+
+#[test]
 fn only_twins_of_the_server_whose_limit_it_is_say_anything() {
     let mut history = History::default();
     let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));
