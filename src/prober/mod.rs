@@ -27,7 +27,6 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::domain::conduct::suspension::{Headroom, Suspension};
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
-use crate::domain::life::stage::Stage;
 use crate::domain::life::void::VoidReason;
 use crate::domain::limit::ServerLimit;
 use crate::domain::limit::ladder::Ladder;
