@@ -5,11 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mysql_async::Conn;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::dial::{Dialled, dial, set_socket_options};
+use super::dial::{Dialled, dial, read_greeting, set_socket_options};
 use super::driven::Session;
 use super::error::{ConnectError, Failure, NoSession};
 use super::gate::{Gate, Useless};
@@ -17,7 +16,7 @@ use super::ghost::Purpose;
 use super::identities::Identities;
 use super::login::Account;
 use super::pace::LoginPace;
-use super::packet::{self, Greeting, GreetingError};
+use super::packet::{self, Greeting};
 use super::password::Password;
 use super::questions::Questions;
 use super::reach::Reach;
@@ -364,51 +363,6 @@ impl Connector {
         let conn = self.account.log_in(password, &tap, &greeting, deadline, self.timeout).await?;
         self.tell_risk(under_tls);
         Ok((conn, tap, greeting))
-    }
-}
-
-/// Reads the first packet, and gives it parsed and as it came.
-pub(super) async fn read_greeting(
-    socket: &mut TcpStream,
-    deadline: Instant,
-    timeout: Duration,
-) -> Result<(Greeting, Vec<u8>), Failure> {
-    let read = async {
-        let mut bytes = vec![0; packet::HEADER];
-        socket.read_exact(&mut bytes).await?;
-        let header = [bytes[0], bytes[1], bytes[2], bytes[3]];
-        let length = match packet::check_greeting_header(header) {
-            Ok(length) => length,
-            Err(error) => return Ok(Err(error)),
-        };
-        bytes.resize(packet::HEADER + length, 0);
-        socket.read_exact(&mut bytes[packet::HEADER..]).await?;
-        Ok::<_, std::io::Error>(
-            packet::parse_greeting(&bytes[packet::HEADER..]).map(|greeting| (greeting, bytes)),
-        )
-    };
-    match timeout_at(deadline, read).await {
-        Ok(Ok(Ok(greeting))) => Ok(greeting),
-        Ok(Ok(Err(GreetingError::Refused(refusal)))) => {
-            Err(Failure::by_server(Stage::Greeting, refusal.code, &refusal.message))
-        }
-        Ok(Ok(Err(error @ GreetingError::NotMySql(_)))) => {
-            Err(Failure::new(Stage::Greeting, error.to_string()))
-        }
-        Ok(Err(error)) => Err(Failure::new(
-            Stage::Greeting,
-            format!(
-                "the connection closed before a whole greeting came: {error}: the port is not a MySQL server's, or it is \
-                 a proxy's without a server behind it"
-            ),
-        )),
-        Err(_) => Err(Failure::new(
-            Stage::Greeting,
-            format!(
-                "connected, but no whole greeting came within {} s: the server is stuck, or the port is not a MySQL server's",
-                timeout.as_secs_f64()
-            ),
-        )),
     }
 }
 

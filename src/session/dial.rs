@@ -1,13 +1,15 @@
-//! The first stages of a connect: the host's name, and TCP to one of its addresses.
+//! The first stages of a connect: the host's name, TCP to one of its addresses, and the greeting.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{Failure, shortage};
+use super::packet::{self, Greeting, GreetingError};
 use crate::config::address::Address;
 use crate::domain::life::stage::Stage;
 
@@ -83,5 +85,50 @@ pub(super) fn set_socket_options(
                 &TcpKeepalive::new().with_time(interval).with_interval(interval).with_retries(probes),
             )
         }
+    }
+}
+
+/// Reads the first packet, and gives it parsed and as it came.
+pub(super) async fn read_greeting(
+    socket: &mut TcpStream,
+    deadline: Instant,
+    timeout: Duration,
+) -> Result<(Greeting, Vec<u8>), Failure> {
+    let read = async {
+        let mut bytes = vec![0; packet::HEADER];
+        socket.read_exact(&mut bytes).await?;
+        let header = [bytes[0], bytes[1], bytes[2], bytes[3]];
+        let length = match packet::check_greeting_header(header) {
+            Ok(length) => length,
+            Err(error) => return Ok(Err(error)),
+        };
+        bytes.resize(packet::HEADER + length, 0);
+        socket.read_exact(&mut bytes[packet::HEADER..]).await?;
+        Ok::<_, std::io::Error>(
+            packet::parse_greeting(&bytes[packet::HEADER..]).map(|greeting| (greeting, bytes)),
+        )
+    };
+    match timeout_at(deadline, read).await {
+        Ok(Ok(Ok(greeting))) => Ok(greeting),
+        Ok(Ok(Err(GreetingError::Refused(refusal)))) => {
+            Err(Failure::by_server(Stage::Greeting, refusal.code, &refusal.message))
+        }
+        Ok(Ok(Err(error @ GreetingError::NotMySql(_)))) => {
+            Err(Failure::new(Stage::Greeting, error.to_string()))
+        }
+        Ok(Err(error)) => Err(Failure::new(
+            Stage::Greeting,
+            format!(
+                "the connection closed before a whole greeting came: {error}: the port is not a MySQL server's, or it is \
+                 a proxy's without a server behind it"
+            ),
+        )),
+        Err(_) => Err(Failure::new(
+            Stage::Greeting,
+            format!(
+                "connected, but no whole greeting came within {} s: the server is stuck, or the port is not a MySQL server's",
+                timeout.as_secs_f64()
+            ),
+        )),
     }
 }

@@ -39,7 +39,7 @@ fn pools_that_nobody_declared_are_known_by_their_ends() {
     ];
     running.iter_mut().for_each(|pool| drop(pool.event("call")));
     let begun = Instant::now();
-    let page = exporter.wait_for_metrics("both pools", Duration::from_secs(60), |page| {
+    let page = exporter.wait_for_metrics("both pools", Duration::from_secs(120), |page| {
         ["alchemy", "hikari"].iter().all(|user| observed(page, user, "recycle").is_some())
     });
     let took = begun.elapsed().as_secs_f64();

@@ -41,8 +41,8 @@ const SURE_OF_PINGS: f64 = 3.9;
 const ENDED_BY_CHANCE: f64 = 0.01;
 /// The least share that is reckoned with: of less than that, one that lives tells next to nothing.
 const LEAST_SHARE: f64 = 0.08;
-/// A share that nothing is known of is as sure as one that so many deaths tell of.
-const FEW_DEATHS: f64 = 3.0;
+/// A share is taken to be as sure as so many deaths make it, at least.
+const LEAST_DEATHS: f64 = 6.0;
 /// So many of the newest that ping are asked at most: they decide, however few deaths tell of the share.
 const NEWEST_PINGS: usize = 64;
 /// The same as [`UNSURE`] where what it shows is against the nature of who does it.
@@ -101,7 +101,7 @@ pub fn outlives(history: &History, kind: Kind, limit: &IdleLimit) -> Option<bool
 /// sure as the deaths that it was read from make it.
 fn spared_for_pings(told: impl Iterator<Item = bool>, share: f64, limit: &IdleLimit) -> Option<bool> {
     let share = share.max(LEAST_SHARE);
-    let known = if limit.standing_deaths == 0 { FEW_DEATHS } else { limit.standing_deaths as f64 };
+    let known = (limit.standing_deaths as f64).max(LEAST_DEATHS);
     let (mut died, mut lived) = (known + 1.0, known * (1.0 - share) / share + 1.0);
     let (mut of_age, mut asked) = (0.0_f64, 0);
     for is_alive in told.take(NEWEST_PINGS) {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use prometheus::IntCounter;
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::config::secret::Secret;
-use crate::session::connector::read_greeting;
+use crate::session::dial::read_greeting;
 use crate::session::packet::HEADER;
 use crate::session::tls::Setup;
 use crate::session::tls::tests::Certificates;
