@@ -195,11 +195,13 @@ impl Undecided {
     /// What twins are asked of for the newest of the dead that wait for them, where a limit is known: those that only a
     /// probe found wait for others of their sort.
     pub(super) fn awaited(&self, history: &History, idle: &IdleLimit) -> Option<IdleLimit> {
+        let exact = self.cases.iter().filter(|case| case.death.exact);
+        let waiting: Vec<Struck> = exact.map(Case::as_struck).collect();
         self.cases
             .iter()
             .rev()
             .find(|case| case.awaits_twins())
-            .map(|case| asked_of_twins(case, history, idle))
+            .map(|case| asked_of_twins(case, history, idle, &waiting))
     }
 
     /// The shortest age, in seconds, at which several died at instants of their own that are not decided yet, while nothing

@@ -216,16 +216,41 @@ pub(super) fn evidence(case: &Case, history: &History, others: &Others, idle: &I
         outlived_by_younger: case.outlived_by_younger,
         of_a_part: is_of_a_part(idle, age),
         story: case.story.map_or(Story::Open, |(_, story)| story),
-        twins: twins::read(history, &asked_of_twins(case, history, idle)),
+        twins: twins::read(history, &asked_of_twins(case, history, idle, &others.told)),
     }
 }
 
-/// The limit that twins are asked of for a death: at its age, with the share of the connections that it rules.
-pub(super) fn asked_of_twins(case: &Case, history: &History, idle: &IdleLimit) -> IdleLimit {
+/// How many idle canaries died at an age, in seconds, and of how many that reached it: by the history, and those that wait.
+fn met(history: &History, age: f64, waiting: &[Struck]) -> Option<(usize, usize)> {
+    let is_near = |struck: &&Struck| struck.kind == Kind::Idle && is_one_age(struck.age, age);
+    let (mut count, mut first) = (0, f64::INFINITY);
+    for struck in waiting.iter().filter(is_near) {
+        (count, first) = (count + 1, first.min(struck.at));
+    }
+    let outlived = || {
+        let past = age + ONE_AGE.either(age);
+        let since = history.iter().rev().take_while(|seen| seen.at >= first);
+        since.filter(|seen| seen.kind == Kind::Idle && seen.is_survival() && seen.age > past).count()
+    };
+    match met_at(history, age) {
+        Some((died, all)) => Some((died + count, all + count)),
+        None if count > 0 => Some((count, count + outlived())),
+        None => None,
+    }
+}
+
+/// The limit that twins are asked of for a death: at its age, with the share of the connections that it rules. `waiting` are
+/// those that died while nothing was being sent and are not decided yet.
+pub(super) fn asked_of_twins(
+    case: &Case,
+    history: &History,
+    idle: &IdleLimit,
+    waiting: &[Struck],
+) -> IdleLimit {
     let age = case.death.age;
     let (share, standing_deaths) = match is_of_a_part(idle, age) {
         true => (idle.share, idle.standing_deaths),
-        false if case.outlived_by_younger => met_at(history, age)
+        false if case.outlived_by_younger => met(history, age, waiting)
             .filter(|(died, all)| died < all)
             .map_or((UNKNOWN_SHARE, 0), |(died, all)| (died as f64 / all as f64, died)),
         false => (1.0, 0),
@@ -238,6 +263,24 @@ pub(super) fn asked_of_twins(case: &Case, history: &History, idle: &IdleLimit) -
 mod tests {
     use super::*;
     use crate::domain::life::ending::Ending;
+
+    #[test]
+    fn the_share_that_meets_an_age_counts_those_that_wait() {
+        let (ending, culprit) = (Ending::Fin, Culprit::Unknown);
+        let closed = Fate::Died { ending, exact: true, culprit, recurs: false, killed: Some(false) };
+        let seen = |at: f64, age: f64, fate| Observation { at, kind: Kind::Idle, age, fate, server: None };
+        let waits = |at: f64, kind| Struck { kind, age: 5.0, at, server: None, kills: None };
+        let waiting = [waits(20.0, Kind::Idle), waits(30.0, Kind::Idle), waits(31.0, Kind::Keepalive)];
+        let mut history = History::default();
+        for at in [10.0, 25.0, 40.0] {
+            history.push(seen(at, 10.0, Fate::Lived));
+        }
+        assert_eq!((met(&history, 5.0, &waiting), met(&history, 5.0, &[])), (Some((2, 4)), None));
+        history.push(seen(141.0, 5.0, closed));
+        history.push(seen(160.0, 10.0, Fate::Lived));
+        history.push(seen(170.0, 5.0, closed));
+        assert_eq!((met(&history, 5.0, &waiting), met(&history, 5.0, &[])), (Some((4, 5)), Some((2, 3))));
+    }
 
     #[test]
     fn a_timer_is_told_by_those_that_are_decided() {
