@@ -36,7 +36,7 @@ pub fn probe_age(limit: f64) -> f64 {
 const UNSURE: f64 = 0.05;
 /// So much likelier one must be than the other, of a limit on the age of connections and one on their silence, by those
 /// that ping: as a logarithm.
-const SURE_OF_PINGS: f64 = 3.9;
+const SURE_OF_PINGS: f64 = 5.0;
 /// How often one that pings is ended at just an age by something else, at most.
 const ENDED_BY_CHANCE: f64 = 0.01;
 /// The least share that is reckoned with: of less than that, one that lives tells next to nothing.

@@ -180,12 +180,12 @@ fn those_that_ping_tell_a_limit_of_age_from_one_of_silence() {
     assert_eq!(told(1.0, &[false, true]), Some(false), "it may rule a part that is not known yet");
     assert_eq!(told(1.0, &[false, true, true]), Some(true), "a stray");
     assert_eq!(told(0.5, &[true; 5]), None, "all on the other part, by chance");
-    assert_eq!(told(0.5, &[true; 7]), Some(true));
-    assert_eq!(told_by(3, 0.5, &[true; 7]), None, "three deaths know little of the share");
-    assert_eq!(told_by(3, 0.5, &[true; 11]), Some(true));
+    assert_eq!(told(0.5, &[true; 9]), Some(true));
+    assert_eq!(told_by(3, 0.5, &[true; 9]), None, "three deaths know little of the share");
+    assert_eq!(told_by(3, 0.5, &[true; 12]), Some(true));
     assert_eq!(told_by(4, 0.8, &[true, true, true, true, false, true]), None);
     assert_eq!(told(0.3, &[true; 9]), None);
-    assert_eq!(told(0.3, &[true; 12]), Some(true));
+    assert_eq!(told(0.3, &[true; 16]), Some(true));
     assert_eq!(told(0.5, &[true, false, true]), None);
     assert_eq!(told(0.5, &[true, false, false]), Some(false));
     assert_eq!(told(0.5, &[[true; 20].as_slice(), &[false]].concat()), Some(true), "one of many is a stray");
