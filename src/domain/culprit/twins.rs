@@ -41,6 +41,10 @@ const SURE_OF_PINGS: f64 = 5.0;
 const ENDED_BY_CHANCE: f64 = 0.01;
 /// The least share that is reckoned with: of less than that, one that lives tells next to nothing.
 const LEAST_SHARE: f64 = 0.08;
+/// So many that ping and die are no strays.
+const STRAYS: usize = 2;
+/// The share of the connections that a limit of a part is taken to rule while it is not known.
+const UNKNOWN_SHARE: f64 = 0.5;
 /// A share is taken to be as sure as so many deaths make it, at least.
 const LEAST_DEATHS: f64 = 6.0;
 /// So many of the newest that ping are asked at most: they decide, however few deaths tell of the share.
@@ -62,6 +66,10 @@ pub fn read(history: &History, limit: &IdleLimit) -> Twins {
     let (mut pings, share) = (told(Kind::Active), of_its_part(history, limit));
     let active = match (pings.next(), pings.next()) {
         (Some(_), _) if share < 1.0 => spared_for_pings(told(Kind::Active), share, limit),
+        // Some that live and some that die are of two parts, whether or not anybody else showed that yet.
+        (Some(true), _) if told(Kind::Active).filter(|lived| !lived).take(STRAYS).count() == STRAYS => {
+            spared_for_pings(told(Kind::Active), UNKNOWN_SHARE, limit)
+        }
         (Some(newest), Some(before)) => Some(newest && before),
         (Some(false), None) => Some(false),
         (Some(true) | None, None) | (None, Some(_)) => None,

@@ -179,6 +179,7 @@ fn those_that_ping_tell_a_limit_of_age_from_one_of_silence() {
     assert_eq!(told(1.0, &[true, true]), Some(true));
     assert_eq!(told(1.0, &[false, true]), Some(false), "it may rule a part that is not known yet");
     assert_eq!(told(1.0, &[false, true, true]), Some(true), "a stray");
+    assert_eq!(told(1.0, &[false, false, true, true]), Some(false), "two are none");
     assert_eq!(told(0.5, &[true; 5]), None, "all on the other part, by chance");
     assert_eq!(told(0.5, &[true; 9]), Some(true));
     assert_eq!(told_by(3, 0.5, &[true; 9]), None, "three deaths know little of the share");
