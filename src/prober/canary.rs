@@ -28,8 +28,6 @@ mod resting;
 const FAREWELL: Duration = Duration::from_millis(500);
 /// How long a late answer may take once a fresh connection was answered, or what was asked is sent again.
 const LATE_ANSWER: Duration = Duration::from_millis(500);
-/// How long before it gives a connection up the kernel may have sent the last probe of TCP keepalive.
-const GIVES_UP: Duration = Duration::from_secs(60);
 /// How many TCP keepalive probes a keepalive canary's socket sends in its life, at least.
 const KEEPALIVES: f64 = 5.0;
 /// The shortest and the longest pause between two of them, in seconds: the kernel counts whole seconds.
@@ -285,7 +283,9 @@ impl Inner {
             // The witness came through, and others before it did not. Where the kernel gave up, it had asked before.
             let asked = match end.stall {
                 Some(_) => Some(end.at),
-                None => end.at.checked_sub(GIVES_UP.max(2 * self.probe_timeout)),
+                None => {
+                    end.at.checked_sub(Duration::from_secs_f64(KEEPALIVE_PAUSE.1).max(2 * self.probe_timeout))
+                }
             };
             testimony.failed_before |= asked.is_some_and(|at| self.connector.was_out_of_reach_since(at));
         }

@@ -189,10 +189,9 @@ impl Stories {
             (ahead + sooner, of_all_moments, SCATTER_AHEAD + sooner)
         };
         let over_lost_at_moments = || timer_likelihood - self.lost_at_moments(one, most_moments);
-        let mut of_it =
-            self.moments.iter().filter(|moment| moment.explains(one) || moment.took(one)).peekable();
-        if of_it.peek().is_some() {
-            if of_it.any(|moment| moment.is_ahead_by(sooner)) { Story::OneMoment } else { Story::Open }
+        let of_it = self.moments.iter().filter(|moment| moment.explains(one) || moment.took(one));
+        if let Some(margin) = of_it.map(|moment| moment.margin).reduce(f64::max) {
+            if margin >= sooner { Story::OneMoment } else { Story::Open }
         } else if over_scatter >= timer_ahead && over_lost_at_moments() >= over_moments {
             // One that is younger than what strikes is of another story.
             if is_told_to_strike || timer.strikes(one) || is_struck_beside {

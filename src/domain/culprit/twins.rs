@@ -44,7 +44,7 @@ const LEAST_SHARE: f64 = 0.08;
 /// So many that ping and die are no strays.
 const STRAYS: usize = 2;
 /// The share of the connections that a limit of a part is taken to rule while it is not known.
-const UNKNOWN_SHARE: f64 = 0.5;
+pub const UNKNOWN_SHARE: f64 = 0.5;
 /// A share is taken to be as sure as so many deaths make it, at least.
 const LEAST_DEATHS: f64 = 6.0;
 /// So many of the newest that ping are asked at most: they decide, however few deaths tell of the share.

@@ -90,16 +90,15 @@ pub(super) fn find(
         return None;
     }
     let past = to + ONE_AGE.either(to);
-    let lived_since = |since: f64| -> Vec<f64> {
-        let is_past = move |seen: &&Observation| {
-            seen.kind == kind && seen.is_survival() && seen.age > past && seen.at > since
-        };
-        history.iter().rev().filter(is_past).filter(|seen| counts(seen)).map(|seen| seen.age).collect()
-    };
+    let is_past =
+        |seen: &&Observation| seen.kind == kind && seen.is_survival() && seen.age > past && counts(seen);
+    // The newest first.
+    let lived = || history.iter().rev().take_while(|seen| seen.at > oldest_at).filter(is_past);
+    let ages: Vec<f64> = lived().map(|seen| seen.age).collect();
     // Those that outlive it between its deaths make it a part's, which is another reading.
-    let (newer, all) = (lived_since(newest_at), lived_since(oldest_at));
-    let is_gone = newer.len() >= GONE && looks.chance_of_sparing(&newer) < SPARED_BELOW;
-    if is_gone || all.len() > newer.len() && looks.chance_of_sparing(&all[newer.len()..]) < SPARED_BELOW {
+    let (newer, between) = ages.split_at(lived().take_while(|seen| seen.at > newest_at).count());
+    let is_rare = |lived: &[f64]| looks.chance_of_sparing(lived) < SPARED_BELOW;
+    if newer.len() >= GONE && is_rare(newer) || !between.is_empty() && is_rare(between) {
         return None;
     }
     let survived = history

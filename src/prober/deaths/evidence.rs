@@ -19,9 +19,6 @@ use crate::prober::epoch::Epoch;
 use crate::prober::flights::Flights;
 use crate::prober::life::Death;
 
-/// The share of the connections that a limit of a part is taken to rule while it is not known.
-const UNKNOWN_SHARE: f64 = 0.5;
-
 /// Others whose deaths are not decided, and those that live on.
 pub(super) struct Others {
     /// Those that died while nothing was being sent.
@@ -252,7 +249,7 @@ pub(super) fn asked_of_twins(
         true => (idle.share, idle.standing_deaths),
         false if case.outlived_by_younger => met(history, age, waiting)
             .filter(|(died, all)| died < all)
-            .map_or((UNKNOWN_SHARE, 0), |(died, all)| (died as f64 / all as f64, died)),
+            .map_or((twins::UNKNOWN_SHARE, 0), |(died, all)| (died as f64 / all as f64, died)),
         false => (1.0, 0),
     };
     let (exact, server) = (case.death.exact, case.server);

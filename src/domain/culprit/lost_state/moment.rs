@@ -24,14 +24,10 @@ pub(super) struct Moment {
     /// When the last of those was born that it explains, in seconds since the Unix epoch: it was later than that.
     after: f64,
     /// By how much it is more ahead of any other story than it must be, as a logarithm.
-    margin: f64,
+    pub(super) margin: f64,
 }
 
 impl Moment {
-    pub(super) fn is_ahead_by(&self, more: f64) -> bool {
-        self.margin >= more
-    }
-
     /// Whether it explains a life's end, as those show that were born later.
     pub(super) fn explains(&self, life: &Life) -> bool {
         life.is_dead && life.spans(self.at) && life.age() <= self.oldest
