@@ -176,7 +176,7 @@ impl Undecided {
             let conclusion = conclude(&evidence);
             let may_be_one_of_many =
                 case.awaits_company || case.company_until().is_some_and(|until| unix_now < until);
-            if conclusion.decided && !may_be_one_of_many || last_call || unix_now >= until {
+            if conclusion.decided && !may_be_one_of_many || is_last {
                 if case.death.exact {
                     self.past.push_back(case.as_struck());
                     let too_many = self.past.len().saturating_sub(COMPANY_OF_THE_PAST);

@@ -66,8 +66,7 @@ impl KillCount {
         let between = readings.between(identity);
         let others = chance_of_others(&between, now.saturating_duration_since(at).as_secs_f64());
         // Over a long time others' sessions are killed too, unless none was for much longer.
-        let steady: f64 = between.iter().filter(|(_, rose)| *rose <= 0.0).map(|(lasted, _)| lasted).sum();
-        let convicts = CONVICTS_SECONDS.max(steady / STEADY_FOR);
+        let convicts = CONVICTS_SECONDS.max(steady(&between) / STEADY_FOR);
         (rose == 0 || read_before <= convicts).then_some(Kills { rose, read_before, others })
     }
 }
@@ -96,6 +95,11 @@ fn chance_of_others(between: &[(f64, f64)], seconds: f64) -> f64 {
     1.0 - (-killed_per_second(between) * seconds).exp()
 }
 
+/// For how many seconds together the count stood still.
+fn steady(between: &[(f64, f64)]) -> f64 {
+    between.iter().filter(|(_, rose)| *rose <= 0.0).map(|(lasted, _)| lasted).sum()
+}
+
 /// How often anybody is killed, a second, by how much a count rose over so many seconds, again and again: many that are
 /// killed at one instant are one event.
 fn killed_per_second(between: &[(f64, f64)]) -> f64 {
@@ -106,7 +110,7 @@ fn killed_per_second(between: &[(f64, f64)]) -> f64 {
         return 0.0;
     }
     // The rate at which as many of these times see one as did.
-    let steady: f64 = between.iter().filter(|(_, rose)| *rose <= 0.0).map(|(lasted, _)| lasted).sum();
+    let steady = steady(between);
     let expected = |rate: f64| -> f64 {
         let risen = between.iter().filter(|(_, rose)| *rose > 0.0);
         risen.map(|(lasted, _)| lasted / ((rate * lasted).exp() - 1.0)).sum()
