@@ -88,6 +88,8 @@ fn check(exporter: &Exporter<'_>, truth: &Truth) {
         page.sum("deaths_total", &[("kind", "idle")]) >= 3.0
             && page.values("idle_limit_upper_seconds", &[("kind", "idle")]).len() == 1
             && page.values("remedy", &[]).len() == 2
+            // Who does it is told in the round after its deaths are decided.
+            && page.values("idle_limit_info", &[("culprit", "unknown")]).is_empty()
     });
     let of_truth = [("culprit", truth.culprit), ("layer", truth.layer)];
     assert_eq!(page.one("idle_limit_info", &of_truth), 1.0, "{}", exporter.log());

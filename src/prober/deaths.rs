@@ -8,7 +8,7 @@ use super::epoch::Epoch;
 use super::flights::Flights;
 use super::life::Death;
 use crate::domain::culprit::companions::Struck;
-use crate::domain::culprit::lost_state::{Life, Look, Stories, Story, Told};
+use crate::domain::culprit::lost_state::{Life, Look, Reading, Stories, Story, Told};
 use crate::domain::culprit::{Conclusion, Culprit, conclude};
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
@@ -42,7 +42,7 @@ pub(super) struct Undecided {
 struct Case {
     kind: Kind,
     death: Death,
-    /// When it was heard, or learnt by a probe, in seconds since the Unix epoch.
+    /// When it was heard, or probed in vain, in seconds since the Unix epoch.
     at: f64,
     /// When it began to be idle, in seconds since the Unix epoch.
     born: f64,
@@ -62,6 +62,8 @@ struct Case {
     story: Option<((usize, bool), Story)>,
     /// Whether others that are found dead later may yet tell another one.
     awaits_company: bool,
+    /// Whether it was as likely lost at a moment, by the lives around its end.
+    may_be_lost: bool,
 }
 
 /// A death with its culprit.
@@ -69,7 +71,7 @@ struct Case {
 pub(super) struct Decided {
     pub(super) kind: Kind,
     pub(super) death: Death,
-    /// When it was heard, or learnt by a probe, in seconds since the Unix epoch.
+    /// When it was heard, or probed in vain, in seconds since the Unix epoch.
     pub(super) at: f64,
     pub(super) conclusion: Conclusion,
     /// Which server it was on, by its number in the history.
@@ -94,8 +96,8 @@ impl Undecided {
         let now = epoch.now();
         let born = born.map_or(now - death.age, |born| epoch.unix(born));
         let is_silent = death.ending.is_found_by_probe() && !death.restarted && death.error_code.is_none();
-        // What was heard is of the moment at which it was.
-        let at = if death.exact { (born + death.age).min(now) } else { now };
+        // It is learnt later: an answer is waited for, and the witness.
+        let at = (born + death.age).min(now);
         let until = now + if is_silent { AWAITS_LIVES } else { AWAITS_TWINS }.at(death.age);
         let foretold = (kind == Kind::Idle && is_silent).then(|| {
             let (ending, exact, killed) = (death.ending, death.exact, death.killed());
@@ -117,6 +119,7 @@ impl Undecided {
             foretold,
             story: None,
             awaits_company: false,
+            may_be_lost: false,
         });
         foretold
     }
@@ -168,7 +171,11 @@ impl Undecided {
                 };
                 let (stories, before) = stories.entry(case.server).or_insert_with(read);
                 let life = case.life().closed_at(closed_at);
-                case.story = Some((lives, stories.of_one(&life, before, look)));
+                let Reading { story, may_be_lost } = stories.of_one(&life, before, look);
+                // Who looks no further back than to later lives does not see with whom it was lost.
+                case.may_be_lost = may_be_lost || case.may_be_lost && !stories.reach_back_to(&life);
+                let is_in_doubt = story == Story::Timer && case.may_be_lost;
+                case.story = Some((lives, if is_in_doubt { Story::Open } else { story }));
                 case.awaits_company = stories.awaits_company(&life, before);
             }
             let evidence = evidence(&case, history, &others, &idle);

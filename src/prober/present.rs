@@ -89,7 +89,7 @@ impl Phase {
 /// One death, as it is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recent {
-    /// When it was heard, or found by a probe and learnt, on the scale of the epoch.
+    /// When it was heard, or probed in vain, on the scale of the epoch.
     pub at: f64,
     /// What the canary did.
     pub kind: Kind,

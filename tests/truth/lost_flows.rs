@@ -74,7 +74,8 @@ fn flush(on_invalid: OnInvalid, ending: &str) -> bool {
         // Those that came after have lived to every age that somebody died at.
         are_unknown && page.values("idle_limit_upper_seconds", &[]).is_empty() || met_a_login()
     };
-    let page = exporter.wait_for_metrics("the verdict on the lost ones", Duration::from_secs(60), |page| {
+    // The older of them wait for those that live as long now: four times their age, and that once more for each other.
+    let page = exporter.wait_for_metrics("the verdict on the lost ones", Duration::from_secs(150), |page| {
         assert_no_limit_is_believed(page, &exporter);
         lost(page) >= 2.0 || is_over(page)
     });

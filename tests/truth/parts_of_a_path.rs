@@ -9,7 +9,7 @@ use crate::exporter::{Exporter, Launch};
 use crate::lab::{HaProxy, MariaDb, MariaDbOptions, MySql97, MySql97Options, Server};
 
 /// Half of the lives, as chance has it.
-const HALF: std::ops::RangeInclusive<f64> = 0.2..=0.8;
+const HALF: std::ops::RangeInclusive<f64> = 0.1..=0.9;
 
 fn behind_a_balancer(proxies: &[SocketAddr], ages: &str) -> (HaProxy, Launch<'static>) {
     let balancer = HaProxy::balancing(proxies);

@@ -149,6 +149,16 @@ pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> 
 /// lie apart. That the count rose is enough for those that are not decided yet. None, where it lies so far from where all
 /// of them lie that it is not of that row.
 pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
+    let ages = kills_around(history, others, one);
+    let from = ages.iter().copied().fold(f64::INFINITY, f64::min);
+    let to = ages.iter().copied().fold(0.0, f64::max);
+    let widened = (from.min(one.age), to.max(one.age));
+    if chance_of_missing((from, to), widened, ages.len()) < OF_ANOTHER_ROW_BELOW { 0 } else { ages.len() }
+}
+
+/// The ages in seconds, as far apart as those that one tool strikes at, of those that a KILL was counted with at other
+/// instants.
+fn kills_around(history: &History, others: &[Struck], one: &Struck) -> Vec<f64> {
     let is_company = |other: &Struck| {
         other.is_counted()
             && (one.age / other.age).max(other.age / one.age) <= SELDOM_RATIO
@@ -156,11 +166,7 @@ pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
             && history.is_one_server(one.server, other.server)
     };
     let is_kill = |culprit| culprit == Culprit::ServerKill;
-    let ages: Vec<f64> = newest(history, others, is_kill).filter(is_company).map(|other| other.age).collect();
-    let from = ages.iter().copied().fold(f64::INFINITY, f64::min);
-    let to = ages.iter().copied().fold(0.0, f64::max);
-    let widened = (from.min(one.age), to.max(one.age));
-    if chance_of_missing((from, to), widened, ages.len()) < OF_ANOTHER_ROW_BELOW { 0 } else { ages.len() }
+    newest(history, others, is_kill).filter(is_company).map(|other| other.age).collect()
 }
 
 /// How likely it is that so many deaths lie between two ages only, in seconds, when what strikes them strikes between two
@@ -211,10 +217,17 @@ impl KillsThere {
     }
 }
 
-/// What the count of KILLs did while others died at the age of this one.
+/// What the count of KILLs did while others died at the age of this one, or between the ages that a tool which looks seldom
+/// strikes at, where this one lies between those.
 pub fn kills_there(history: &History, others: &[Struck], one: &Struck) -> KillsThere {
+    let killed = kills_around(history, others, one);
+    let from = killed.iter().copied().fold(f64::INFINITY, f64::min);
+    let to = killed.iter().copied().fold(0.0, f64::max);
+    let is_between = |age: f64| (from..=to).contains(&age);
     let is_near = |other: &Struck| {
-        (other.age - one.age).abs() <= one_age(one.age) && history.is_one_server(one.server, other.server)
+        let is_there = is_between(one.age) && is_between(other.age);
+        (is_there || (other.age - one.age).abs() <= one_age(one.age))
+            && history.is_one_server(one.server, other.server)
     };
     let mut there = KillsThere::default();
     for other in newest(history, others, |_| true).filter(is_near).filter(|other| other.kills.is_some()) {

@@ -43,6 +43,9 @@ const MANY: usize = 2;
 /// So many others of its age show that what closed one that pings is a limit of age, and one more where it is itself
 /// concluded of: one alone may be of its age by chance.
 const OF_ONE_AGE: usize = 2;
+/// The same where one that is younger lives past that age: what closes a few again and again, whatever their age, meets
+/// some of one age by chance.
+const OF_ONE_AGE_OF_A_PART: usize = 5;
 /// Names the culprit of one death. The rules stand in the order of their strength; the first that
 /// fits wins.
 pub fn conclude(evidence: &Evidence) -> Conclusion {
@@ -162,6 +165,7 @@ fn conclude_many(evidence: &Evidence) -> Conclusion {
 fn conclude_active(evidence: &Evidence) -> Conclusion {
     let Evidence { ending, exact, row, proxy_seen, outlived, .. } = *evidence;
     let is_silent = matches!(ending, Ending::Silence | Ending::ResetOnUse);
+    let enough = if evidence.outlived_by_younger { OF_ONE_AGE_OF_A_PART } else { OF_ONE_AGE };
     if is_silent && matches!(evidence.story, Story::OneMoment | Story::HereAndThere) {
         conclude_silent(evidence)
     } else if exact && evidence.killed == Some(true) && row == Row::Gone && evidence.died_unkilled {
@@ -170,10 +174,10 @@ fn conclude_active(evidence: &Evidence) -> Conclusion {
             Culprit::ServerKill,
             "a canary that pings was closed, row gone, and Com_kill rose with it alone",
         )
-    } else if evidence.same_age > OF_ONE_AGE && !is_silent {
+    } else if evidence.same_age > enough && !is_silent {
         decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
     } else if evidence.same_age > 0 && !is_silent {
-        open(Culprit::Unknown, "a canary that pings died, and one or two others at its age")
+        open(Culprit::Unknown, "a canary that pings died, and few others at its age")
     } else if ending == Ending::Fin
         && exact
         && row == Row::Gone

@@ -13,10 +13,12 @@
 
 use crate::domain::life::tolerance::ONE_AGE;
 
+mod beside;
 mod mixed;
 mod moment;
 mod timer;
 
+pub use beside::{Beside, COMPARED};
 pub use timer::{Part, Since, contradictions};
 
 use mixed::{Mixed, mixed};
@@ -100,10 +102,21 @@ pub enum Story {
     Open,
 }
 
+/// What the lives beside a silent death tell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// What explains it.
+    pub story: Story,
+    /// Whether it was as likely lost at a moment, though a timer explains the others.
+    pub may_be_lost: bool,
+}
+
 /// How unlikely it is, as a logarithm, that a life ends against its story.
 const AGAINST: f64 = -4.6;
 /// By how much, as a logarithm, deaths here and there must be ahead of a timer before they are believed.
 const SCATTER_AHEAD: f64 = 6.5;
+/// ... and of a timer beside moments that nothing shows: of those that it does not strike, moments take many.
+const SCATTER_BESIDE_MOMENTS: f64 = 1.0;
 /// The same for a timer.
 const TIMER_AHEAD: f64 = 7.5;
 /// The same for a timer of a part of the connections, which flows that are forgotten here and there look like sooner.
@@ -123,10 +136,6 @@ const OVER_MOMENTS: f64 = 2.0;
 const OF_A_PART: usize = 3;
 /// So many deaths with TCP keepalive at the age of a timer show that it ignores the packets of that.
 const IGNORES_KEEPALIVE: usize = 2;
-/// So many of the newest lives are looked at ...
-const LOOKED_AT: usize = 640;
-/// ... and so many that tell are compared.
-pub const COMPARED: usize = 160;
 
 /// What the lives of one server tell together of the silent deaths among them.
 #[derive(Debug, Clone)]
@@ -142,6 +151,7 @@ pub struct Stories {
     is_of_a_part: bool,
     scatter: f64,
     mixed: Mixed,
+    since: f64,
 }
 
 impl Stories {
@@ -161,11 +171,17 @@ impl Stories {
         let (timer, scatter) = (timer(&lives), here_and_there(&lives, young));
         let is_of_a_part = timer.part(&lives).is_some();
         let mixed = mixed(&lives, young);
-        Self { moments, lives, young, survivors, timer, is_of_a_part, scatter, mixed }
+        let since = beside.since;
+        Self { moments, lives, young, survivors, timer, is_of_a_part, scatter, mixed, since }
+    }
+
+    /// Whether they reach back to when this one was born: later they tell less and less of what happened while it lived.
+    pub fn reach_back_to(&self, one: &Life) -> bool {
+        self.since <= one.born
     }
 
     /// Explains one of those found dead, by what is told of its server so far.
-    pub fn of_one(&self, one: &Life, told: &Told, look: Look) -> Story {
+    pub fn of_one(&self, one: &Life, told: &Told, look: Look) -> Reading {
         let sooner = look.ahead();
         let Self { timer, is_of_a_part, scatter, mixed, .. } = self;
         // Where there are both, those are the timer's that are as old. Younger ones may be of a timer of a part.
@@ -188,22 +204,29 @@ impl Stories {
             let ahead = if *is_of_a_part { TIMER_OF_A_PART_AHEAD } else { TIMER_AHEAD };
             (ahead + sooner, of_all_moments, SCATTER_AHEAD + sooner)
         };
-        let over_lost_at_moments = || timer_likelihood - self.lost_at_moments(one, most_moments);
+        let is_timers = over_scatter >= timer_ahead;
+        let may_be_lost = is_timers
+            && timer_likelihood - self.lost_at_moments(one, most_moments) - self.longer_unseen(one, told)
+                < over_moments;
         let of_it = self.moments.iter().filter(|moment| moment.explains(one) || moment.took(one));
-        if let Some(margin) = of_it.map(|moment| moment.margin).reduce(f64::max) {
-            if margin >= sooner { Story::OneMoment } else { Story::Open }
-        } else if over_scatter >= timer_ahead && over_lost_at_moments() >= over_moments {
+        let story = if let Some(margin) = of_it.map(|moment| moment.margin).reduce(f64::max) {
+            // Of a timer of a part some die in a row, and some live, by chance, until more of that age are seen.
+            if margin >= 2.0 * sooner { Story::OneMoment } else { Story::Open }
+        } else if is_timers && !may_be_lost {
             // One that is younger than what strikes is of another story.
             if is_told_to_strike || timer.strikes(one) || is_struck_beside {
                 Story::Timer
             } else {
                 Story::Open
             }
-        } else if -over_scatter >= scatter_ahead {
+        } else if -over_scatter >= scatter_ahead
+            && scatter - self.timer_beside_moments() >= SCATTER_BESIDE_MOMENTS
+        {
             Story::HereAndThere
         } else {
             Story::Open
-        }
+        };
+        Reading { story, may_be_lost }
     }
 
     /// Whether others that are found dead later may yet show that this one was lost with them, though a timer is told that
@@ -235,6 +258,34 @@ impl Stories {
         best
     }
 
+    /// By how much it is likelier that something was lost while this one lived, as a logarithm, than while one did that just
+    /// reaches the age at which a timer is told to strike: by the time in which nobody lived who was seen to live on.
+    fn longer_unseen(&self, one: &Life, told: &Told) -> f64 {
+        let Some(limit) = told.timer else { return 0.0 };
+        let mut seen: Vec<(f64, f64)> = self.survivors.iter().map(|life| (life.born, life.seen)).collect();
+        seen.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (mut until, mut unseen) = (one.born, 0.0);
+        for (born, seen) in seen.into_iter().chain([(one.seen, one.seen)]) {
+            unseen += (born.min(one.seen) - until).max(0.0);
+            until = until.max(seen);
+        }
+        (unseen / limit).ln().max(0.0)
+    }
+
+    /// The log-likelihood of a timer beside moments that nothing shows yet, by which those were lost that no timer strikes.
+    fn timer_beside_moments(&self) -> f64 {
+        let (mut rest, mut best) = (self.lives.clone(), f64::NEG_INFINITY);
+        for place in 1..=MOST_MOMENTS {
+            let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
+            let Some(moment) = moments(&rest, &self.survivors).max_by_key(|moment| count(*moment)) else {
+                break;
+            };
+            rest.retain(|life| !life.is_dead || !life.spans(moment));
+            best = best.max(UNSHOWN_MOMENT * place as f64 + timer(&rest).likelihood);
+        }
+        best
+    }
+
     /// Whether a timer that is told, in seconds, may reach one that sends what this one does. Hardly any device ignores
     /// the packets of TCP keepalive: one that does is known by two that it struck, and none that it spared.
     fn may_strike(&self, one: &Life, limit: f64) -> bool {
@@ -259,41 +310,6 @@ pub struct Told {
     pub is_here_and_there: bool,
 }
 
-/// The lives of one server that tell of silent deaths.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Beside {
-    /// The newest, in any order.
-    pub lives: Vec<Life>,
-    /// How long those lived together that are left out of them, in seconds: they live on at less than half the age of
-    /// the youngest that died, are many, and tell of nothing but flows that are forgotten here and there.
-    pub young: f64,
-}
-
-impl Beside {
-    /// Of the newest lives, and of these too, which died.
-    pub fn of(newest_first: impl Iterator<Item = Life>, dead: Vec<Life>) -> Self {
-        let looked_at: Vec<Life> = newest_first.take(LOOKED_AT).collect();
-        let all_dead = looked_at.iter().filter(|life| life.is_dead).chain(&dead);
-        let youngest = all_dead.map(Life::age).fold(f64::INFINITY, f64::min);
-        let mut beside = Self { lives: dead, young: 0.0 };
-        for life in looked_at {
-            if !life.is_dead && life.age() < youngest / 2.0 {
-                beside.young += life.age();
-            } else if beside.lives.len() < COMPARED {
-                beside.lives.push(life);
-            } else {
-                break;
-            }
-        }
-        beside
-    }
-
-    /// Of all these.
-    pub fn all(lives: Vec<Life>) -> Self {
-        Self { lives, young: 0.0 }
-    }
-}
-
 /// Whether the lives beside it bear out that a timer strikes all of an age between these two, in seconds, as it is set
 /// now. Deaths by chance between survivals by chance look like one, too.
 pub fn bears_out_all(beside: &Beside, from: f64, to: f64) -> bool {
@@ -304,7 +320,7 @@ pub fn bears_out_all(beside: &Beside, from: f64, to: f64) -> bool {
 /// The timer of now that rules a part of the connections, where it explains the lives so much better than lost state
 /// that it is believed: `None` where a timer of all does, or none.
 pub fn timer_of_a_part(beside: &Beside) -> Option<Part> {
-    let Beside { lives, young } = beside;
+    let Beside { lives, young, .. } = beside;
     let died = lives.iter().filter(|life| life.is_dead).count();
     if died < OF_A_PART || lives.len() - died < OF_A_PART {
         return None;

@@ -205,6 +205,16 @@ fn each_rule_names_its_culprit() {
             Culprit::LifetimeLimit,
         ),
         (
+            "active dies where five others did, and a younger one lives on",
+            Evidence { kind: Kind::Active, same_age: 5, outlived_by_younger: true, ..death() },
+            Culprit::Unknown,
+        ),
+        (
+            "active dies where six others did, and a younger one lives on",
+            Evidence { kind: Kind::Active, same_age: 6, outlived_by_younger: true, ..death() },
+            Culprit::LifetimeLimit,
+        ),
+        (
             "active is closed alone, Com_kill rose",
             Evidence { kind: Kind::Active, killed: Some(true), ..death() },
             Culprit::ServerKill,

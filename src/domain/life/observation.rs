@@ -34,7 +34,7 @@ pub enum Fate {
 /// One finished life.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// When it was seen, in seconds since the Unix epoch.
+    /// When it was at this age: probed, or heard to end; in seconds since the Unix epoch.
     pub at: f64,
     /// What the canary did.
     pub kind: Kind,
@@ -49,8 +49,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// When the life began, in seconds since the Unix epoch. A silent death is learnt some time after its probe, so
-    /// that it seems to have begun so much later.
+    /// When the life began, in seconds since the Unix epoch.
     pub fn born(&self) -> f64 {
         self.at - self.age
     }

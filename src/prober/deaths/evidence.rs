@@ -129,10 +129,8 @@ pub(super) fn told_by_all(
             // What was closed is explained.
             Fate::Died { .. } => return None,
         };
-        // A silent death is learnt some time after its probe, and the probe's answer at once.
-        Some(
-            Life { born: seen.born(), seen: seen.at, is_dead, sent: sent_by(seen.kind) }.closed_at(closed_at),
-        )
+        let life = Life { born: seen.born(), seen: seen.at, is_dead, sent: sent_by(seen.kind) };
+        Some(life.closed_at(closed_at))
     };
     let told = history.iter().rev().filter(|seen| is_here(seen.server) && !others.is_foretold(seen));
     let open = others.silent.iter().filter(|(server, _)| is_here(*server));

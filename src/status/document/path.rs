@@ -280,7 +280,7 @@ pub struct HeldPastRecycle {
 /// One death.
 #[derive(Debug, Clone, Serialize)]
 pub struct Death {
-    /// When it was learnt.
+    /// When it was heard, or probed in vain.
     pub at: f64,
     /// What the canary did.
     pub kind: &'static str,

@@ -7,7 +7,7 @@ use super::{Life, Sent, here_and_there};
 const MOMENT: f64 = -1.2;
 /// By how much, as a logarithm, a moment must be ahead of any other story: it is said of all the deaths around it at
 /// once ...
-const MOMENT_AHEAD: f64 = 8.0;
+const MOMENT_AHEAD: f64 = 8.5;
 /// ... and more where a timer of a part explains them, by which some that were held at one time die, and some live, by
 /// chance ...
 const AHEAD_OF_A_PART: f64 = 11.0;

@@ -6,7 +6,7 @@ use super::*;
 fn explain(one: &Life, beside: &Beside) -> Story {
     let mut all = beside.clone();
     all.lives.push(*one);
-    Stories::of(&all).of_one(one, &Told::default(), Look::Last)
+    Stories::of(&all).of_one(one, &Told::default(), Look::Last).story
 }
 
 fn lived(born: f64, age: f64) -> Life {
@@ -58,7 +58,7 @@ fn a_moment_that_few_tell_of_is_told_once_they_have_waited() {
             let dead = [14.0, 9.0, 11.5, 7.0, 13.0, 8.5, 10.0, 12.0, 9.5, 14.5];
             let dead: Vec<Life> = dead[..count].iter().map(|age| died(604.0 - age, *age)).collect();
             let all: Vec<Life> = before.clone().chain(dead.clone()).chain(after).collect();
-            Stories::of(&Beside::all(all)).of_one(&dead[0], &Told::default(), look)
+            Stories::of(&Beside::all(all)).of_one(&dead[0], &Told::default(), look).story
         };
         (2..10).find(|count| story(*count) == Story::OneMoment).expect("it is known at last")
     };
@@ -198,7 +198,7 @@ fn what_is_told_takes_less_to_be_said_again_and_more_to_be_contradicted() {
     let one = died(230.0, 30.0);
     let told = |told: Told| {
         let all = [&lives[..], &[one]].concat();
-        Stories::of(&Beside::all(all)).of_one(&one, &told, Look::Last)
+        Stories::of(&Beside::all(all)).of_one(&one, &told, Look::Last).story
     };
     assert_eq!(told(Told::default()), Story::Open);
     assert_eq!(told(Told { timer: Some(28.0), ..Told::default() }), Story::Timer);
@@ -211,8 +211,9 @@ fn what_is_told_takes_less_to_be_said_again_and_more_to_be_contradicted() {
         let born = 120.0 * number as f64;
         scattered.push(if number % 2 == 1 { died(born, age) } else { lived(born, age) });
     }
-    let told =
-        |told: Told| Stories::of(&Beside::all(scattered.clone())).of_one(&scattered[9], &told, Look::Last);
+    let told = |told: Told| {
+        Stories::of(&Beside::all(scattered.clone())).of_one(&scattered[9], &told, Look::Last).story
+    };
     assert_ne!(told(Told { timer: Some(9.0), ..Told::default() }), Story::HereAndThere, "a timer is told");
     assert_ne!(told(Told { is_here_and_there: true, ..Told::default() }), Story::Timer);
 }
@@ -228,7 +229,9 @@ fn a_timer_that_is_told_strikes_one_with_keepalive_only_where_it_ignores_that() 
         })
         .collect();
     let told_of = |one: Life, more: &[Life]| {
-        Stories::of(&Beside::all([&strikes[..], more, &[one]].concat())).of_one(&one, &timer, Look::Last)
+        Stories::of(&Beside::all([&strikes[..], more, &[one]].concat()))
+            .of_one(&one, &timer, Look::Last)
+            .story
     };
     let one = kept(died(700.0, 31.0));
     assert_eq!(told_of(died(700.0, 31.0), &[]), Story::Timer);
@@ -254,10 +257,67 @@ fn a_moment_that_is_known_took_the_old_along() {
     let old = died(590.0, 31.0);
     let story = |one: Life| {
         let told = Told { timer: Some(23.2), ..Told::default() };
-        Stories::of(&Beside::all([&lives[..], &[one]].concat())).of_one(&one, &told, Look::Last)
+        Stories::of(&Beside::all([&lives[..], &[one]].concat())).of_one(&one, &told, Look::Last).story
     };
     assert_eq!(story(old), Story::OneMoment);
     assert_ne!(story(died(604.5, 31.0)), Story::OneMoment, "born later");
+}
+
+#[test]
+fn one_that_nobody_was_seen_to_live_beside_may_have_been_lost() {
+    // A timer of 5 s on a half of the connections.
+    let mut lives = Vec::new();
+    for round in 0..16 {
+        let born = 30.0 * f64::from(round);
+        let old = if round % 2 == 0 { died(born + 1.0, 5.3) } else { lived(born + 1.0, 5.3) };
+        lives.extend([lived(born, 4.8), lived(born + 10.0, 5.0), lived(born + 20.0, 4.9), old]);
+    }
+    let story = |one: Life, beside: &[Life]| {
+        let told = Told { timer: Some(5.1), ..Told::default() };
+        let all = [&lives[..], beside, &[one]].concat();
+        let reading = Stories::of(&Beside::all(all)).of_one(&one, &told, Look::Last);
+        assert_eq!(reading.may_be_lost, reading.story == Story::Open);
+        reading.story
+    };
+    assert_eq!(story(died(600.0, 240.0), &[]), Story::Open, "anything may have happened meanwhile");
+    assert_eq!(story(died(600.0, 5.3), &[]), Story::Timer, "it is as old as those that the timer strikes");
+    let beside = [lived(599.0, 100.0), lived(690.0, 160.0)];
+    assert_eq!(story(died(600.0, 240.0), &beside), Story::Timer, "others lived through it all");
+}
+
+#[test]
+fn a_timer_beside_a_moment_that_took_those_that_ping_is_not_told_as_flows_forgotten_here_and_there() {
+    // A timer of 41 s on a third of the connections, and a flush at 280 s; few canaries are held at one time.
+    let mut lives = Vec::new();
+    for round in 0..24 {
+        let born = 25.0 * f64::from(round) + if round < 10 { 0.0 } else { 60.0 };
+        let old = if round % 3 == 0 { died(born + 3.0, 60.0) } else { lived(born + 3.0, 62.0) };
+        let old = if old.spans(280.0) { Life { is_dead: true, ..old } } else { old };
+        lives.extend([lived(born, 4.0), lived(born + 2.0, 20.0), old]);
+    }
+    lives.retain(|life| life.is_dead || !life.spans(280.0));
+    let pings = |born: f64| Life { sent: Sent::Pings, ..died(born, 90.0) };
+    let at_the_flush = [210.0, 211.0, 212.0, 213.0, 215.0].map(pings);
+    let one = died(243.0, 60.0);
+    let all = [&lives[..], &at_the_flush, &[one]].concat();
+    let beside = Beside::all(all.clone());
+    let stories = Stories::of(&beside);
+    assert_ne!(stories.of_one(&one, &Told::default(), Look::Last).story, Story::HereAndThere);
+}
+
+#[test]
+fn what_is_left_out_of_the_lives_that_are_compared_is_known() {
+    let newest_first = |count: u32| (0..count).map(|place| lived(10_000.0 - f64::from(place), 50.0));
+    let one = died(9_700.0, 60.0);
+    let few = Beside::of(newest_first(100), vec![one]);
+    assert_eq!(few.since, f64::NEG_INFINITY);
+    let many = Beside::of(newest_first(400), vec![one]);
+    assert_eq!((many.lives.len(), many.since), (COMPARED, 10_050.0 - 158.0));
+    let [few, many] = [few, many].map(|beside| Stories::of(&beside).reach_back_to(&one));
+    assert!(few && !many);
+    // Short lives are summed, and as many of them are looked at.
+    let young = Beside::of((0..700).map(|place| lived(10_000.0 - f64::from(place), 5.0)), vec![one]);
+    assert_eq!((young.lives.len(), young.since), (1, 10_005.0 - 639.0));
 }
 
 #[test]
