@@ -230,7 +230,9 @@ pub fn kills_there(history: &History, others: &[Struck], one: &Struck) -> KillsT
             && history.is_one_server(one.server, other.server)
     };
     let mut there = KillsThere::default();
-    for other in newest(history, others, |_| true).filter(is_near).filter(|other| other.kills.is_some()) {
+    // What one event closed whatever its age says nothing of what strikes at an age.
+    for other in newest(history, others, may_be_a_timer).filter(is_near).filter(|other| other.kills.is_some())
+    {
         *(if other.is_counted() { &mut there.counted } else { &mut there.unkilled }) += 1;
     }
     there

@@ -194,6 +194,18 @@ fn what_a_reload_closes_among_the_ages_of_a_tool_that_looks_seldom_acquits_no_ki
 }
 
 #[test]
+fn what_a_mass_disconnect_closed_at_an_age_acquits_no_killer() {
+    let closed_by = |culprit| {
+        let (ending, killed) = (Ending::Fin, Some(false));
+        let fate = Fate::Died { ending, exact: true, culprit, recurs: false, killed };
+        let mut history = History::default();
+        history.push(Observation { at: 50.0, kind: Kind::Idle, age: 116.1, fate, server: None });
+        kills_there(&history, &[], &struck(115.4, 900.0)).died_unkilled()
+    };
+    assert!(closed_by(Culprit::ProxyIdleTimeout) && !closed_by(Culprit::MassDisconnect));
+}
+
+#[test]
 fn a_kill_far_from_where_a_tool_kills_is_not_its() {
     let kills = |ages: &[f64]| -> Vec<Struck> {
         let of = |(place, age): (usize, &f64)| Struck { kills: rose(1), ..struck(*age, place as f64 * 50.0) };
