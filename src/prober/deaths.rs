@@ -62,8 +62,8 @@ struct Case {
     story: Option<((usize, bool), Story)>,
     /// Whether others that are found dead later may yet tell another one.
     awaits_company: bool,
-    /// Whether it was as likely lost at a moment, by the lives around its end.
-    may_be_lost: bool,
+    /// Whether it was as likely lost at a moment, by the newest lives that reach back to its birth.
+    may_be_lost: Option<bool>,
 }
 
 /// A death with its culprit.
@@ -119,7 +119,7 @@ impl Undecided {
             foretold,
             story: None,
             awaits_company: false,
-            may_be_lost: false,
+            may_be_lost: None,
         });
         foretold
     }
@@ -171,11 +171,11 @@ impl Undecided {
                 };
                 let (stories, before) = stories.entry(case.server).or_insert_with(read);
                 let life = case.life().closed_at(closed_at);
-                let Reading { story, may_be_lost } = stories.of_one(&life, before, look);
-                // Who looks no further back than to later lives does not see with whom it was lost.
-                case.may_be_lost = may_be_lost || case.may_be_lost && !stories.reach_back_to(&life);
-                let is_in_doubt = story == Story::Timer && case.may_be_lost;
-                case.story = Some((lives, if is_in_doubt { Story::Open } else { story }));
+                let Reading { story, may_be_lost } = stories.of_one(&life, before, look, case.may_be_lost);
+                if stories.reach_back_to(&life) {
+                    case.may_be_lost = may_be_lost.or(case.may_be_lost);
+                }
+                case.story = Some((lives, story));
                 case.awaits_company = stories.awaits_company(&life, before);
             }
             let evidence = evidence(&case, history, &others, &idle);

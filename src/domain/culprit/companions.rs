@@ -218,14 +218,15 @@ impl KillsThere {
 }
 
 /// What the count of KILLs did while others died at the age of this one, or between the ages that a tool which looks seldom
-/// strikes at, where this one lies between those.
+/// strikes at, where this one lies between those and no KILL was counted with it.
 pub fn kills_there(history: &History, others: &[Struck], one: &Struck) -> KillsThere {
     let killed = kills_around(history, others, one);
     let from = killed.iter().copied().fold(f64::INFINITY, f64::min);
     let to = killed.iter().copied().fold(0.0, f64::max);
     let is_between = |age: f64| (from..=to).contains(&age);
     let is_near = |other: &Struck| {
-        let is_there = is_between(one.age) && is_between(other.age);
+        let is_there =
+            !one.is_counted() && to <= from * SELDOM_RATIO && is_between(one.age) && is_between(other.age);
         (is_there || (other.age - one.age).abs() <= one_age(one.age))
             && history.is_one_server(one.server, other.server)
     };

@@ -175,7 +175,10 @@ fn conclude_active(evidence: &Evidence) -> Conclusion {
             "a canary that pings was closed, row gone, and Com_kill rose with it alone",
         )
     } else if evidence.same_age > enough && !is_silent {
-        decided(Culprit::LifetimeLimit, "a canary that pings died at the age at which idle ones die")
+        let rule = "a canary that pings died at the age at which idle ones die";
+        // Until then somebody younger may live past it.
+        let decided_at_once = evidence.same_age > OF_ONE_AGE_OF_A_PART;
+        Conclusion { decided: decided_at_once, ..decided(Culprit::LifetimeLimit, rule) }
     } else if evidence.same_age > 0 && !is_silent {
         open(Culprit::Unknown, "a canary that pings died, and few others at its age")
     } else if ending == Ending::Fin

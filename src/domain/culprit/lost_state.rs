@@ -11,6 +11,8 @@
 //!
 //! Each story gives what was seen a likelihood; one that is ahead of the others by enough is believed.
 
+use std::cell::OnceCell;
+
 use crate::domain::life::tolerance::ONE_AGE;
 
 mod beside;
@@ -107,8 +109,8 @@ pub enum Story {
 pub struct Reading {
     /// What explains it.
     pub story: Story,
-    /// Whether it was as likely lost at a moment, though a timer explains the others.
-    pub may_be_lost: bool,
+    /// Whether it was as likely lost at a moment, where a timer explains the others.
+    pub may_be_lost: Option<bool>,
 }
 
 /// How unlikely it is, as a logarithm, that a life ends against its story.
@@ -152,6 +154,8 @@ pub struct Stories {
     scatter: f64,
     mixed: Mixed,
     since: f64,
+    /// The likelihood of a timer beside moments, once it was asked for.
+    beside_moments: OnceCell<f64>,
 }
 
 impl Stories {
@@ -172,7 +176,8 @@ impl Stories {
         let is_of_a_part = timer.part(&lives).is_some();
         let mixed = mixed(&lives, young);
         let since = beside.since;
-        Self { moments, lives, young, survivors, timer, is_of_a_part, scatter, mixed, since }
+        let beside_moments = OnceCell::new();
+        Self { moments, lives, young, survivors, timer, is_of_a_part, scatter, mixed, since, beside_moments }
     }
 
     /// Whether they reach back to when this one was born: later they tell less and less of what happened while it lived.
@@ -180,8 +185,9 @@ impl Stories {
         self.since <= one.born
     }
 
-    /// Explains one of those found dead, by what is told of its server so far.
-    pub fn of_one(&self, one: &Life, told: &Told, look: Look) -> Reading {
+    /// Explains one of those found dead, by what is told of its server so far. Of a timer of a part, whether it may have been
+    /// lost was read before, where these no longer reach back to it: later lives do not show with whom it was lost.
+    pub fn of_one(&self, one: &Life, told: &Told, look: Look, read_before: Option<bool>) -> Reading {
         let sooner = look.ahead();
         let Self { timer, is_of_a_part, scatter, mixed, .. } = self;
         // Where there are both, those are the timer's that are as old. Younger ones may be of a timer of a part.
@@ -205,14 +211,18 @@ impl Stories {
             (ahead + sooner, of_all_moments, SCATTER_AHEAD + sooner)
         };
         let is_timers = over_scatter >= timer_ahead;
-        let may_be_lost = is_timers
-            && timer_likelihood - self.lost_at_moments(one, most_moments) - self.longer_unseen(one, told)
-                < over_moments;
+        let over_lost = || {
+            let unseen = if *is_of_a_part { self.longer_unseen(one, told) } else { 0.0 };
+            timer_likelihood - self.lost_at_moments(one, most_moments) - unseen
+        };
+        let read_before = read_before.filter(|_| *is_of_a_part && !self.reach_back_to(one));
+        let mut may_be_lost = None;
         let of_it = self.moments.iter().filter(|moment| moment.explains(one) || moment.took(one));
         let story = if let Some(margin) = of_it.map(|moment| moment.margin).reduce(f64::max) {
             // Of a timer of a part some die in a row, and some live, by chance, until more of that age are seen.
             if margin >= 2.0 * sooner { Story::OneMoment } else { Story::Open }
-        } else if is_timers && !may_be_lost {
+        } else if is_timers && !*may_be_lost.insert(read_before.unwrap_or_else(|| over_lost() < over_moments))
+        {
             // One that is younger than what strikes is of another story.
             if is_told_to_strike || timer.strikes(one) || is_struck_beside {
                 Story::Timer
@@ -220,7 +230,8 @@ impl Stories {
                 Story::Open
             }
         } else if -over_scatter >= scatter_ahead
-            && scatter - self.timer_beside_moments() >= SCATTER_BESIDE_MOMENTS
+            && scatter - self.beside_moments.get_or_init(|| self.timer_beside_moments())
+                >= SCATTER_BESIDE_MOMENTS
         {
             Story::HereAndThere
         } else {
@@ -259,7 +270,8 @@ impl Stories {
     }
 
     /// By how much it is likelier that something was lost while this one lived, as a logarithm, than while one did that just
-    /// reaches the age at which a timer is told to strike: by the time in which nobody lived who was seen to live on.
+    /// reaches the age at which a timer of a part is told to strike: by the time in which nobody lived, of those that are
+    /// compared, who was seen to live on.
     fn longer_unseen(&self, one: &Life, told: &Told) -> f64 {
         let Some(limit) = told.timer else { return 0.0 };
         let mut seen: Vec<(f64, f64)> = self.survivors.iter().map(|life| (life.born, life.seen)).collect();

@@ -6,7 +6,7 @@ use super::*;
 fn explain(one: &Life, beside: &Beside) -> Story {
     let mut all = beside.clone();
     all.lives.push(*one);
-    Stories::of(&all).of_one(one, &Told::default(), Look::Last).story
+    Stories::of(&all).of_one(one, &Told::default(), Look::Last, None).story
 }
 
 fn lived(born: f64, age: f64) -> Life {
@@ -58,7 +58,7 @@ fn a_moment_that_few_tell_of_is_told_once_they_have_waited() {
             let dead = [14.0, 9.0, 11.5, 7.0, 13.0, 8.5, 10.0, 12.0, 9.5, 14.5];
             let dead: Vec<Life> = dead[..count].iter().map(|age| died(604.0 - age, *age)).collect();
             let all: Vec<Life> = before.clone().chain(dead.clone()).chain(after).collect();
-            Stories::of(&Beside::all(all)).of_one(&dead[0], &Told::default(), look).story
+            Stories::of(&Beside::all(all)).of_one(&dead[0], &Told::default(), look, None).story
         };
         (2..10).find(|count| story(*count) == Story::OneMoment).expect("it is known at last")
     };
@@ -198,7 +198,7 @@ fn what_is_told_takes_less_to_be_said_again_and_more_to_be_contradicted() {
     let one = died(230.0, 30.0);
     let told = |told: Told| {
         let all = [&lives[..], &[one]].concat();
-        Stories::of(&Beside::all(all)).of_one(&one, &told, Look::Last).story
+        Stories::of(&Beside::all(all)).of_one(&one, &told, Look::Last, None).story
     };
     assert_eq!(told(Told::default()), Story::Open);
     assert_eq!(told(Told { timer: Some(28.0), ..Told::default() }), Story::Timer);
@@ -212,7 +212,7 @@ fn what_is_told_takes_less_to_be_said_again_and_more_to_be_contradicted() {
         scattered.push(if number % 2 == 1 { died(born, age) } else { lived(born, age) });
     }
     let told = |told: Told| {
-        Stories::of(&Beside::all(scattered.clone())).of_one(&scattered[9], &told, Look::Last).story
+        Stories::of(&Beside::all(scattered.clone())).of_one(&scattered[9], &told, Look::Last, None).story
     };
     assert_ne!(told(Told { timer: Some(9.0), ..Told::default() }), Story::HereAndThere, "a timer is told");
     assert_ne!(told(Told { is_here_and_there: true, ..Told::default() }), Story::Timer);
@@ -230,7 +230,7 @@ fn a_timer_that_is_told_strikes_one_with_keepalive_only_where_it_ignores_that() 
         .collect();
     let told_of = |one: Life, more: &[Life]| {
         Stories::of(&Beside::all([&strikes[..], more, &[one]].concat()))
-            .of_one(&one, &timer, Look::Last)
+            .of_one(&one, &timer, Look::Last, None)
             .story
     };
     let one = kept(died(700.0, 31.0));
@@ -257,7 +257,7 @@ fn a_moment_that_is_known_took_the_old_along() {
     let old = died(590.0, 31.0);
     let story = |one: Life| {
         let told = Told { timer: Some(23.2), ..Told::default() };
-        Stories::of(&Beside::all([&lives[..], &[one]].concat())).of_one(&one, &told, Look::Last).story
+        Stories::of(&Beside::all([&lives[..], &[one]].concat())).of_one(&one, &told, Look::Last, None).story
     };
     assert_eq!(story(old), Story::OneMoment);
     assert_ne!(story(died(604.5, 31.0)), Story::OneMoment, "born later");
@@ -275,8 +275,8 @@ fn one_that_nobody_was_seen_to_live_beside_may_have_been_lost() {
     let story = |one: Life, beside: &[Life]| {
         let told = Told { timer: Some(5.1), ..Told::default() };
         let all = [&lives[..], beside, &[one]].concat();
-        let reading = Stories::of(&Beside::all(all)).of_one(&one, &told, Look::Last);
-        assert_eq!(reading.may_be_lost, reading.story == Story::Open);
+        let reading = Stories::of(&Beside::all(all)).of_one(&one, &told, Look::Last, None);
+        assert_eq!(reading.may_be_lost, Some(reading.story == Story::Open));
         reading.story
     };
     assert_eq!(story(died(600.0, 240.0), &[]), Story::Open, "anything may have happened meanwhile");
@@ -302,7 +302,7 @@ fn a_timer_beside_a_moment_that_took_those_that_ping_is_not_told_as_flows_forgot
     let all = [&lives[..], &at_the_flush, &[one]].concat();
     let beside = Beside::all(all.clone());
     let stories = Stories::of(&beside);
-    assert_ne!(stories.of_one(&one, &Told::default(), Look::Last).story, Story::HereAndThere);
+    assert_ne!(stories.of_one(&one, &Told::default(), Look::Last, None).story, Story::HereAndThere);
 }
 
 #[test]
