@@ -218,15 +218,16 @@ impl KillsThere {
 }
 
 /// What the count of KILLs did while others died at the age of this one, or between the ages that a tool which looks seldom
-/// strikes at, where this one lies between those and no KILL was counted with it.
+/// strikes at, where this one lies between those.
 pub fn kills_there(history: &History, others: &[Struck], one: &Struck) -> KillsThere {
     let killed = kills_around(history, others, one);
     let from = killed.iter().copied().fold(f64::INFINITY, f64::min);
     let to = killed.iter().copied().fold(0.0, f64::max);
-    let is_between = |age: f64| (from..=to).contains(&age);
+    let is_tool = to <= from * SELDOM_RATIO && (from..=to).contains(&one.age);
+    // What acquits one that a KILL was counted with died at just its age.
     let is_near = |other: &Struck| {
         let is_there =
-            !one.is_counted() && to <= from * SELDOM_RATIO && is_between(one.age) && is_between(other.age);
+            is_tool && (from..=to).contains(&other.age) && (other.is_counted() || !one.is_counted());
         (is_there || (other.age - one.age).abs() <= one_age(one.age))
             && history.is_one_server(one.server, other.server)
     };
