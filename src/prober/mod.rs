@@ -248,7 +248,10 @@ impl<W: World> Prober<W> {
             Outcome::Survived { age, server } => {
                 self.metrics.survived(kind, age);
                 let server = self.history.number_of(server.as_deref());
-                self.observe(Observation { at: self.epoch.now(), kind, age, fate: Fate::Lived, server });
+                // It is learnt later: a goodbye is waited for.
+                let now = self.epoch.now();
+                let at = born.map_or(now, |born| (self.epoch.unix(born) + age).min(now));
+                self.observe(Observation { at, kind, age, fate: Fate::Lived, server });
                 report::tell_survival(&self.settings, kind, age);
             }
             Outcome::Died(death) => {

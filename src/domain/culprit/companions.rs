@@ -124,6 +124,18 @@ fn died_beside_another_age(history: &History, all: &[Struck], one: &Struck) -> b
         })
 }
 
+/// Whether one of another age died at its instant, and a KILL was counted with both: a timer that strikes one of them at the
+/// instant of the other's KILL is rarer than one that ends both. `others` are all that died, this one among them or not.
+pub fn is_counted_with_another_age(history: &History, others: &[Struck], one: &Struck) -> bool {
+    let is_other = |other: &Struck| {
+        (one.at - other.at).abs() <= ONE_INSTANT_SECONDS
+            && (one.age - other.age).abs() > one_age(one.age)
+            && other.is_counted()
+            && history.is_one_server(one.server, other.server)
+    };
+    one.is_counted() && others.iter().any(is_other)
+}
+
 /// Whether it died sooner than all that died near its age at other instants: timers are late, and never early.
 pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> bool {
     let near = newest(history, others, may_be_a_timer).filter(|other| {

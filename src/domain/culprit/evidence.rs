@@ -70,6 +70,8 @@ pub struct Evidence {
     pub too_few_kills: bool,
     /// Whether the count of KILLs is read on this path at all: then one that could not be compared may have risen.
     pub are_kills_read: bool,
+    /// One of another age died at this instant, and a KILL was counted with both: something may have struck both.
+    pub counted_with_another_age: bool,
     /// How many others died at this very instant by something that does not ask for their ages.
     pub same_instant: usize,
     /// Another idle canary was seen alive past this age.

@@ -24,6 +24,7 @@ fn death() -> Evidence {
         died_unkilled: false,
         kills_strike: false,
         too_few_kills: false,
+        counted_with_another_age: false,
         same_instant: 0,
         outlived: false,
         outlived_by_younger: false,

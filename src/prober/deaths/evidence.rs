@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::Case;
 use crate::domain::culprit::companions::{
-    Spared, Struck, are_kills_read, are_kills_too_few, is_before_its_age, kills_near, kills_there, same_age,
-    same_instant,
+    Spared, Struck, are_kills_read, are_kills_too_few, is_before_its_age, is_counted_with_another_age,
+    kills_near, kills_there, same_age, same_instant,
 };
 use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story, Told};
 use crate::domain::culprit::{Culprit, Evidence, twins};
@@ -205,6 +205,7 @@ pub(super) fn evidence(case: &Case, history: &History, others: &Others, idle: &I
         died_unkilled: kills_there.died_unkilled(),
         kills_strike: kills_there.strike() && !others_are_killed,
         are_kills_read: are_kills_read(history, &others.told),
+        counted_with_another_age: is_counted_with_another_age(history, &others.struck, &one),
         same_instant: same_instant(history, &others.struck, &others.spared, &one),
         too_few_kills: are_kills_too_few(history, &others.struck, &others.spared, &one),
         outlived: case.outlived,

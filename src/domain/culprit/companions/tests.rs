@@ -47,6 +47,19 @@ fn a_younger_survivor_makes_it_another_story_unless_it_recurs() {
 }
 
 #[test]
+fn one_of_another_age_that_a_kill_was_counted_with_is_told_of() {
+    let history = History::default();
+    let counted = |rose| Some(Kills { rose, read_before: 1.0, others: 0.0 });
+    let one = Struck { kills: counted(2), ..struck(30.4, 100.0) };
+    let here = |others: &[Struck]| is_counted_with_another_age(&history, others, &one);
+    let other = Struck { kills: counted(2), ..struck(26.4, 100.1) };
+    assert!(here(&[one, other]));
+    assert!(!here(&[one, Struck { age: 30.0, ..other }]), "of its age");
+    assert!(!here(&[one, Struck { at: 101.0, ..other }]), "at another instant");
+    assert!(!here(&[one, Struck { kills: counted(0), ..other }]), "without a KILL");
+}
+
+#[test]
 fn only_one_servers_deaths_are_company() {
     let mut history = History::default();
     let (a, b) = (history.number_of(Some("a")), history.number_of(Some("b")));

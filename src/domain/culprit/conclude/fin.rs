@@ -66,6 +66,9 @@ fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
     if evidence.before_its_age && (evidence.same_instant > 0 || same_age >= MANY_OF_ITS_AGE) {
         return open(Culprit::Unknown, "closed sooner than any at its age: no timer is early");
     }
+    if evidence.killed == Some(true) && evidence.counted_with_another_age {
+        return open(Culprit::Unknown, "closed at one instant with one of another age, and Com_kill rose");
+    }
     if evidence.kills_strike {
         return open(Culprit::Unknown, "closed at an age at which KILL strikes, and Com_kill unmoved");
     }

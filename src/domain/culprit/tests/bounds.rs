@@ -137,6 +137,17 @@ fn too_few_kills_for_all_of_an_instant_accuse_nobody() {
 }
 
 #[test]
+fn one_that_a_kill_was_counted_with_at_the_instant_of_another_age_accuses_no_proxy() {
+    let twins = Twins { keepalive: Some(false), busy: Some(false), active: Some(true) };
+    let counted = Evidence { same_age: 4, killed: Some(true), died_unkilled: true, twins, ..death() };
+    assert_eq!(conclude(&counted).culprit, Culprit::ProxyIdleTimeout, "the KILL was somebody else's");
+    let both = Evidence { counted_with_another_age: true, ..counted };
+    assert_eq!(conclude(&both).culprit, Culprit::Unknown, "one statement may have ended both");
+    let unkilled = Evidence { killed: Some(false), ..both };
+    assert_eq!(conclude(&unkilled).culprit, Culprit::ProxyIdleTimeout, "none was counted with it");
+}
+
+#[test]
 fn a_killer_of_idle_sessions_recurs_and_a_person_does_not() {
     let twins = Twins { keepalive: Some(false), busy: Some(true), active: Some(true) };
     let several = Evidence { same_age: 2, killed: Some(true), twins, ..death() };
