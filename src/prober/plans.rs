@@ -98,9 +98,10 @@ impl<W: World> Prober<W> {
     }
 
     /// Gives a place of the canaries' up to the witness or the server view, which lack one: the canary goes that
-    /// has the longest way before it. One at a time, for each needs a moment to go.
+    /// has the longest way before it. One at a time, for each needs a moment to go. One that is dying keeps its place until
+    /// the witness has looked for it.
     pub(super) fn make_room(&mut self) {
-        let going = self.flights.iter().any(|(_, flight)| !flight.is_well());
+        let going = self.flights.iter().any(|(_, flight)| !flight.is_held());
         if !going {
             self.recall_longest(1);
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
 
 use super::life::{Assignment, Death, Directive, Voided};
@@ -29,6 +29,8 @@ struct Script {
     tally: Arc<Mutex<Tally>>,
     /// How often the path has come to lead elsewhere.
     moves: Arc<AtomicU64>,
+    /// Told when the witness lacks a place.
+    crowded: Arc<Notify>,
 }
 
 /// What the script did, for comparison with what was counted.
@@ -39,11 +41,20 @@ struct Tally {
     held: usize,
     most_held: usize,
     logins: u64,
+    /// How many are dead and wait for an answer in vain.
+    dying: usize,
+    recalled: u64,
 }
 
 impl Script {
     fn new(limit: f64, audible: bool) -> Self {
-        Self { limit: Arc::new(Mutex::new(limit)), audible, tally: Arc::default(), moves: Arc::default() }
+        Self {
+            limit: Arc::new(Mutex::new(limit)),
+            audible,
+            tally: Arc::default(),
+            moves: Arc::default(),
+            crowded: Arc::default(),
+        }
     }
 
     fn tally(&self) -> Tally {
@@ -69,7 +80,7 @@ impl World for Script {
     }
 
     async fn crowded(&self) {
-        std::future::pending().await
+        self.crowded.notified().await;
     }
 
     fn live(&self, mut assignment: Assignment) -> impl Future<Output = Outcome> + Send + 'static {
@@ -89,6 +100,7 @@ impl World for Script {
                 tally.held -= 1;
                 tally.lived += u64::from(matches!(outcome, Outcome::Survived { .. }));
                 tally.died += u64::from(matches!(outcome, Outcome::Died(_)));
+                tally.recalled += u64::from(matches!(outcome, Outcome::Recalled));
             });
             outcome
         }
@@ -128,7 +140,9 @@ impl Script {
                     let notice = Notice::Stirred { id: assignment.id };
                     assignment.notices.send(notice).expect("the loop listens");
                     if dead && !self.audible {
+                        self.count(|tally| tally.dying += 1);
                         tokio::time::sleep(Duration::from_secs_f64(STALL)).await;
+                        self.count(|tally| tally.dying -= 1);
                     }
                     return if dead { Outcome::Died(self.death(limit, orders.age)) } else { Outcome::Survived { age: orders.age, server: None } };
                 }
@@ -286,6 +300,32 @@ async fn nothing_is_launched_while_the_server_has_no_room() {
     say_headroom.send_replace(Headroom::Low(20));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(script.tally().held, 0, "a full server gets its places back");
+    say_stop.say();
+    running.await.expect("the loop ends well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_witness_gets_the_place_of_one_that_lives_while_another_is_dying() {
+    let ladder = Ladder::parse("10s,300s,600s").expect("a ladder");
+    let metrics = Metrics::new(&ladder).expect("good names");
+    let (_headroom, headroom) = watch::channel(Headroom::Unknown);
+    let (say_stop, stop) = stop::channel();
+    let script = Script::new(5.0, false);
+    let (paths, memory) = (metrics.path("t", "p", &Kind::ALL), Memory::default());
+    let prober = Prober::new(script.clone(), settings(ladder), paths, publish(), memory, Epoch::new(1.8e9));
+    let running = tokio::spawn(prober.run(wires(headroom, stop)));
+    for _ in 0..1000 {
+        if script.tally().dying > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let before = script.tally();
+    assert!(before.dying > 0 && before.held > before.dying, "{before:?}");
+    script.crowded.notify_one();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let after = script.tally();
+    assert!(after.dying > 0 && after.recalled == before.recalled + 1, "{before:?} {after:?}");
     say_stop.say();
     running.await.expect("the loop ends well");
 }
