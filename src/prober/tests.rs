@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use super::life::{Assignment, Death, Directive, Voided};
@@ -191,21 +192,24 @@ fn publish() -> Publish {
     Publish { report: watch::channel(PathReport::default()).0, present: watch::channel(Present::default()).0 }
 }
 
+/// Starts the loop on a script. Gives its metrics, who says stop, and what it gives back.
+fn start(
+    script: &Script,
+    settings: Settings,
+    headroom: watch::Receiver<Headroom>,
+) -> (Metrics, stop::StopSender, JoinHandle<History>) {
+    let metrics = Metrics::new(&settings.ladder).expect("good names");
+    let paths = metrics.path("t", "p", &Kind::ALL);
+    let (say_stop, stop) = stop::channel();
+    let (memory, epoch) = (Memory::default(), Epoch::new(1.8e9));
+    let prober = Prober::new(script.clone(), settings, paths, publish(), memory, epoch);
+    (metrics, say_stop, tokio::spawn(prober.run(wires(headroom, stop))))
+}
+
 /// Runs the loop on a script for so many seconds. Gives the history and the sum of a metric's series.
 async fn run(script: &Script, ladder: Ladder, seconds: f64) -> (History, impl Fn(&str) -> f64) {
-    let metrics = Metrics::new(&ladder).expect("good names");
-    let publish = publish();
     let (_headroom, headroom) = watch::channel(Headroom::Unknown);
-    let (say_stop, stop) = stop::channel();
-    let prober = Prober::new(
-        script.clone(),
-        settings(ladder),
-        metrics.path("t", "p", &Kind::ALL),
-        publish,
-        Memory::default(),
-        Epoch::new(1.8e9),
-    );
-    let running = tokio::spawn(prober.run(wires(headroom, stop)));
+    let (metrics, say_stop, running) = start(script, settings(ladder), headroom);
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     say_stop.say();
     let history = running.await.expect("the loop ends well");
@@ -280,15 +284,9 @@ async fn a_silent_limit_is_bracketed_and_its_twins_tell_the_remedy() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_launched_while_the_server_has_no_room() {
     let ladder = Ladder::parse("2s,4s,30s,60s,90s,120s").expect("a ladder");
-    let metrics = Metrics::new(&ladder).expect("good names");
-    let publish = publish();
     let (say_headroom, headroom) = watch::channel(Headroom::Low(0));
-    let (say_stop, stop) = stop::channel();
     let script = Script::new(f64::INFINITY, true);
-    let path_metrics = metrics.path("t", "p", &Kind::ALL);
-    let (memory, epoch) = (Memory::default(), Epoch::new(1.8e9));
-    let prober = Prober::new(script.clone(), settings(ladder), path_metrics, publish, memory, epoch);
-    let running = tokio::spawn(prober.run(wires(headroom, stop)));
+    let (_, say_stop, running) = start(&script, settings(ladder), headroom);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(script.tally().logins, 0);
     say_headroom.send_replace(Headroom::Spare(2));
@@ -307,13 +305,9 @@ async fn nothing_is_launched_while_the_server_has_no_room() {
 #[tokio::test(start_paused = true)]
 async fn a_witness_gets_the_place_of_one_that_lives_while_another_is_dying() {
     let ladder = Ladder::parse("10s,300s,600s").expect("a ladder");
-    let metrics = Metrics::new(&ladder).expect("good names");
     let (_headroom, headroom) = watch::channel(Headroom::Unknown);
-    let (say_stop, stop) = stop::channel();
     let script = Script::new(5.0, false);
-    let (paths, memory) = (metrics.path("t", "p", &Kind::ALL), Memory::default());
-    let prober = Prober::new(script.clone(), settings(ladder), paths, publish(), memory, Epoch::new(1.8e9));
-    let running = tokio::spawn(prober.run(wires(headroom, stop)));
+    let (_, say_stop, running) = start(&script, settings(ladder), headroom);
     for _ in 0..1000 {
         if script.tally().dying > 0 {
             break;
@@ -375,14 +369,10 @@ async fn what_was_seen_at_another_address_is_not_mixed_in() {
 /// Runs a loop on a path that ends idle canaries at 10 s, for so many seconds. Gives which twins were heard by then.
 async fn twins_heard(hurried: bool, seconds: f64) -> BTreeSet<Kind> {
     let ladder = Ladder::parse("2s,4s,8s,20s,60s").expect("a ladder");
-    let metrics = Metrics::new(&ladder).expect("good names");
     let (_headroom, headroom) = watch::channel(Headroom::Unknown);
-    let (say_stop, stop) = stop::channel();
     let settings = Settings { hurried, canaries: 22, ..settings(ladder) };
-    let (paths, memory) = (metrics.path("t", "p", &Kind::ALL), Memory::default());
     let script = Script::new(10.0, true);
-    let prober = Prober::new(script.clone(), settings, paths, publish(), memory, Epoch::new(1.8e9));
-    let running = tokio::spawn(prober.run(wires(headroom, stop)));
+    let (_, say_stop, running) = start(&script, settings, headroom);
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     assert!(script.tally().most_held <= 22, "early twins are part of the budget");
     say_stop.say();
