@@ -58,6 +58,21 @@ impl Struck {
     fn is_counted(&self) -> bool {
         self.kills.is_some_and(|kills| kills.rose > 0)
     }
+
+    /// Whether the count of KILLs was read, and stood still.
+    fn is_unkilled(&self) -> bool {
+        self.kills.is_some_and(|kills| kills.rose == 0)
+    }
+
+    /// Whether another died on its server, at its very instant.
+    fn is_with(&self, other: &Self, history: &History) -> bool {
+        (self.at - other.at).abs() <= ONE_INSTANT_SECONDS && history.is_one_server(self.server, other.server)
+    }
+
+    /// Whether another died on its server, at another instant.
+    fn is_apart_from(&self, other: &Self, history: &History) -> bool {
+        (self.at - other.at).abs() > ONE_INSTANT_SECONDS && history.is_one_server(self.server, other.server)
+    }
 }
 
 /// One canary that lives on.
@@ -76,8 +91,7 @@ pub struct Spared {
 pub fn same_age(history: &History, others: &[Struck], lately: &[Struck], one: &Struck) -> usize {
     let is_company = |other: &Struck| {
         (other.age - one.age).abs() <= one_age(one.age)
-            && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
-            && history.is_one_server(one.server, other.server)
+            && one.is_apart_from(other, history)
             && other.kind != Kind::Active
     };
     let all: Vec<Struck> = newest(history, lately, may_be_a_timer).collect();
@@ -114,13 +128,11 @@ pub fn same_age(history: &History, others: &[Struck], lately: &[Struck], one: &S
 
 /// Whether one died at one instant with another of quite another age, and without a KILL: one event closed both.
 fn died_beside_another_age(history: &History, all: &[Struck], one: &Struck) -> bool {
-    let is_unkilled = |struck: &Struck| struck.kills.is_some_and(|kills| kills.rose == 0);
-    is_unkilled(one)
+    one.is_unkilled()
         && all.iter().any(|other| {
-            (one.at - other.at).abs() <= ONE_INSTANT_SECONDS
+            one.is_with(other, history)
                 && (one.age / other.age).max(other.age / one.age) > SELDOM_RATIO
-                && is_unkilled(other)
-                && history.is_one_server(one.server, other.server)
+                && other.is_unkilled()
         })
 }
 
@@ -128,10 +140,7 @@ fn died_beside_another_age(history: &History, all: &[Struck], one: &Struck) -> b
 /// instant of the other's KILL is rarer than one that ends both. `others` are all that died, this one among them or not.
 pub fn is_counted_with_another_age(history: &History, others: &[Struck], one: &Struck) -> bool {
     let is_other = |other: &Struck| {
-        (one.at - other.at).abs() <= ONE_INSTANT_SECONDS
-            && (one.age - other.age).abs() > one_age(one.age)
-            && other.is_counted()
-            && history.is_one_server(one.server, other.server)
+        one.is_with(other, history) && (one.age - other.age).abs() > one_age(one.age) && other.is_counted()
     };
     one.is_counted() && others.iter().any(is_other)
 }
@@ -140,14 +149,13 @@ pub fn is_counted_with_another_age(history: &History, others: &[Struck], one: &S
 pub fn is_before_its_age(history: &History, others: &[Struck], one: &Struck) -> bool {
     let near = newest(history, others, may_be_a_timer).filter(|other| {
         (other.age - one.age).abs() <= one_age(one.age)
-            && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
-            && history.is_one_server(one.server, other.server)
+            && one.is_apart_from(other, history)
             && other.kind != Kind::Active
     });
     let near: Vec<Struck> = near.collect();
     if one.is_counted() {
         // A KILL is compared with those that died without one, who lie as close together as their own timer strikes.
-        let unkilled = near.iter().filter(|other| other.kills.is_some_and(|kills| kills.rose == 0));
+        let unkilled = near.iter().filter(|other| other.is_unkilled());
         let mut ages: Vec<f64> = unkilled.map(|other| other.age).collect();
         ages.sort_by(f64::total_cmp);
         let Some((shortest, longest)) = ages.first().zip(ages.last()) else { return false };
@@ -174,8 +182,7 @@ fn kills_around(history: &History, others: &[Struck], one: &Struck) -> Vec<f64> 
     let is_company = |other: &Struck| {
         other.is_counted()
             && (one.age / other.age).max(other.age / one.age) <= SELDOM_RATIO
-            && (one.at - other.at).abs() > ONE_INSTANT_SECONDS
-            && history.is_one_server(one.server, other.server)
+            && one.is_apart_from(other, history)
     };
     let is_kill = |culprit| culprit == Culprit::ServerKill;
     newest(history, others, is_kill).filter(is_company).map(|other| other.age).collect()
@@ -288,11 +295,8 @@ const fn may_be_a_timer(culprit: Culprit) -> bool {
 pub fn same_instant(history: &History, others: &[Struck], spared: &[Spared], one: &Struck) -> usize {
     let is_here = |server| history.is_one_server(one.server, server);
     let is_itself = |other: &Struck| other.kind == one.kind && other.at == one.at && other.age == one.age;
-    let mut company: Vec<&Struck> = others
-        .iter()
-        .filter(|other| (one.at - other.at).abs() <= ONE_INSTANT_SECONDS && is_here(other.server))
-        .filter(|other| !is_itself(other))
-        .collect();
+    let mut company: Vec<&Struck> =
+        others.iter().filter(|other| one.is_with(other, history)).filter(|other| !is_itself(other)).collect();
     let count = company.len();
     company.push(one);
     let youngest = company.iter().map(|other| other.age).fold(f64::INFINITY, f64::min);
@@ -305,8 +309,7 @@ pub fn same_instant(history: &History, others: &[Struck], spared: &[Spared], one
     // One that looks seldom closes ages that lie apart, in a part of the connections too: again and again, or beside
     // others that are spared.
     let recurs = || {
-        let elsewhen =
-            |other: &Struck| (one.at - other.at).abs() > ONE_INSTANT_SECONDS && is_here(other.server);
+        let elsewhen = |other: &Struck| one.is_apart_from(other, history);
         let is_near = |other: &&Struck| {
             other.age >= youngest - one_age(youngest) && other.age <= oldest + one_age(oldest)
         };
@@ -333,8 +336,7 @@ pub fn same_instant(history: &History, others: &[Struck], spared: &[Spared], one
 pub fn are_kills_too_few(history: &History, others: &[Struck], spared: &[Spared], one: &Struck) -> bool {
     let is_here = |server| history.is_one_server(one.server, server);
     let is_itself = |other: &&Struck| other.kind == one.kind && other.at == one.at && other.age == one.age;
-    let is_of_it =
-        |other: &&Struck| (one.at - other.at).abs() <= ONE_INSTANT_SECONDS && is_here(other.server);
+    let is_of_it = |other: &&Struck| one.is_with(other, history);
     let all = || others.iter().filter(is_of_it).filter(|other| !is_itself(other)).chain([one]);
     // The count that was read last was read after all of them.
     let counted =
