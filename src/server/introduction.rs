@@ -21,7 +21,7 @@ pub async fn introduce(
     let uptime = uptime.map(|(uptime, asked_at, answered_at)| {
         (uptime, roster.seconds(asked_at), answered_at.saturating_duration_since(asked_at).as_secs_f64())
     });
-    let flavor = Flavor::of_version(&session.greeting.version);
+    let flavor = Flavor::of(session);
     // One question, whichever table answers it: where one hangs, the other is not worth a session.
     let Some(asking) = session.begin("the session's own row of the processlist") else { return Ok(()) };
     let answer = read_own_row(session, &queries(flavor), uptime).await;

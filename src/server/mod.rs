@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::domain::conduct::sight::Sight;
 use crate::domain::mismatch::OpenTransaction;
-use crate::session::Asking;
+use crate::session::{Asking, Session};
 
 pub use applications::{Applications, Followed, Heard};
 pub use global_status::GlobalStatus;
@@ -47,6 +47,11 @@ pub enum Flavor {
 }
 
 impl Flavor {
+    /// The flavor that a session's server told of itself.
+    fn of(session: &Session) -> Self {
+        Self::of_version(&session.greeting.version)
+    }
+
     /// Reads the flavor from a greeting's version text.
     pub fn of_version(version: &str) -> Self {
         if version.to_ascii_lowercase().contains("mariadb") { Self::Mariadb } else { Self::Mysql }

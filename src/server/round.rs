@@ -233,7 +233,7 @@ impl Round<'_> {
     /// Where it is refused, nothing is known of them, and nothing else is lost.
     async fn read_transactions(&mut self) -> Result<Option<Vec<OpenTransaction>>, Unreachable> {
         let Some(control) = self.ready(Part::Transactions).await? else { return Ok(None) };
-        let flavor = Flavor::of_version(&control.session.greeting.version);
+        let flavor = Flavor::of(&control.session);
         let answer = timed(innodb_trx::read(&mut control.session.conn, flavor)).await;
         Ok(self.settle(Part::Transactions, answer))
     }

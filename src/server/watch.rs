@@ -256,7 +256,7 @@ pub(super) async fn open(every: Duration, connector: &Connector) -> Option<Contr
         Err(NoSession::Failed(_) | NoSession::HeldBack { .. }) => return None,
     };
     let opened_at = Instant::now();
-    let flavor = Flavor::of_version(&session.greeting.version);
+    let flavor = Flavor::of(&session);
     let prepare = async {
         ghosts::bound_silence(&mut session, every).await?;
         statement::bound_statements(&mut session, flavor, SERVERS_DEADLINE).await?;

@@ -32,7 +32,7 @@ pub struct Statement {
 /// # Errors
 /// When the connection breaks; a refused query only leaves its answer out.
 pub async fn state(session: &mut Session, dead: &BTreeSet<u64>) -> mysql_async::Result<Statement> {
-    let flavor = Flavor::of_version(&session.greeting.version);
+    let flavor = Flavor::of(session);
     // First, for its moment is what counts.
     let asking = session.begin(birth::Fact::Uptime.name());
     let answer = session.conn.query_first("SHOW GLOBAL STATUS LIKE 'Uptime'");

@@ -23,7 +23,7 @@ impl Round<'_> {
         let (applications, last_sight) = (self.applications, self.memory.last_sight);
         let asked = self.memory.attributes.was_asked();
         let Some(control) = self.ready(Part::Processlist).await? else { return Ok((None, None)) };
-        let flavor = Flavor::of_version(&control.session.greeting.version);
+        let flavor = Flavor::of(&control.session);
         // Of the connection that is asked now: a part may have cost the one that told it.
         let uptime = uptime.filter(|uptime| uptime.opened_at == control.opened_at);
         let holds_process = control.privileges.as_ref().and_then(|privileges| privileges.holds_process);
