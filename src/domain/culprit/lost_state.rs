@@ -132,8 +132,11 @@ const AHEAD_OF_WHAT_IS_TOLD: f64 = 10.0;
 const MOST_MOMENTS: usize = 3;
 /// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
 const UNSHOWN_MOMENT: f64 = -3.0;
-/// ... and by how much a timer must be ahead of such.
+/// ... and by how much a timer must be ahead of such ...
 const OVER_MOMENTS: f64 = 2.0;
+/// ... and one of a part that is told already: those on the other part are as old as those that it strikes, and a moment that
+/// takes all explains as well that some die in a row.
+const PART_OVER_MOMENT: f64 = 1.0;
 /// So many that died, and so many that lived at the same ages, are the least that a timer of a part is seen by.
 const OF_A_PART: usize = 3;
 /// So many deaths with TCP keepalive at the age of a timer show that it ignores the packets of that.
@@ -200,9 +203,7 @@ impl Stories {
         let is_told_to_strike = self.is_told_to_strike(one, told);
         let of_all_moments = (OVER_MOMENTS, MOST_MOMENTS);
         let (timer_ahead, (over_moments, most_moments), scatter_ahead) = if is_told_to_strike {
-            // Those on the other part are as old as those that it strikes: a moment that takes all explains them
-            // better.
-            let moments = if *is_of_a_part { (0.0, 1) } else { (-OVER_MOMENTS, MOST_MOMENTS) };
+            let moments = if *is_of_a_part { (PART_OVER_MOMENT, 1) } else { (-OVER_MOMENTS, MOST_MOMENTS) };
             (TIMER_AHEAD_AGAIN, moments, AHEAD_OF_WHAT_IS_TOLD)
         } else if told.is_here_and_there {
             (AHEAD_OF_WHAT_IS_TOLD, of_all_moments, SCATTER_AHEAD_AGAIN)
