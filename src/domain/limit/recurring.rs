@@ -27,6 +27,9 @@ const WITHDRAWN_BELOW: f64 = 1e-4;
 const NOISE_AT_ONE_AGE: f64 = 0.005;
 /// Survivors below a timer of a part count when it is this unlikely that all of them were on the other part.
 const ALL_ON_THE_OTHER: f64 = 0.05;
+/// Where those that died and those that outlived it follow one another in so few rows that chance would do that more seldom
+/// than this, a timer of all was set anew, and back again.
+const SET_ANEW_BELOW: f64 = 5e-4;
 /// How unlikely it must be that noise killed so many.
 const NO_NOISE: f64 = 1e-4;
 
@@ -277,6 +280,10 @@ fn standing(
     if between == 0 && !is_apart && !is_open || chance_of_outliving(died, between, since) < withdrawn_below {
         return None;
     }
+    // What strikes all now is told by those that nothing newer contradicts.
+    if since == 0 && between > 0 && chance_of_so_few_rows(&trials[..all]) < SET_ANEW_BELOW {
+        return None;
+    }
     let share = died as f64 / all as f64;
     if !is_known && !is_no_noise(died, all, NOISE_AT_ONE_AGE) {
         return None;
@@ -332,6 +339,26 @@ fn chance_of_outliving(died: usize, outlived: usize, more: usize) -> f64 {
     (0..more).fold(1.0, |chance, place| {
         chance * (outlived + 1 + place) as f64 / (died + outlived + 2 + place) as f64
     })
+}
+
+/// How likely it is that those that died and those that outlived an age follow one another in so few rows or fewer, where each
+/// met it by chance: the runs test of Wald and Wolfowitz.
+fn chance_of_so_few_rows(trials: &[Trial]) -> f64 {
+    let rows = 1 + trials.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let died = trials.iter().filter(|trial| **trial == Trial::Died).count();
+    let outlived = trials.len() - died;
+    // The logarithm of the number of ways to choose so many of all.
+    let ways = |all: usize, chosen: usize| -> f64 {
+        (0..chosen).map(|k| ((all - k) as f64 / (chosen - k) as f64).ln()).sum()
+    };
+    // Each sort is divided into so many rows.
+    let divided = |rows_of_dead: usize, rows_of_others: usize| {
+        let is_possible = (1..=died).contains(&rows_of_dead) && (1..=outlived).contains(&rows_of_others);
+        let chance = || ways(died - 1, rows_of_dead - 1) + ways(outlived - 1, rows_of_others - 1);
+        if is_possible { (chance() - ways(trials.len(), died)).exp() } else { 0.0 }
+    };
+    let of_rows = |rows: usize| divided(rows / 2, rows.div_ceil(2)) + divided(rows.div_ceil(2), rows / 2);
+    (2..=rows).map(of_rows).sum()
 }
 
 /// Whether so many of all that reached an age died there that noise of this share is no explanation.

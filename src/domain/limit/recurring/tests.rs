@@ -48,6 +48,51 @@ fn the_first_that_outlive_a_proxys_timer_do_not_withdraw_it_and_more_do() {
 }
 
 #[test]
+fn rows_that_chance_mixes_are_many() {
+    use Trial::{Died, Outlived};
+    let of = |rows: &[(Trial, usize)]| -> Vec<Trial> {
+        rows.iter().flat_map(|(trial, count)| vec![*trial; *count]).collect()
+    };
+    // By counting: 2 in two rows, 10 + 7 in three, of 75582.
+    let blocks = chance_of_so_few_rows(&of(&[(Died, 1), (Outlived, 8), (Died, 10)]));
+    assert!((blocks - 19.0 / 75582.0).abs() < 1e-9, "{blocks}");
+    let two = chance_of_so_few_rows(&of(&[(Died, 2), (Outlived, 2)]));
+    assert!((two - 2.0 / 6.0).abs() < 1e-9, "{two}");
+    let mixed = chance_of_so_few_rows(&of(&[(Died, 1), (Outlived, 1), (Died, 1), (Outlived, 1), (Died, 1)]));
+    assert!((mixed - 1.0).abs() < 1e-9, "{mixed}");
+}
+
+#[test]
+fn a_timer_that_was_set_longer_and_back_again_is_one_of_all() {
+    let long = Fate::Died {
+        ending: Ending::Goodbye,
+        exact: true,
+        culprit: Culprit::ServerIdleTimeout,
+        recurs: false,
+        killed: None,
+    };
+    for of_server in [false, true] {
+        let short = if of_server { long } else { HEARD };
+        let mut lives = vec![(3.0, LIVED); 2];
+        lives.extend(vec![(6.0, short); 12]);
+        lives.extend(vec![(12.0, long); 10]);
+        for died in 1..12 {
+            lives.push((6.0, short));
+            let told = limit(&lives);
+            if died >= 3 {
+                assert!(told.upper == Some(6.0) && told.share >= 1.0, "{of_server} {died}: {told:?}");
+            }
+        }
+    }
+    // Mixed by chance they are of a part.
+    let mut mixed = Vec::new();
+    for _ in 0..12 {
+        mixed.extend([(6.0, HEARD), (12.0, LIVED), (6.0, HEARD)]);
+    }
+    assert!(limit(&mixed).share < 0.8);
+}
+
+#[test]
 fn one_that_passed_the_age_long_ago_is_no_news() {
     let mut history = history(&[(5.0, HEARD), (5.0, HEARD)]);
     // One died after these had passed its age, which are probed much later.
