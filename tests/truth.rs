@@ -10,7 +10,7 @@
 //! | `lost_flows` | a firewall's flush, silent and with RST, and one that forgets here and there |
 //! | `two_timers` | a firewall before `wait_timeout`, firewall and proxy at one age, max_statement_time below both |
 //! | `stopped` | the exporter itself stands still |
-//! | `rarely` | a limit of age on one way of two, a limit at the ladder's end that goes, others that are killed, reloads that meet two |
+//! | `rarely` | a limit of age on one way of two, a limit at the ladder's end that goes, others that are killed, reloads that meet two, a timer that is set longer and back |
 //!
 //! [`standing`] watches that a verdict, once confirmed, stays, and how many canaries and seconds it took.
 //! `MYSQL_CANARY_TRUTH_RUNS=20` runs every row twenty times, a few at a time.

@@ -1,5 +1,5 @@
 //! What is met rarely, and was told wrong: a limit of age on one way of two, a limit at the ladder's end that goes, others'
-//! sessions that are killed all the time, reloads that meet few.
+//! sessions that are killed all the time, reloads that meet few, a timer that is set longer and back again.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,5 +128,33 @@ fn reloads_that_meet_two_are_no_timer() {
             let is_right = death["culprit"] == "mass_disconnect" || death["culprit"] == "unknown";
             assert!(is_right, "{death} in\n{}", exporter.log());
         }
+    });
+}
+
+/// Those that lived between were under the longer setting: it rules no part of the connections.
+#[test]
+fn wait_timeout_that_is_set_longer_and_back_again() {
+    const BACK: f64 = 8.0;
+    repeat(|| {
+        let server = MariaDb::start(MariaDbOptions::with_args(&["--wait_timeout=3"]));
+        let exporter = Launch::on(&server).ages("2s,5s,8s").args(&["--canary.probe-timeout=2s"]).start();
+        let wait = |what: &str, limit: f64, is_enough: &dyn Fn(&Page) -> bool| {
+            exporter.wait_for_metrics(what, Duration::from_secs(150), |page| {
+                let upper = page.values("idle_limit_upper_seconds", &[("kind", "idle")]);
+                is_told(page, "server_idle_timeout")
+                    && upper.iter().any(|upper| (limit - 0.3..limit + 1.5).contains(upper))
+                    && is_enough(page)
+            })
+        };
+        let died = |page: &Page| page.sum("deaths_total", &[("kind", "idle")]);
+        let short = died(&wait("the short one", 3.0, &|page| died(page) >= BACK));
+        server.sql("SET GLOBAL wait_timeout = 6");
+        let long = died(&wait("the long one", 6.0, &|page| died(page) >= short + BACK));
+        server.sql("SET GLOBAL wait_timeout = 3");
+        let is_of_all = |page: &Page| {
+            died(page) >= long + 3.0 && page.one("idle_limit_share", &[("kind", "idle")]) == 1.0
+        };
+        wait("the short one, of all", 3.0, &is_of_all);
+        assert_named_only(&exporter, "server_idle_timeout");
     });
 }
