@@ -89,7 +89,10 @@ pub(super) fn progress(path: &PathDocument, elapsed: f64, canaries: usize) -> Pr
     let by_age = is_confirmed(Kind::Active)
         && limit(path, Kind::Idle)
             .is_none_or(|idle| idle.upper_seconds.is_none() || idle.confirmed == Some(true));
-    let named = path.killer.as_ref().is_some_and(|killer| killer.culprit != Culprit::Unknown.label());
+    // What ends sessions by their age is sure when those that ping show it.
+    let is_named =
+        |culprit: &str| ![Culprit::Unknown, Culprit::LifetimeLimit].map(Culprit::label).contains(&culprit);
+    let named = path.killer.as_ref().is_some_and(|killer| is_named(killer.culprit));
     let by_idleness = is_confirmed(Kind::Idle) && named && helps.0.is_some() && helps.1.is_some();
     let patient = elapsed >= alone(canaries) * PATIENCE_LENGTHS * upper;
     if by_age || by_idleness && (is_narrow(Kind::Idle) || patient) {
@@ -171,7 +174,11 @@ mod tests {
 
     /// A path of which so much is known.
     fn path(idle: IdleLimit, lifetime: IdleLimit, remedies: Remedies) -> PathDocument {
-        let killer = idle.upper.map(|_| Killer { culprit: Culprit::ProxyIdleTimeout, ending: Ending::Fin });
+        path_of(Culprit::ProxyIdleTimeout, idle, lifetime, remedies)
+    }
+
+    fn path_of(culprit: Culprit, idle: IdleLimit, lifetime: IdleLimit, remedies: Remedies) -> PathDocument {
+        let killer = idle.upper.map(|_| Killer { culprit, ending: Ending::Fin });
         let facts = Facts { path: "p".to_owned(), idle, lifetime, killer, remedies, ..Facts::default() };
         let diagnosis = Diagnosis { remedies, verdict: Some(judge(&facts)), ..Diagnosis::default() };
         path_for_tests(vec![(Kind::Idle, idle), (Kind::Active, lifetime)], killer, diagnosis, 30.0)
@@ -214,6 +221,16 @@ mod tests {
             let path = path(idle, lifetime, remedies);
             assert_eq!(progress(&path, elapsed, 22), expected, "{idle:?} {lifetime:?} after {elapsed} s");
         }
+    }
+
+    #[tokio::test]
+    async fn a_limit_of_age_is_sure_when_those_that_ping_show_it() {
+        let of = |lifetime| {
+            let helps = Remedies { tcp_keepalive: Some(false), app_ping: Some(false) };
+            path_of(Culprit::LifetimeLimit, limit(5.5, 6.0, true, true), lifetime, helps)
+        };
+        assert_eq!(progress(&of(limit(0.0, 6.0, true, false)), 9.0, 22), Progress::Open);
+        assert_eq!(progress(&of(limit(0.0, 6.0, true, true)), 9.0, 22), Progress::Sure);
     }
 
     #[tokio::test]

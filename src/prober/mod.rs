@@ -286,12 +286,20 @@ impl<W: World> Prober<W> {
     /// Counts the deaths whose culprit is decided; at the end (`last_call`), all of them.
     fn review(&mut self, last_call: bool) {
         let told = self.publish.report.borrow().limit(Kind::Idle);
-        let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, &told, last_call);
-        // All of them at once: what one moment did is no limit in between.
-        for one in &decided {
-            self.count_death(one);
+        let mut is_news = false;
+        // What is decided tells of those that wait.
+        loop {
+            let decided = self.undecided.review(&self.history, &self.flights, &self.epoch, &told, last_call);
+            if decided.is_empty() {
+                break;
+            }
+            is_news = true;
+            // All of them at once: what one moment did is no limit in between.
+            for one in &decided {
+                self.count_death(one);
+            }
         }
-        if !decided.is_empty() {
+        if is_news {
             self.keep_and_report();
         }
     }
