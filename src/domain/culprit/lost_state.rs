@@ -11,7 +11,7 @@
 //!
 //! Each story gives what was seen a likelihood; one that is ahead of the others by enough is believed.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use crate::domain::life::tolerance::ONE_AGE;
 
@@ -19,12 +19,13 @@ mod beside;
 mod mixed;
 mod moment;
 mod timer;
+mod unshown;
 
 pub use beside::{Beside, COMPARED};
 pub use timer::{Part, Since, contradictions};
 
 use mixed::{Mixed, mixed};
-use moment::{Moment, moment, moments};
+use moment::{Moment, moment};
 use timer::{Timer, timer};
 
 /// One life on the path, as far as it was seen.
@@ -130,9 +131,7 @@ const SCATTER_AHEAD_AGAIN: f64 = 2.0;
 const AHEAD_OF_WHAT_IS_TOLD: f64 = 10.0;
 /// So many moments are looked for among the lives that are compared.
 const MOST_MOMENTS: usize = 3;
-/// How unlikely a moment of loss is beforehand, as a logarithm, that nothing shows which was born later ...
-const UNSHOWN_MOMENT: f64 = -3.0;
-/// ... and by how much a timer must be ahead of such ...
+/// By how much a timer must be ahead of moments that nothing shows ...
 const OVER_MOMENTS: f64 = 2.0;
 /// ... and one of a part that is told already: those on the other part are as old as those that it strikes, and a moment that
 /// takes all explains as well that some die in a row.
@@ -159,6 +158,8 @@ pub struct Stories {
     since: f64,
     /// The likelihood of a timer beside moments, once it was asked for.
     beside_moments: OnceCell<f64>,
+    /// The likelihoods of lost state so far asked for, each by its first moment and how many it was of at most.
+    lost_at_moments: RefCell<Vec<(f64, usize, f64)>>,
 }
 
 impl Stories {
@@ -179,8 +180,20 @@ impl Stories {
         let is_of_a_part = timer.part(&lives).is_some();
         let mixed = mixed(&lives, young);
         let since = beside.since;
-        let beside_moments = OnceCell::new();
-        Self { moments, lives, young, survivors, timer, is_of_a_part, scatter, mixed, since, beside_moments }
+        let (beside_moments, lost_at_moments) = (OnceCell::new(), RefCell::default());
+        Self {
+            moments,
+            lives,
+            young,
+            survivors,
+            timer,
+            is_of_a_part,
+            scatter,
+            mixed,
+            since,
+            beside_moments,
+            lost_at_moments,
+        }
     }
 
     /// Whether they reach back to when this one was born: later they tell less and less of what happened while it lived.
@@ -251,25 +264,6 @@ impl Stories {
         told.timer.is_some_and(|limit| one.age() >= limit * (1.0 - 1e-9) && self.may_strike(one, limit))
     }
 
-    /// The log-likelihood that this one was lost at a moment with others, whether or not those that are born later
-    /// show it yet: with so many moments at most that nobody lived through, where they explain more.
-    fn lost_at_moments(&self, one: &Life, most: usize) -> f64 {
-        let likelihood = |lives: &[Life]| {
-            let alone = timer(lives).likelihood.max(here_and_there(lives, self.young));
-            alone.max(mixed(lives, self.young).likelihood)
-        };
-        let (mut rest, mut best, mut prior) = (self.lives.clone(), f64::NEG_INFINITY, 0.0);
-        for place in 0..most {
-            let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
-            let moments = moments(&rest, &self.survivors).filter(|moment| place > 0 || one.spans(*moment));
-            let Some(moment) = moments.max_by_key(|moment| count(*moment)) else { break };
-            rest.retain(|life| !life.is_dead || !life.spans(moment));
-            prior += UNSHOWN_MOMENT;
-            best = best.max(prior + likelihood(&rest));
-        }
-        best
-    }
-
     /// By how much it is likelier that something was lost while this one lived, as a logarithm, than while one did that just
     /// reaches the age at which a timer of a part is told to strike: by the time in which nobody lived, of those that are
     /// compared, who was seen to live on.
@@ -283,20 +277,6 @@ impl Stories {
             until = until.max(seen);
         }
         (unseen / limit).ln().max(0.0)
-    }
-
-    /// The log-likelihood of a timer beside moments that nothing shows yet, by which those were lost that no timer strikes.
-    fn timer_beside_moments(&self) -> f64 {
-        let (mut rest, mut best) = (self.lives.clone(), f64::NEG_INFINITY);
-        for place in 1..=MOST_MOMENTS {
-            let count = |moment: f64| rest.iter().filter(|life| life.is_dead && life.spans(moment)).count();
-            let Some(moment) = moments(&rest, &self.survivors).max_by_key(|moment| count(*moment)) else {
-                break;
-            };
-            rest.retain(|life| !life.is_dead || !life.spans(moment));
-            best = best.max(UNSHOWN_MOMENT * place as f64 + timer(&rest).likelihood);
-        }
-        best
     }
 
     /// Whether a timer that is told, in seconds, may reach one that sends what this one does. Hardly any device ignores

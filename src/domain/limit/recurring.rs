@@ -9,7 +9,7 @@ use crate::domain::culprit::Culprit;
 use crate::domain::culprit::companions::SELDOM_RATIO;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
-use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, PROBED, heard};
+use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, PROBED, heard, probed};
 
 /// So many of the newest deaths are looked at.
 const NEWEST_DEATHS: usize = 64;
@@ -124,10 +124,13 @@ pub(super) fn met(history: &History, kind: Kind, age: f64, spread_to: Option<f64
     let deaths = newest_deaths(history, kind, &|_| true);
     let near = |death: &&Death| (death.age - age).abs() <= ONE_AGE.either(age);
     let exact = deaths.iter().find(near)?.exact;
-    let top = if exact { age + ONE_AGE.either(age) } else { age * SELDOM_RATIO };
-    let band = Band { from: age - heard(age), to: spread_to.unwrap_or(top), exact };
-    // What strays is within the band already.
-    let outlived_from = if exact { band.to } else { band.outlived_from() };
+    let (before, top) = match exact {
+        true => (heard(age), age + ONE_AGE.either(age)),
+        false => (probed(age), age * SELDOM_RATIO),
+    };
+    let band = Band { from: age - before, to: spread_to.unwrap_or(top), exact };
+    // What strays is within the band already; what probes found dead is older than the limit itself.
+    let outlived_from = if exact { band.to } else { age + probed(age) };
     let trials = trials(history, kind, &|_| true, band, outlived_from);
     let Counted { died, all, .. } = Counted::of(&trials)?;
     Some((died, all))

@@ -130,6 +130,27 @@ fn the_shorter_of_two_servers_limits_is_the_one_to_obey() {
     assert_eq!(each, [(a, Some(4.0)), (b, Some(9.0))]);
 }
 
+/// Of a silent limit those that live a little less long are not those that outlive it.
+#[test]
+fn a_silent_limit_of_all_is_of_all_on_two_servers_too() {
+    let mut history = History::default();
+    let servers = [history.number_of(Some("a")), history.number_of(Some("b"))];
+    for round in 0..8 {
+        for (place, server) in servers.into_iter().enumerate() {
+            let at = 100.0 * f64::from(round) + 20.0 * place as f64;
+            for (later, age, fate) in [(0.0, 7.7, LIVED), (30.0, 8.05, SILENT), (60.0, 7.95, LIVED)] {
+                history.push(Observation { at: at + later, kind: Kind::Idle, age, fate, server });
+            }
+        }
+    }
+    let told = idle_limit(&history, Kind::Idle);
+    assert_eq!((told.upper, told.server, told.share), (Some(8.05), None, 1.0), "{told:?}");
+    // One that outlives it counts.
+    let seen = Observation { at: 900.0, kind: Kind::Idle, age: 8.2, fate: LIVED, server: servers[1] };
+    history.push(seen);
+    assert_eq!(met(&history, Kind::Idle, 8.05, None), Some((16, 17)));
+}
+
 #[test]
 fn those_that_live_little_longer_on_another_server_count_in_the_share() {
     let mut history = History::default();
