@@ -7,11 +7,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
-use super::life::{Assignment, Death, Directive, Voided};
+use super::life::{Assignment, Death, Directive, Outcome, Unborn, Voided};
 use super::*;
 use crate::domain::conduct::health::Loop;
 use crate::domain::culprit::{Culprit, Row};
 use crate::domain::life::ending::Ending;
+use crate::domain::life::observation::Fate;
 use crate::domain::life::void::VoidCause;
 use crate::domain::limit::idle_limit;
 use crate::metrics::Metrics;
