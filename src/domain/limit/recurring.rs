@@ -9,7 +9,7 @@ use crate::domain::culprit::Culprit;
 use crate::domain::culprit::companions::SELDOM_RATIO;
 use crate::domain::life::kind::Kind;
 use crate::domain::life::observation::{Fate, History, Observation};
-use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, PROBED, heard, probed};
+use crate::domain::life::tolerance::{ONE_AGE, ONE_INSTANT_SECONDS, heard, probed};
 
 /// So many of the newest deaths are looked at.
 const NEWEST_DEATHS: usize = 64;
@@ -90,9 +90,9 @@ struct Band {
 }
 
 impl Band {
-    /// From which age on one that lives outlived it, in seconds.
+    /// From which age on one that lives outlived it, in seconds: it was heard.
     fn outlived_from(self) -> f64 {
-        if self.exact { self.to + ONE_AGE.either(self.to) } else { self.from + PROBED.either(self.from) }
+        self.to + ONE_AGE.either(self.to)
     }
 }
 

@@ -23,30 +23,34 @@ impl Stories {
             let alone = timer(lives).likelihood.max(here_and_there(lives, self.young));
             alone.max(mixed(lives, self.young).likelihood)
         };
-        let (mut rest, mut best, mut prior) = (self.lives.clone(), f64::NEG_INFINITY, 0.0);
-        let mut next = Some(first);
-        for _ in 0..most {
-            let Some(moment) = next else { break };
-            rest.retain(|life| !life.is_dead || !life.spans(moment));
-            prior += UNSHOWN_MOMENT;
-            best = best.max(prior + alone(&rest));
-            next = moments(&rest, &self.survivors).max_by_key(|moment| dead_at(&rest, *moment));
-        }
+        let best = self.likelihood_beside(Some(first), most, alone);
         self.lost_at_moments.borrow_mut().push((first, most, best));
         best
     }
 
     /// The log-likelihood of a timer beside moments that nothing shows yet, by which those were lost that no timer strikes.
     pub(super) fn timer_beside_moments(&self) -> f64 {
+        let next = next_moment(&self.lives, &self.survivors);
+        self.likelihood_beside(next, MOST_MOMENTS, |lives| timer(lives).likelihood)
+    }
+
+    /// The best log-likelihood beside so many moments at most, this one first, then that which takes the most of the rest:
+    /// what is `left` to explain is as likely as is said.
+    fn likelihood_beside(&self, first: Option<f64>, most: usize, left: impl Fn(&[Life]) -> f64) -> f64 {
         let (mut rest, mut best) = (self.lives.clone(), f64::NEG_INFINITY);
-        for place in 1..=MOST_MOMENTS {
-            let next = moments(&rest, &self.survivors).max_by_key(|moment| dead_at(&rest, *moment));
+        for place in 1..=most {
+            let next = if place == 1 { first } else { next_moment(&rest, &self.survivors) };
             let Some(moment) = next else { break };
             rest.retain(|life| !life.is_dead || !life.spans(moment));
-            best = best.max(UNSHOWN_MOMENT * place as f64 + timer(&rest).likelihood);
+            best = best.max(UNSHOWN_MOMENT * place as f64 + left(&rest));
         }
         best
     }
+}
+
+/// The moment that takes the most of these along.
+fn next_moment(lives: &[Life], survivors: &[Life]) -> Option<f64> {
+    moments(lives, survivors).max_by_key(|moment| dead_at(lives, *moment))
 }
 
 /// How many of these were dead by a moment that they lived before.
