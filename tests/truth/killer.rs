@@ -1,10 +1,14 @@
 //! A killer of sessions, as administrators run them: looks every so often and kills who slept, or worked, too long.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::lab::Server;
+
+/// When each session was seen first, by its id.
+type Seen = BTreeMap<u64, Instant>;
 
 /// What a killer does.
 #[derive(Debug, Clone, Copy)]
@@ -15,12 +19,19 @@ pub(super) struct Killer {
     pub(super) busy: Option<u32>,
     /// How often it looks.
     pub(super) every: Duration,
+    /// For how many seconds a session may be there at all, if that matters.
+    pub(super) of_age: Option<u32>,
 }
 
 impl Killer {
     /// One that looks once a second and kills who slept for so many seconds.
     pub(super) const fn of_idle(idle: u32) -> Self {
-        Self { idle, busy: None, every: Duration::from_secs(1) }
+        Self { idle, busy: None, every: Duration::from_secs(1), of_age: None }
+    }
+
+    /// One that looks once a second and kills who is there for so many seconds, whatever it does.
+    pub(super) const fn of_age(seconds: u32) -> Self {
+        Self { of_age: Some(seconds), ..Self::of_idle(u32::MAX) }
     }
 
     /// Does `work` while it is about on the server.
@@ -28,8 +39,9 @@ impl Killer {
         let ended = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
+                let mut there = Seen::new();
                 while !ended.load(Ordering::Relaxed) {
-                    self.strike(server);
+                    self.strike(server, &mut there);
                     sleep(self.every);
                 }
             });
@@ -38,13 +50,17 @@ impl Killer {
         });
     }
 
-    fn strike(self, server: &Server) {
+    fn strike(self, server: &Server, there: &mut Seen) {
         let sleeping = ("Sleep", Some(self.idle));
-        for session in server.processlist() {
+        let now = Instant::now();
+        let listed = server.processlist();
+        *there = listed.iter().map(|session| (session.id, *there.get(&session.id).unwrap_or(&now))).collect();
+        for session in listed {
+            let is_old = |most: u32| now - there[&session.id] >= Duration::from_secs(u64::from(most));
             let is_due = [sleeping, ("Query", self.busy)].into_iter().any(|(command, most)| {
                 session.command == command && most.is_some_and(|most| session.time >= i64::from(most))
             });
-            if is_due {
+            if is_due || self.of_age.is_some_and(is_old) {
                 // It may have ended by itself meanwhile.
                 let _ = server.try_sql(&format!("KILL {}", session.id));
             }

@@ -69,6 +69,32 @@ fn killer_that_looks_seldom() {
     });
 }
 
+/// Those that ping die too, as of a limit of age: the server's count says by what.
+#[test]
+fn killer_of_old_sessions() {
+    repeat(|| {
+        let server = MariaDb::start(MariaDbOptions::default());
+        Killer::of_age(6).during(&server, || {
+            let exporter = on(Launch::on(&server)).args(&["--mysql.tls-mode=disabled"]).start();
+            let page = exporter.wait_for_metrics("KILL by age", Duration::from_secs(90), |page| {
+                let remedy = |name| page.values("remedy", &[("remedy", name)]) == [0.0];
+                page.sum("idle_limit_confirmed", &[("kind", "idle")]) == 1.0
+                    && page.sum("idle_limit_info", &[("culprit", "server_kill")]) == 1.0
+                    && remedy("app_ping")
+                    && remedy("tcp_keepalive")
+                    && page.sum("layer_mismatch", &[("rule", "lifetime_limit")]) == 1.0
+            });
+            assert_eq!(page.one("idle_limit_share", &[("kind", "idle")]), 1.0);
+            sleep(Duration::from_secs(10));
+            for death in exporter.events("death") {
+                let is_right = death["culprit"] == "server_kill" || death["culprit"] == "unknown";
+                assert!(is_right, "{death} in\n{}", exporter.log());
+            }
+            assert_says(&exporter, &["die of age, whatever they do", "by KILL"], &["die of idleness"]);
+        });
+    });
+}
+
 #[test]
 fn kill_of_all_sessions_of_an_account() {
     repeat(|| {

@@ -120,9 +120,18 @@ impl Way {
 pub(crate) struct Killer {
     pub(crate) idle: f64,
     pub(crate) busy_too: bool,
+    /// It kills by the age of sessions, pinging ones too.
+    pub(crate) of_age: bool,
     pub(crate) every: f64,
     /// When it is gone, in seconds from the world's beginning.
     pub(crate) until: f64,
+}
+
+impl Killer {
+    /// One that looks each second, and stays.
+    pub(crate) const fn of_idle(idle: f64, busy_too: bool) -> Self {
+        Self { idle, busy_too, of_age: false, every: 1.0, until: f64::INFINITY }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -213,8 +222,7 @@ impl Nature {
             }
             Sort::Killer | Sort::SeldomKiller => {
                 let every = if sort == Sort::Killer { 1.0 } else { age * random.between(0.1, 0.35) };
-                nature.killer =
-                    Some(Killer { idle: age, busy_too: random.happens(0.4), every, until: f64::INFINITY });
+                nature.killer = Some(Killer { every, ..Killer::of_idle(age, random.happens(0.4)) });
             }
             Sort::Evictions => nature.evictions = Some(1.0 / random.scaled(60.0, 900.0)),
             // A firewall before a proxy or a server that is more patient.

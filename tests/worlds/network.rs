@@ -460,7 +460,11 @@ impl Scene {
                 ends.push((born + limit * factor + 0.01 * random.share(), Cause::Lifetime));
             }
             if let Some(killer) = &nature.killer
-                && (matches!(kind, Kind::Idle | Kind::Keepalive) || kind == Kind::Busy && killer.busy_too)
+                && match kind {
+                    Kind::Idle | Kind::Keepalive => true,
+                    Kind::Busy => killer.busy_too,
+                    Kind::Active => killer.of_age,
+                }
             {
                 let tick = ((born + killer.idle) / killer.every).ceil() * killer.every;
                 if tick < killer.until {

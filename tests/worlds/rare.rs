@@ -49,10 +49,14 @@ pub(crate) enum Rare {
     SmallFirewall,
     /// A person who kills again and again.
     Kills,
+    /// A tool that kills who is old, whatever they do.
+    KillerOfAge,
+    /// A timer that is set shorter, and then is gone.
+    ShorterAndGone,
 }
 
 impl Rare {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 32] = [
         Self::ProxyAndFirewall,
         Self::TwoProxies,
         Self::NearProxies,
@@ -83,6 +87,8 @@ impl Rare {
         Self::SmallProxy,
         Self::SmallFirewall,
         Self::Kills,
+        Self::KillerOfAge,
+        Self::ShorterAndGone,
     ];
 
     /// One of these worlds.
@@ -118,10 +124,8 @@ impl Rare {
             }
             Self::KillerAndFirewall | Self::KillerAndProxy => {
                 nature.killer = Some(Killer {
-                    idle: age,
-                    busy_too: random.happens(0.4),
                     every: random.scaled(1.0, 7.0),
-                    until: f64::INFINITY,
+                    ..Killer::of_idle(age, random.happens(0.4))
                 });
                 let way = if self == Self::KillerAndProxy { proxy } else { firewall };
                 nature.ways = vec![times(way, random.scaled(0.4, 2.5))];
@@ -166,10 +170,9 @@ impl Rare {
             }
             Self::KillerThatGoes => {
                 nature.killer = Some(Killer {
-                    idle: age,
-                    busy_too: false,
                     every: random.scaled(1.0, 5.0),
                     until: random.between(500.0, 900.0),
+                    ..Killer::of_idle(age, false)
                 });
             }
             Self::ThereAndBack => {
@@ -221,6 +224,18 @@ impl Rare {
                 nature.ways = vec![either];
                 let kill = |random: &mut Random| Event::KillSome(random.between(0.05, 0.3));
                 again_and_again(nature, (40.0, 200.0), random, kill);
+            }
+            Self::KillerOfAge => {
+                let every = age * random.between(0.05, 0.3);
+                nature.killer = Some(Killer { every, of_age: true, ..Killer::of_idle(age, true) });
+                if random.happens(0.3) {
+                    nature.others_killed_every = Some(random.scaled(5.0, 120.0));
+                }
+            }
+            Self::ShorterAndGone => {
+                nature.ways = vec![either];
+                nature.events.push((random.between(400.0, 700.0), Event::SetAnew(random.between(0.4, 0.8))));
+                nature.events.push((random.between(900.0, 1300.0), Event::SetAnew(1000.0)));
             }
         }
     }

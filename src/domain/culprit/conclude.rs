@@ -46,6 +46,9 @@ const OF_ONE_AGE: usize = 2;
 /// The same where one that is younger lives past that age: what closes a few again and again, whatever their age, meets
 /// some of one age by chance.
 const OF_ONE_AGE_OF_A_PART: usize = 5;
+/// The rule of one that a timer would have ended later.
+const TOO_EARLY: &str = "closed sooner than any at its age: no timer is early";
+
 /// Names the culprit of one death. The rules stand in the order of their strength; the first that
 /// fits wins.
 pub fn conclude(evidence: &Evidence) -> Conclusion {
@@ -94,11 +97,9 @@ pub fn conclude(evidence: &Evidence) -> Conclusion {
         );
     }
     let is_early_kill = evidence.killed == Some(true) && evidence.before_its_age;
-    if evidence.twins.active == Some(false) && evidence.same_age >= OF_ONE_AGE && !is_early_kill {
-        return decided(
-            Culprit::LifetimeLimit,
-            "closed at one age again and again, and the pinging twin dies too",
-        );
+    let may_be_of_age = evidence.twins.active == Some(false) && evidence.same_age >= OF_ONE_AGE;
+    if may_be_of_age && !is_early_kill && !evidence.is_killed() {
+        return conclude_of_age(evidence);
     }
     if evidence.proxy_seen && evidence.ending != Ending::Reset {
         return conclude_behind_proxy(evidence);
@@ -161,6 +162,18 @@ fn conclude_many(evidence: &Evidence) -> Conclusion {
     decided(Culprit::MassDisconnect, rule)
 }
 
+/// Closed at an age at which those that ping die too, and not by KILL.
+fn conclude_of_age(evidence: &Evidence) -> Conclusion {
+    if evidence.is_too_early() {
+        return open(Culprit::Unknown, TOO_EARLY);
+    }
+    if evidence.is_killed_as_others_there() {
+        let rule = "closed at an age at which KILL strikes, the pinging twin too";
+        return Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) };
+    }
+    decided(Culprit::LifetimeLimit, "closed at one age again and again, and the pinging twin dies too")
+}
+
 /// A canary that pings: no idle timer reaches it.
 fn conclude_active(evidence: &Evidence) -> Conclusion {
     let Evidence { ending, exact, row, proxy_seen, outlived, .. } = *evidence;
@@ -174,6 +187,12 @@ fn conclude_active(evidence: &Evidence) -> Conclusion {
             Culprit::ServerKill,
             "a canary that pings was closed, row gone, and Com_kill rose with it alone",
         )
+    } else if exact && evidence.same_age > 0 && (evidence.is_killed() || evidence.is_killed_as_others_there())
+    {
+        let rule = "a canary that pings was closed at an age at which KILL strikes";
+        Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
+    } else if evidence.same_age > enough && !is_silent && evidence.is_too_early() {
+        open(Culprit::Unknown, TOO_EARLY)
     } else if evidence.same_age > enough && !is_silent {
         let rule = "a canary that pings died at the age at which idle ones die";
         // Until then somebody younger may live past it.

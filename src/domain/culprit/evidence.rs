@@ -6,6 +6,11 @@ use crate::domain::culprit::lost_state::Story;
 use crate::domain::life::ending::Ending;
 use crate::domain::life::kind::Kind;
 
+/// After so many others of its age, one that died sooner than all of them is no death of theirs.
+const MANY_OF_ITS_AGE: usize = 6;
+/// So many that KILL ended are no person's KILL at just this age.
+const KILLED_BEFORE: usize = 2;
+
 /// What the server's processlist said of a dead canary's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,6 +67,8 @@ pub struct Evidence {
     pub before_its_age: bool,
     /// Others that KILL struck near this age, at other times: a tool that looks seldom strikes at ages apart.
     pub kills_near: usize,
+    /// Those of them whose culprit is decided: KILL.
+    pub killed_before: usize,
     /// Another died at this age while the count of KILLs stood still: KILL is not what strikes there.
     pub died_unkilled: bool,
     /// KILL is what strikes there: it was counted with others that died at this age.
@@ -93,6 +100,11 @@ impl Evidence {
         self.same_age == 0 && self.outlived
     }
 
+    /// Whether it died too soon to be a death of those at its age: with others at its instant, or sooner than many.
+    pub(super) const fn is_too_early(&self) -> bool {
+        self.before_its_age && (self.same_instant > 0 || self.same_age >= MANY_OF_ITS_AGE)
+    }
+
     /// Whether the timer at this age rules a part of the connections only, so that a twin that lives may have
     /// been on the other part.
     pub(super) const fn is_of_a_part(&self) -> bool {
@@ -111,5 +123,12 @@ impl Evidence {
     pub(super) fn is_killed(&self) -> bool {
         let is_counted = self.killed == Some(true) && !self.died_unkilled && !self.too_few_kills;
         self.row == Row::Gone && !self.proxy_seen && is_counted
+    }
+    /// Whether KILL ended others at this age, and none without it, though of this one it could not be read, or others are
+    /// killed so often that the count would rise anyway: what strikes at an age is one.
+    pub(super) fn is_killed_as_others_there(&self) -> bool {
+        let is_open = self.killed.is_none() && self.are_kills_read;
+        let are_others_killed = self.killed_before >= KILLED_BEFORE && !self.died_unkilled;
+        self.row == Row::Gone && !self.proxy_seen && is_open && are_others_killed
     }
 }

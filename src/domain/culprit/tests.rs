@@ -21,6 +21,7 @@ fn death() -> Evidence {
         same_age: 0,
         before_its_age: false,
         kills_near: 0,
+        killed_before: 0,
         died_unkilled: false,
         kills_strike: false,
         too_few_kills: false,
@@ -33,6 +34,11 @@ fn death() -> Evidence {
         story: Story::Timer,
         twins: Twins::default(),
     }
+}
+
+fn of_age() -> Evidence {
+    let twins = Twins { active: Some(false), ..Twins::default() };
+    Evidence { same_age: 6, are_kills_read: true, twins, ..death() }
 }
 
 fn culprit(evidence: Evidence) -> Culprit {
@@ -205,6 +211,16 @@ fn each_rule_names_its_culprit() {
             Evidence { kind: Kind::Active, same_age: 3, ..death() },
             Culprit::LifetimeLimit,
         ),
+        (
+            "active dies where KILL strikes",
+            Evidence { kind: Kind::Active, same_age: 3, killed: Some(true), ..death() },
+            Culprit::ServerKill,
+        ),
+        ("of an age at which those that ping die", of_age(), Culprit::LifetimeLimit),
+        ("too soon for it", Evidence { before_its_age: true, ..of_age() }, Culprit::Unknown),
+        ("by KILL at it", Evidence { killed: Some(true), ..of_age() }, Culprit::ServerKill),
+        ("at it, others by KILL", Evidence { killed_before: 2, ..of_age() }, Culprit::ServerKill),
+        ("at it, one by KILL", Evidence { killed_before: 1, ..of_age() }, Culprit::LifetimeLimit),
         (
             "active dies where five others did, and a younger one lives on",
             Evidence { kind: Kind::Active, same_age: 5, outlived_by_younger: true, ..death() },

@@ -106,8 +106,8 @@ pub(super) fn find(
     let bands = bands(&deaths);
     // What is withdrawn does not stand by the newer half of its deaths.
     let mut withdrawn_to = f64::NEG_INFINITY;
-    for band in bands {
-        if band.to <= withdrawn_to {
+    for (place, band) in bands.iter().copied().enumerate() {
+        if band.to <= withdrawn_to || is_set_shorter(&deaths, &bands[..place], band) {
             continue;
         }
         if let Some(limit) = standing(history, kind, counts, &deaths, band) {
@@ -116,6 +116,19 @@ pub(super) fn find(
         withdrawn_to = withdrawn_to.max(band.to);
     }
     None
+}
+
+/// Whether one of the shorter bands struck again and again since this one struck last: where that is gone now, what was set
+/// before it is not there again until it strikes.
+fn is_set_shorter(deaths: &[Death], shorter: &[Band], band: Band) -> bool {
+    let is_in = |death: &&Death, band: &Band| death.exact && death.age >= band.from && death.age <= band.to;
+    // The newest come first.
+    let newer = || deaths.iter().take_while(|death| !is_in(death, &band));
+    shorter.iter().filter(|other| other.to < band.from).any(|other| {
+        let known = |death: &&Death| is_in(death, other) && death.culprit != Culprit::Unknown;
+        let struck: Vec<Death> = newer().filter(known).copied().collect();
+        instants(&struck) >= PAIR
+    })
 }
 
 /// How many lives died at an age, and of how many that reached it on every server, since the first of those deaths; `None`

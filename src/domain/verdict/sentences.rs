@@ -6,7 +6,7 @@ use crate::domain::layers::in_words;
 use crate::domain::life::ending::Ending;
 use crate::domain::life::tolerance::{WAIT_TIMEOUT_EARLY_SECONDS, WAIT_TIMEOUT_LATE};
 use crate::domain::limit::IdleLimit;
-use crate::domain::mismatch::{Facts, spelled, transaction_timeouts_below_limit};
+use crate::domain::mismatch::{Facts, Killer, spelled, transaction_timeouts_below_limit};
 
 use super::{is_lifetime, paths};
 
@@ -17,6 +17,7 @@ pub(super) fn of(facts: &Facts) -> Vec<String> {
         let age = bounds(&facts.lifetime, "old");
         sentences.push(format!("Connections on path {} die of age, whatever they do: {age}.", facts.path));
         sentences.extend(doubt(&facts.lifetime));
+        sentences.extend(facts.killer.filter(is_kill).map(|_| who(facts)));
         sentences.push("Nothing keeps them alive: replace them before that age.".to_owned());
     } else if facts.idle.upper.is_some() {
         let age = bounds(&facts.idle, "idle");
@@ -87,10 +88,12 @@ fn whom(facts: &Facts) -> Vec<String> {
                     age if age > 0.0 => format!("the others live to {}", in_words(age)),
                     _ => "the others live longer".to_owned(),
                 };
-                format!(
-                    "Not all: {share} of the connections that reach this age die there, {live}. What lies on their \
-                     way alone does it."
-                )
+                // Whoever KILLs chooses among the sessions of one server.
+                let why = match facts.killer.filter(is_kill) {
+                    Some(_) => "",
+                    None => " What lies on their way alone does it.",
+                };
+                format!("Not all: {share} of the connections that reach this age die there, {live}.{why}")
             }
         });
     }
@@ -151,6 +154,10 @@ fn ending(ending: Ending) -> &'static str {
     }
 }
 
+fn is_kill(killer: &Killer) -> bool {
+    killer.culprit == Culprit::ServerKill
+}
+
 fn who(facts: &Facts) -> String {
     let culprit = facts.killer.map_or(Culprit::Unknown, |killer| killer.culprit);
     match culprit {
@@ -179,7 +186,13 @@ fn who(facts: &Facts) -> String {
             "A firewall, NAT or load balancer on the network does it, by an idle timer.".to_owned()
         }
         Culprit::LifetimeLimit => "A limit on the age of connections does it.".to_owned(),
-        Culprit::ServerKill => "A tool that kills idle sessions on the server does it, by KILL.".to_owned(),
+        Culprit::ServerKill => {
+            let whom = match facts.remedies.app_ping {
+                Some(false) => "sessions on the server, whatever they do, by their age",
+                Some(true) | None => "idle sessions on the server",
+            };
+            format!("A tool that kills {whom} does it, by KILL.")
+        }
         Culprit::ServerRestart | Culprit::NetworkStateLoss | Culprit::MassDisconnect | Culprit::Unknown => {
             "Who does it is not known: the evidence does not decide.".to_owned()
         }

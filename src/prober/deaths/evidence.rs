@@ -202,6 +202,7 @@ pub(super) fn evidence(case: &Case, history: &History, others: &Others, idle: &I
         same_age: same_age(history, &others.told, &others.struck, &one),
         before_its_age: is_before_its_age(history, &others.told, &one),
         kills_near: if others_are_killed { 0 } else { kills_near(history, &others.told, &one) },
+        killed_before: kills_near(history, &[], &one),
         died_unkilled: kills_there.died_unkilled(),
         kills_strike: kills_there.strike() && !others_are_killed,
         are_kills_read: are_kills_read(history, &others.told),

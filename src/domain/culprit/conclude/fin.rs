@@ -1,13 +1,10 @@
 //! A FIN while idle, away from `wait_timeout`: KILL, a proxy's timer, a client or a proxy that closed one session, or a killer
 //! of idle ones.
 
-use super::{Conclusion, alone, decided, open};
+use super::{Conclusion, TOO_EARLY, alone, decided, open};
 use crate::domain::culprit::Culprit;
 use crate::domain::culprit::evidence::{Evidence, Row, Twins};
 use crate::domain::life::kind::Kind;
-
-/// After so many others of its age, one that died sooner than all of them is no death of theirs.
-const MANY_OF_ITS_AGE: usize = 6;
 
 /// A FIN while idle, away from `wait_timeout`.
 pub(super) fn conclude_fin(evidence: &Evidence) -> Conclusion {
@@ -63,8 +60,8 @@ fn conclude_closed_by_another(evidence: &Evidence) -> Conclusion {
     if same_age == 0 {
         return open(Culprit::Unknown, "closed away from wait_timeout, Com_kill unmoved, alone at its age");
     }
-    if evidence.before_its_age && (evidence.same_instant > 0 || same_age >= MANY_OF_ITS_AGE) {
-        return open(Culprit::Unknown, "closed sooner than any at its age: no timer is early");
+    if evidence.is_too_early() {
+        return open(Culprit::Unknown, TOO_EARLY);
     }
     if evidence.killed == Some(true) && evidence.counted_with_another_age {
         return open(Culprit::Unknown, "closed at one instant with one of another age, and Com_kill rose");

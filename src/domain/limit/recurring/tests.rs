@@ -48,6 +48,22 @@ fn the_first_that_outlive_a_proxys_timer_do_not_withdraw_it_and_more_do() {
 }
 
 #[test]
+fn one_that_was_set_shorter_and_is_gone_is_not_there_again() {
+    let mut lives = vec![(9.0, LIVED), (9.0, LIVED)];
+    lives.extend([(13.0, HEARD); 6]);
+    lives.extend([(5.0, HEARD); 6]);
+    assert_eq!(limit(&lives).upper, Some(5.0));
+    for _ in 0..3 {
+        lives.extend([(9.0, LIVED), (13.5, LIVED), (18.0, LIVED)]);
+        let told = limit(&lives).upper;
+        assert!(told.is_none_or(|upper| upper == 5.0), "{told:?}");
+    }
+    assert_eq!(limit(&lives).upper, None);
+    lives.extend([(13.0, HEARD); 2]);
+    assert_eq!(limit(&lives).upper, Some(13.0), "it strikes again");
+}
+
+#[test]
 fn rows_that_chance_mixes_are_many() {
     use Trial::{Died, Outlived};
     let of = |rows: &[(Trial, usize)]| -> Vec<Trial> {
