@@ -86,13 +86,13 @@ pub fn suspect_question(facts: &Facts) -> Option<Question> {
         keepalive_lived: None,
         culprit,
     };
-    let culprit = facts.killer.map_or(Culprit::Unknown, |killer| killer.culprit);
     if is_lifetime(facts) {
         let upper = lifetime(facts)?;
-        let by_kill = Some(Culprit::ServerKill).filter(|_| culprit == Culprit::ServerKill);
-        return Some(ask(&facts.lifetime, upper, Clock::Age, by_kill.unwrap_or(Culprit::LifetimeLimit)));
+        let culprit = if facts.old_are_killed { Culprit::ServerKill } else { Culprit::LifetimeLimit };
+        return Some(ask(&facts.lifetime, upper, Clock::Age, culprit));
     }
     let upper = facts.idle.upper?;
+    let culprit = facts.killer.map_or(Culprit::Unknown, |killer| killer.culprit);
     Some(Question {
         ending: facts.killer.map(|killer| killer.ending),
         keepalive_lived: facts.remedies.tcp_keepalive,

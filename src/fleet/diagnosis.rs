@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::domain::applications::Evidence;
+use crate::domain::culprit::Culprit;
 use crate::domain::culprit::remedy::Remedies;
 use crate::domain::layers::catalogue::{NO_SUSPECT, suspect_label};
 use crate::domain::layers::pool::Pool;
@@ -155,6 +156,7 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
         idle: report.limit(Kind::Idle),
         lifetime: report.limit(Kind::Active),
         killer: report.killer,
+        old_are_killed: report.old_are_killed,
         servers: report.servers.clone(),
         deaths: report.deaths.clone(),
         remedies: report.remedies,
@@ -189,10 +191,10 @@ fn diagnose(sources: &mut Sources) -> Diagnosis {
             .killer
             .zip(facts.idle.upper)
             .map(|(killer, upper)| (killer.culprit.layer(), upper)),
-        lifetime_limit: report
-            .killer
-            .zip(facts.lifetime.upper)
-            .map(|(killer, upper)| (killer.culprit.layer(), upper)),
+        lifetime_limit: report.killer.and(facts.lifetime.upper).map(|upper| {
+            let culprit = if report.old_are_killed { Culprit::ServerKill } else { Culprit::LifetimeLimit };
+            (culprit.layer(), upper)
+        }),
         stall: report.longest_stall,
     };
     let mut layers =

@@ -15,7 +15,7 @@ use crate::domain::life::void::VoidCause;
 use crate::domain::limit::{
     IdleLimit, ServerLimit, idle_limit, is_told_by_all_lives, told, where_servers_differ,
 };
-use crate::domain::mismatch::killer::{Toll, is_borne_out, toll};
+use crate::domain::mismatch::killer::{Toll, are_old_killed, is_borne_out, toll};
 use crate::domain::mismatch::{Deaths, Killer};
 
 /// What is known of a path now.
@@ -25,6 +25,8 @@ pub struct PathReport {
     pub limits: Vec<(Kind, IdleLimit)>,
     /// Who ends idle canaries at the limit, and how, where one stands.
     pub killer: Option<Killer>,
+    /// Whether KILL ends canaries that ping at the age at which they die.
+    pub old_are_killed: bool,
     /// Every sort of death of idle canaries that counts now, with its number: those at ages that nothing
     /// newer survived, by who strikes now; of the ones that bound no age, such as a KILL, those of the last
     /// day.
@@ -136,6 +138,9 @@ impl PathReport {
             recurs_at,
             remedies: if of_the_same { remedies.or(self.remedies) } else { remedies },
             killer,
+            old_are_killed: limits
+                .iter()
+                .any(|(kind, limit)| *kind == Kind::Active && are_old_killed(history, limit)),
             deaths,
             servers: where_servers_differ(history, &idle),
             identities: history.newest_servers().into_iter().map(str::to_owned).collect(),

@@ -59,6 +59,11 @@ impl Struck {
         self.kills.is_some_and(|kills| kills.rose > 0)
     }
 
+    /// Whether one was, and others are not killed so often that it would be anyway.
+    fn is_killed(&self) -> bool {
+        self.kills.is_some_and(|kills| kills.rose > 0 && kills.others <= TELLS_NOTHING_ABOVE)
+    }
+
     /// Whether the count of KILLs was read, and stood still.
     fn is_unkilled(&self) -> bool {
         self.kills.is_some_and(|kills| kills.rose == 0)
@@ -180,12 +185,24 @@ pub fn kills_near(history: &History, others: &[Struck], one: &Struck) -> usize {
 /// instants.
 fn kills_around(history: &History, others: &[Struck], one: &Struck) -> Vec<f64> {
     let is_company = |other: &Struck| {
-        other.is_counted()
+        other.is_killed()
             && (one.age / other.age).max(other.age / one.age) <= SELDOM_RATIO
             && one.is_apart_from(other, history)
     };
     let is_kill = |culprit| culprit == Culprit::ServerKill;
     newest(history, others, is_kill).filter(is_company).map(|other| other.age).collect()
+}
+
+/// How many KILL is known to have ended on its server near this age, again and again: as far apart as one that looks seldom.
+pub fn killed_before(history: &History, one: &Struck) -> usize {
+    let is_kill = |seen: &&Observation| {
+        matches!(seen.fate, Fate::Died { exact: true, culprit: Culprit::ServerKill, recurs: true, .. })
+    };
+    let killed = history.iter().rev().filter(is_kill).take(NEWEST).map(|seen| remembered(seen, Some(true)));
+    let is_near = |other: &Struck| {
+        (one.age / other.age).max(other.age / one.age) <= SELDOM_RATIO && one.is_apart_from(other, history)
+    };
+    killed.filter(is_near).count()
 }
 
 /// How likely it is that so many deaths lie between two ages only, in seconds, when what strikes them strikes between two

@@ -12,7 +12,7 @@ use crate::domain::life::tolerance::is_near_wait_timeout;
 
 mod fin;
 
-use fin::{both_silent_twins_died, conclude_fin};
+use fin::{both_silent_twins_died, conclude_fin, conclude_killed};
 
 /// A culprit, and the rule that named it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,9 @@ const OF_ONE_AGE: usize = 2;
 const OF_ONE_AGE_OF_A_PART: usize = 5;
 /// The rule of one that a timer would have ended later.
 const TOO_EARLY: &str = "closed sooner than any at its age: no timer is early";
+/// The rule of one that may have been killed, or not.
+const KILL_STRIKES_TOO: &str =
+    "closed at an age at which KILL strikes, and whether it did so here is not known";
 
 /// Names the culprit of one death. The rules stand in the order of their strength; the first that
 /// fits wins.
@@ -98,7 +101,7 @@ pub fn conclude(evidence: &Evidence) -> Conclusion {
     }
     let is_early_kill = evidence.killed == Some(true) && evidence.before_its_age;
     let may_be_of_age = evidence.twins.active == Some(false) && evidence.same_age >= OF_ONE_AGE;
-    if may_be_of_age && !is_early_kill && !evidence.is_killed() {
+    if may_be_of_age && !is_early_kill {
         return conclude_of_age(evidence);
     }
     if evidence.proxy_seen && evidence.ending != Ending::Reset {
@@ -162,16 +165,32 @@ fn conclude_many(evidence: &Evidence) -> Conclusion {
     decided(Culprit::MassDisconnect, rule)
 }
 
-/// Closed at an age at which those that ping die too, and not by KILL.
+/// Closed at an age at which those that ping die too.
 fn conclude_of_age(evidence: &Evidence) -> Conclusion {
+    if evidence.is_killed() {
+        let rule = "closed at an age at which those that ping die too, and Com_kill rose with each";
+        return Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) };
+    }
     if evidence.is_too_early() {
         return open(Culprit::Unknown, TOO_EARLY);
     }
-    if evidence.is_killed_as_others_there() {
-        let rule = "closed at an age at which KILL strikes, the pinging twin too";
-        return Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) };
+    if evidence.killed == Some(true) && evidence.kills_near > 0 {
+        return open(Culprit::Unknown, KILL_STRIKES_TOO);
+    }
+    if evidence.is_where_kill_strikes() {
+        return conclude_where_kill_strikes(evidence);
     }
     decided(Culprit::LifetimeLimit, "closed at one age again and again, and the pinging twin dies too")
+}
+
+/// Closed at an age at which KILL ends whoever is that old, and whether by KILL is not known.
+fn conclude_where_kill_strikes(evidence: &Evidence) -> Conclusion {
+    if evidence.others_are_killed {
+        return open(Culprit::Unknown, KILL_STRIKES_TOO);
+    }
+    let rule =
+        "closed at an age at which KILL strikes, those that ping too, and whether by KILL could not be read";
+    Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
 }
 
 /// A canary that pings: no idle timer reaches it.
@@ -187,10 +206,11 @@ fn conclude_active(evidence: &Evidence) -> Conclusion {
             Culprit::ServerKill,
             "a canary that pings was closed, row gone, and Com_kill rose with it alone",
         )
-    } else if exact && evidence.same_age > 0 && (evidence.is_killed() || evidence.is_killed_as_others_there())
-    {
-        let rule = "a canary that pings was closed at an age at which KILL strikes";
+    } else if exact && evidence.is_killed() && evidence.same_age > 0 {
+        let rule = "a canary that pings was closed at an age at which KILL strikes, and Com_kill rose";
         Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
+    } else if exact && evidence.is_where_kill_strikes() && evidence.same_age > 0 {
+        conclude_where_kill_strikes(evidence)
     } else if evidence.same_age > enough && !is_silent && evidence.is_too_early() {
         open(Culprit::Unknown, TOO_EARLY)
     } else if evidence.same_age > enough && !is_silent {
@@ -275,6 +295,9 @@ fn conclude_reset(evidence: &Evidence) -> Conclusion {
     let Evidence { row, twins, kind, .. } = *evidence;
     if row == Row::Present {
         decided(Culprit::NetworkIdleTimeout, "reset while idle, and the server still lists the session")
+    } else if evidence.is_killed() && evidence.same_age > 0 {
+        // A proxy that sees the server close resets its own side.
+        conclude_killed(evidence)
     } else if evidence.excludes_timers() {
         alone("reset while idle, and another idle canary lives past this age: no timer")
     } else if twins.keepalive == Some(true) && !evidence.is_of_a_part() {

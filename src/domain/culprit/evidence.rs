@@ -67,7 +67,7 @@ pub struct Evidence {
     pub before_its_age: bool,
     /// Others that KILL struck near this age, at other times: a tool that looks seldom strikes at ages apart.
     pub kills_near: usize,
-    /// Those of them whose culprit is decided: KILL.
+    /// Others that KILL is known to end near this age again and again.
     pub killed_before: usize,
     /// Another died at this age while the count of KILLs stood still: KILL is not what strikes there.
     pub died_unkilled: bool,
@@ -124,11 +124,10 @@ impl Evidence {
         let is_counted = self.killed == Some(true) && !self.died_unkilled && !self.too_few_kills;
         self.row == Row::Gone && !self.proxy_seen && is_counted
     }
-    /// Whether KILL ended others at this age, and none without it, though of this one it could not be read, or others are
-    /// killed so often that the count would rise anyway: what strikes at an age is one.
-    pub(super) fn is_killed_as_others_there(&self) -> bool {
+    /// Whether KILL ended others at this age again and again, and nobody died there without it: what strikes at an age is one.
+    pub(super) fn is_where_kill_strikes(&self) -> bool {
         let is_open = self.killed.is_none() && self.are_kills_read;
-        let are_others_killed = self.killed_before >= KILLED_BEFORE && !self.died_unkilled;
-        self.row == Row::Gone && !self.proxy_seen && is_open && are_others_killed
+        let may_be_seen = self.row != Row::Present && !self.proxy_seen;
+        may_be_seen && is_open && self.killed_before >= KILLED_BEFORE && !self.died_unkilled
     }
 }

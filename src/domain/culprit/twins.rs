@@ -240,8 +240,8 @@ fn telling(history: &History, kind: Kind, limit: &IdleLimit) -> impl Iterator<It
                 Fate::Died { culprit: Culprit::NetworkStateLoss, .. } => return None,
                 // One that pings and is forgotten was lost, where others are heard to be closed.
                 Fate::Died { exact: false, .. } if kind == Kind::Active && is_heard => return None,
-                // One that somebody killed says nothing of who else strikes there.
-                Fate::Died { culprit: Culprit::ServerKill, .. }
+                // One that somebody killed once says nothing of who else strikes there.
+                Fate::Died { culprit: Culprit::ServerKill, recurs: false, .. }
                     if kind == Kind::Active && killer != Some(Culprit::ServerKill) =>
                 {
                     return None;

@@ -21,6 +21,8 @@ pub struct Facts {
     pub lifetime: IdleLimit,
     /// Who ends idle canaries at the limit, and how. `None` while nothing died.
     pub killer: Option<Killer>,
+    /// Whether KILL ends canaries that ping at the age at which they die.
+    pub old_are_killed: bool,
     /// The limit of each server behind the path, where they do not share one.
     pub servers: Vec<ServerLimit>,
     /// Every sort of death of idle canaries that counts now, with its number: those at ages that nothing

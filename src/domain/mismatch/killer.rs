@@ -89,6 +89,22 @@ pub fn toll(history: &History, idle: &IdleLimit, is_open: impl Fn(&Observation) 
     Toll { killer, deaths: counts.into_values().collect() }
 }
 
+/// Whether KILL ends those that ping at the age at which they die: most of the newest there.
+pub fn are_old_killed(history: &History, lifetime: &IdleLimit) -> bool {
+    let Some(upper) = lifetime.upper else { return false };
+    let slack = ONE_AGE.either(upper);
+    let is_at = |age: f64| age >= upper - slack && age <= lifetime.longest() + slack;
+    let newest = history.iter().rev().filter(|seen| seen.kind == Kind::Active && is_at(seen.age));
+    let by_whom = newest.filter(|seen| seen.is_bounding_death()).filter_map(|seen| match seen.fate {
+        Fate::Died { culprit, .. } => Some(culprit),
+        Fate::Lived => None,
+    });
+    let (all, killed) = by_whom.take(NEWEST_AT_LIMIT).fold((0, 0), |(all, killed), culprit| {
+        (all + 1, killed + usize::from(culprit == Culprit::ServerKill))
+    });
+    2 * killed > all
+}
+
 /// Whether a death near a limit bears it out whose culprit is decided. What only probes found may be a flow that was
 /// lost at any age: it bears a limit out once its timer is named.
 pub fn is_borne_out(

@@ -123,7 +123,7 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
         identities,
     });
     (
-        (limit(), limit(), option::of(killer), vec(deaths(), 0..4)),
+        (limit(), limit(), option::of(killer), vec(deaths(), 0..4), any::<bool>()),
         (option::of(any::<bool>()), option::of(any::<bool>()), option::of(seconds()), option::of(seconds())),
         (option::of(kernel()), vec(pool(), 0..4), vec(device(), 0..4)),
         (option::of(vec(sessions(), 0..4)), option::of(any::<usize>()), vec(other, 0..4)),
@@ -135,6 +135,7 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
                 idle: canaries.0,
                 lifetime: canaries.1,
                 killer: canaries.2,
+                old_are_killed: canaries.4,
                 servers: Vec::new(),
                 deaths: canaries.3,
                 remedies: Remedies { tcp_keepalive, app_ping },

@@ -17,7 +17,8 @@ pub(super) fn of(facts: &Facts) -> Vec<String> {
         let age = bounds(&facts.lifetime, "old");
         sentences.push(format!("Connections on path {} die of age, whatever they do: {age}.", facts.path));
         sentences.extend(doubt(&facts.lifetime));
-        sentences.extend(facts.killer.filter(is_kill).map(|_| who(facts)));
+        let by_kill = "A tool that kills sessions by their age, whatever they do, does it, by KILL.";
+        sentences.extend(facts.old_are_killed.then(|| by_kill.to_owned()));
         sentences.push("Nothing keeps them alive: replace them before that age.".to_owned());
     } else if facts.idle.upper.is_some() {
         let age = bounds(&facts.idle, "idle");
@@ -186,13 +187,7 @@ fn who(facts: &Facts) -> String {
             "A firewall, NAT or load balancer on the network does it, by an idle timer.".to_owned()
         }
         Culprit::LifetimeLimit => "A limit on the age of connections does it.".to_owned(),
-        Culprit::ServerKill => {
-            let whom = match facts.remedies.app_ping {
-                Some(false) => "sessions on the server, whatever they do, by their age",
-                Some(true) | None => "idle sessions on the server",
-            };
-            format!("A tool that kills {whom} does it, by KILL.")
-        }
+        Culprit::ServerKill => "A tool that kills idle sessions on the server does it, by KILL.".to_owned(),
         Culprit::ServerRestart | Culprit::NetworkStateLoss | Culprit::MassDisconnect | Culprit::Unknown => {
             "Who does it is not known: the evidence does not decide.".to_owned()
         }

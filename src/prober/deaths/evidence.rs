@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Case;
 use crate::domain::culprit::companions::{
     Spared, Struck, are_kills_read, are_kills_too_few, is_before_its_age, is_counted_with_another_age,
-    kills_near, kills_there, same_age, same_instant,
+    killed_before, kills_near, kills_there, same_age, same_instant,
 };
 use crate::domain::culprit::lost_state::{Beside, Life, Sent, Stories, Story, Told};
 use crate::domain::culprit::{Culprit, Evidence, twins};
@@ -202,7 +202,7 @@ pub(super) fn evidence(case: &Case, history: &History, others: &Others, idle: &I
         same_age: same_age(history, &others.told, &others.struck, &one),
         before_its_age: is_before_its_age(history, &others.told, &one),
         kills_near: if others_are_killed { 0 } else { kills_near(history, &others.told, &one) },
-        killed_before: kills_near(history, &[], &one),
+        killed_before: killed_before(history, &one),
         died_unkilled: kills_there.died_unkilled(),
         kills_strike: kills_there.strike() && !others_are_killed,
         are_kills_read: are_kills_read(history, &others.told),

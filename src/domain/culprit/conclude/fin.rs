@@ -6,6 +6,9 @@ use crate::domain::culprit::Culprit;
 use crate::domain::culprit::evidence::{Evidence, Row, Twins};
 use crate::domain::life::kind::Kind;
 
+/// So many that a KILL was counted with show that KILL ended one of their age too: one alone may be a person's.
+const SHOW_A_KILLER: usize = 2;
+
 /// A FIN while idle, away from `wait_timeout`.
 pub(super) fn conclude_fin(evidence: &Evidence) -> Conclusion {
     match evidence.killed {
@@ -29,7 +32,7 @@ pub(super) fn conclude_fin(evidence: &Evidence) -> Conclusion {
 }
 
 /// The server ended it, and its count of KILLs rose.
-fn conclude_killed(evidence: &Evidence) -> Conclusion {
+pub(super) fn conclude_killed(evidence: &Evidence) -> Conclusion {
     let Evidence { twins, same_age, kills_near, outlived, .. } = *evidence;
     if same_age == 0 && (kills_near == 0 || outlived) {
         let rule = "closed away from wait_timeout, row gone, uptime steady, Com_kill rose, alone at its age";
@@ -120,7 +123,7 @@ fn conclude_uncounted(evidence: &Evidence) -> Conclusion {
     let may_be_killed = evidence.may_be_killed() || evidence.others_are_killed;
     if evidence.are_kills_read && row == Row::Gone && may_be_killed && !evidence.died_unkilled {
         // Whoever else died there says by what.
-        return if evidence.kills_near > 0 {
+        return if evidence.kills_near >= SHOW_A_KILLER {
             let rule = "several closed at one age, row gone, and Com_kill rose with others there";
             Conclusion { recurs: true, ..decided(Culprit::ServerKill, rule) }
         } else if twins.busy == Some(true) && !evidence.is_of_a_part() {

@@ -292,7 +292,7 @@ fn idle_canaries_on_another_part_take_no_twin_its_word() {
 fn a_pinging_twin_that_somebody_killed_says_nothing_of_a_proxy() {
     let died = |kind, at, culprit| {
         let fate =
-            Fate::Died { ending: Ending::Fin, exact: true, culprit, recurs: true, killed: Some(false) };
+            Fate::Died { ending: Ending::Fin, exact: true, culprit, recurs: false, killed: Some(false) };
         Observation { at, kind, age: 8.0, fate, server: None }
     };
     let mut history = History::default();
